@@ -1,0 +1,106 @@
+#include "vmm/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+
+static enum cofre_error code_of_open(int error)
+{
+    return error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ? COFRE_USAGE : COFRE_FAILED;
+}
+
+/* Reads until the end, growing by doubling; one byte past max is enough to know that the file is too long. */
+static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, const char *path, struct cofre_err *err)
+{
+    size_t room = size_hint < max ? size_hint + 1 : max + 1;
+    uint8_t *data = malloc(room);
+    size_t len = 0;
+    for (;;) {
+        if (!data)
+            return cofre_fail(err, COFRE_FAILED, "%s: no memory for %zu bytes", path, room);
+        ssize_t n = read(fd, data + len, room - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            free(data);
+            return cofre_fail(err, COFRE_USAGE, "%s: cannot be read: %s", path, strerror(errno));
+        }
+        len += (size_t)n;
+        if (len > max) {
+            free(data);
+            return cofre_fail(err, COFRE_MALFORMED, "%s: longer than %zu bytes, the most that is read here", path, max);
+        }
+        if (n == 0)
+            break;
+        if (len == room) {
+            room = room > max / 2 ? max + 1 : room * 2;
+            uint8_t *grown = realloc(data, room);
+            if (!grown)
+                free(data);
+            data = grown;
+        }
+    }
+    *out = (struct bytes){data, len};
+    return 0;
+}
+
+int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err)
+{
+    *out = (struct bytes){0};
+    CLEAN_FD fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return cofre_fail(err, code_of_open(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return cofre_fail(err, COFRE_FAILED, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return cofre_fail(err, COFRE_USAGE, "%s: is a directory", path);
+    size_t hint = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 4096;
+    return read_all(fd, out, hint, max, path, err);
+}
+
+static int write_all(int fd, struct view data)
+{
+    while (data.len) {
+        ssize_t n = write(fd, data.data, data.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        data.data += n;
+        data.len -= (size_t)n;
+    }
+    return 0;
+}
+
+int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err)
+{
+    if (strcmp(path, "-") == 0)
+        return write_all(STDOUT_FILENO, data) == 0
+                   ? 0
+                   : cofre_fail(err, COFRE_FAILED, "standard output: %s", strerror(errno));
+    struct stat st;
+    bool in_place = stat(path, &st) == 0 && !S_ISREG(st.st_mode); /* a pipe or /dev/null cannot be replaced */
+    char temporary[PATH_MAX];
+    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
+        return cofre_fail(err, COFRE_USAGE, "%s: the name is too long", path);
+    CLEAN_FD fd = in_place ? open(path, O_WRONLY | O_CLOEXEC) : mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return cofre_fail(err, code_of_open(errno), "%s: cannot be written: %s", path, strerror(errno));
+    bool ok = write_all(fd, data) == 0;
+    if (ok && !in_place)
+        ok = fchmod(fd, mode) == 0 && fsync(fd) == 0 && rename(temporary, path) == 0;
+    if (ok)
+        return 0;
+    int error = errno;
+    if (!in_place)
+        unlink(temporary);
+    return cofre_fail(err, COFRE_FAILED, "%s: cannot be written: %s", path, strerror(error));
+}

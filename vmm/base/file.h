@@ -1,0 +1,12 @@
+/* Whole files, read with a bound and written so that a reader sees the old or the new one. */
+#ifndef COFRE_BASE_FILE_H
+#define COFRE_BASE_FILE_H
+
+#include "vmm/base/bytes.h"
+
+/* Reads a regular file or pipe of at most max bytes; "-" is standard input. A longer one is refused, not cut. */
+int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err);
+/* Replaces the file; mode as for open(2). "-" writes to standard output. */
+int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Where KVM's calls go. The real backend is the kernel; the emulated one (vmm/emu) offers the same ioctls for
+ * SEV-SNP virtual machines on top of a plain KVM. The boundary is the ioctl surface itself: descriptors, ioctl, mmap,
+ * and the exits in struct kvm_run.
+ */
+#ifndef COFRE_KVM_BACKEND_H
+#define COFRE_KVM_BACKEND_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct kvm_backend {
+    const char *name; /* "kernel" or "emulated" */
+    /* All as the system calls: -1 and errno on failure. path is "/dev/kvm" or "/dev/sev". */
+    int (*open)(const char *path, int flags);
+    int (*ioctl)(int fd, unsigned long request, void *argument);
+    void *(*mmap)(void *address, size_t length, int protection, int flags, int fd, off_t offset);
+    int (*munmap)(void *address, size_t length);
+    int (*close)(int fd);
+};
+
+extern const struct kvm_backend kvm_backend_kernel; /* vmm/kvm/kernel.c */
+extern const struct kvm_backend kvm_backend_emulated; /* vmm/emu/backend.c */
+
+#endif

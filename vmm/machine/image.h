@@ -1,0 +1,40 @@
+/*
+ * The launch image: what a guest's memory holds before its first instruction, and the registers it starts with.
+ * It is the one description that both the prediction and the launch go through (tee.h), and knows no vendor.
+ */
+#ifndef COFRE_MACHINE_IMAGE_H
+#define COFRE_MACHINE_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/bytes.h"
+
+enum launch_page_kind {
+    LAUNCH_MEASURED,   /* contents measured */
+    LAUNCH_ZERO,       /* zeros, measured as such */
+    LAUNCH_UNMEASURED, /* only that the range was given is measured */
+    LAUNCH_SECRETS,    /* filled by the TEE's firmware, where it has such a page */
+    LAUNCH_CPUID,      /* filled by the launch code with the guest's CPUID table and checked by the firmware */
+};
+
+/* Whole 4 KiB pages, in the order in which they are measured. */
+struct launch_range {
+    enum launch_page_kind kind;
+    uint64_t gpa;
+    size_t len;
+    const uint8_t *data; /* len bytes for LAUNCH_MEASURED and LAUNCH_UNMEASURED, else NULL */
+};
+
+#define LAUNCH_RANGES_MAX 32
+struct launch_image {
+    struct launch_range range[LAUNCH_RANGES_MAX];
+    size_t count;
+    struct bytes storage; /* what the ranges' data points into */
+    uint32_t entry;       /* every vCPU starts here: 32-bit flat protected mode, paging off, other registers zero */
+    unsigned cpus;
+};
+
+void launch_image_free(struct launch_image *image);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * A TEE as the machine sees it: a table of functions. The machine knows this table and never a vendor; sev/launch and
+ * tdx/launch fill one each, and the programs' main files pick one by name. A plain guest has none (NULL).
+ *
+ * Order of calls of one launch:
+ *   new, set_option..., measure (prediction; also all that `cofre measure` calls), [compare with --expect-measurement],
+ *   vm_init, (machine: slots, guest_memfd, split irqchip, vCPUs), vcpu_init for each vCPU,
+ *   (machine: memory attributes private), load for the image, finish, (machine: runs vCPUs), exit..., free.
+ */
+#ifndef COFRE_MACHINE_TEE_H
+#define COFRE_MACHINE_TEE_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+
+#include "vmm/base/bytes.h"
+#include "vmm/machine/image.h"
+
+struct kvm;      /* vmm/kvm/kvm.h */
+struct kvm_vm;
+struct kvm_vcpu;
+struct tee;      /* one guest's TEE state, the implementation's own */
+
+struct tee_option {
+    const char *name; /* "policy": the long option --policy */
+    const char *argument;
+    const char *help;
+};
+
+struct tee_measurement {
+    const char *name; /* "launch digest", "MRTD" */
+    uint8_t value[48];
+};
+
+/* What the machine does after an exit that it gave to the TEE. */
+enum tee_exit_action {
+    TEE_EXIT_CONTINUE, /* handled: run again */
+    TEE_EXIT_UNKNOWN,  /* not the TEE's */
+    TEE_EXIT_STOP,     /* the guest ended; err says why, rc in *code */
+};
+
+struct tee_ops {
+    const char *name;                 /* "snp" */
+    const char *title;                /* "AMD SEV-SNP" */
+    unsigned vm_type;                 /* KVM_X86_SNP_VM */
+    uint32_t boot_tee;                /* enum boot_tee of vmm/shim/abi.h: what the shim finds in its boot page */
+    const struct tee_option *options; /* ended by a NULL name */
+
+    int (*new)(struct tee **out, struct cofre_err *err);
+    int (*set_option)(struct tee *tee, const char *name, const char *value, struct cofre_err *err);
+    void (*free)(struct tee *tee);
+
+    /* Pure: no KVM, no host. Called before anything else touches KVM, and by `cofre measure`. */
+    int (*measure)(struct tee *tee, const struct launch_image *image, struct tee_measurement *out,
+                   struct cofre_err *err);
+    /* The launch must have exactly this digest; the firmware enforces it where it can. Before vm_init. */
+    int (*expect)(struct tee *tee, const struct tee_measurement *expected, struct cofre_err *err);
+
+    int (*vm_init)(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, struct cofre_err *err);
+    /* cpuid is the host's supported table with the machine's topology in it; the TEE corrects it, sets it and the
+     * vCPU's registers (image.h's entry state). */
+    int (*vcpu_init)(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index, struct kvm_cpuid2 *cpuid,
+                     const struct launch_image *image, struct cofre_err *err);
+    int (*load)(struct tee *tee, const struct launch_image *image, struct cofre_err *err);
+    /* After this returns 0 the launch digest is final and equals what was measured here; *out is what was given. */
+    int (*finish)(struct tee *tee, struct tee_measurement *out, struct cofre_err *err);
+    /* An exit that the machine does not know itself. */
+    enum tee_exit_action (*exit)(struct tee *tee, struct kvm_vcpu *vcpu, struct kvm_run *run, int *code,
+                                 struct cofre_err *err);
+};
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * What cofre-shim and the VMM agree on: where things lie in guest memory, the measured boot page, the ways in which
+ * the shim ends a guest. Included by freestanding code: only fixed-width integers and macros here.
+ *
+ *   guest physical memory
+ *   0x0010_0000  shim image (code, data, stack), at most 32 KiB            measured
+ *   0x0010_8000  boot page: struct shim_boot_page                          measured
+ *   0x0010_9000  CPUID page                                                SNP: checked by the firmware
+ *   0x0010_a000  secrets page                                              SNP: filled by the firmware
+ *   0x0010_b000  ACPI tables, RSDP first                                   measured
+ *   0x0010_f000  end of what is measured; shim's own pages follow, up to 0x0020_0000
+ *   ...          RAM up to 3 GiB, and from 4 GiB on
+ *   0xc000_0000  staging window: shared memory without a private side; kernel, initrd and command line lie there one
+ *                after the other, each at the next 4 KiB boundary; the host takes it away when the shim says so
+ *   0xe000_0000  PCI, IOAPIC, local APIC
+ */
+#ifndef COFRE_SHIM_ABI_H
+#define COFRE_SHIM_ABI_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define SHIM_BASE       0x00100000u
+#define SHIM_MAX_SIZE   0x00008000u
+#define SHIM_BOOT_PAGE  0x00108000u
+#define SHIM_CPUID      0x00109000u
+#define SHIM_SECRETS    0x0010a000u
+#define SHIM_ACPI       0x0010b000u
+#define SHIM_ACPI_SIZE  0x00004000u
+#define SHIM_OWN        0x0010f000u /* page tables and whatever else the shim needs: RAM that it accepts itself */
+#define SHIM_END        0x00200000u
+
+#define RAM_LOW_END     0xc0000000ull
+#define RAM_HIGH        0x100000000ull
+#define STAGING_BASE    0xc0000000u
+#define STAGING_END     0xe0000000u
+
+enum boot_tee { BOOT_PLAIN = 0, BOOT_SNP = 1, BOOT_TDX = 2 };
+
+#define SHIM_BOOT_MAGIC 0x31304d4948534f43ull /* "COSHIM01" */
+
+struct shim_item {
+    uint64_t size;       /* bytes; 0 for an initrd or command line that is not there */
+    uint8_t sha256[32];
+};
+
+struct shim_ram {
+    uint64_t gpa, size;
+};
+
+/* All that the shim believes of the host. Measured, so it is the tenant's word and not the host's. */
+struct shim_boot_page {
+    uint64_t magic;
+    uint32_t tee;         /* enum boot_tee */
+    uint32_t ram_count;   /* 1 or 2 */
+    struct shim_ram ram[2];
+    struct shim_item kernel, initrd, cmdline; /* the command line's final zero is not counted and not staged */
+    uint8_t reserved[4096 - 8 - 8 - 32 - 120];
+};
+static_assert(sizeof(struct shim_boot_page) == 4096, "boot page");
+
+/* Why the shim ended a guest: reason set SHIM_TERM_SET with these codes, in the GHCB's termination request on SNP, the
+ * fatal error of TDX, and on SHIM_PORT for a plain guest. The VMM has a sentence for each (vmm/machine). */
+#define SHIM_TERM_SET 0xc
+enum shim_term {
+    SHIM_TERM_BOOT_PAGE = 1,   /* boot page: wrong magic, TEE or memory ranges */
+    SHIM_TERM_KERNEL_HASH = 2, /* staged kernel differs from its measured hash */
+    SHIM_TERM_INITRD_HASH = 3,
+    SHIM_TERM_CMDLINE_HASH = 4,
+    SHIM_TERM_KERNEL_FORMAT = 5, /* not a bzImage with a 64-bit entry, boot protocol 2.12 or later */
+    SHIM_TERM_NO_ROOM = 6,       /* kernel and initrd do not fit into memory */
+    SHIM_TERM_ACCEPT = 7,        /* a page could not be validated, or had been validated before */
+    SHIM_TERM_CPUID = 8,         /* CPUID page: malformed, or without what the shim needs */
+    SHIM_TERM_HOST = 9,          /* the host answered a request in a way the protocol does not allow */
+    SHIM_TERM_EXCEPTION = 10,    /* the shim met an exception */
+};
+
+/* The shim tells the VMM where it is: one byte written to this I/O port (by whatever way the TEE has). */
+#define SHIM_PORT 0xcf1
+enum shim_phase {
+    SHIM_PHASE_START = 1,    /* first instruction in 64-bit mode */
+    SHIM_PHASE_ACCEPTED = 2, /* memory accepted */
+    SHIM_PHASE_VERIFIED = 3, /* kernel, initrd and command line copied and equal to their hashes: the VMM removes
+                                the staging window */
+    SHIM_PHASE_ENTER = 4,    /* next instruction is the kernel's */
+    SHIM_PHASE_TERM = 0x80,  /* plain guests: 0x80 | enum shim_term, then halts */
+};
+
+#endif
