@@ -1,0 +1,223 @@
+/*
+ * KVM's interface where Debian 12's linux/kvm.h (Linux 6.1) ends. Constants have the kernel's names, each
+ * defined only where the header lacks it; structures have names of our own (uapi_*), so that a newer header
+ * does not clash. Sources: Linux 6.12 include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h; 7.0 for
+ * certificate requests.
+ */
+#ifndef COFRE_KVM_UAPI_H
+#define COFRE_KVM_UAPI_H
+
+#include <assert.h>
+#include <linux/kvm.h>
+#include <linux/kvm_para.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Types of virtual machine: the argument of KVM_CREATE_VM. */
+#ifndef KVM_X86_DEFAULT_VM
+#define KVM_X86_DEFAULT_VM 0
+#endif
+#ifndef KVM_X86_SNP_VM
+#define KVM_X86_SNP_VM 4
+#endif
+#ifndef KVM_X86_TDX_VM
+#define KVM_X86_TDX_VM 5
+#endif
+
+/* Capabilities. */
+#ifndef KVM_CAP_USER_MEMORY2
+#define KVM_CAP_USER_MEMORY2 231
+#endif
+#ifndef KVM_CAP_MEMORY_FAULT_INFO
+#define KVM_CAP_MEMORY_FAULT_INFO 232
+#endif
+#ifndef KVM_CAP_MEMORY_ATTRIBUTES
+#define KVM_CAP_MEMORY_ATTRIBUTES 233
+#endif
+#ifndef KVM_CAP_GUEST_MEMFD
+#define KVM_CAP_GUEST_MEMFD 234
+#endif
+#ifndef KVM_CAP_VM_TYPES
+#define KVM_CAP_VM_TYPES 235
+#endif
+#ifndef KVM_CAP_X86_APIC_BUS_CYCLES_NS
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
+#endif
+
+/* KVM_CREATE_GUEST_MEMFD: memory that only the guest maps. The descriptor keeps the virtual machine alive. */
+struct uapi_create_guest_memfd {
+    uint64_t size;
+    uint64_t flags;
+    uint64_t reserved[6];
+};
+static_assert(sizeof(struct uapi_create_guest_memfd) == 64, "create_guest_memfd");
+#ifndef KVM_CREATE_GUEST_MEMFD
+#define KVM_CREATE_GUEST_MEMFD _IOWR(KVMIO, 0xd4, struct uapi_create_guest_memfd)
+#endif
+static_assert(_IOC_SIZE(KVM_CREATE_GUEST_MEMFD) == 64, "KVM_CREATE_GUEST_MEMFD");
+
+/* KVM_SET_USER_MEMORY_REGION2: a slot with a shared side (userspace_addr) and, with KVM_MEM_GUEST_MEMFD, a
+ * private one. */
+struct uapi_memory_region2 {
+    uint32_t slot;
+    uint32_t flags;
+    uint64_t guest_phys_addr;
+    uint64_t memory_size; /* bytes; 0 removes the slot */
+    uint64_t userspace_addr;
+    uint64_t guest_memfd_offset;
+    uint32_t guest_memfd;
+    uint32_t pad1;
+    uint64_t pad2[14];
+};
+static_assert(sizeof(struct uapi_memory_region2) == 160, "memory_region2");
+static_assert(offsetof(struct uapi_memory_region2, guest_memfd) == 40, "memory_region2.guest_memfd");
+#ifndef KVM_SET_USER_MEMORY_REGION2
+#define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct uapi_memory_region2)
+#endif
+static_assert(_IOC_SIZE(KVM_SET_USER_MEMORY_REGION2) == 160, "KVM_SET_USER_MEMORY_REGION2");
+#ifndef KVM_MEM_GUEST_MEMFD
+#define KVM_MEM_GUEST_MEMFD (1ul << 2)
+#endif
+
+/* KVM_SET_MEMORY_ATTRIBUTES: which side of a slot a page shows. */
+struct uapi_memory_attributes {
+    uint64_t address;
+    uint64_t size;
+    uint64_t attributes;
+    uint64_t flags;
+};
+static_assert(sizeof(struct uapi_memory_attributes) == 32, "memory_attributes");
+#ifndef KVM_SET_MEMORY_ATTRIBUTES
+#define KVM_SET_MEMORY_ATTRIBUTES _IOW(KVMIO, 0xd2, struct uapi_memory_attributes)
+#endif
+static_assert(_IOC_SIZE(KVM_SET_MEMORY_ATTRIBUTES) == 32, "KVM_SET_MEMORY_ATTRIBUTES");
+#ifndef KVM_MEMORY_ATTRIBUTE_PRIVATE
+#define KVM_MEMORY_ATTRIBUTE_PRIVATE (1ull << 3)
+#endif
+
+/* Exits. The union of struct kvm_run begins at byte 32. */
+#ifndef KVM_EXIT_MEMORY_FAULT
+#define KVM_EXIT_MEMORY_FAULT 39
+#endif
+#ifndef KVM_EXIT_TDX
+#define KVM_EXIT_TDX 40
+#endif
+#ifndef KVM_EXIT_SNP_REQ_CERTS
+#define KVM_EXIT_SNP_REQ_CERTS 43
+#endif
+#ifndef KVM_MEMORY_EXIT_FLAG_PRIVATE
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE (1ull << 3)
+#endif
+
+/* KVM_EXIT_MEMORY_FAULT: KVM_RUN itself fails, with EFAULT or EHWPOISON. */
+struct uapi_exit_memory_fault {
+    uint64_t flags; /* KVM_MEMORY_EXIT_FLAG_PRIVATE: the access was private */
+    uint64_t gpa;
+    uint64_t size;
+};
+/* KVM_EXIT_SNP_REQ_CERTS: ret is 0, ENOSPC (npages says how many are needed), EAGAIN or EIO. */
+struct uapi_exit_snp_req_certs {
+    uint64_t gpa;
+    uint64_t npages;
+    uint64_t ret;
+};
+static_assert(offsetof(struct kvm_run, hypercall) == 32, "exit union");
+static_assert(offsetof(struct kvm_run, hypercall.args) == 40, "hypercall.args");
+static_assert(offsetof(struct kvm_run, hypercall.ret) == 88, "hypercall.ret");
+static_assert(offsetof(struct kvm_run, system_event.data) == 40, "system_event.data");
+
+static inline struct uapi_exit_memory_fault *uapi_exit_memory_fault(struct kvm_run *run)
+{
+    return (struct uapi_exit_memory_fault *)&run->hypercall;
+}
+static inline struct uapi_exit_snp_req_certs *uapi_exit_snp_req_certs(struct kvm_run *run)
+{
+    return (struct uapi_exit_snp_req_certs *)&run->hypercall;
+}
+
+/* KVM_EXIT_HYPERCALL with nr KVM_HC_MAP_GPA_RANGE (12): args are gpa, pages, attributes; ret 0, EINVAL or
+ * EAGAIN. */
+#ifndef KVM_HC_MAP_GPA_RANGE
+#define KVM_HC_MAP_GPA_RANGE 12
+#endif
+#define UAPI_MAP_GPA_PRIVATE 0x10ull /* attributes: convert to private; bits 3:0 are the page size, a hint   \
+                                      */
+
+#ifndef KVM_SYSTEM_EVENT_SEV_TERM
+#define KVM_SYSTEM_EVENT_SEV_TERM 6
+#endif
+#ifndef KVM_SYSTEM_EVENT_TDX_FATAL
+#define KVM_SYSTEM_EVENT_TDX_FATAL 7
+#endif
+
+/* Device attributes of /dev/kvm (KVM_GET_DEVICE_ATTR). */
+#define UAPI_X86_GRP_SEV           1
+#define UAPI_X86_SEV_VMSA_FEATURES 0
+#define UAPI_X86_SEV_POLICY_BITS   1 /* 6.19 */
+#define UAPI_X86_SEV_REQ_CERTS     2 /* 7.0: certificate requests can be enabled */
+
+/* KVM_MEMORY_ENCRYPT_OP of an SEV virtual machine. */
+struct uapi_sev_cmd {
+    uint32_t id;
+    uint32_t pad0;
+    uint64_t data;
+    uint32_t error; /* the firmware's; early refusals leave it as it was */
+    uint32_t sev_fd;
+};
+static_assert(sizeof(struct uapi_sev_cmd) == 24, "sev_cmd");
+static_assert(offsetof(struct uapi_sev_cmd, data) == 8, "sev_cmd.data");
+
+enum uapi_sev_cmd_id {
+    UAPI_SEV_INIT2 = 22,
+    UAPI_SEV_SNP_LAUNCH_START = 100,
+    UAPI_SEV_SNP_LAUNCH_UPDATE = 101,
+    UAPI_SEV_SNP_LAUNCH_FINISH = 102,
+    UAPI_SEV_SNP_ENABLE_REQ_CERTS = 103, /* 7.0 */
+};
+
+struct uapi_sev_init2 {
+    uint64_t vmsa_features; /* without SNP_ACTIVE, which KVM adds */
+    uint32_t flags;
+    uint16_t ghcb_version; /* 0 means 2 */
+    uint16_t pad1;
+    uint32_t pad2[8];
+};
+static_assert(sizeof(struct uapi_sev_init2) == 48, "sev_init2");
+
+struct uapi_snp_launch_start {
+    uint64_t policy;
+    uint8_t gosvw[16];
+    uint16_t flags;
+    uint8_t pad0[6];
+    uint64_t pad1[4];
+};
+static_assert(sizeof(struct uapi_snp_launch_start) == 64, "snp_launch_start");
+
+struct uapi_snp_launch_update {
+    uint64_t gfn_start;
+    uint64_t uaddr;
+    uint64_t len; /* bytes; gfn_start, uaddr and len advance with what was done: repeat until len is 0 */
+    uint8_t type; /* enum snp_page_type of sev/abi.h, without VMSA */
+    uint8_t pad0;
+    uint16_t flags;
+    uint32_t pad1;
+    uint64_t pad2[4];
+};
+static_assert(sizeof(struct uapi_snp_launch_update) == 64, "snp_launch_update");
+static_assert(offsetof(struct uapi_snp_launch_update, type) == 24, "snp_launch_update.type");
+
+struct uapi_snp_launch_finish {
+    uint64_t id_block_uaddr; /* 96 bytes */
+    uint64_t id_auth_uaddr;  /* 4096 bytes */
+    uint8_t id_block_en;
+    uint8_t auth_key_en; /* counts only with id_block_en */
+    uint8_t vcek_disabled;
+    uint8_t host_data[32];
+    uint8_t pad0[3];
+    uint16_t flags;
+    uint64_t pad1[4];
+};
+static_assert(sizeof(struct uapi_snp_launch_finish) == 88, "snp_launch_finish");
+static_assert(offsetof(struct uapi_snp_launch_finish, flags) == 54, "snp_launch_finish.flags");
+
+#endif
