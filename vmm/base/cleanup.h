@@ -28,17 +28,17 @@ static inline void cleanup_fclose(FILE **f)
 #define CLEAN_FILE __attribute__((cleanup(cleanup_fclose))) FILE
 
 /* Hands the value to the caller and leaves nothing for the cleanup. */
-#define TAKE_FD(fd)                                                                                                  \
-    __extension__({                                                                                                  \
-        int taken_ = (fd);                                                                                           \
-        (fd) = -1;                                                                                                   \
-        taken_;                                                                                                      \
+#define TAKE_FD(fd)                                                                                          \
+    __extension__({                                                                                          \
+        int taken_ = (fd);                                                                                   \
+        (fd) = -1;                                                                                           \
+        taken_;                                                                                              \
     })
-#define TAKE_PTR(p)                                                                                                  \
-    __extension__({                                                                                                  \
-        __typeof__(p) taken_ = (p);                                                                                  \
-        (p) = NULL;                                                                                                  \
-        taken_;                                                                                                      \
+#define TAKE_PTR(p)                                                                                          \
+    __extension__({                                                                                          \
+        __typeof__(p) taken_ = (p);                                                                          \
+        (p) = NULL;                                                                                          \
+        taken_;                                                                                              \
     })
 
 #endif

@@ -2,7 +2,8 @@
 #ifndef COFRE_BASE_ERROR_H
 #define COFRE_BASE_ERROR_H
 
-/* The values are the programs' exit codes, so that a failure deep inside ends the process with the right one. */
+/* The values are the programs' exit codes, so that a failure deep inside ends the process with the right one.
+ */
 enum cofre_error {
     COFRE_NEGATIVE = 1,  /* the verdict, or a comparison that was asked for, is negative */
     COFRE_USAGE = 2,     /* wrong use of the command line or of a policy */
@@ -20,7 +21,9 @@ struct cofre_err {
 int cofre_fail(struct cofre_err *err, enum cofre_error code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " before the sentence that is already there, and returns rc: "return cofre_within(err, rc, ...)". */
-int cofre_within(struct cofre_err *err, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Puts "context: " before the sentence that is already there, and returns rc: "return cofre_within(err, rc,
+ * ...)". */
+int cofre_within(struct cofre_err *err, int rc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

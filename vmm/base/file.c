@@ -13,11 +13,13 @@
 
 static enum cofre_error code_of_open(int error)
 {
-    return error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ? COFRE_USAGE : COFRE_FAILED;
+    return error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ? COFRE_USAGE
+                                                                                     : COFRE_FAILED;
 }
 
 /* Reads until the end, growing by doubling; one byte past max is enough to know that the file is too long. */
-static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, const char *path, struct cofre_err *err)
+static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, const char *path,
+                    struct cofre_err *err)
 {
     size_t room = size_hint < max ? size_hint + 1 : max + 1;
     uint8_t *data = malloc(room);
@@ -35,7 +37,8 @@ static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, con
         len += (size_t)n;
         if (len > max) {
             free(data);
-            return cofre_fail(err, COFRE_MALFORMED, "%s: longer than %zu bytes, the most that is read here", path, max);
+            return cofre_fail(err, COFRE_MALFORMED, "%s: longer than %zu bytes, the most that is read here",
+                              path, max);
         }
         if (n == 0)
             break;

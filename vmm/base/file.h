@@ -4,7 +4,8 @@
 
 #include "vmm/base/bytes.h"
 
-/* Reads a regular file or pipe of at most max bytes; "-" is standard input. A longer one is refused, not cut. */
+/* Reads a regular file or pipe of at most max bytes; "-" is standard input. A longer one is refused, not cut.
+ */
 int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err);
 /* Replaces the file; mode as for open(2). "-" writes to standard output. */
 int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err);

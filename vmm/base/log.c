@@ -15,7 +15,8 @@ static int level_named(const char *name, size_t len)
     return -1;
 }
 
-/* COFRE_LOG is a list of LEVEL and ROOM=LEVEL; the last that fits wins. Without it warnings and errors are shown. */
+/* COFRE_LOG is a list of LEVEL and ROOM=LEVEL; the last that fits wins. Without it warnings and errors are
+ * shown. */
 static enum log_level threshold(const char *room)
 {
     int level = LOG_WARN;
@@ -47,5 +48,6 @@ void log_line(const char *room, enum log_level level, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    fprintf(stderr, "cofre: %s: %s: %s\n", level_names[level], room, line); /* one write: lines of threads do not mix */
+    fprintf(stderr, "cofre: %s: %s: %s\n", level_names[level], room,
+            line); /* one write: lines of threads do not mix */
 }

@@ -19,7 +19,8 @@ static void print_help(FILE *to)
     fputs("\nEach verb explains itself: cofre VERB --help\n", to);
 }
 
-/* `cofre run` is the program cofre-vmm under another name: one process a guest, with its own small set of libraries. */
+/* `cofre run` is the program cofre-vmm under another name: one process a guest, with its own small set of
+ * libraries. */
 static int become_vmm(char **argv)
 {
     argv[0] = "cofre-vmm";

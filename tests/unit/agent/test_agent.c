@@ -1,0 +1,276 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm/agent/provider.h"
+#include "vmm/agent/server.h"
+
+static unsigned char asked_with[64];
+static int poweroffs;
+
+static int fake_evidence(const unsigned char report_data[64], struct agent_evidence *out,
+                         struct cofre_err *err)
+{
+    memcpy(asked_with, report_data, 64);
+    out->tee = "snp";
+    out->provider = "fake";
+    int rc = bytes_copy(&out->report, (struct view){(const uint8_t *)"\x01\xab", 2}, err);
+    return rc < 0 ? rc : bytes_alloc(&out->certificates, 0, err);
+}
+
+static int no_evidence(const unsigned char report_data[64], struct agent_evidence *out, struct cofre_err *err)
+{
+    (void)report_data;
+    (void)out;
+    return cofre_fail(err, COFRE_LACKING, "the firmware is busy");
+}
+
+static int fake_poweroff(struct cofre_err *err)
+{
+    (void)err;
+    poweroffs++;
+    return 0;
+}
+
+static const struct agent_actions actions = {fake_evidence, fake_poweroff};
+
+#define NONCE_HEX                                                                                            \
+    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"                                       \
+    "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+#define EVIDENCE_LINE "{\"op\": \"evidence\", \"report_data\": \"" NONCE_HEX "\"}"
+
+static json_t *ask(const struct agent_actions *with, const char *line)
+{
+    char *text = agent_answer(with, line, strlen(line));
+    assert_non_null(text);
+    assert_int_equal(text[strlen(text) - 1], '\n');
+    json_t *answer = json_loads(text, 0, NULL);
+    assert_non_null(answer);
+    free(text);
+    return answer;
+}
+
+static void assert_refused(const char *line, const char *because)
+{
+    json_t *answer = ask(&actions, line);
+    assert_true(json_is_false(json_object_get(answer, "ok")));
+    assert_non_null(strstr(json_string_value(json_object_get(answer, "error")), because));
+    json_decref(answer);
+}
+
+static void evidence_is_asked_for_with_the_callers_data(void **state)
+{
+    (void)state;
+    json_t *answer = ask(&actions, EVIDENCE_LINE);
+    assert_true(json_is_true(json_object_get(answer, "ok")));
+    assert_string_equal(json_string_value(json_object_get(answer, "report")), "01ab");
+    assert_string_equal(json_string_value(json_object_get(answer, "certificates")), "");
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(asked_with[i], i);
+    json_decref(answer);
+}
+
+static void malformed_requests_are_refused_with_a_sentence(void **state)
+{
+    (void)state;
+    assert_refused("", "one JSON object");
+    assert_refused("[]", "one JSON object");
+    assert_refused("{\"op\": \"evidence\"", "one JSON object");
+    assert_refused("{\"op\": \"evidence\", \"op\": \"ping\"}", "one JSON object");
+    assert_refused("{\"op\": \"format\"}", "must be evidence");
+    assert_refused("{\"op\": 7}", "must be evidence");
+    assert_refused("{\"op\": \"evidence\"}", "128 hexadecimal");
+    assert_refused("{\"op\": \"evidence\", \"report_data\": \"00\"}", "128 hexadecimal");
+    assert_refused("{\"op\": \"evidence\", \"report_data\": \"" NONCE_HEX "40\"}", "128 hexadecimal");
+}
+
+static void a_failing_firmware_is_reported_in_its_own_words(void **state)
+{
+    (void)state;
+    const struct agent_actions failing = {no_evidence, fake_poweroff};
+    json_t *answer = ask(&failing, EVIDENCE_LINE);
+    assert_true(json_is_false(json_object_get(answer, "ok")));
+    assert_string_equal(json_string_value(json_object_get(answer, "error")), "the firmware is busy");
+    json_decref(answer);
+}
+
+static void poweroff_starts_the_guests_command_once(void **state)
+{
+    (void)state;
+    poweroffs = 0;
+    json_t *answer = ask(&actions, "{\"op\": \"poweroff\"}");
+    assert_true(json_is_true(json_object_get(answer, "ok")));
+    assert_int_equal(poweroffs, 1);
+    json_decref(answer);
+}
+
+/* A server on a unix socket in a thread of its own. */
+struct running {
+    char directory[32];
+    struct sockaddr_un address;
+    int listener, stop[2];
+    pthread_t thread;
+};
+
+static void *serve(void *argument)
+{
+    struct running *r = argument;
+    struct cofre_err err;
+    assert_int_equal(server_run(r->listener, r->stop[0], &actions, &err), 0);
+    return NULL;
+}
+
+static void start(struct running *r)
+{
+    strcpy(r->directory, "/tmp/cofre-agent-XXXXXX");
+    assert_non_null(mkdtemp(r->directory));
+    r->address.sun_family = AF_UNIX;
+    snprintf(r->address.sun_path, sizeof r->address.sun_path, "%s/s", r->directory);
+    r->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(r->listener, (struct sockaddr *)&r->address, sizeof r->address), 0);
+    assert_int_equal(listen(r->listener, 64), 0);
+    assert_int_equal(pipe(r->stop), 0);
+    assert_int_equal(pthread_create(&r->thread, NULL, serve, r), 0);
+}
+
+static void stop(struct running *r)
+{
+    close(r->stop[1]);
+    pthread_join(r->thread, NULL);
+    close(r->stop[0]);
+    close(r->listener);
+    unlink(r->address.sun_path);
+    rmdir(r->directory);
+}
+
+static int connect_to(const struct running *r)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&r->address, sizeof r->address), 0);
+    return fd;
+}
+
+/* Reads until the line's end or the stream's; the number of bytes. */
+static size_t read_line(int fd, char *out, size_t size)
+{
+    size_t n = 0;
+    while (n < size - 1 && recv(fd, out + n, 1, 0) == 1)
+        if (out[n++] == '\n')
+            break;
+    out[n] = 0;
+    return n;
+}
+
+static void one_connection_is_answered_line_by_line(void **state)
+{
+    (void)state;
+    struct running r = {0};
+    start(&r);
+    int fd = connect_to(&r);
+    const char two[] = "{\"op\":\"ping\"}\n" EVIDENCE_LINE "\n";
+    assert_int_equal(send(fd, two, strlen(two), 0), strlen(two));
+    char line[512];
+    assert_true(read_line(fd, line, sizeof line) > 0);
+    assert_non_null(strstr(line, "\"agent\""));
+    assert_true(read_line(fd, line, sizeof line) > 0);
+    assert_non_null(strstr(line, "\"01ab\""));
+    close(fd);
+    stop(&r);
+}
+
+static void a_line_without_end_ends_the_connection(void **state)
+{
+    (void)state;
+    struct running r = {0};
+    start(&r);
+    int fd = connect_to(&r);
+    char flood[AGENT_REQUEST_MAX + 1];
+    memset(flood, 'x', sizeof flood);
+    assert_int_equal(send(fd, flood, sizeof flood, MSG_NOSIGNAL), sizeof flood);
+    char line[8];
+    assert_int_equal(read_line(fd, line, sizeof line), 0);
+    close(fd);
+    stop(&r);
+}
+
+static void more_peers_than_places_are_all_answered_in_turn(void **state)
+{
+    (void)state;
+    struct running r = {0};
+    start(&r);
+    int fds[SERVER_PEERS_MAX + 8];
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        fds[i] = connect_to(&r);
+        assert_int_equal(send(fds[i], "{\"op\":\"ping\"}\n", 14, 0), 14);
+    }
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        char line[128];
+        assert_true(read_line(fds[i], line, sizeof line) > 0);
+        close(fds[i]);
+    }
+    stop(&r);
+}
+
+static void a_peer_that_goes_away_in_the_middle_harms_nobody(void **state)
+{
+    (void)state;
+    struct running r = {0};
+    start(&r);
+    int gone = connect_to(&r);
+    assert_int_equal(send(gone, EVIDENCE_LINE, 20, 0), 20);
+    close(gone);
+    gone = connect_to(&r);
+    assert_int_equal(send(gone, EVIDENCE_LINE "\n", strlen(EVIDENCE_LINE) + 1, 0), strlen(EVIDENCE_LINE) + 1);
+    close(gone);
+    int fd = connect_to(&r);
+    assert_int_equal(send(fd, "{\"op\":\"ping\"}\n", 14, 0), 14);
+    char line[128];
+    assert_true(read_line(fd, line, sizeof line) > 0);
+    close(fd);
+    stop(&r);
+}
+
+static void a_tsm_directory_without_attributes_is_reported_and_removed(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/cofre-tsm-XXXXXX";
+    assert_non_null(mkdtemp(root));
+    assert_true(tsm_present(root));
+    struct agent_evidence evidence = {0};
+    struct cofre_err err;
+    const uint8_t data[64] = {0};
+    assert_int_equal(tsm_get(root, data, &evidence, &err), -COFRE_FAILED);
+    assert_non_null(strstr(err.text, "inblob"));
+    assert_int_equal(rmdir(root), 0); /* empty again: the request's directory is gone */
+    assert_false(tsm_present(root));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(evidence_is_asked_for_with_the_callers_data),
+        cmocka_unit_test(malformed_requests_are_refused_with_a_sentence),
+        cmocka_unit_test(a_failing_firmware_is_reported_in_its_own_words),
+        cmocka_unit_test(poweroff_starts_the_guests_command_once),
+        cmocka_unit_test(one_connection_is_answered_line_by_line),
+        cmocka_unit_test(a_line_without_end_ends_the_connection),
+        cmocka_unit_test(more_peers_than_places_are_all_answered_in_turn),
+        cmocka_unit_test(a_peer_that_goes_away_in_the_middle_harms_nobody),
+        cmocka_unit_test(a_tsm_directory_without_attributes_is_reported_and_removed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,45 @@
+/* Where evidence comes from inside a guest: a table of ways, tried in order. */
+#ifndef COFRE_AGENT_PROVIDER_H
+#define COFRE_AGENT_PROVIDER_H
+
+#include <stdbool.h>
+
+#include "vmm/base/bytes.h"
+
+#define REPORT_DATA_SIZE  64
+#define EVIDENCE_PART_MAX (1u << 20)
+
+struct agent_evidence {
+    const char *provider;      /* name of the way that gave it */
+    const char *tee;           /* "snp" or "tdx" */
+    struct bytes report;       /* attestation report or quote, as the firmware gave it */
+    struct bytes certificates; /* certificate table, as the host gave it: untrusted, may be empty */
+};
+
+void agent_evidence_free(struct agent_evidence *evidence);
+
+struct evidence_provider {
+    const char *name;
+    bool (*present)(void);
+    int (*get)(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
+               struct cofre_err *err);
+};
+
+/* The first provider that this guest has; fails with COFRE_LACKING and says what is missing where there is
+ * none. */
+int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
+                 struct cofre_err *err);
+
+/* configfs-tsm (Linux Documentation/ABI/testing/configfs-tsm); root is normally TSM_ROOT, another in tests.
+ */
+#define TSM_ROOT "/sys/kernel/config/tsm/report"
+bool tsm_present(const char *root);
+int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
+            struct cofre_err *err);
+
+/* /dev/sev-guest (linux/sev-guest.h), for kernels before 6.7. */
+bool sev_guest_present(void);
+int sev_guest_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
+                  struct cofre_err *err);
+
+#endif
