@@ -19,7 +19,8 @@
 struct kvm;      /* vmm/kvm/kvm.h */
 struct kvm_vm;
 struct kvm_vcpu;
-struct tee;      /* one guest's TEE state, the implementation's own */
+struct tee;          /* one guest's TEE state, the implementation's own */
+struct guest_memory; /* vmm/devices/memory.h: the shared view */
 
 struct tee_option {
     const char *name; /* "policy": the long option --policy */
@@ -64,8 +65,8 @@ struct tee_ops {
     int (*load)(struct tee *tee, const struct launch_image *image, struct cofre_err *err);
     /* After this returns 0 the launch digest is final and equals what was measured here; *out is what was given. */
     int (*finish)(struct tee *tee, struct tee_measurement *out, struct cofre_err *err);
-    /* An exit that the machine does not know itself. */
-    enum tee_exit_action (*exit)(struct tee *tee, struct kvm_vcpu *vcpu, struct kvm_run *run, int *code,
+    /* An exit that the machine does not know itself; any vCPU's thread. */
+    enum tee_exit_action (*exit)(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run, int *code,
                                  struct cofre_err *err);
 };
 
