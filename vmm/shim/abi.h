@@ -3,16 +3,22 @@
  * the shim ends a guest. Included by freestanding code: only fixed-width integers and macros here.
  *
  *   guest physical memory
- *   0x0010_0000  shim image (code, data, stack), at most 32 KiB            measured
+ *   0x0010_0000  shim image (code and constants), at most 32 KiB           measured
  *   0x0010_8000  boot page: struct shim_boot_page                          measured
  *   0x0010_9000  CPUID page                                                SNP: checked by the firmware
  *   0x0010_a000  secrets page                                              SNP: filled by the firmware
  *   0x0010_b000  ACPI tables, RSDP first                                   measured
- *   0x0010_f000  end of what is measured; shim's own pages follow, up to 0x0020_0000
- *   ...          RAM up to 3 GiB, and from 4 GiB on
+ *   0x0010_c000  the shim's data, stack and first page tables: zeros       measured
+ *   0x0011_0000  end of what is loaded at launch, 64 KiB in all; what the shim needs besides, up to 0x0020_0000, is
+ *                RAM that it accepts itself
+ *   ...          RAM up to 3 GiB, and from 4 GiB on. All RAM, from 0 on and the ISA hole included, is backed by
+ *                memory and private from the start, so that nobody need convert it
  *   0xc000_0000  staging window: shared memory without a private side; kernel, initrd and command line lie there one
  *                after the other, each at the next 4 KiB boundary; the host takes it away when the shim says so
- *   0xe000_0000  PCI, IOAPIC, local APIC
+ *   0xdfff_f000  GHCB page of the shim (SNP): shared memory without a private side, in a slot of its own, because it
+ *                outlives the staging window: SHIM_PHASE_ENTER is still told through it. Zeros at launch. The host may
+ *                take it away after that phase
+ *   0xe000_0000  PCI memory window, from 0xe800_0000 PCI configuration space (ECAM), then IOAPIC and local APIC
  */
 #ifndef COFRE_SHIM_ABI_H
 #define COFRE_SHIM_ABI_H
@@ -26,14 +32,26 @@
 #define SHIM_CPUID      0x00109000u
 #define SHIM_SECRETS    0x0010a000u
 #define SHIM_ACPI       0x0010b000u
-#define SHIM_ACPI_SIZE  0x00004000u
-#define SHIM_OWN        0x0010f000u /* page tables and whatever else the shim needs: RAM that it accepts itself */
+#define SHIM_ACPI_SIZE  0x00001000u
+#define SHIM_ZERO       0x0010c000u
+#define SHIM_OWN        0x00110000u
 #define SHIM_END        0x00200000u
 
 #define RAM_LOW_END     0xc0000000ull
 #define RAM_HIGH        0x100000000ull
+#define RAM_STEP        0x00200000ull /* both ranges of RAM are multiples of 2 MiB */
 #define STAGING_BASE    0xc0000000u
-#define STAGING_END     0xe0000000u
+#define STAGING_END     0xdffff000u
+#define SHIM_GHCB       0xdffff000u
+
+/* PCI, as the measured MCFG table tells it to Linux (docs/decisions.md): two buses, of which only the first has
+ * devices. Reserved in the memory map that the shim hands to Linux. */
+#define PCI_WINDOW_BASE 0xe0000000u
+#define PCI_ECAM_BASE   0xe8000000u
+#define PCI_ECAM_SIZE   0x00200000u
+
+/* Where the next item of the staging window lies, and how much of a page-wise loaded thing is read. */
+#define SHIM_PAGE_UP(x) (((x) + 0xfffull) & ~0xfffull)
 
 enum boot_tee { BOOT_PLAIN = 0, BOOT_SNP = 1, BOOT_TDX = 2 };
 
@@ -53,7 +71,7 @@ struct shim_boot_page {
     uint64_t magic;
     uint32_t tee;         /* enum boot_tee */
     uint32_t ram_count;   /* 1 or 2 */
-    struct shim_ram ram[2];
+    struct shim_ram ram[2]; /* from 0 on, at most up to RAM_LOW_END; then from RAM_HIGH on */
     struct shim_item kernel, initrd, cmdline; /* the command line's final zero is not counted and not staged */
     uint8_t reserved[4096 - 8 - 8 - 32 - 120];
 };

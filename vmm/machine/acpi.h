@@ -1,0 +1,29 @@
+/*
+ * The guest's ACPI tables (ACPI specification 6.5): measured, so that the host supplies no AML. RSDP, XSDT, FADT
+ * (hardware-reduced), MADT, MCFG and a DSDT whose only object is \_S5, without which Linux has no power-off.
+ */
+#ifndef COFRE_MACHINE_ACPI_H
+#define COFRE_MACHINE_ACPI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* I/O ports, each one byte wide, that the tables promise and the machine provides.
+ * Sleep control (4.8.3.7): writing ACPI_POWER_OFF (SLP_EN | 5 << 2, the type that \_S5 names) ends the guest.
+ * Sleep status (4.8.3.7): reads 0; writes are ignored (Linux clears WAK_STS before it sleeps).
+ * Reset (4.8.3.6): writing ACPI_RESET_VALUE restarts. Any other value at control or reset does nothing. */
+#define ACPI_PORT_SLEEP_CONTROL 0x600
+#define ACPI_PORT_SLEEP_STATUS  0x601
+#define ACPI_PORT_RESET         0x602
+#define ACPI_POWER_OFF          0x34
+#define ACPI_RESET_VALUE        0x01
+
+#define ACPI_IOAPIC_BASE  0xfec00000u
+#define ACPI_IOAPIC_ID    0
+#define ACPI_LAPIC_BASE   0xfee00000u
+
+/* Writes the tables for gpa into out (size bytes, zeroed by the caller), RSDP first; CPU i has local APIC id i.
+ * Returns how many bytes they take, 0 when they do not fit. */
+size_t acpi_tables_build(uint8_t *out, size_t size, uint64_t gpa, unsigned cpus);
+
+#endif
