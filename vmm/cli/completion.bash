@@ -1,0 +1,24 @@
+# bash completion for cofre, cofre-vmm and cofre-agent. Verbs and options are read from the programs' own --help, so
+# that they are never out of step; values are completed as file names.
+_cofre()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} program=${COMP_WORDS[0]##*/}
+    local -a command=("${COMP_WORDS[0]}")
+    if [ "$program" = cofre ]; then
+        if [ "$COMP_CWORD" -eq 1 ]; then
+            local verbs
+            verbs=$("${command[@]}" --help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p')
+            mapfile -t COMPREPLY < <(compgen -W "$verbs --help" -- "$word")
+            return
+        fi
+        command+=("${COMP_WORDS[1]}")
+    fi
+    if [[ $word == -* ]]; then
+        local options
+        options=$("${command[@]}" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+}
+complete -o filenames -F _cofre cofre cofre-vmm cofre-agent
