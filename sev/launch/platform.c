@@ -1,0 +1,78 @@
+#include "sev/launch/platform.h"
+
+#include <assert.h>
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "sev/fw_status.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/cleanup.h"
+
+/* uapi linux/psp-sev.h of Linux 6.11, which Debian 12's headers precede. */
+struct issue_cmd {
+    uint32_t command;
+    uint64_t data;
+    uint32_t error;
+} __attribute__((packed));
+static_assert(sizeof(struct issue_cmd) == 16, "sev_issue_cmd");
+#define SEV_ISSUE_CMD        _IOWR('S', 0, struct issue_cmd)
+#define SNP_PLATFORM_STATUS  9
+
+struct status_buffer {
+    uint8_t api_major, api_minor, state, rmp;
+    uint32_t build, flags, guests;
+    uint64_t current_tcb, reported_tcb;
+} __attribute__((packed));
+static_assert(sizeof(struct status_buffer) == 32, "sev_user_data_snp_status");
+
+void snp_cpu_read(struct snp_cpu *out)
+{
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    *out = (struct snp_cpu){0};
+    if (!__get_cpuid_count(0x8000001f, 0, &eax, &ebx, &ecx, &edx))
+        return;
+    out->snp = eax >> 4 & 1;
+    out->c_bit = ebx & 0x3f;
+    out->guests_max = ecx;
+    out->snp_asids = edx ? edx - 1 : 0;
+}
+
+static int open_failed(struct cofre_err *err)
+{
+    if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+        return cofre_fail(err, COFRE_LACKING, "/dev/sev is not there: load the module ccp (modprobe ccp) on a host whose "
+                                              "CPU has SEV, with SEV enabled in its firmware settings");
+    if (errno == EACCES || errno == EPERM)
+        return cofre_fail(err, COFRE_LACKING, "/dev/sev may not be opened by this user: run as root, or give the user's "
+                                              "group access to it by a udev rule");
+    return cofre_fail(err, COFRE_LACKING, "/dev/sev cannot be opened: %s", strerror(errno));
+}
+
+int snp_platform_status(struct snp_platform_status *out, struct cofre_err *err)
+{
+    CLEAN_FD fd = open("/dev/sev", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return open_failed(err);
+    struct status_buffer status = {0};
+    struct issue_cmd call = {.command = SNP_PLATFORM_STATUS, .data = (uintptr_t)&status};
+    if (ioctl(fd, SEV_ISSUE_CMD, &call) < 0)
+        return cofre_fail(err, COFRE_LACKING, "the firmware does not answer SNP_PLATFORM_STATUS: %s (%s)", strerror(errno),
+                          snp_fw_status(call.error)->name);
+    *out = (struct snp_platform_status){
+        .api_major = status.api_major,
+        .api_minor = status.api_minor,
+        .state = status.state,
+        .build = le32(&status.build),
+        .rmp_initialised = status.rmp & 1,
+        .mask_chip_id = le32(&status.flags) & 1,
+        .mask_chip_key = le32(&status.flags) >> 1 & 1,
+        .vlek = le32(&status.flags) >> 2 & 1,
+        .guests = le32(&status.guests),
+        .current_tcb = le64(&status.current_tcb),
+        .reported_tcb = le64(&status.reported_tcb),
+    };
+    return 0;
+}
