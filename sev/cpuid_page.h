@@ -15,7 +15,7 @@ int snp_cpuid_page_fill(struct snp_cpuid_page *out, const struct kvm_cpuid2 *tab
 
 /* Names the first function in which the firmware's corrected page differs: "leaf 0x7.0 EBX: given 0x.., allowed 0x..".
  * Returns 0 where the pages are equal, else the number of characters written. */
-int snp_cpuid_page_difference(const struct snp_cpuid_page *given, const struct snp_cpuid_page *corrected, char *text,
-                              size_t size);
+int snp_cpuid_page_difference(const struct snp_cpuid_page *given, const struct snp_cpuid_page *corrected,
+                              char *text, size_t size);
 
 #endif

@@ -22,13 +22,15 @@ static const struct snp_fw_status statuses[] = {
     {0x0b, "BAD_MEASUREMENT", "the launch digest is not the one in the ID block",
      "predict it with \"cofre measure\" for exactly these inputs"},
     {0x0c, "ASID_OWNED", "the address space identifier (ASID) belongs to another guest", RESTART},
-    {0x0d, "INVALID_ASID", "the address space identifier (ASID) is out of range", "see \"cofre doctor\" for ASIDs"},
+    {0x0d, "INVALID_ASID", "the address space identifier (ASID) is out of range",
+     "see \"cofre doctor\" for ASIDs"},
     {0x0e, "WBINVD_REQUIRED", "caches have to be written back first", RESTART},
     {0x0f, "DFFLUSH_REQUIRED", "the data fabric has to be flushed first", RESTART},
     {0x10, "INVALID_GUEST", "the firmware does not know this guest", RESTART},
     {0x11, "INVALID_COMMAND", "the firmware does not know this command", REBOOT},
     {0x12, "ACTIVE", "the guest is active already", RESTART},
-    {0x13, "HWSEV_RET_PLATFORM", "the hardware reports an error; its memory may be inconsistent", "restart the host"},
+    {0x13, "HWSEV_RET_PLATFORM", "the hardware reports an error; its memory may be inconsistent",
+     "restart the host"},
     {0x14, "HWSEV_RET_UNSAFE", "the hardware reports an error that is unsafe to ignore", "restart the host"},
     {0x15, "UNSUPPORTED", "this firmware does not support that feature", REBOOT},
     {0x16, "INVALID_PARAM", "a parameter is not valid", ""},
@@ -46,14 +48,16 @@ static const struct snp_fw_status statuses[] = {
     {0x23, "SHUTDOWN_REQUIRED", "the platform has to be shut down first", "restart the host"},
     {0x24, "UPDATE_FAILED", "the firmware's update failed", REBOOT},
     {0x25, "RESTORE_REQUIRED", "the firmware has to be restored", REBOOT},
-    {0x26, "RMP_INITIALIZATION_FAILED", "the reverse map table could not be initialised", "see \"cofre doctor\""},
+    {0x26, "RMP_INITIALIZATION_FAILED", "the reverse map table could not be initialised",
+     "see \"cofre doctor\""},
     {0x27, "INVALID_KEY", "the key that was asked for is not available", ""},
     {0x28, "SHUTDOWN_INCOMPLETE", "an earlier shutdown was not finished", "restart the host"},
 };
 
 const struct snp_fw_status *snp_fw_status(uint32_t code)
 {
-    static const struct snp_fw_status unknown = {UINT32_MAX, "unknown", "the specification does not list this code", ""};
+    static const struct snp_fw_status unknown = {UINT32_MAX, "unknown",
+                                                 "the specification does not list this code", ""};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
         if (statuses[i].code == code)
             return &statuses[i];

@@ -5,7 +5,7 @@
 
 #define LEAF_SEV 0x8000001fu
 #define SEV_EAX  (1u << 1 | 1u << 3 | 1u << 4) /* SEV, SEV-ES, SEV-SNP: APM volume 3, appendix E.4.17 */
-#define SEV_EBX  0xfffu                        /* C-bit position 5:0, reduction of physical address bits 11:6 */
+#define SEV_EBX  0xfffu /* C-bit position 5:0, reduction of physical address bits 11:6 */
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -15,11 +15,12 @@ static const struct {
     int reg;
     uint32_t bits;
 } refused[] = {
-    {0x1, 0, ECX, 1u << 24 | 1u << 3},         /* TSC_DEADLINE, MONITOR */
-    {0x7, 0, EBX, 1u << 1},                    /* TSC_ADJUST */
-    {0x7, 0, EDX, 1u << 26 | 1u << 27 | 1u << 28 | 1u << 29 | 1u << 30 | 1u << 31}, /* speculation control, Intel's form */
-    {0x80000008, 0, EBX, 1u << 25},            /* VIRT_SSBD */
-    {0x80000001, 0, ECX, 1u << 2},             /* SVM */
+    {0x1, 0, ECX, 1u << 24 | 1u << 3}, /* TSC_DEADLINE, MONITOR */
+    {0x7, 0, EBX, 1u << 1},            /* TSC_ADJUST */
+    {0x7, 0, EDX,
+     1u << 26 | 1u << 27 | 1u << 28 | 1u << 29 | 1u << 30 | 1u << 31}, /* speculation control, Intel's form */
+    {0x80000008, 0, EBX, 1u << 25},                                    /* VIRT_SSBD */
+    {0x80000001, 0, ECX, 1u << 2},                                     /* SVM */
 };
 
 static uint32_t *reg_of(struct kvm_cpuid_entry2 *e, int reg)
@@ -44,8 +45,9 @@ int snp_cpuid_correct(struct kvm_cpuid2 *cpuid, struct cofre_err *err)
             sev = &cpuid->entries[i];
     }
     if (!sev || (sev->ebx & 0x3f) < 32)
-        return cofre_fail(err, COFRE_LACKING,
-                          "KVM's CPUID table does not describe memory encryption (leaf 0x8000001f); see \"cofre doctor\"");
+        return cofre_fail(
+            err, COFRE_LACKING,
+            "KVM's CPUID table does not describe memory encryption (leaf 0x8000001f); see \"cofre doctor\"");
     sev->eax = SEV_EAX;
     sev->ebx &= SEV_EBX;
     sev->ecx = sev->edx = 0;

@@ -27,16 +27,20 @@ static const struct {
     const char *sentence;
 } reasons[] = {
     {UAPI_SEV_INIT2, EBUSY, COFRE_LACKING,
-     "no address space identifier (ASID) is free; end another encrypted guest, or give SNP more ASIDs in the BIOS"},
-    {UAPI_SEV_INIT2, EINVAL, COFRE_FAILED, "this kernel does not know a VMSA feature or the GHCB version that was asked for"},
+     "no address space identifier (ASID) is free; end another encrypted guest, or give SNP more ASIDs in the "
+     "BIOS"},
+    {UAPI_SEV_INIT2, EINVAL, COFRE_FAILED,
+     "this kernel does not know a VMSA feature or the GHCB version that was asked for"},
     {UAPI_SEV_SNP_LAUNCH_START, EINVAL, COFRE_FAILED,
-     "this kernel does not allow these bits of --policy (before Linux 6.18 it wants smt and refuses single-socket)"},
+     "this kernel does not allow these bits of --policy (before Linux 6.18 it wants smt and refuses "
+     "single-socket)"},
     {UAPI_SEV_SNP_LAUNCH_START, ENOTTY, COFRE_LACKING, "/dev/sev was not accepted; see \"cofre doctor\""},
     {UAPI_SEV_SNP_LAUNCH_UPDATE, EIO, COFRE_FAILED,
      "a page is not private or belongs to the guest already, or its contents could not be read"},
     {UAPI_SEV_SNP_LAUNCH_UPDATE, EINVAL, COFRE_FAILED, "a page lies outside the guest's private memory"},
     {UAPI_SEV_SNP_LAUNCH_FINISH, EIO, COFRE_FAILED, "a vCPU's state could not be encrypted"},
-    {UAPI_SEV_SNP_LAUNCH_FINISH, EINVAL, COFRE_FAILED, "the launch was finished before, or a vCPU is being debugged"},
+    {UAPI_SEV_SNP_LAUNCH_FINISH, EINVAL, COFRE_FAILED,
+     "the launch was finished before, or a vCPU is being debugged"},
     {0, ENOTTY, COFRE_LACKING, "KVM has SEV-SNP switched off; see \"cofre doctor\""},
     {0, EBADF, COFRE_LACKING, "/dev/sev is not the security processor's device"},
     {0, EBUSY, COFRE_LACKING, "the security processor does not answer any more; restart the host"},
@@ -59,12 +63,14 @@ int snp_launch_failed(struct cofre_err *err, uint32_t command, int error, uint32
     if (fw_status) {
         const struct snp_fw_status *status = snp_fw_status(fw_status);
         enum cofre_error code = fw_status == SNP_FW_BAD_MEASUREMENT ? COFRE_NEGATIVE : COFRE_FAILED;
-        return cofre_fail(err, code, "%s: the SEV-SNP firmware refused with %s (0x%x): %s%s%s", name, status->name,
-                          fw_status, status->meaning, *status->remedy ? "; " : "", status->remedy);
+        return cofre_fail(err, code, "%s: the SEV-SNP firmware refused with %s (0x%x): %s%s%s", name,
+                          status->name, fw_status, status->meaning, *status->remedy ? "; " : "",
+                          status->remedy);
     }
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if ((reasons[i].command == command || reasons[i].command == 0) && reasons[i].error == error)
-            return cofre_fail(err, reasons[i].code, "%s: %s (%s)", name, reasons[i].sentence, strerror(error));
+            return cofre_fail(err, reasons[i].code, "%s: %s (%s)", name, reasons[i].sentence,
+                              strerror(error));
     return cofre_fail(err, COFRE_FAILED, "%s: %s", name, strerror(error));
 }
 
@@ -96,7 +102,8 @@ int snp_guest_terminated(struct cofre_err *err, uint64_t ghcb_msr)
         return cofre_fail(err, COFRE_NEGATIVE, "cofre-shim refused to start the guest: %s", shim);
     for (size_t i = 0; i < sizeof terminations / sizeof *terminations; i++)
         if (terminations[i].set == set && terminations[i].code == code)
-            return cofre_fail(err, COFRE_FAILED, "the guest ended itself: %s (reason %u:%u)", terminations[i].sentence, set,
-                              code);
-    return cofre_fail(err, COFRE_FAILED, "the guest ended itself with reason %u:%u, which is not known here", set, code);
+            return cofre_fail(err, COFRE_FAILED, "the guest ended itself: %s (reason %u:%u)",
+                              terminations[i].sentence, set, code);
+    return cofre_fail(err, COFRE_FAILED, "the guest ended itself with reason %u:%u, which is not known here",
+                      set, code);
 }

@@ -142,18 +142,21 @@ static int snp_set_option(struct tee *tee, const char *name, const char *value, 
 /* The digest: of the prediction and of the launch alike */
 
 static const enum snp_page_type page_types[] = {
-    [LAUNCH_MEASURED] = SNP_PAGE_NORMAL,   [LAUNCH_ZERO] = SNP_PAGE_ZERO,   [LAUNCH_UNMEASURED] = SNP_PAGE_UNMEASURED,
-    [LAUNCH_SECRETS] = SNP_PAGE_SECRETS, [LAUNCH_CPUID] = SNP_PAGE_CPUID,
+    [LAUNCH_MEASURED] = SNP_PAGE_NORMAL,       [LAUNCH_ZERO] = SNP_PAGE_ZERO,
+    [LAUNCH_UNMEASURED] = SNP_PAGE_UNMEASURED, [LAUNCH_SECRETS] = SNP_PAGE_SECRETS,
+    [LAUNCH_CPUID] = SNP_PAGE_CPUID,
 };
 
 static int extend_by_range(struct snp_digest *digest, const struct launch_range *range, struct cofre_err *err)
 {
     enum snp_page_type type = page_types[range->kind];
-    return snp_digest_pages(digest, type, range->gpa, snp_page_has_contents(type) ? range->data : NULL, range->len, err);
+    return snp_digest_pages(digest, type, range->gpa, snp_page_has_contents(type) ? range->data : NULL,
+                            range->len, err);
 }
 
 /* KVM gives the firmware every vCPU's VMSA when the launch is finished, in the order of their creation. */
-static int extend_by_vmsas(struct snp_digest *digest, const struct snp_vmsa *vmsa, unsigned cpus, struct cofre_err *err)
+static int extend_by_vmsas(struct snp_digest *digest, const struct snp_vmsa *vmsa, unsigned cpus,
+                           struct cofre_err *err)
 {
     int rc = 0;
     for (unsigned i = 0; i < cpus && rc == 0; i++)
@@ -183,7 +186,8 @@ static int snp_measure(struct tee *tee, const struct launch_image *image, struct
 static int snp_expect(struct tee *tee, const struct tee_measurement *expected, struct cofre_err *err)
 {
     if (tee->has_id_block && memcmp(tee->id_block.launch_digest, expected->value, SNP_DIGEST_SIZE) != 0)
-        return cofre_fail(err, COFRE_NEGATIVE, "the ID block vouches for another launch digest than --expect-measurement");
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the ID block vouches for another launch digest than --expect-measurement");
     tee->has_expected = true;
     memcpy(tee->expected, expected->value, sizeof tee->expected);
     return 0;
@@ -231,7 +235,8 @@ static int enable_certificate_requests(struct tee *tee, const struct kvm *kvm, s
     if (tee->certificates.len == 0)
         return 0;
     if (!kvm_device_attr(kvm, UAPI_X86_GRP_SEV, UAPI_X86_SEV_REQ_CERTS, &supported) || !supported) {
-        log_warn("--certificates: this kernel cannot hand them to the guest (Linux 7.0 can); its reports come without, "
+        log_warn("--certificates: this kernel cannot hand them to the guest (Linux 7.0 can); its reports "
+                 "come without, "
                  "and whoever verifies them needs \"cofre verify --cert\"");
         return 0;
     }
@@ -248,9 +253,11 @@ static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, stru
         return rc;
     tee->sev_fd = kvm->backend->open("/dev/sev", O_RDWR | O_CLOEXEC);
     if (tee->sev_fd < 0)
-        return cofre_fail(err, COFRE_LACKING, "/dev/sev cannot be opened: %s; see \"cofre doctor\"", strerror(errno));
+        return cofre_fail(err, COFRE_LACKING, "/dev/sev cannot be opened: %s; see \"cofre doctor\"",
+                          strerror(errno));
     rc = kvm_vm_enable_cap(vm, KVM_CAP_EXIT_HYPERCALL, 1u << KVM_HC_MAP_GPA_RANGE, err);
-    struct uapi_sev_init2 init = {.vmsa_features = tee->vmsa_features & ~SNP_FEATURE_ACTIVE, .ghcb_version = 2};
+    struct uapi_sev_init2 init = {.vmsa_features = tee->vmsa_features & ~SNP_FEATURE_ACTIVE,
+                                  .ghcb_version = 2};
     if (rc == 0)
         rc = command(tee, UAPI_SEV_INIT2, &init, err);
     if (rc == 0)
@@ -316,8 +323,8 @@ static int snp_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index,
 }
 
 /* KVM may stop before the end and says how far it came. */
-static int update(struct tee *tee, enum snp_page_type type, uint64_t gpa, const void *data, uint64_t len, int *error,
-                  uint32_t *fw_status)
+static int update(struct tee *tee, enum snp_page_type type, uint64_t gpa, const void *data, uint64_t len,
+                  int *error, uint32_t *fw_status)
 {
     struct uapi_snp_launch_update call = {
         .gfn_start = gpa / SNP_PAGE_SIZE,
@@ -354,7 +361,8 @@ static int load_cpuid(struct tee *tee, uint64_t gpa, struct cofre_err *err)
         int rc = snp_launch_failed(err, UAPI_SEV_SNP_LAUNCH_UPDATE, error, fw_status);
         return cofre_within(err, rc, "CPUID page");
     }
-    log_warn("the firmware corrected the guest's CPUID table (%s); the guest gets the corrected one", difference);
+    log_warn("the firmware corrected the guest's CPUID table (%s); the guest gets the corrected one",
+             difference);
     fw_status = 0;
     if (update(tee, SNP_PAGE_CPUID, gpa, tee->cpuid_page, SNP_PAGE_SIZE, &error, &fw_status) == 0)
         return 0;
@@ -410,8 +418,9 @@ static int snp_finish(struct tee *tee, struct tee_measurement *out, struct cofre
     *out = (struct tee_measurement){.name = "launch digest"};
     memcpy(out->value, tee->digest.value, sizeof out->value);
     if (tee->has_expected && memcmp(tee->expected, tee->digest.value, sizeof tee->expected) != 0)
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "what was loaded into the guest does not have the expected launch digest; no vCPU ran");
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "what was loaded into the guest does not have the expected launch digest; no vCPU ran");
     if (tee->has_expected && !tee->has_id_block)
         rc = vouch_for_expected(tee, err);
     if (rc < 0)
@@ -436,13 +445,14 @@ static void serve_certificates(struct tee *tee, const struct guest_memory *memor
         request->npages = needed;
         request->ret = ENOSPC;
     } else {
-        bool written = guest_memory_write(memory, request->gpa, tee->certificates.data, tee->certificates.len);
+        bool written =
+            guest_memory_write(memory, request->gpa, tee->certificates.data, tee->certificates.len);
         request->ret = written ? 0 : EIO;
     }
 }
 
-static enum tee_exit_action snp_exit(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run, int *code,
-                                     struct cofre_err *err)
+static enum tee_exit_action snp_exit(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run,
+                                     int *code, struct cofre_err *err)
 {
     if (run->exit_reason == KVM_EXIT_SNP_REQ_CERTS) {
         serve_certificates(tee, memory, run);

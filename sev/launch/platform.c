@@ -18,8 +18,8 @@ struct issue_cmd {
     uint32_t error;
 } __attribute__((packed));
 static_assert(sizeof(struct issue_cmd) == 16, "sev_issue_cmd");
-#define SEV_ISSUE_CMD        _IOWR('S', 0, struct issue_cmd)
-#define SNP_PLATFORM_STATUS  9
+#define SEV_ISSUE_CMD       _IOWR('S', 0, struct issue_cmd)
+#define SNP_PLATFORM_STATUS 9
 
 struct status_buffer {
     uint8_t api_major, api_minor, state, rmp;
@@ -43,11 +43,13 @@ void snp_cpu_read(struct snp_cpu *out)
 static int open_failed(struct cofre_err *err)
 {
     if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-        return cofre_fail(err, COFRE_LACKING, "/dev/sev is not there: load the module ccp (modprobe ccp) on a host whose "
-                                              "CPU has SEV, with SEV enabled in its firmware settings");
+        return cofre_fail(err, COFRE_LACKING,
+                          "/dev/sev is not there: load the module ccp (modprobe ccp) on a host whose "
+                          "CPU has SEV, with SEV enabled in its firmware settings");
     if (errno == EACCES || errno == EPERM)
-        return cofre_fail(err, COFRE_LACKING, "/dev/sev may not be opened by this user: run as root, or give the user's "
-                                              "group access to it by a udev rule");
+        return cofre_fail(err, COFRE_LACKING,
+                          "/dev/sev may not be opened by this user: run as root, or give the user's "
+                          "group access to it by a udev rule");
     return cofre_fail(err, COFRE_LACKING, "/dev/sev cannot be opened: %s", strerror(errno));
 }
 
@@ -59,8 +61,8 @@ int snp_platform_status(struct snp_platform_status *out, struct cofre_err *err)
     struct status_buffer status = {0};
     struct issue_cmd call = {.command = SNP_PLATFORM_STATUS, .data = (uintptr_t)&status};
     if (ioctl(fd, SEV_ISSUE_CMD, &call) < 0)
-        return cofre_fail(err, COFRE_LACKING, "the firmware does not answer SNP_PLATFORM_STATUS: %s (%s)", strerror(errno),
-                          snp_fw_status(call.error)->name);
+        return cofre_fail(err, COFRE_LACKING, "the firmware does not answer SNP_PLATFORM_STATUS: %s (%s)",
+                          strerror(errno), snp_fw_status(call.error)->name);
     *out = (struct snp_platform_status){
         .api_major = status.api_major,
         .api_minor = status.api_minor,
