@@ -1,0 +1,46 @@
+/* A device's thread: waits for descriptors and calls back, one source at a time, with the device's lock held.
+ */
+#ifndef COFRE_DEVICES_LOOP_H
+#define COFRE_DEVICES_LOOP_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/error.h"
+
+/* Belongs to whoever watches the descriptor, and stays where it is while it is in the loop. */
+struct loop_source {
+    int fd;
+    void (*ready)(void *context, uint32_t events); /* events as of epoll(7) */
+    void *context;
+    uint32_t watched; /* what the loop waits for; private to loop.c */
+};
+
+struct loop {
+    pthread_mutex_t lock;
+    pthread_t thread;
+    bool running;
+    int epoll, stop;
+};
+
+int loop_init(struct loop *loop, struct cofre_err *err);
+/* Ends the thread, if it was started, after the callback that runs; the lock must not be held. */
+void loop_destroy(struct loop *loop);
+int loop_start(struct loop *loop, const char *name, struct cofre_err *err);
+
+static inline void loop_lock(struct loop *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+}
+static inline void loop_unlock(struct loop *loop)
+{
+    pthread_mutex_unlock(&loop->lock);
+}
+
+/* Waits for these events on the source from now on; 0 takes it out of the loop, after which it may be freed.
+ * With the lock held or before loop_start. False, with errno, when the descriptor cannot be waited for (a
+ * regular file). */
+bool loop_watch(struct loop *loop, struct loop_source *source, uint32_t events);
+
+#endif

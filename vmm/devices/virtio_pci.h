@@ -1,0 +1,50 @@
+/* Between virtio.c, which knows what a device's state means, and virtio_pci.c, which knows where a driver
+ * finds it. */
+#ifndef COFRE_DEVICES_VIRTIO_PCI_H
+#define COFRE_DEVICES_VIRTIO_PCI_H
+
+#include "vmm/devices/virtio.h"
+
+/* virtio 1.2, 2.1 */
+enum virtio_status {
+    STATUS_ACKNOWLEDGE = 1,
+    STATUS_DRIVER = 2,
+    STATUS_DRIVER_OK = 4,
+    STATUS_FEATURES_OK = 8,
+    STATUS_NEEDS_RESET = 64,
+    STATUS_FAILED = 128,
+};
+
+/* virtio 1.2, 6: bits of features that belong to no kind of device */
+enum virtio_feature {
+    FEATURE_INDIRECT = 28,
+    FEATURE_EVENT_IDX = 29,
+    FEATURE_VERSION_1 = 32,
+    FEATURE_ACCESS_PLATFORM = 33,
+};
+
+enum virtio_isr { ISR_QUEUE = 1, ISR_CONFIG = 2 };
+#define NO_VECTOR 0xffff
+
+/* The one BAR: the structures that the capabilities point to, a page each. */
+enum virtio_bar {
+    BAR_COMMON = 0x0000,
+    BAR_ISR = 0x1000,
+    BAR_CONFIG = 0x2000,
+    BAR_NOTIFY = 0x3000,
+    BAR_MSIX_TABLE = 0x4000,
+    BAR_MSIX_PBA = 0x5000,
+    BAR_SIZE = 0x8000,
+};
+
+void virtio_pci_init(struct virtio_device *virtio);
+
+/* With the lock held. */
+void virtio_reset(struct virtio_device *virtio);
+uint64_t virtio_offered(const struct virtio_device *virtio);
+void virtio_set_status(struct virtio_device *virtio, uint8_t status);
+void virtio_enable_queue(struct virtio_device *virtio, struct virtio_queue *q);
+/* Without the lock. */
+void virtio_notify(struct virtio_device *virtio, unsigned queue);
+
+#endif
