@@ -300,3 +300,26 @@ int pci_bus_map_window(struct pci_bus *pci, struct bus *mmio, struct cofre_err *
     return bus_add(mmio, &(struct bus_range){"PCI window", pci->window.base, pci->window.len, &ops, pci},
                    err);
 }
+
+/* An ECAM offset names bus, device, function and offset. Only function 0 of bus 0's devices can exist. */
+static unsigned ecam_slot(uint64_t offset)
+{
+    return offset >> 12 & 7 || offset >> 20 ? PCI_SLOTS : (unsigned)(offset >> 15 & 31);
+}
+
+static uint64_t ecam_read(void *device, uint64_t offset, unsigned len)
+{
+    return pci_config_read(device, ecam_slot(offset), offset & 0xfff, len);
+}
+
+static void ecam_write(void *device, uint64_t offset, unsigned len, uint64_t value)
+{
+    pci_config_write(device, ecam_slot(offset), offset & 0xfff, len, (uint32_t)value);
+}
+
+int pci_bus_map_ecam(struct pci_bus *pci, struct bus *mmio, uint64_t base, uint64_t len,
+                     struct cofre_err *err)
+{
+    static const struct bus_ops ops = {ecam_read, ecam_write};
+    return bus_add(mmio, &(struct bus_range){"PCI configuration space", base, len, &ops, pci}, err);
+}

@@ -82,7 +82,6 @@ struct pci_bus {
     struct pci_window window;
     uint32_t next_free;
     struct msi_sink sink;
-    uint32_t address; /* what was last written to port 0xcf8 */
 };
 
 /* The bus stays where it is from here to pci_bus_destroy. */
@@ -91,11 +90,11 @@ void pci_bus_destroy(struct pci_bus *pci);
 /* Gives the function the next slot and its BAR a place in the window. Before vCPUs run. */
 int pci_bus_add(struct pci_bus *pci, struct pci_function *fn, struct cofre_err *err);
 
-/* Puts the window, and one way to configuration space, on the machine's buses. */
+/* Puts the window and configuration space (ECAM: PCI Express Base 4.0, 7.2.2) on the machine's bus. len is 1 MiB for
+ * each bus that the machine's tables promise; all but bus 0 are empty. */
 int pci_bus_map_window(struct pci_bus *pci, struct bus *mmio, struct cofre_err *err);
-int pci_bus_map_ports(struct pci_bus *pci, struct bus *ports, struct cofre_err *err); /* 0xcf8 and 0xcfc */
-int pci_bus_map_ecam(struct pci_bus *pci, struct bus *mmio, uint64_t base,
-                     struct cofre_err *err); /* 1 MiB: bus 0 */
+int pci_bus_map_ecam(struct pci_bus *pci, struct bus *mmio, uint64_t base, uint64_t len,
+                     struct cofre_err *err);
 
 /* Configuration space of slot's function 0. len is 1, 2 or 4 within one doubleword; anything else, an empty
  * slot and what lies above PCI_CONFIG_SIZE read as ones. */
