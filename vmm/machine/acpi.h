@@ -18,9 +18,9 @@
 #define ACPI_POWER_OFF          0x34
 #define ACPI_RESET_VALUE        0x01
 
-#define ACPI_IOAPIC_BASE  0xfec00000u
-#define ACPI_IOAPIC_ID    0
-#define ACPI_LAPIC_BASE   0xfee00000u
+#define ACPI_IOAPIC_BASE 0xfec00000u
+#define ACPI_IOAPIC_ID   0
+#define ACPI_LAPIC_BASE  0xfee00000u
 
 /* Writes the tables for gpa into out (size bytes, zeroed by the caller), RSDP first; CPU i has local APIC id i.
  * Returns how many bytes they take, 0 when they do not fit. */

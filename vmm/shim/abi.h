@@ -1,6 +1,6 @@
 /*
  * What cofre-shim and the VMM agree on: where things lie in guest memory, the measured boot page, the ways in which
- * the shim ends a guest. Included by freestanding code: only fixed-width integers and macros here.
+ * the shim ends a guest. Included by freestanding code and by assembler: fixed-width integers and macros only.
  *
  *   guest physical memory
  *   0x0010_0000  shim image (code and constants), at most 32 KiB           measured
@@ -23,26 +23,23 @@
 #ifndef COFRE_SHIM_ABI_H
 #define COFRE_SHIM_ABI_H
 
-#include <assert.h>
-#include <stdint.h>
+#define SHIM_BASE      0x00100000
+#define SHIM_MAX_SIZE  0x00008000
+#define SHIM_BOOT_PAGE 0x00108000
+#define SHIM_CPUID     0x00109000
+#define SHIM_SECRETS   0x0010a000
+#define SHIM_ACPI      0x0010b000
+#define SHIM_ACPI_SIZE 0x00001000
+#define SHIM_ZERO      0x0010c000
+#define SHIM_OWN       0x00110000
+#define SHIM_END       0x00200000
 
-#define SHIM_BASE       0x00100000u
-#define SHIM_MAX_SIZE   0x00008000u
-#define SHIM_BOOT_PAGE  0x00108000u
-#define SHIM_CPUID      0x00109000u
-#define SHIM_SECRETS    0x0010a000u
-#define SHIM_ACPI       0x0010b000u
-#define SHIM_ACPI_SIZE  0x00001000u
-#define SHIM_ZERO       0x0010c000u
-#define SHIM_OWN        0x00110000u
-#define SHIM_END        0x00200000u
-
-#define RAM_LOW_END     0xc0000000ull
-#define RAM_HIGH        0x100000000ull
-#define RAM_STEP        0x00200000ull /* both ranges of RAM are multiples of 2 MiB */
-#define STAGING_BASE    0xc0000000u
-#define STAGING_END     0xdffff000u
-#define SHIM_GHCB       0xdffff000u
+#define RAM_LOW_END  0xc0000000ull
+#define RAM_HIGH     0x100000000ull
+#define RAM_STEP     0x00200000ull /* both ranges of RAM are multiples of 2 MiB */
+#define STAGING_BASE 0xc0000000u
+#define STAGING_END  0xdffff000u
+#define SHIM_GHCB    0xdffff000u
 
 /* PCI, as the measured MCFG table tells it to Linux (docs/decisions.md): two buses, of which only the first has
  * devices. Reserved in the memory map that the shim hands to Linux. */
@@ -53,12 +50,16 @@
 /* Where the next item of the staging window lies, and how much of a page-wise loaded thing is read. */
 #define SHIM_PAGE_UP(x) (((x) + 0xfffull) & ~0xfffull)
 
+#ifndef __ASSEMBLER__
+#include <assert.h>
+#include <stdint.h>
+
 enum boot_tee { BOOT_PLAIN = 0, BOOT_SNP = 1, BOOT_TDX = 2 };
 
 #define SHIM_BOOT_MAGIC 0x31304d4948534f43ull /* "COSHIM01" */
 
 struct shim_item {
-    uint64_t size;       /* bytes; 0 for an initrd or command line that is not there */
+    uint64_t size; /* bytes; 0 for an initrd or command line that is not there */
     uint8_t sha256[32];
 };
 
@@ -69,10 +70,11 @@ struct shim_ram {
 /* All that the shim believes of the host. Measured, so it is the tenant's word and not the host's. */
 struct shim_boot_page {
     uint64_t magic;
-    uint32_t tee;         /* enum boot_tee */
-    uint32_t ram_count;   /* 1 or 2 */
+    uint32_t tee;           /* enum boot_tee */
+    uint32_t ram_count;     /* 1 or 2 */
     struct shim_ram ram[2]; /* from 0 on, at most up to RAM_LOW_END; then from RAM_HIGH on */
-    struct shim_item kernel, initrd, cmdline; /* the command line's final zero is not counted and not staged */
+    struct shim_item kernel, initrd,
+        cmdline; /* the command line's final zero is not counted and not staged */
     uint8_t reserved[4096 - 8 - 8 - 32 - 120];
 };
 static_assert(sizeof(struct shim_boot_page) == 4096, "boot page");
@@ -98,10 +100,12 @@ enum shim_term {
 enum shim_phase {
     SHIM_PHASE_START = 1,    /* first instruction in 64-bit mode */
     SHIM_PHASE_ACCEPTED = 2, /* memory accepted */
-    SHIM_PHASE_VERIFIED = 3, /* kernel, initrd and command line copied and equal to their hashes: the VMM removes
+    SHIM_PHASE_VERIFIED =
+        3,                /* kernel, initrd and command line copied and equal to their hashes: the VMM removes
                                 the staging window */
-    SHIM_PHASE_ENTER = 4,    /* next instruction is the kernel's */
-    SHIM_PHASE_TERM = 0x80,  /* plain guests: 0x80 | enum shim_term, then halts */
+    SHIM_PHASE_ENTER = 4, /* next instruction is the kernel's */
+    SHIM_PHASE_TERM = 0x80, /* plain guests: 0x80 | enum shim_term, then halts */
 };
 
+#endif
 #endif

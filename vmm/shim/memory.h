@@ -1,0 +1,18 @@
+/* The shim's page tables and the acceptance of RAM. */
+#ifndef COFRE_SHIM_MEMORY_H
+#define COFRE_SHIM_MEMORY_H
+
+#include "vmm/shim/tee.h"
+
+/* The shim's own RAM from SHIM_OWN on, after the page tables that memory.c keeps there. */
+#define OWN_PARAMS       (SHIM_OWN + 0x4000) /* boot_params */
+#define OWN_CC           (SHIM_OWN + 0x5000)
+#define OWN_CMDLINE      (SHIM_OWN + 0x6000)
+#define OWN_CMDLINE_SIZE 0x10000
+
+/* Accepts the shim's own RAM, then maps low memory 1:1 (private) and the staging window (shared). */
+void memory_map(const struct shim_tee *tee);
+/* Accepts all other RAM. Ends the guest when a page cannot be, or has been before. */
+void memory_accept(const struct shim_tee *tee, const struct shim_boot_page *boot);
+
+#endif
