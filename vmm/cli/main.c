@@ -7,6 +7,7 @@
 #include "vmm/cli/verb.h"
 
 static const struct verb verbs[] = {
+    {"attest", "brings the evidence of a running guest into one file", verb_attest},
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
     {NULL, NULL, NULL},
 };

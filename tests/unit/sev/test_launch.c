@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include "sev/id_block.h"
 #include "sev/launch/error.h"
@@ -23,8 +23,8 @@ enum { KVM_FD = 100, SEV_FD, VM_FD, VCPU_FD };
 static struct {
     uint32_t commands[64];
     size_t count;
-    uint32_t fail_command;   /* this command fails ... */
-    int fail_errno;          /* ... so */
+    uint32_t fail_command; /* this command fails ... */
+    int fail_errno;        /* ... so */
     uint32_t fail_fw_status;
     unsigned fail_times;     /* and so often */
     uint64_t update_at_most; /* bytes that one LAUNCH_UPDATE takes; 0: all */
@@ -162,8 +162,9 @@ static int init_vcpus(struct launch *l)
         struct {
             struct kvm_cpuid2 head;
             struct kvm_cpuid_entry2 entries[2];
-        } table = {.head.nent = 2,
-                   .entries = {{.function = 1, .eax = 0xa00f11}, {.function = 0x8000001f, .ebx = 51 | 1 << 6}}};
+        } table = {
+            .head.nent = 2,
+            .entries = {{.function = 1, .eax = 0xa00f11}, {.function = 0x8000001f, .ebx = 51 | 1 << 6}}};
         rc = snp_tee_ops.vcpu_init(l->tee, &vcpu, i, &table.head, &image, &l->err);
     }
     return rc;
@@ -308,12 +309,65 @@ static void options_that_cannot_be_are_refused_by_name(void **state)
     assert_int_equal(snp_tee_ops.set_option(l->tee, "mrowner", "00", &l->err), -COFRE_USAGE);
 }
 
-static void certificates_without_a_kernel_that_asks_for_them_do_not_stop_the_launch(void **state)
+/* Gives the launch a certificate table of 5000 bytes: two pages. */
+static void give_certificates(struct launch *l)
+{
+    char path[] = "/tmp/cofre-certificates-XXXXXX";
+    int fd = mkstemp(path);
+    static uint8_t table[5000];
+    memset(table, 0xc7, sizeof table);
+    assert_int_equal(write(fd, table, sizeof table), sizeof table);
+    close(fd);
+    assert_int_equal(snp_tee_ops.set_option(l->tee, "certificates", path, &l->err), 0);
+    unlink(path);
+}
+
+static bool was_given(uint32_t command)
+{
+    for (size_t i = 0; i < fake.count; i++)
+        if (fake.commands[i] == command)
+            return true;
+    return false;
+}
+
+static void a_kernel_that_never_asks_for_certificates_does_not_stop_the_launch(void **state)
 {
     struct launch *l = *state;
+    give_certificates(l);
     assert_int_equal(launch(l), 0);
-    for (size_t i = 0; i < fake.count; i++)
-        assert_int_not_equal(fake.commands[i], UAPI_SEV_SNP_ENABLE_REQ_CERTS);
+    assert_false(was_given(UAPI_SEV_SNP_ENABLE_REQ_CERTS));
+}
+
+static void the_guest_gets_the_certificates_that_it_has_room_for(void **state)
+{
+    struct launch *l = *state;
+    fake.has_req_certs = true;
+    give_certificates(l);
+    assert_int_equal(launch(l), 0);
+    assert_true(was_given(UAPI_SEV_SNP_ENABLE_REQ_CERTS));
+
+    static uint8_t ram[3 * SNP_PAGE_SIZE];
+    struct guest_memory memory = {0};
+    assert_int_equal(guest_memory_add(&memory, 0x1000, sizeof ram, ram, &l->err), 0);
+    struct kvm_run run = {.exit_reason = KVM_EXIT_SNP_REQ_CERTS};
+    struct uapi_exit_snp_req_certs *request = uapi_exit_snp_req_certs(&run);
+    int code = 0;
+
+    *request = (struct uapi_exit_snp_req_certs){.gpa = 0x1000, .npages = 1};
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
+    assert_int_equal(request->ret, ENOSPC);
+    assert_int_equal(request->npages, 2);
+    assert_int_equal(ram[0], 0);
+
+    *request = (struct uapi_exit_snp_req_certs){.gpa = 0x1000, .npages = 2};
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
+    assert_int_equal(request->ret, 0);
+    assert_int_equal(ram[4999], 0xc7);
+    assert_int_equal(ram[5000], 0);
+
+    *request = (struct uapi_exit_snp_req_certs){.gpa = 0x3000, .npages = 2}; /* runs past the end of memory */
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
+    assert_int_equal(request->ret, EIO);
 }
 
 /* Each refusal has its own sentence: what is wrong and what to do. */
@@ -373,7 +427,8 @@ int main(void)
         with_launch(a_digest_that_the_firmware_refuses_is_a_negative_outcome),
         with_launch(options_by_name_reach_the_firmware),
         with_launch(options_that_cannot_be_are_refused_by_name),
-        with_launch(certificates_without_a_kernel_that_asks_for_them_do_not_stop_the_launch),
+        with_launch(a_kernel_that_never_asks_for_certificates_does_not_stop_the_launch),
+        with_launch(the_guest_gets_the_certificates_that_it_has_room_for),
         with_launch(every_refusal_says_what_is_wrong),
         with_launch(a_refusal_of_the_shim_is_told_in_its_words),
     };

@@ -1,0 +1,238 @@
+/* cofre attest: the evidence of a running guest, from its agent into one file. It judges nothing. */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "attest/evidence.h"
+#include "attest/json.h"
+#include "vmm/agent/request.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
+#include "vmm/base/rundir.h"
+#include "vmm/cli/verb.h"
+
+static const char help[] =
+    "usage: cofre attest --guest NAME|--socket F --nonce HEX [--out F] [--json]\n"
+    "\n"
+    "Asks the agent in a running guest for evidence over the nonce: the attestation report and the\n"
+    "certificates that the host gave with it. Nothing is judged here; give the file to cofre verify,\n"
+    "on a machine that you trust.\n"
+    "\n"
+    "  --guest NAME   the guest's name, as cofre run printed it\n"
+    "  --socket F     instead: the guest's vsock socket\n"
+    "  --nonce HEX    up to 64 bytes of your own choice, never used before (openssl rand -hex 32)\n"
+    "  --out F        where the evidence goes; default evidence.json, - is standard output\n"
+    "  --json         what was fetched, as one JSON object on standard output\n"
+    "\n"
+    "example: cofre attest --guest web --nonce $(openssl rand -hex 32) --out web.json\n";
+
+#define ANSWER_MAX      (4u << 20)
+#define GREETING_MAX    256
+#define VSOCK_SOCKET    "vsock"
+#define TIMEOUT_SECONDS 60 /* the firmware throttles requests; one takes at most some seconds */
+
+struct arguments {
+    const char *guest, *socket, *nonce, *out;
+    bool json;
+};
+
+/* Reads up to the first newline, which it replaces, and no more than max bytes. Whatever follows is not asked for. */
+static int read_line(int fd, struct bytes *line, size_t max, const char *from, struct cofre_err *err)
+{
+    int rc = bytes_alloc(line, max, err);
+    for (size_t len = 0; rc == 0;) {
+        ssize_t n = recv(fd, line->data + len, max - len, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cofre_fail(err, COFRE_FAILED, "%s: %s", from,
+                              errno == EAGAIN ? "no answer within a minute" : strerror(errno));
+        if (n == 0)
+            return cofre_fail(err, COFRE_FAILED,
+                              "%s: closed before it answered; does cofre-agent run in the guest?", from);
+        uint8_t *newline = memchr(line->data + len, '\n', (size_t)n);
+        len += (size_t)n;
+        if (newline) {
+            *newline = 0;
+            return 0;
+        }
+        if (len == max)
+            return cofre_fail(err, COFRE_MALFORMED, "%s: answers with more than %zu bytes in one line", from,
+                              max);
+    }
+    return rc;
+}
+
+static int send_line(int fd, const char *line, const char *to, struct cofre_err *err)
+{
+    for (size_t len = strlen(line); len;) {
+        ssize_t n = send(fd, line, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cofre_fail(err, COFRE_FAILED, "%s: %s", to, strerror(errno));
+        line += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int connect_to(const char *path, struct cofre_err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return cofre_fail(err, COFRE_USAGE, "%s: the name is too long for a socket", path);
+    strcpy(address.sun_path, path);
+    CLEAN_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct timeval limit = {.tv_sec = TIMEOUT_SECONDS};
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
+        connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return cofre_fail(err, COFRE_USAGE, "%s: no guest answers there: %s", path, strerror(errno));
+    return TAKE_FD(fd);
+}
+
+/* The socket's protocol (docs/vsock.md): "CONNECT port", "OK ...", then the guest's stream; one request, one answer. */
+static int ask(const char *path, const char *request, struct bytes *answer, struct cofre_err *err)
+{
+    CLEAN_FD fd = connect_to(path, err);
+    if (fd < 0)
+        return fd;
+    char hello[32];
+    snprintf(hello, sizeof hello, "CONNECT %d\n", AGENT_PORT);
+    CLEAN_BYTES greeting = {0};
+    int rc = send_line(fd, hello, path, err);
+    if (rc == 0)
+        rc = read_line(fd, &greeting, GREETING_MAX, path, err);
+    if (rc == 0 && strncmp((char *)greeting.data, "OK", 2) != 0)
+        rc = cofre_fail(err, COFRE_FAILED,
+                        "%s: nothing listens on the guest's port %d (\"%s\"); start cofre-agent in it", path,
+                        AGENT_PORT, (char *)greeting.data);
+    if (rc == 0)
+        rc = send_line(fd, request, path, err);
+    return rc < 0 ? rc : read_line(fd, answer, ANSWER_MAX, path, err);
+}
+
+static int take_hex(struct bytes *out, const json_t *answer, const char *member, struct cofre_err *err)
+{
+    const char *hex = json_string_value(json_object_get(answer, member));
+    if (!hex)
+        return cofre_fail(err, COFRE_MALFORMED, "the agent's answer has no \"%s\"", member);
+    int rc = hex_decode_some(out, EVIDENCE_REPORT_MAX, hex, err);
+    return rc < 0 ? cofre_within(err, rc, "the agent's \"%s\"", member) : 0;
+}
+
+/* What the agent says is taken as it is: the verifier judges it. */
+static int understand(struct evidence *out, const struct bytes *line, struct cofre_err *err)
+{
+    CLEAN_JSON *answer = NULL;
+    int rc = json_read(&answer, (struct view){line->data, strlen((char *)line->data)}, COFRE_MALFORMED, err);
+    if (rc < 0)
+        return cofre_within(err, rc, "the agent's answer");
+    if (!json_is_true(json_object_get(answer, "ok"))) {
+        const char *why = json_string_value(json_object_get(answer, "error"));
+        return cofre_fail(err, COFRE_FAILED, "the guest gave no evidence: %s",
+                          why ? why : "its agent does not say why");
+    }
+    const char *tee = json_string_value(json_object_get(answer, "tee"));
+    if (!tee || strcmp(tee, "snp") != 0)
+        return cofre_fail(err, COFRE_MALFORMED, "the agent's answer names no TEE that is known here");
+    out->tee = "snp";
+    out->form = EVIDENCE_JSON;
+    rc = take_hex(&out->report, answer, "report", err);
+    return rc < 0 ? rc : take_hex(&out->certificates, answer, "certificates", err);
+}
+
+/* The report data is the nonce, with zeros after it. */
+static int fetch(struct evidence *out, const char *path, const char *nonce, struct cofre_err *err)
+{
+    int rc = hex_decode_some(&out->nonce, EVIDENCE_NONCE_MAX, nonce, err);
+    if (rc == 0 && out->nonce.len == 0)
+        rc = cofre_fail(err, COFRE_USAGE, "is empty");
+    if (rc < 0)
+        return cofre_within(err, -COFRE_USAGE, "--nonce");
+    uint8_t report_data[64] = {0};
+    memcpy(report_data, out->nonce.data, out->nonce.len);
+    char hex[2 * sizeof report_data + 1], request[256];
+    hex_encode(hex, report_data, sizeof report_data);
+    snprintf(request, sizeof request, "{\"op\": \"evidence\", \"report_data\": \"%s\"}\n", hex);
+    CLEAN_BYTES answer = {0};
+    rc = ask(path, request, &answer, err);
+    return rc < 0 ? rc : understand(out, &answer, err);
+}
+
+static int attest(const struct arguments *a, struct cofre_err *err)
+{
+    char path[PATH_MAX];
+    int rc = 0;
+    if (a->guest) {
+        rc = rundir_of_guest(path, sizeof path - sizeof "/" VSOCK_SOCKET, a->guest, err);
+        if (rc == 0)
+            strcat(path, "/" VSOCK_SOCKET);
+    }
+    CLEAN_EVIDENCE evidence = {0};
+    CLEAN_BYTES file = {0};
+    if (rc == 0)
+        rc = fetch(&evidence, a->guest ? path : a->socket, a->nonce, err);
+    if (rc == 0)
+        rc = evidence_write(&file, &evidence, err);
+    if (rc == 0)
+        rc = file_write(a->out, bytes_view(&file), 0644, err);
+    if (rc < 0)
+        return rc;
+    if (a->json) {
+        CLEAN_JSON *result = json_pack("{s:s, s:I, s:I, s:s}", "tee", evidence.tee, "report_bytes",
+                                       (json_int_t)evidence.report.len, "certificates_bytes",
+                                       (json_int_t)evidence.certificates.len, "out", a->out);
+        json_dumpf(result, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        fprintf(stderr,
+                "cofre: a report of %zu bytes and %zu bytes of certificates are in %s; cofre verify judges "
+                "them\n",
+                evidence.report.len, evidence.certificates.len, a->out);
+    }
+    return 0;
+}
+
+int verb_attest(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"guest", required_argument, NULL, 'g'},
+        {"socket", required_argument, NULL, 's'},
+        {"nonce", required_argument, NULL, 'n'},
+        {"out", required_argument, NULL, 'o'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct arguments a = {.out = "evidence.json"};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        const char **const strings[] = {
+            ['g'] = &a.guest, ['s'] = &a.socket, ['n'] = &a.nonce, ['o'] = &a.out};
+        if (o == 'j') {
+            a.json = true;
+        } else if (o == 'h' || o == '?') {
+            fputs(help, o == 'h' ? stdout : stderr);
+            return o == 'h' ? 0 : COFRE_USAGE;
+        } else {
+            *strings[o] = optarg;
+        }
+    }
+    if (optind != argc || !a.nonce || !a.guest == !a.socket || (a.json && strcmp(a.out, "-") == 0)) {
+        fputs(help, stderr);
+        return COFRE_USAGE;
+    }
+    struct cofre_err err;
+    int rc = attest(&a, &err);
+    if (rc < 0)
+        fprintf(stderr, "cofre attest: %s\n", err.text);
+    return -rc;
+}
