@@ -1,8 +1,8 @@
 #include "sev/layout.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "vmm/base/number.h"
 
 static const char *const vmm_names[] = {
     [SNP_VMM_QEMU] = "qemu", [SNP_VMM_EC2] = "ec2", [SNP_VMM_GCE] = "gce"};
@@ -41,13 +41,11 @@ static bool is_version(const char *text)
 int snp_cpu_signature(uint32_t *out, const char *model, struct cofre_err *err)
 {
     if (strncmp(model, "0x", 2) == 0) {
-        char *end;
-        errno = 0;
-        unsigned long value = strtoul(model, &end, 16);
-        if (errno || *end || end == model + 2 || value > UINT32_MAX)
-            return cofre_fail(err, COFRE_USAGE, "CPU model: \"%s\" is not a number of 32 bits", model);
-        *out = (uint32_t)value;
-        return 0;
+        uint64_t value;
+        int rc = number_parse(&value, model, "CPU model", 0, UINT32_MAX, err);
+        if (rc == 0)
+            *out = (uint32_t)value;
+        return rc;
     }
     for (size_t i = 0; i < sizeof cpu_models / sizeof cpu_models[0]; i++)
         if (strncmp(model, cpu_models[i].name, strlen(cpu_models[i].name)) == 0 &&

@@ -1,11 +1,11 @@
 #include "sev/policy.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "vmm/base/number.h"
 
 /* In the order of the bits; also the order in which they are written. */
 static const struct {
@@ -77,12 +77,10 @@ static int parse_name(uint64_t *policy, const char *name, struct cofre_err *err)
 
 static int parse_number(uint64_t *out, const char *text, struct cofre_err *err)
 {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
-    if (errno || *end)
-        return cofre_fail(err, COFRE_USAGE, "guest policy: \"%s\" is not a number of 64 bits", text);
-    int rc = snp_policy_check(value, err);
+    uint64_t value;
+    int rc = number_parse(&value, text, "guest policy", 0, UINT64_MAX, err);
+    if (rc == 0)
+        rc = snp_policy_check(value, err);
     if (rc == 0)
         *out = value;
     return rc;

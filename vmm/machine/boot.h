@@ -10,9 +10,10 @@
 #include "vmm/machine/image.h"
 #include "vmm/shim/abi.h"
 
-#define BOOT_MEMORY_MIN (128ull << 20)
-#define BOOT_MEMORY_MAX (1ull << 40)
-#define BOOT_CPUS_MAX   255
+#define BOOT_MEMORY_MIN     (128ull << 20)
+#define BOOT_MEMORY_DEFAULT (512ull << 20) /* of cofre run and cofre measure alike, as is one vCPU */
+#define BOOT_MEMORY_MAX     (1ull << 40)
+#define BOOT_CPUS_MAX       255
 
 struct boot_config {
     uint32_t tee;        /* enum boot_tee */
