@@ -9,6 +9,8 @@
 static const struct verb verbs[] = {
     {"attest", "brings the evidence of a running guest into one file", verb_attest},
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
+    {"id-block", "signs what a guest's owner vouches for", verb_id_block},
+    {"measure", "predicts the launch digest of a guest", verb_measure},
     {NULL, NULL, NULL},
 };
 
