@@ -111,10 +111,10 @@ struct snp_page_info {
     uint16_t length;                   /* 0x70 */
     uint8_t page_type;
     uint8_t imi_page;
-    uint8_t vmpl3_perms;
-    uint8_t vmpl2_perms;
-    uint8_t vmpl1_perms;
     uint8_t reserved;
+    uint8_t vmpl1_perms;
+    uint8_t vmpl2_perms;
+    uint8_t vmpl3_perms;
     uint64_t gpa;
 } __attribute__((packed));
 static_assert(sizeof(struct snp_page_info) == 0x70, "page info");
