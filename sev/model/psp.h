@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "sev/abi.h"
+#include "sev/product.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/error.h"
 
@@ -23,24 +24,19 @@
 enum psp_status {
     PSP_SUCCESS = 0x00,
     PSP_INVALID_GUEST_STATE = 0x02,
-    PSP_INVALID_LEN = 0x04,
     PSP_POLICY_FAILURE = 0x07,
     PSP_INVALID_ADDRESS = 0x09,
     PSP_BAD_SIGNATURE = 0x0a,
     PSP_BAD_MEASUREMENT = 0x0b,
-    PSP_UNSUPPORTED = 0x15,
     PSP_INVALID_PARAM = 0x16,
     PSP_RESOURCE_LIMIT = 0x17,
     PSP_AEAD_OFLOW = 0x1d,
-    PSP_BAD_VERSION = 0x22,
     PSP_INVALID_KEY = 0x27,
 };
 
-enum psp_product { PSP_MILAN, PSP_GENOA, PSP_TURIN };
-
-/* How the platform is set up; all zero is a Milan that signs reports of version 3 with its VCEK. */
+/* How the platform is set up. All zero: whatever product the directory has, reports of version 3 signed by its VCEK. */
 struct psp_options {
-    enum psp_product product;
+    enum snp_product product; /* UNKNOWN: that of the directory's chain; a new one is Milan's */
     unsigned report_version; /* 2 (not on Turin), 3 or 5; 0 means 3. The firmware's version follows from it */
     bool vlek; /* a VLEK is installed (SNP_VLEK_LOAD): reports are signed with it unless asked otherwise */
     bool mask_chip_id;  /* SNP_CONFIG MASK_CHIP_ID: CHIP_ID of reports is zero */
@@ -116,8 +112,5 @@ void psp_launch_digest(struct psp_guest *guest, uint8_t out[SNP_DIGEST_SIZE]);
  */
 enum psp_status psp_guest_request(struct psp_guest *guest, const uint8_t request[SNP_PAGE_SIZE],
                                   uint8_t response[SNP_PAGE_SIZE]);
-
-/* "INVALID_PARAM", or "status" for a code that this model never returns. */
-const char *psp_status_name(enum psp_status status);
 
 #endif
