@@ -7,3 +7,32 @@ skip() { echo "$*"; exit 77; }
 # expect FILE PATTERN: the file has a line with the extended pattern.
 expect() { grep -qE -- "$2" "$1" || fail "$1 has no line with: $2"; }
 refuse() { ! grep -qE -- "$2" "$1" || fail "$1 has a line with: $2"; }
+
+# guest NAME OPTION...: cofre run with the stock guest; leaves NAME.console, NAME.json (the result) and NAME.log (its
+# progress), and gives its exit code. A --cmdline among the options replaces the one here.
+guest() {
+    local name=$1
+    shift
+    cofre run --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "console=hvc0 quiet" --name "$name" \
+        --console "$name.console" --json "$@" >"$name.json" 2>"$name.log"
+}
+snp() {
+    local name=$1
+    shift
+    guest "$name" --tee snp --emulated "$@"
+}
+
+# member FILE NAME: the text of a member of a JSON object, wherever it stands.
+member() { sed -n "s/.*\"$2\": *\"\([^\"]*\)\".*/\1/p" "$1" | head -n 1; }
+
+# booted NAME CPUS: the SNP guest of that name came up whole and ended well, as it was predicted to be.
+booted() {
+    expect "$1.console" 'guest: Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP'
+    expect "$1.console" "guest: cpus online $2\$"
+    expect "$1.console" 'guest: done'
+    local predicted given
+    predicted=$(member "$1.json" predicted)
+    given=$(member "$1.json" given)
+    [ ${#predicted} = 96 ] || fail "no predicted measurement in $1.json"
+    [ "$predicted" = "$given" ] || fail "predicted $predicted, given $given"
+}
