@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "vmm/base/bytes.h"
+#include "vmm/base/file.h"
 #include "vmm/machine/acpi.h"
 #include "vmm/shim/abi.h"
 
@@ -123,6 +127,47 @@ static void says_when_there_is_no_room(void **state)
     assert_int_equal(acpi_tables_build(small, need, SHIM_ACPI, 8), need);
 }
 
+/* ACPICA's own disassembler reads each table and finds nothing wrong. */
+static void acpica_reads_each_table(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *says;
+    } expected[] = {
+        {"DSDT", "Name (\\_S5, Package (0x02)"},
+        {"FACP", "Hardware Reduced (V5) : 1"},
+        {"APIC", "[I/O APIC]"},
+        {"MCFG", "00000000E8000000"},
+        {"XSDT", "ACPI Table Address"},
+    };
+    char folder[] = "/tmp/cofre-acpi-XXXXXX", path[64], command[256];
+    struct cofre_err err;
+    if (access("/usr/bin/iasl", X_OK) != 0) {
+        print_message("needs iasl (Debian package acpica-tools)\n");
+        skip();
+    }
+    build(3);
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        const char *name = expected[i].name;
+        const uint8_t *fadt = find("FACP"), *t = find(name);
+        if (!t)
+            t = strcmp(name, "DSDT") == 0 ? at(le64(fadt + 140)) : at(le64(room + 24));
+        CLEAN_BYTES text = {0};
+        snprintf(path, sizeof(path), "%s/%s", folder, name);
+        assert_int_equal(file_write(path, (struct view){t, le32(t + 4)}, 0600, &err), 0);
+        snprintf(command, sizeof(command), "iasl -d %s >%s.out 2>&1", path, path);
+        assert_int_equal(system(command), 0);
+        snprintf(path, sizeof(path), "%s/%s.dsl", folder, name);
+        assert_int_equal(file_read(&text, path, 1 << 20, &err), 0);
+        assert_non_null(memmem(text.data, text.len, expected[i].says, strlen(expected[i].says)));
+        assert_null(memmem(text.data, text.len, "Incorrect", 9));
+        assert_null(memmem(text.data, text.len, "Invalid", 7));
+    }
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +176,7 @@ int main(void)
         cmocka_unit_test(madt_lists_each_cpu_once),
         cmocka_unit_test(mcfg_names_the_window),
         cmocka_unit_test(says_when_there_is_no_room),
+        cmocka_unit_test(acpica_reads_each_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
