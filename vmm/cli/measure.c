@@ -17,7 +17,7 @@ static const char help[] =
     "       cofre measure --tee snp --vmm qemu|ec2|gce --firmware F [OPTION]...\n"
     "\n"
     "Prints the launch digest that the guest's attestation report will have. It needs no SEV-SNP\n"
-    "hardware, and `cofre run` with the same options refuses to start a guest with another digest.\n"
+    "hardware. `cofre run` with the same options and --expect-measurement starts no other guest.\n"
     "\n"
     "  --tee snp             the kind of guest\n"
     "  --vmm VMM             who launches it: cofre (default), qemu, ec2 or gce\n"
