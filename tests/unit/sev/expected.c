@@ -97,6 +97,25 @@ static void read_initrd(char out[256], const json_t *test)
         memcpy(newline, "\n", 2);
 }
 
+/* The file that COFRE_KERNEL names, else the lab's (tests/lab/prepare). */
+static const char *kernel_path(void)
+{
+    static char path[4096];
+    const char *named = getenv("COFRE_KERNEL"), *cache = getenv("COFRE_CACHE"),
+               *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (named)
+        return named;
+    if (cache)
+        (void)snprintf(path, sizeof path, "%s/lab/kernel/vmlinuz", cache);
+    else
+        (void)snprintf(path, sizeof path, "%s%s/cofre/lab/kernel/vmlinuz",
+                       xdg    ? xdg
+                       : home ? home
+                              : "",
+                       xdg ? "" : "/.cache");
+    return path;
+}
+
 const char *expected_read(struct expected_inputs *out, const json_t *test)
 {
     const char *name = expected_text(test, "firmware"), *kernel = expected_text(test, "kernel");
@@ -106,9 +125,9 @@ const char *expected_read(struct expected_inputs *out, const json_t *test)
     if (!read_firmware(&out->firmware, name) ||
         !has_sha256(bytes_view(&out->firmware), expected_text(known, "sha256")))
         return expected_text(known, "package");
-    out->kernel_path = kernel ? getenv("COFRE_KERNEL") : NULL;
+    out->kernel_path = kernel ? kernel_path() : NULL;
     if (kernel && !read_kernel(&out->kernel, out->kernel_path, kernel))
-        return "the kernel that COFRE_KERNEL should name";
+        return "that kernel, in the lab's cache or where COFRE_KERNEL says";
     return NULL;
 }
 

@@ -1,0 +1,27 @@
+/*
+ * A fuzz target is one file: libFuzzer's entry point, and the valid inputs that mutation starts from. Beside crashes,
+ * which the sanitizers find, a target states what must hold of anything that was accepted (FUZZ_CHECK).
+ */
+#ifndef COFRE_TESTS_FUZZ_H
+#define COFRE_TESTS_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define FUZZ_SEED_MAX 65536
+/* Writes valid input number index and returns its length; 0: there are no more. For driver.c, without libFuzzer. */
+size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX]);
+
+#define FUZZ_CHECK(condition)                                                                                \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                   \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+#endif
