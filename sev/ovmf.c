@@ -191,7 +191,7 @@ static int parse_metadata(struct snp_ovmf *out, struct view metadata, struct cof
 /* The entry holds the metadata's distance from the image's end. */
 static int find_metadata(struct snp_ovmf *out, struct cofre_err *err)
 {
-    uint32_t distance;
+    uint32_t distance = 0;
     bool has;
     struct view metadata;
     int rc = entry_numbers(out, ENTRY_SEV_METADATA, &distance, 1, &has, err);
