@@ -1,0 +1,108 @@
+/* A vCPU: its registers at the start, and the thread that runs it. */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/machine/cpuid.h"
+#include "vmm/machine/parts.h"
+
+#define KICK_SIGNAL SIGRTMIN
+
+/* 32-bit flat protected mode without paging, as image.h says. APs wait for INIT and SIPI, as after reset. */
+static int plain_entry(struct kvm_vcpu *vcpu, uint32_t entry, struct cofre_err *err)
+{
+    struct kvm_sregs sregs;
+    int rc = kvm_vcpu_get_sregs(vcpu, &sregs, err);
+    if (rc)
+        return rc;
+    const struct kvm_segment code = {
+        .limit = UINT32_MAX, .selector = 0x10, .type = 0xb, .present = 1, .db = 1, .s = 1, .g = 1};
+    struct kvm_segment data = code;
+    data.selector = 0x18;
+    data.type = 0x3;
+    sregs.cs = code;
+    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+    sregs.cr0 = 0x11; /* PE, ET */
+    const struct kvm_regs regs = {.rip = entry, .rflags = 2};
+    rc = kvm_vcpu_set_sregs(vcpu, &sregs, err);
+    return rc ? rc : kvm_vcpu_set_regs(vcpu, &regs, err);
+}
+
+static int plain_init(struct kvm_vcpu *vcpu, unsigned index, const struct kvm_cpuid2 *cpuid, uint32_t entry,
+                      struct cofre_err *err)
+{
+    int rc = kvm_vcpu_set_cpuid(vcpu, cpuid, err);
+    return rc || index ? rc : plain_entry(vcpu, entry, err);
+}
+
+int machine_cpu_create(struct machine *machine, unsigned index, const struct kvm_cpuid2 *host,
+                       struct cofre_err *err)
+{
+    const struct machine_config *config = machine->config;
+    struct machine_cpu *cpu = &machine->cpu[index];
+    cpu->machine = machine;
+    int rc = kvm_vcpu_create(&cpu->vcpu, &machine->vm, index, err);
+    if (rc)
+        return rc;
+    machine->cpus = index + 1;
+    size_t size = sizeof *host + KVM_CPUID_MAX * sizeof host->entries[0];
+    CLEAN_FREE struct kvm_cpuid2 *cpuid = malloc(size);
+    if (!cpuid)
+        return cofre_fail(err, COFRE_FAILED, "CPUID table: out of memory");
+    memcpy(cpuid, host, size);
+    rc = machine_cpuid_topology(cpuid, index, config->boot->cpus, err);
+    if (rc)
+        return rc;
+    if (config->tee_ops)
+        return config->tee_ops->vcpu_init(config->tee, &cpu->vcpu, index, cpuid, config->image, err);
+    return plain_init(&cpu->vcpu, index, cpuid, config->image->entry, err);
+}
+
+static void *run(void *context)
+{
+    struct machine_cpu *cpu = context;
+    struct machine *machine = cpu->machine;
+    while (!atomic_load(&machine->stopping)) {
+        int error = kvm_vcpu_run(&cpu->vcpu);
+        if (error == 0)
+            machine_exit(cpu);
+        else if (error == EAGAIN)
+            sched_yield();
+        else if (error != EINTR)
+            machine_ended(machine, MACHINE_FAILED, COFRE_FAILED, "vCPU %u: KVM_RUN: %s", cpu->vcpu.id,
+                          strerror(error));
+    }
+    return NULL;
+}
+
+static void woken(int signal)
+{
+    (void)signal; /* its delivery is all that is wanted: KVM_RUN returns */
+}
+
+/* The thread takes no signal but the kick: those that end a program are the caller's. */
+int machine_cpu_start(struct machine_cpu *cpu, struct cofre_err *err)
+{
+    struct sigaction action = {.sa_handler = woken};
+    sigaction(KICK_SIGNAL, &action, NULL);
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    sigdelset(&blocked, KICK_SIGNAL);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int error = pthread_create(&cpu->thread, NULL, run, cpu);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    cpu->started = error == 0;
+    return error ? cofre_fail(err, COFRE_FAILED, "vCPU %u: its thread: %s", cpu->vcpu.id, strerror(error))
+                 : 0;
+}
+
+/* immediate_exit comes first: a thread that is not in KVM_RUN yet will leave it at once, one that is gets the signal. */
+void machine_cpu_kick(struct machine_cpu *cpu)
+{
+    __atomic_store_n(&cpu->vcpu.run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    if (cpu->started)
+        pthread_kill(cpu->thread, KICK_SIGNAL);
+}

@@ -1,0 +1,27 @@
+/* A guest as its owner describes it: what `cofre run` boots and `cofre measure` predicts, read from files once. */
+#ifndef COFRE_MACHINE_GUEST_H
+#define COFRE_MACHINE_GUEST_H
+
+#include "vmm/machine/boot.h"
+
+#define GUEST_CPUS_DEFAULT   1
+
+struct guest_spec {
+    const char *kernel, *initrd; /* files; initrd may be NULL */
+    const char *cmdline;         /* NULL: empty */
+    unsigned cpus;
+    uint64_t memory;
+};
+
+struct guest {
+    struct bytes shim, kernel, initrd;
+    struct boot_config
+        config; /* views of the three and of the spec's command line, which outlives the guest */
+    struct launch_image image;
+};
+
+/* tee is of enum boot_tee. guest_free in any case. */
+int guest_load(struct guest *out, const struct guest_spec *spec, uint32_t tee, struct cofre_err *err);
+void guest_free(struct guest *guest);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * The machine: one guest, plain or confidential, from its launch to its end. It knows a TEE only as a table of functions
+ * (tee.h) and KVM only through a backend.
+ *
+ * Threads: the caller's, which builds the machine and waits; one a vCPU; one a virtio device. Signals that end a
+ * program are for the caller to block before machine_create, and to wait for with machine_wait.
+ */
+#ifndef COFRE_MACHINE_MACHINE_H
+#define COFRE_MACHINE_MACHINE_H
+
+#include <stdbool.h>
+
+#include "vmm/kvm/backend.h"
+#include "vmm/machine/boot.h"
+#include "vmm/machine/phase.h"
+#include "vmm/machine/tee.h"
+
+struct machine;
+
+#define MACHINE_DISKS_MAX 16
+struct machine_config {
+    const struct kvm_backend *backend;
+    const struct tee_ops *tee_ops; /* NULL: a plain guest */
+    struct tee *tee;
+    const struct boot_config *boot;
+    const struct launch_image *image;
+    struct phases *phases;
+    const char *disk[MACHINE_DISKS_MAX]; /* virtio_block_new's specs */
+    unsigned disks;
+    uint32_t vsock_cid; /* 0: no vsock */
+    const char *vsock_directory;
+    int console_in, console_out; /* in may be -1 */
+};
+
+enum machine_ending {
+    MACHINE_RUNNING,
+    MACHINE_POWER_OFF, /* the guest powered off */
+    MACHINE_RESET, /* the guest asked for a restart, which ends it: a confidential guest has no second launch */
+    MACHINE_STOPPED, /* machine_stop */
+    MACHINE_FAILED,  /* anything else; the sentence says what */
+};
+
+struct machine_end {
+    enum machine_ending how;
+    int code; /* exit code: 0, or of enum cofre_error */
+    struct cofre_err why;
+};
+
+/* Builds the machine and loads the guest; no vCPU has run yet. *measurement is what was given (TEE guests). The config
+ * and all it points to outlive the machine, but the tee becomes the machine's, even where this fails. */
+int machine_create(struct machine **out, const struct machine_config *config,
+                   struct tee_measurement *measurement, struct cofre_err *err);
+/* Starts the vCPUs. */
+int machine_start(struct machine *machine, struct cofre_err *err);
+/* Readable when the guest has ended: for poll(2). */
+int machine_end_fd(const struct machine *machine);
+/* Asks for the end; any thread. The first end counts. */
+void machine_stop(struct machine *machine);
+/* Joins the vCPUs' threads, which end by themselves after machine_stop or the guest's own end, and flushes the
+ * devices. *end says how it ended. */
+void machine_join(struct machine *machine, struct machine_end *end);
+void machine_free(struct machine *machine);
+
+/* "power-off": as in the result. */
+const char *machine_ending_name(enum machine_ending how);
+
+#endif

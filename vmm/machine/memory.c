@@ -1,0 +1,205 @@
+#include "vmm/machine/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3 };
+
+#define PAGE 0x1000ull
+
+/* size bytes of memory with a descriptor, none of it taken from the host until it is touched. */
+static int map_memfd(const char *name, uint64_t size, int *fd, uint8_t **host, struct cofre_err *err)
+{
+    *fd = memfd_create(name, MFD_CLOEXEC);
+    if (*fd < 0 || ftruncate(*fd, (off_t)size) < 0)
+        return cofre_fail(err, COFRE_FAILED, "%s of %llu bytes: %s", name, (unsigned long long)size,
+                          strerror(errno));
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, *fd, 0);
+    if (p == MAP_FAILED)
+        return cofre_fail(err, COFRE_FAILED, "mapping %s of %llu bytes: %s", name, (unsigned long long)size,
+                          strerror(errno));
+    *host = p;
+    return 0;
+}
+
+/* Maps size bytes that the guest sees at gpa, in a slot without a private side. The mapping keeps the memory. */
+static int add_shared(struct machine_memory *mem, enum slot slot, const char *name, uint64_t gpa,
+                      uint64_t size, uint8_t **host, struct cofre_err *err)
+{
+    int fd = -1;
+    int rc = map_memfd(name, size, &fd, host, err);
+    if (fd >= 0)
+        close(fd);
+    if (rc)
+        return rc;
+    return kvm_vm_slot_set(
+        mem->vm, &(struct kvm_slot){.slot = slot, .gpa = gpa, .size = size, .host = *host, .memfd = -1}, err);
+}
+
+/* Where a range of RAM begins in the memfds. */
+static uint64_t ram_offset(const struct machine_memory *mem, unsigned i)
+{
+    return i == 0 ? 0 : mem->ram[0].size;
+}
+
+static int add_ram(struct machine_memory *mem, unsigned i, struct cofre_err *err)
+{
+    const struct shim_ram *ram = &mem->ram[i];
+    uint64_t offset = ram_offset(mem, i);
+    struct kvm_slot slot = {.slot = i == 0 ? SLOT_RAM_LOW : SLOT_RAM_HIGH,
+                            .gpa = ram->gpa,
+                            .size = ram->size,
+                            .host = mem->host + offset,
+                            .memfd = mem->guest,
+                            .memfd_offset = offset};
+    int rc = kvm_vm_slot_set(mem->vm, &slot, err);
+    return rc ? rc : guest_memory_add(&mem->view, ram->gpa, ram->size, slot.host, err);
+}
+
+int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,
+                        struct cofre_err *err)
+{
+    *mem =
+        (struct machine_memory){.vm = vm, .is_private = is_private, .shared = -1, .guest = -1, .size = size};
+    pthread_mutex_init(&mem->lock, NULL);
+    mem->ram_count = boot_ram(size, mem->ram);
+    int rc = map_memfd("guest memory", size, &mem->shared, &mem->host, err);
+    if (rc == 0 && is_private)
+        rc = kvm_vm_guest_memfd(vm, size, &mem->guest, err);
+    for (unsigned i = 0; i < mem->ram_count && rc == 0; i++)
+        rc = add_ram(mem, i, err);
+    return rc;
+}
+
+void machine_memory_free(struct machine_memory *mem)
+{
+    if (!mem->vm)
+        return;
+    if (mem->guest >= 0)
+        mem->vm->kvm->backend->close(mem->guest);
+    if (mem->shared >= 0)
+        close(mem->shared);
+    if (mem->host)
+        munmap(mem->host, mem->size);
+    if (mem->staging)
+        munmap(mem->staging, mem->staging_size);
+    if (mem->ghcb)
+        munmap(mem->ghcb, PAGE);
+    pthread_mutex_destroy(&mem->lock);
+    mem->vm = NULL;
+}
+
+int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err)
+{
+    struct boot_staging layout;
+    int rc = boot_staging_layout(config, &layout, err);
+    if (rc == 0 && layout.size) {
+        mem->staging_size = layout.size;
+        rc = add_shared(mem, SLOT_STAGING, "staging window", STAGING_BASE, layout.size, &mem->staging, err);
+    }
+    if (rc == 0 && layout.size)
+        boot_staging_fill(config, &layout, mem->staging);
+    if (rc == 0 && mem->is_private)
+        rc = add_shared(mem, SLOT_GHCB, "GHCB page", SHIM_GHCB, PAGE, &mem->ghcb, err);
+    if (rc == 0 && mem->is_private)
+        rc = guest_memory_add(&mem->view, SHIM_GHCB, PAGE, mem->ghcb, err);
+    return rc;
+}
+
+int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err)
+{
+    pthread_mutex_lock(&mem->lock);
+    int rc = 0;
+    if (mem->staging) {
+        struct kvm_slot gone = {.slot = SLOT_STAGING, .gpa = STAGING_BASE, .host = mem->staging, .memfd = -1};
+        rc = kvm_vm_slot_set(mem->vm, &gone, err);
+        munmap(mem->staging, mem->staging_size);
+        mem->staging = NULL;
+    }
+    pthread_mutex_unlock(&mem->lock);
+    return rc;
+}
+
+int machine_memory_load(struct machine_memory *mem, const struct launch_image *image, struct cofre_err *err)
+{
+    for (size_t i = 0; i < image->count; i++) {
+        const struct launch_range *range = &image->range[i];
+        if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
+            return cofre_fail(err, COFRE_FAILED, "launch image: %zu bytes at %#llx are no RAM of this guest",
+                              range->len, (unsigned long long)range->gpa);
+    }
+    return 0;
+}
+
+int machine_memory_all_private(struct machine_memory *mem, struct cofre_err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < mem->ram_count && rc == 0; i++)
+        rc = kvm_vm_set_private(mem->vm, mem->ram[i].gpa, mem->ram[i].size, true, err);
+    return rc;
+}
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t upper(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The end of all that a guest can convert: RAM, and the devices below 4 GiB. */
+static uint64_t convertible_end(const struct machine_memory *mem)
+{
+    const struct shim_ram *last = &mem->ram[mem->ram_count - 1];
+    return upper(RAM_HIGH, last->gpa + last->size);
+}
+
+static bool all_ram(const struct machine_memory *mem, uint64_t gpa, uint64_t size)
+{
+    for (unsigned i = 0; i < mem->ram_count; i++)
+        if (gpa >= mem->ram[i].gpa && gpa + size <= mem->ram[i].gpa + mem->ram[i].size)
+            return true;
+    return false;
+}
+
+/* Gives the copy back that the pages no longer show; without it the guest's memory would be held twice. */
+static int discard(struct machine_memory *mem, uint64_t gpa, uint64_t size, bool shared_copy,
+                   struct cofre_err *err)
+{
+    int fd = shared_copy ? mem->shared : mem->guest;
+    for (unsigned i = 0; i < mem->ram_count; i++) {
+        uint64_t from = upper(gpa, mem->ram[i].gpa);
+        uint64_t to = lower(gpa + size, mem->ram[i].gpa + mem->ram[i].size);
+        off_t offset = (off_t)(ram_offset(mem, i) + (from - mem->ram[i].gpa));
+        if (from < to &&
+            fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, (off_t)(to - from)) < 0)
+            return cofre_fail(err, COFRE_FAILED, "giving back the %s copy of %#llx: %s",
+                              shared_copy ? "shared" : "private", (unsigned long long)from, strerror(errno));
+    }
+    return 0;
+}
+
+int machine_memory_convert(struct machine_memory *mem, uint64_t gpa, uint64_t size, bool to_private,
+                           struct cofre_err *err)
+{
+    uint64_t end = convertible_end(mem);
+    if ((gpa | size) & (PAGE - 1) || size == 0 || gpa >= end || size > end - gpa)
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "the guest asked to convert %#llx bytes at %#llx, which it does not have",
+                          (unsigned long long)size, (unsigned long long)gpa);
+    if (!mem->is_private || (to_private && !all_ram(mem, gpa, size)))
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "the guest asked to make %#llx bytes at %#llx private, which have no private side",
+                          (unsigned long long)size, (unsigned long long)gpa);
+    pthread_mutex_lock(&mem->lock);
+    int rc = kvm_vm_set_private(mem->vm, gpa, size, to_private, err);
+    if (rc == 0)
+        rc = discard(mem, gpa, size, to_private, err);
+    pthread_mutex_unlock(&mem->lock);
+    return rc;
+}

@@ -1,0 +1,56 @@
+/*
+ * The guest's memory: RAM below 3 GiB and from 4 GiB on, the staging window and the shim's GHCB page (map:
+ * vmm/shim/abi.h). RAM lies in a memfd, so that whoever stands behind KVM can map it too. A confidential guest's RAM
+ * has a private side besides, which the host never maps; each page shows one of them, and the copy that it does not
+ * show is given back to the host.
+ */
+#ifndef COFRE_MACHINE_MEMORY_H
+#define COFRE_MACHINE_MEMORY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "vmm/devices/memory.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/boot.h"
+
+struct machine_memory {
+    struct kvm_vm *vm;
+    bool is_private;   /* RAM has a private side */
+    int shared, guest; /* memfd, and guest_memfd or -1: RAM's ranges lie in both one after the other */
+    struct shim_ram ram[2];
+    unsigned ram_count;
+    uint8_t *host; /* all of the memfd */
+    uint64_t size;
+    uint8_t *staging, *ghcb; /* NULL where there is none (any more) */
+    uint64_t staging_size;
+    struct guest_memory view; /* what devices and a TEE may touch: RAM's shared side and the GHCB page */
+    pthread_mutex_t lock;     /* conversions and the window's removal come from any vCPU's thread */
+};
+
+/* Slots for RAM. is_private is asked for by a TEE. machine_memory_free in any case. */
+int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,
+                        struct cofre_err *err);
+/* After this nothing may run. */
+void machine_memory_free(struct machine_memory *mem);
+
+/* The slots beside RAM: the staging window with its contents, and for a TEE the shim's GHCB page. */
+int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err);
+/* Takes the staging window away; nothing when it is gone already. */
+int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err);
+
+/* Writes a launch image into RAM's shared side: how a guest without a TEE is loaded. */
+int machine_memory_load(struct machine_memory *mem, const struct launch_image *image, struct cofre_err *err);
+
+/* All of RAM shows its private side: before a TEE loads its image. */
+int machine_memory_all_private(struct machine_memory *mem, struct cofre_err *err);
+
+/*
+ * The guest asks for pages to be private or shared. COFRE_MALFORMED, and nothing done, for what no guest of this size
+ * can ask for: a range that is not of whole pages, wraps, or ends above RAM; private where there is no private side.
+ * Shared succeeds for addresses that are no RAM: devices.
+ */
+int machine_memory_convert(struct machine_memory *mem, uint64_t gpa, uint64_t size, bool to_private,
+                           struct cofre_err *err);
+
+#endif

@@ -1,0 +1,241 @@
+#include "vmm/machine/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/base/number.h"
+
+enum option_id {
+    OPTION_TEE = 1,
+    OPTION_EMULATED,
+    OPTION_KERNEL,
+    OPTION_INITRD,
+    OPTION_CMDLINE,
+    OPTION_CPUS,
+    OPTION_MEMORY,
+    OPTION_DISK,
+    OPTION_VSOCK_CID,
+    OPTION_EXPECT,
+    OPTION_NAME,
+    OPTION_CONSOLE,
+    OPTION_JSON,
+    OPTION_HELP,
+    OPTION_OF_TEE, /* this one and those above it are the TEEs' own */
+};
+
+static const struct {
+    const char *name, *argument, *help;
+    enum option_id id;
+} own[] = {
+    {"tee", "snp|none", "what protects the guest from this host (required)", OPTION_TEE},
+    {"emulated", NULL, "SEV-SNP emulated on a plain KVM: every step, and no confidentiality",
+     OPTION_EMULATED},
+    {"kernel", "F", "Linux, a bzImage (required)", OPTION_KERNEL},
+    {"initrd", "F", "its initial RAM disk", OPTION_INITRD},
+    {"cmdline", "S", "its command line; console=hvc0 is the fast console, console=ttyS0 the early one",
+     OPTION_CMDLINE},
+    {"cpus", "N", "virtual CPUs; default 1", OPTION_CPUS},
+    {"memory", "SIZE", "RAM, in steps of 2M; default 512M", OPTION_MEMORY},
+    {"disk", "F[,ro][,serial=S]", "a raw file or block device as a virtio disk; may be repeated",
+     OPTION_DISK},
+    {"vsock-cid", "N", "virtio sockets, on unix sockets in the guest's run directory", OPTION_VSOCK_CID},
+    {"expect-measurement", "HEX", "do not start a guest with another launch digest", OPTION_EXPECT},
+    {"name", "NAME", "names the run directory; default guest-PID", OPTION_NAME},
+    {"console", "F",
+     "the guest's output: a file, or none; default standard output (input: standard input),\n"
+     "                             with --json standard error",
+     OPTION_CONSOLE},
+    {"json", NULL, "one JSON object on standard output at the end", OPTION_JSON},
+    {"help", NULL, "this text", OPTION_HELP},
+};
+
+#define OWN            (sizeof own / sizeof own[0])
+#define LONG_MAX_COUNT 64
+
+void run_options_help(const struct tee_ops *const *tees)
+{
+    puts("usage: cofre run --tee snp|none --kernel F [OPTION]...\n\n"
+         "Boots one guest and ends with it.\n");
+    for (size_t i = 0; i < OWN; i++)
+        printf("  --%s%s%-*s %s\n", own[i].name, own[i].argument ? " " : "", (int)(24 - strlen(own[i].name)),
+               own[i].argument ? own[i].argument : "", own[i].help);
+    for (; *tees; tees++) {
+        printf("\nOf %s guests:\n", (*tees)->title);
+        for (const struct tee_option *o = (*tees)->options; o->name; o++)
+            printf("  --%s %-*s %s\n", o->name, (int)(24 - strlen(o->name)), o->argument, o->help);
+    }
+    puts("\nCtrl-C and SIGTERM stop the guest as if its power was cut; what it had written to its disks is "
+         "flushed first.\n"
+         "A guest that restarts ends too: run it again.\n"
+         "Exit codes: 0 the guest ended itself or was stopped; 1 its measurement or its files are not those "
+         "expected; 2 wrong\n"
+         "usage; 3 malformed input; 4 the host lacks something; 5 other failure. COFRE_LOG=kvm=debug shows "
+         "every KVM call.\n\n"
+         "Example:\n"
+         "  cofre run --tee snp --kernel vmlinuz --initrd initrd.img --cmdline console=hvc0 --cpus 2 "
+         "--memory 1G");
+}
+
+/* getopt's table: ours, then every TEE's. val is the index of the TEE's option beyond OPTION_OF_TEE. */
+static int long_options(struct option *table, const struct tee_ops *const *tees)
+{
+    int n = 0;
+    for (size_t i = 0; i < OWN; i++)
+        table[n++] = (struct option){own[i].name, own[i].argument ? required_argument : no_argument, NULL,
+                                     (int)own[i].id};
+    for (int id = OPTION_OF_TEE; *tees; tees++)
+        for (const struct tee_option *o = (*tees)->options; o->name && n < LONG_MAX_COUNT - 1; o++)
+            table[n++] = (struct option){o->name, required_argument, NULL, id++};
+    table[n] = (struct option){0};
+    return n;
+}
+
+static int pick_tee(struct run_options *out, const char *name, const struct tee_ops *const *tees,
+                    struct cofre_err *err)
+{
+    out->tee = NULL;
+    if (strcmp(name, "none") == 0)
+        return 0;
+    for (; *tees; tees++)
+        if (strcmp((*tees)->name, name) == 0) {
+            out->tee = *tees;
+            return 0;
+        }
+    if (strcmp(name, "tdx") == 0)
+        return cofre_fail(err, COFRE_LACKING,
+                          "--tee tdx: this version of Cofre does not launch Intel TDX guests yet; it "
+                          "launches snp and plain ones");
+    return cofre_fail(err, COFRE_USAGE, "--tee %s: there is no such TEE; it is snp or none", name);
+}
+
+static int take_number(uint32_t *out, const char *text, const char *what, uint64_t min, uint64_t max,
+                       struct cofre_err *err)
+{
+    uint64_t value;
+    int rc = number_parse(&value, text, what, min, max, err);
+    if (rc == 0)
+        *out = (uint32_t)value;
+    return rc;
+}
+
+static int take_disk(struct run_options *out, const char *spec, struct cofre_err *err)
+{
+    if (out->disks == MACHINE_DISKS_MAX)
+        return cofre_fail(err, COFRE_USAGE, "--disk %s: a guest has at most %d disks", spec,
+                          MACHINE_DISKS_MAX);
+    out->disk[out->disks++] = spec;
+    return 0;
+}
+
+static int take_expected(struct run_options *out, const char *text, struct cofre_err *err)
+{
+    if (!hex_decode(out->expected, sizeof out->expected, text))
+        return cofre_fail(err, COFRE_USAGE, "--expect-measurement: must be %zu hexadecimal digits",
+                          2 * sizeof out->expected);
+    out->expects = true;
+    return 0;
+}
+
+static int take_tee_option(struct run_options *out, const char *name, const char *value,
+                           struct cofre_err *err)
+{
+    if (out->tee_options == OPTIONS_TEE_MAX)
+        return cofre_fail(err, COFRE_USAGE, "--%s: too many options", name);
+    out->tee_option[out->tee_options].name = name;
+    out->tee_option[out->tee_options++].value = value;
+    return 0;
+}
+
+static int take(struct run_options *out, const struct option *option, const char *value,
+                const struct tee_ops *const *tees, bool *has_tee, struct cofre_err *err)
+{
+    switch (option->val) {
+    case OPTION_TEE:
+        *has_tee = true;
+        return pick_tee(out, value, tees, err);
+    case OPTION_EMULATED:
+        out->emulated = true;
+        return 0;
+    case OPTION_KERNEL:
+        out->guest.kernel = value;
+        return 0;
+    case OPTION_INITRD:
+        out->guest.initrd = value;
+        return 0;
+    case OPTION_CMDLINE:
+        out->guest.cmdline = value;
+        return 0;
+    case OPTION_CPUS:
+        return take_number(&out->guest.cpus, value, "--cpus", 1, BOOT_CPUS_MAX, err);
+    case OPTION_MEMORY:
+        return size_parse(&out->guest.memory, value, "--memory", err);
+    case OPTION_DISK:
+        return take_disk(out, value, err);
+    case OPTION_VSOCK_CID:
+        return take_number(&out->vsock_cid, value, "--vsock-cid", 3, UINT32_MAX - 1, err);
+    case OPTION_EXPECT:
+        return take_expected(out, value, err);
+    case OPTION_NAME:
+        out->name = value;
+        return 0;
+    case OPTION_CONSOLE:
+        out->console = value;
+        return 0;
+    case OPTION_JSON:
+        out->json = true;
+        return 0;
+    case OPTION_HELP:
+        out->help = true;
+        return 0;
+    default:
+        return take_tee_option(out, option->name, value, err);
+    }
+}
+
+static int check_together(const struct run_options *o, bool has_tee, struct cofre_err *err)
+{
+    if (!has_tee)
+        return cofre_fail(err, COFRE_USAGE,
+                          "--tee is needed: snp for a confidential guest, none for a plain one");
+    if (!o->guest.kernel)
+        return cofre_fail(err, COFRE_USAGE, "--kernel is needed: a Linux bzImage");
+    if (!o->tee && o->tee_options)
+        return cofre_fail(err, COFRE_USAGE, "--%s: a plain guest has no such option; it belongs to --tee snp",
+                          o->tee_option[0].name);
+    if (!o->tee && o->expects)
+        return cofre_fail(err, COFRE_USAGE,
+                          "--expect-measurement: a plain guest is not measured; use --tee snp");
+    if (!o->tee && o->emulated)
+        return cofre_fail(err, COFRE_USAGE, "--emulated: a plain guest needs no emulation; use --tee snp");
+    return 0;
+}
+
+int run_options_parse(struct run_options *out, int argc, char **argv, const struct tee_ops *const *tees,
+                      struct cofre_err *err)
+{
+    *out = (struct run_options){.guest = {.cpus = GUEST_CPUS_DEFAULT, .memory = BOOT_MEMORY_DEFAULT}};
+    struct option table[LONG_MAX_COUNT];
+    long_options(table, tees);
+    bool has_tee = false;
+    opterr = 0;
+    optind = 0;
+    for (;;) {
+        int index = -1, at = optind ? optind : 1;
+        int val = getopt_long(argc, argv, ":", table, &index);
+        if (val == -1)
+            break;
+        if (val == ':')
+            return cofre_fail(err, COFRE_USAGE, "%s: its value is missing", argv[at]);
+        if (val == '?' || index < 0)
+            return cofre_fail(err, COFRE_USAGE, "%s: there is no such option; --help lists them", argv[at]);
+        int rc = take(out, &table[index], optarg, tees, &has_tee, err);
+        if (rc)
+            return rc;
+    }
+    if (out->help)
+        return 0;
+    if (optind < argc)
+        return cofre_fail(err, COFRE_USAGE, "%s: not an option; --help lists them", argv[optind]);
+    return check_together(out, has_tee, err);
+}

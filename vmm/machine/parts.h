@@ -1,0 +1,50 @@
+/* Between the machine's own files: its parts, and how the guest's end is told. */
+#ifndef COFRE_MACHINE_PARTS_H
+#define COFRE_MACHINE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vmm/devices/bus.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/memory.h"
+#include "vmm/machine/platform.h"
+
+struct machine_cpu {
+    struct machine *machine;
+    struct kvm_vcpu vcpu;
+    pthread_t thread;
+    bool started;
+};
+
+struct machine {
+    const struct machine_config *config;
+    struct kvm kvm;
+    struct kvm_vm vm;
+    struct machine_memory memory;
+    struct platform platform;
+    struct machine_cpu *cpu; /* boot->cpus of them */
+    unsigned cpus;           /* created so far */
+
+    atomic_bool stopping;
+    int end_fd;
+    pthread_mutex_t end_lock;
+    struct machine_end end;
+};
+
+/* Tells how the guest ended and stops every vCPU. The first end counts. Any thread; format may be NULL. */
+void machine_ended(struct machine *machine, enum machine_ending how, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A byte that the guest wrote to SHIM_PORT. */
+void machine_shim_says(struct machine *machine, uint8_t byte);
+
+/* cpu.c. The table is the host's; a TEE's vCPU is set up by the TEE. */
+int machine_cpu_create(struct machine *machine, unsigned index, const struct kvm_cpuid2 *host,
+                       struct cofre_err *err);
+int machine_cpu_start(struct machine_cpu *cpu, struct cofre_err *err);
+void machine_cpu_kick(struct machine_cpu *cpu); /* leaves KVM_RUN and looks at machine->stopping */
+/* exit.c: what the vCPU's last KVM_RUN left in its run area. */
+void machine_exit(struct machine_cpu *cpu);
+
+#endif

@@ -1,0 +1,136 @@
+#include "vmm/machine/platform.h"
+
+#include <stdio.h>
+
+#include "vmm/devices/block.h"
+#include "vmm/devices/console.h"
+#include "vmm/devices/entropy.h"
+#define LOG_ROOM "machine"
+#include "vmm/base/log.h"
+#include "vmm/devices/vsock.h"
+#include "vmm/machine/acpi.h"
+#include "vmm/machine/parts.h"
+
+/* The ports that the measured ACPI tables promise, and the shim's. A read is 0: nothing to wait for. */
+static uint64_t port_read(void *device, uint64_t offset, unsigned len)
+{
+    (void)device;
+    (void)offset;
+    (void)len;
+    return 0;
+}
+
+static void sleep_control_write(void *device, uint64_t offset, unsigned len, uint64_t value)
+{
+    (void)len;
+    if (offset == 0 && (value & 0xff) == ACPI_POWER_OFF)
+        machine_ended(device, MACHINE_POWER_OFF, 0, NULL);
+}
+
+static void reset_write(void *device, uint64_t offset, unsigned len, uint64_t value)
+{
+    (void)offset;
+    (void)len;
+    if (value == ACPI_RESET_VALUE)
+        machine_ended(device, MACHINE_RESET, 0, NULL);
+}
+
+static void shim_write(void *device, uint64_t offset, unsigned len, uint64_t value)
+{
+    (void)offset;
+    (void)len;
+    machine_shim_says(device, (uint8_t)value);
+}
+
+static const struct bus_ops sleep_ops = {port_read, sleep_control_write};
+static const struct bus_ops reset_ops = {port_read, reset_write};
+static const struct bus_ops shim_ops = {port_read, shim_write};
+
+static int map_ports(struct platform *platform, struct machine *machine, struct cofre_err *err)
+{
+    const struct bus_range ranges[] = {
+        {"ACPI sleep control and status", ACPI_PORT_SLEEP_CONTROL, 2, &sleep_ops, machine},
+        {"ACPI reset", ACPI_PORT_RESET, 1, &reset_ops, machine},
+        {"shim port", SHIM_PORT, 1, &shim_ops, machine},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && rc == 0; i++)
+        rc = bus_add(&platform->ports, &ranges[i], err);
+    return rc;
+}
+
+/* A message to nowhere is the guest's business: it wrote the address. */
+static void send_msi(void *context, uint64_t address, uint32_t data)
+{
+    struct machine *machine = context;
+    struct cofre_err err;
+    if (kvm_vm_signal_msi(&machine->vm, address, data, &err))
+        log_debug("%s", err.text);
+}
+
+static int map_core(struct platform *platform, struct machine *machine, struct cofre_err *err)
+{
+    const struct msi_sink sink = {send_msi, machine};
+    /* All pins are edge-triggered: the tables have no override, and PCI functions have no interrupt pin. */
+    ioapic_init(&platform->ioapic, &(struct ioapic_ops){.sink = sink});
+    serial_init(&platform->serial, machine->config->console_out, ioapic_line(&platform->ioapic, 4));
+    pci_bus_init(&platform->pci, (struct pci_window){PCI_WINDOW_BASE, PCI_ECAM_BASE - PCI_WINDOW_BASE}, sink);
+    platform->initialised = true;
+    int rc = map_ports(platform, machine, err);
+    if (rc == 0)
+        rc = ioapic_map(&platform->ioapic, &platform->mmio, ACPI_IOAPIC_BASE, err);
+    if (rc == 0)
+        rc = serial_map(&platform->serial, &platform->ports, SERIAL_COM1, err);
+    if (rc == 0)
+        rc = pci_bus_map_window(&platform->pci, &platform->mmio, err);
+    return rc ? rc : pci_bus_map_ecam(&platform->pci, &platform->mmio, PCI_ECAM_BASE, PCI_ECAM_SIZE, err);
+}
+
+static int attach(struct platform *platform, struct machine *machine, struct virtio_device *device,
+                  struct cofre_err *err)
+{
+    platform->device[platform->devices++] = device;
+    return virtio_attach(device, &platform->pci, &machine->memory.view, err);
+}
+
+static int add_devices(struct platform *platform, struct machine *machine, struct cofre_err *err)
+{
+    const struct machine_config *config = machine->config;
+    struct virtio_device *device;
+    int rc = virtio_console_new(&device, config->console_in, config->console_out, err);
+    if (rc == 0)
+        rc = attach(platform, machine, device, err);
+    if (rc == 0)
+        rc = virtio_entropy_new(&device, err);
+    if (rc == 0)
+        rc = attach(platform, machine, device, err);
+    for (unsigned i = 0; i < config->disks && rc == 0; i++) {
+        rc = virtio_block_new(&device, config->disk[i], err);
+        if (rc == 0)
+            rc = attach(platform, machine, device, err);
+    }
+    if (rc || !config->vsock_cid)
+        return rc;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/vsock", config->vsock_directory);
+    rc = virtio_vsock_new(&device, config->vsock_cid, path, err);
+    return rc ? rc : attach(platform, machine, device, err);
+}
+
+int platform_init(struct platform *platform, struct machine *machine, struct cofre_err *err)
+{
+    int rc = map_core(platform, machine, err);
+    return rc ? rc : add_devices(platform, machine, err);
+}
+
+void platform_free(struct platform *platform)
+{
+    while (platform->devices)
+        virtio_free(platform->device[--platform->devices]);
+    if (!platform->initialised)
+        return;
+    pci_bus_destroy(&platform->pci);
+    serial_destroy(&platform->serial);
+    ioapic_destroy(&platform->ioapic);
+    platform->initialised = false;
+}

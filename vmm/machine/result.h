@@ -1,0 +1,21 @@
+/* What became of a run, as one JSON object: the contract of `cofre run --json`. */
+#ifndef COFRE_MACHINE_RESULT_H
+#define COFRE_MACHINE_RESULT_H
+
+#include "vmm/machine/machine.h"
+
+struct run_result {
+    const char *name;          /* the guest's; NULL before it has one */
+    const struct tee_ops *tee; /* NULL: plain */
+    bool emulated;
+    bool predicted, given; /* which of the two measurements there are */
+    struct tee_measurement prediction, measurement;
+    struct phases phases;
+    struct machine_end end; /* MACHINE_RUNNING: it never started */
+};
+
+/* {"tee", "emulated", "name", "measurement": {"name", "predicted", "given"} or null, "phases": [{"name", "seconds"}],
+ * "ended", "why", "exit_code"} and a newline, to standard output. */
+int run_result_print(const struct run_result *result, struct cofre_err *err);
+
+#endif
