@@ -59,8 +59,27 @@ static void table_end(uint8_t *t)
     t[9] = negated_sum(t, le32(t + 4));
 }
 
-/* Name (\_S5, Package () {5, 5}): NameOp, RootChar, NameSeg; PackageOp, PkgLength, two BytePrefix constants. */
-static const uint8_t dsdt_aml[] = {0x08, '\\', '_', 'S', '5', '_', 0x12, 0x06, 0x02, 0x0a, 0x05, 0x0a, 0x05};
+/*
+ * The DSDT's whole AML (chapter 20), in ASL:
+ *   Name (_S5, Package () {5, 5})
+ *   Device (_SB.COM1) {
+ *       Name (_HID, EisaId ("PNP0501"))
+ *       Name (_CRS, ResourceTemplate () {
+ *           IO (Decode16, 0x3f8, 0x3f8, 1, 8)
+ *           Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) {4} })
+ *   }
+ */
+static const uint8_t dsdt_aml[] = {
+    0x08, '_',  'S',  '5',  '_',  0x12, 6,    2,    0x0a, 5,
+    0x0a, 5, /* NameOp; PackageOp, PkgLength, two byte constants */
+    0x5b, 0x82, 48,   0x2e, '_',  'S',  'B',  '_',  'C',  'O',
+    'M',  '1',                                                  /* DeviceOp, PkgLength, DualNamePrefix */
+    0x08, '_',  'H',  'I',  'D',  0x0c, 0x41, 0xd0, 0x05, 0x01, /* a double word: PNP0501 compressed */
+    0x08, '_',  'C',  'R',  'S',  0x11, 22,   0x0a, 19,         /* BufferOp, PkgLength, 19 bytes */
+    0x47, 1,    0xf8, 0x03, 0xf8, 0x03, 1,    8,                /* I/O port descriptor (6.4.2.5) */
+    0x89, 6,    0,    0x03, 1,    4,    0,    0,    0,          /* extended interrupt descriptor (6.4.3.6) */
+    0x79, 0,                                                    /* end tag; no checksum */
+};
 static_assert(ACPI_POWER_OFF == (1 << 5 | 5 << 2), "SLP_EN and the type that _S5 names");
 
 static uint64_t write_dsdt(struct writer *w)
