@@ -178,6 +178,17 @@ int snp_certs_add_table(struct snp_certs *certs, const struct snp_cert_table *ta
     return 0;
 }
 
+int snp_certs_join(struct snp_certs *certs, const struct snp_certs *others, struct cofre_err *err)
+{
+    if (others->count > SNP_CERTS_MAX - certs->count)
+        return cofre_fail(err, COFRE_MALFORMED, "more than %d certificates", SNP_CERTS_MAX);
+    for (size_t i = 0; i < others->count; i++) {
+        X509_up_ref(others->cert[i]);
+        certs->cert[certs->count++] = others->cert[i];
+    }
+    return 0;
+}
+
 int snp_certs_add_amd(struct snp_certs *certs, struct cofre_err *err)
 {
     return snp_certs_add(certs, (struct view){(const uint8_t *)snp_amd_certs, strlen(snp_amd_certs)}, err);

@@ -38,6 +38,8 @@ int snp_certs_add(struct snp_certs *certs, struct view file, struct cofre_err *e
 int snp_crls_add(struct snp_crls *crls, struct view file, struct cofre_err *err);
 /* The certificates of a table. Its CRL is left out: the attester's host chose it, so it proves nothing. */
 int snp_certs_add_table(struct snp_certs *certs, const struct snp_cert_table *table, struct cofre_err *err);
+/* Adds those of another bag, which keeps its own. */
+int snp_certs_join(struct snp_certs *certs, const struct snp_certs *others, struct cofre_err *err);
 /* AMD's own ARK, ASK and ASVK of every product, as its key service publishes them. */
 int snp_certs_add_amd(struct snp_certs *certs, struct cofre_err *err);
 

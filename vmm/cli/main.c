@@ -11,6 +11,7 @@ static const struct verb verbs[] = {
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
     {"id-block", "signs what a guest's owner vouches for", verb_id_block},
     {"measure", "predicts the launch digest of a guest", verb_measure},
+    {"verify", "judges the evidence of a guest", verb_verify},
     {NULL, NULL, NULL},
 };
 

@@ -1,0 +1,30 @@
+/* Evidence to verdict. Every entry point (command, library, service) goes through appraise(). */
+#ifndef COFRE_ATTEST_APPRAISE_H
+#define COFRE_ATTEST_APPRAISE_H
+
+#include "attest/evidence.h"
+#include "attest/policy.h"
+#include "attest/verdict.h"
+#include "sev/certs.h"
+
+/* All borrowed. Views of length 0 are not asked for. */
+struct appraisal {
+    const struct evidence *evidence;
+    const struct policy *policy;
+    const struct snp_certs
+        *certs; /* the verifier's own, besides those that came with the evidence; may be NULL */
+    const struct snp_crls *crls;   /* may be NULL: revocation is then reported as skipped */
+    const struct snp_certs *roots; /* trusted besides the vendors'; may be NULL */
+    struct view nonce;             /* 1 to 64 bytes: the report data is these, then zeros */
+    struct view report_data;       /* 64 bytes */
+    struct view measurement;       /* 48 bytes */
+    int64_t at;                    /* the time of verification, in seconds since 1970 */
+};
+
+/*
+ * 0 with a verdict, whatever it is; the caller frees it. -COFRE_MALFORMED where what came with the evidence is not what
+ * it should be, -COFRE_FAILED for want of memory; nothing to free then.
+ */
+int appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err);
+
+#endif

@@ -1,0 +1,130 @@
+#include "attest/snp.h"
+
+#include <openssl/x509.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sev/cert_table.h"
+
+/* Where nobody brought a CA's certificate AMD's own are taken; where somebody did, the chain is judged as brought. */
+static int collect_certs(struct snp_case *c, struct cofre_err *err)
+{
+    int rc = c->in->certs ? snp_certs_join(&c->certs, c->in->certs, err) : 0;
+    struct view table = bytes_view(&c->in->evidence->certificates);
+    if (rc == 0 && table.len) {
+        struct snp_cert_table parsed;
+        rc = snp_cert_table_parse(&parsed, table, err);
+        if (rc == 0)
+            rc = snp_certs_add_table(&c->certs, &parsed, err);
+        if (rc < 0)
+            return cofre_within(err, rc, "certificates that came with the evidence");
+    }
+    for (size_t i = 0; rc == 0 && i < c->certs.count; i++)
+        if (!snp_role_is_leaf(snp_cert_role(c->certs.cert[i], NULL)))
+            return 0;
+    return rc < 0 ? rc : snp_certs_add_amd(&c->certs, err);
+}
+
+/* Of several leaves the one whose key made the signature; else the first of the kind that the report names. */
+static X509 *choose_leaf(const struct snp_case *c)
+{
+    X509 *leaf[SNP_CERTS_MAX], *fits = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < c->certs.count; i++) {
+        enum snp_cert_role role = snp_cert_role(c->certs.cert[i], NULL);
+        if (!snp_role_is_leaf(role))
+            continue;
+        leaf[count++] = c->certs.cert[i];
+        bool vlek = SNP_REPORT_SIGNING_KEY(c->report.flags) == SNP_SIGNING_KEY_VLEK;
+        if (!fits && vlek == (role == SNP_ROLE_VLEK))
+            fits = c->certs.cert[i];
+    }
+    for (size_t i = 0; count > 1 && i < count; i++)
+        if (X509_get0_pubkey(leaf[i]) &&
+            snp_report_check_signature(&c->report, X509_get0_pubkey(leaf[i]), NULL) == 0)
+            return leaf[i];
+    return fits || count == 0 ? fits : leaf[0];
+}
+
+static void settle(struct snp_case *c)
+{
+    snp_chain_build(&c->chain, choose_leaf(c), &c->certs, c->in->roots);
+    c->leaf_rc = c->chain.leaf
+                     ? snp_leaf_parse(&c->leaf, c->chain.leaf, &c->leaf_why)
+                     : cofre_fail(&c->leaf_why, COFRE_LACKING, "there is no VCEK or VLEK to decode");
+    c->product = c->leaf_rc == 0 ? c->leaf.product : snp_report_product(&c->report);
+    c->tcb_decoded = snp_tcb_decode(&c->current, c->report.current_tcb, c->product) &
+                     snp_tcb_decode(&c->reported, c->report.reported_tcb, c->product) &
+                     snp_tcb_decode(&c->committed, c->report.committed_tcb, c->product) &
+                     snp_tcb_decode(&c->launch, c->report.launch_tcb, c->product);
+}
+
+static enum check_outcome outcome_of(int rc)
+{
+    return rc == 0                ? CHECK_PASSED
+           : rc == CHECK_SKIP     ? CHECK_SKIPPED
+           : rc == -COFRE_LACKING ? CHECK_UNJUDGED
+                                  : CHECK_FAILED;
+}
+
+static int make_checks(struct verdict *out, const struct snp_case *c, const struct snp_check *checks,
+                       struct cofre_err *err)
+{
+    for (; checks->id; checks++) {
+        struct cofre_err why = {""};
+        int rc = checks->check(c, checks->arg, &why);
+        if (rc == -COFRE_FAILED || out->count == VERDICT_CHECKS_MAX)
+            return cofre_fail(err, COFRE_FAILED, "%s could not be checked: %.200s", checks->id, why.text);
+        struct check_result *r = &out->check[out->count++];
+        r->id = checks->id;
+        r->outcome = outcome_of(rc);
+        (void)snprintf(r->why, sizeof r->why, "%s", why.text);
+    }
+    return 0;
+}
+
+static void describe(struct verdict *out, const struct snp_case *c)
+{
+    const struct snp_chain *chain = &c->chain;
+    enum snp_product line = SNP_PRODUCT_UNKNOWN;
+    if (chain->root)
+        snp_cert_role(chain->root, &line);
+    out->tee = "snp";
+    out->title = "AMD SEV-SNP";
+    out->version = c->report.version;
+    out->product = snp_product_name(c->product);
+    out->root = chain->root && snp_root_is_amd(chain->root, line)                          ? "AMD"
+                : chain->root && c->in->roots && snp_certs_have(c->in->roots, chain->root) ? "--trust-root"
+                                                                                           : "none";
+    out->emulated = (chain->leaf && snp_cert_is_emulated(chain->leaf)) ||
+                    (chain->intermediate && snp_cert_is_emulated(chain->intermediate)) ||
+                    (chain->root && snp_cert_is_emulated(chain->root));
+    out->claims = snp_claims(&c->report, c->product, c->leaf_rc == 0 ? &c->leaf : NULL);
+    out->advisories = json_array();
+}
+
+static int appraise_case(struct verdict *out, struct snp_case *c, struct cofre_err *err)
+{
+    int rc = snp_report_parse(&c->report, bytes_view(&c->in->evidence->report), err);
+    if (rc == 0)
+        rc = collect_certs(c, err);
+    if (rc < 0)
+        return rc;
+    settle(c);
+    describe(out, c);
+    if (!out->claims || !out->advisories)
+        return cofre_fail(err, COFRE_FAILED, "no memory for the verdict");
+    rc = make_checks(out, c, snp_genuine_checks, err);
+    return rc < 0 ? rc : make_checks(out, c, snp_policy_checks, err);
+}
+
+int snp_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err)
+{
+    struct snp_case c = {.in = in, .policy = &in->policy->snp};
+    int rc = appraise_case(out, &c, err);
+    snp_certs_free(&c.certs);
+    if (rc < 0)
+        verdict_free(out);
+    return rc;
+}

@@ -1,0 +1,149 @@
+#include "attest/verdict.h"
+
+#include <string.h>
+
+void verdict_free(struct verdict *v)
+{
+    json_decref(v->claims);
+    json_decref(v->advisories);
+    *v = (struct verdict){0};
+}
+
+static size_t count_of(const struct verdict *v, enum check_outcome outcome)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->count; i++)
+        n += v->check[i].outcome == outcome;
+    return n;
+}
+
+enum check_outcome verdict_outcome(const struct verdict *v)
+{
+    if (count_of(v, CHECK_FAILED) || !count_of(v, CHECK_PASSED))
+        return CHECK_FAILED;
+    return count_of(v, CHECK_UNJUDGED) ? CHECK_UNJUDGED : CHECK_PASSED;
+}
+
+const struct check_result *verdict_check(const struct verdict *v, const char *id)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (strcmp(v->check[i].id, id) == 0)
+            return &v->check[i];
+    return NULL;
+}
+
+static json_t *check_json(const struct check_result *c)
+{
+    bool decided = c->outcome == CHECK_PASSED || c->outcome == CHECK_FAILED;
+    json_t *object =
+        json_pack("{s:s, s:o, s:s}", "id", c->id, "ok",
+                  decided ? json_boolean(c->outcome == CHECK_PASSED) : json_null(), "why", c->why);
+    if (object && c->outcome == CHECK_SKIPPED)
+        json_object_set_new(object, "skipped", json_true());
+    if (object && c->outcome == CHECK_UNJUDGED)
+        json_object_set_new(object, "unjudged", json_true());
+    return object;
+}
+
+static const char *const outcome_words[] = {
+    [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
+
+json_t *verdict_json(const struct verdict *v)
+{
+    enum check_outcome outcome = verdict_outcome(v);
+    json_t *checks = json_array();
+    for (size_t i = 0; i < v->count; i++)
+        if (json_array_append_new(checks, check_json(&v->check[i])) < 0) {
+            json_decref(checks);
+            return NULL;
+        }
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:O, s:s?, s:O}", "verdict",
+                     outcome == CHECK_PASSED ? "pass" : "fail", "outcome", outcome_words[outcome], "tee",
+                     v->tee, "version", (json_int_t)v->version, "product", v->product, "emulated",
+                     (int)v->emulated, "root", v->root, "checks", checks, "claims", v->claims, "tcb_status",
+                     v->tcb_status, "advisories", v->advisories);
+}
+
+static void print_claim(const char *name, json_t *value, int depth, FILE *to)
+{
+    fprintf(to, "%*s%-*s", 2 + 2 * depth, "", 22 - 2 * depth, name);
+    if (json_is_string(value))
+        fprintf(to, " %s\n", json_string_value(value));
+    else if (json_is_integer(value))
+        fprintf(to, " %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
+    else if (json_is_boolean(value))
+        fprintf(to, " %s\n", json_is_true(value) ? "yes" : "no");
+    else
+        fputs(json_is_null(value) ? " none\n" : "\n", to);
+}
+
+static void print_claims(json_t *claims, int depth, FILE *to)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(claims, name, value)
+    {
+        print_claim(name, value, depth, to);
+        size_t i;
+        json_t *item;
+        if (json_is_object(value))
+            print_claims(value, depth + 1, to);
+        else if (json_is_array(value))
+            json_array_foreach(value, i, item)
+            {
+                char number[24];
+                (void)snprintf(number, sizeof number, "[%zu]", i);
+                print_claim(number, item, depth + 1, to);
+                if (json_is_object(item))
+                    print_claims(item, depth + 2, to);
+            }
+    }
+}
+
+void claims_print(json_t *claims, FILE *to)
+{
+    print_claims(claims, 0, to);
+}
+
+static void print_checks(const struct verdict *v, FILE *to, bool colour)
+{
+    static const struct {
+        const char *word, *on;
+    } shown[] = {
+        [CHECK_PASSED] = {"ok", "\033[32m"},
+        [CHECK_FAILED] = {"FAILED", "\033[1;31m"},
+        [CHECK_UNJUDGED] = {"unjudged", "\033[33m"},
+        [CHECK_SKIPPED] = {"skipped", "\033[2m"},
+    };
+    for (size_t i = 0; i < v->count; i++) {
+        const struct check_result *c = &v->check[i];
+        fprintf(to, "  %s%-8s%s  %-34s  %s\n", colour ? shown[c->outcome].on : "", shown[c->outcome].word,
+                colour ? "\033[0m" : "", c->id, c->why);
+    }
+}
+
+static const char *const meanings[] = {
+    [CHECK_PASSED] = "PASS: the evidence is genuine and satisfies the policy",
+    [CHECK_FAILED] = "FAIL: do not trust this guest with anything",
+    [CHECK_UNJUDGED] =
+        "COULD NOT BE JUDGED: nothing failed, but something needed for the verdict is missing or stale",
+};
+
+void verdict_print(const struct verdict *v, FILE *to, bool colour)
+{
+    enum check_outcome outcome = verdict_outcome(v);
+    fprintf(to, "%s report, version %u, product %s, root %s\n", v->title, v->version, v->product, v->root);
+    if (v->emulated)
+        fputs("This platform is EMULATED: it gives no confidentiality. Its host reads everything in the "
+              "guest.\n",
+              to);
+    fputs("\nChecks\n", to);
+    print_checks(v, to, colour);
+    fputs("\nClaims\n", to);
+    claims_print(v->claims, to);
+    fprintf(to, "\n%zu passed, %zu failed, %zu could not be made, %zu skipped\nVerdict: %s%s.\n",
+            count_of(v, CHECK_PASSED), count_of(v, CHECK_FAILED), count_of(v, CHECK_UNJUDGED),
+            count_of(v, CHECK_SKIPPED), meanings[outcome],
+            v->emulated && outcome == CHECK_PASSED ? ", on an EMULATED platform without confidentiality"
+                                                   : "");
+}

@@ -1,0 +1,238 @@
+/* cofre verify: judges evidence. The files are read here; attest/ decides. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attest/appraise.h"
+#include "attest/json.h"
+#include "vmm/base/file.h"
+#include "vmm/base/timestamp.h"
+#include "vmm/cli/verb.h"
+
+static const char help[] =
+    "usage: cofre verify --evidence F [--cert F]... [--crl F]... [--trust-root F]... [--policy F]\n"
+    "                    [--nonce HEX] [--report-data HEX] [--measurement HEX] [--at TIME] [--json]\n"
+    "\n"
+    "Judges an attestation report: is it genuine, and does it satisfy the policy? Kind and version are\n"
+    "recognised from the evidence. Every check is made and reported, also after one fails.\n"
+    "\n"
+    "  --evidence F       what cofre attest wrote, or a raw report, or one as hexadecimal text\n"
+    "  --cert F           certificates, DER or PEM, one or many, in any order. AMD's own ARK, ASK and\n"
+    "                     ASVK are built in and used where no CA's certificate is given\n"
+    "  --crl F            revocation lists, DER or PEM; without any, revocation is not checked\n"
+    "  --collateral F     Intel's collateral; SEV-SNP evidence has none\n"
+    "  --trust-root F     trusts this root besides the vendors', as for the emulated platform\n"
+    "  --policy F         what is accepted (docs/policy.md); without it debugging and migration agents,\n"
+    "                     provisional firmware, unknown bits and VMPLs above 0 are refused\n"
+    "  --nonce HEX        the report data must be these bytes (1 to 64), then zeros\n"
+    "  --report-data HEX  the report data must be these 64 bytes\n"
+    "  --measurement HEX  the launch digest must be this one (cofre measure prints it)\n"
+    "  --at TIME          judges as of then (RFC 3339, UTC); without it, now\n"
+    "  --json             prints the verdict as one JSON object\n"
+    "\n"
+    "Exit code: 0 verified, 1 not (or not to be judged for want of something, which is named), 2 wrong\n"
+    "usage, 3 malformed evidence or certificates.\n"
+    "\n"
+    "example: cofre verify --evidence evidence.json --nonce $NONCE --measurement $DIGEST\n";
+
+#define CERT_FILE_MAX (1u << 20)
+
+/* Everything that the options name, read. */
+struct inputs {
+    struct evidence evidence;
+    struct policy policy;
+    struct snp_certs certs, roots;
+    struct snp_crls crls;
+    struct bytes nonce, report_data, measurement;
+    bool has_evidence, has_policy, has_collateral, has_at, json;
+    int64_t at;
+};
+
+static void inputs_free(struct inputs *in)
+{
+    evidence_free(&in->evidence);
+    policy_free(&in->policy);
+    snp_certs_free(&in->certs);
+    snp_certs_free(&in->roots);
+    snp_crls_free(&in->crls);
+    bytes_free(&in->nonce);
+    bytes_free(&in->report_data);
+    bytes_free(&in->measurement);
+}
+
+static int read_evidence(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, EVIDENCE_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    evidence_free(&in->evidence);
+    in->has_evidence = true;
+    rc = evidence_parse(&in->evidence, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+static int read_policy(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    if (in->has_policy)
+        return cofre_fail(err, COFRE_USAGE, "--policy is given twice; one policy decides");
+    int rc = file_read(&file, path, POLICY_FILE_MAX, err);
+    if (rc < 0)
+        return rc == -COFRE_MALFORMED ? -COFRE_USAGE : rc;
+    in->has_policy = true;
+    rc = policy_parse(&in->policy, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+static int read_certs(struct snp_certs *to, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, CERT_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = snp_certs_add(to, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+static int read_crls(struct snp_crls *to, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, CERT_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = snp_crls_add(to, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
+                    struct cofre_err *err)
+{
+    bytes_free(out);
+    int rc = hex_decode_some(out, max, text, err);
+    if (rc == 0 && out->len < min)
+        rc = cofre_fail(err, COFRE_USAGE, "%zu bytes where %zu are due", out->len, min);
+    return rc < 0 ? cofre_within(err, -COFRE_USAGE, "%s", option) : 0;
+}
+
+static int take_option(struct inputs *in, int o, const char *value, struct cofre_err *err)
+{
+    switch (o) {
+    case 'e':
+        return read_evidence(in, value, err);
+    case 'c':
+        return read_certs(&in->certs, value, err);
+    case 'l':
+        return read_crls(&in->crls, value, err);
+    case 't':
+        return read_certs(&in->roots, value, err);
+    case 'p':
+        return read_policy(in, value, err);
+    case 'n':
+        return read_hex(&in->nonce, value, "--nonce", 1, 64, err);
+    case 'd':
+        return read_hex(&in->report_data, value, "--report-data", 64, 64, err);
+    case 'm':
+        return read_hex(&in->measurement, value, "--measurement", 48, 48, err);
+    case 'a':
+        in->has_at = true;
+        return time_parse(&in->at, value, "--at", err);
+    case 'o':
+        in->has_collateral = true;
+        return 0;
+    default:
+        in->json = true;
+        return 0;
+    }
+}
+
+static int check_inputs(struct inputs *in, struct cofre_err *err)
+{
+    if (!in->has_evidence)
+        return cofre_fail(err, COFRE_USAGE, "--evidence is missing: there is nothing to judge");
+    if (in->has_collateral && strcmp(in->evidence.tee, "snp") == 0)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "--collateral is for TDX; certificates and revocation lists of SEV-SNP go into --cert "
+            "and --crl");
+    if (!in->has_policy)
+        policy_init(&in->policy);
+    if (!in->has_at)
+        in->at = time(NULL);
+    return 0;
+}
+
+static int print_verdict(const struct verdict *verdict, bool json, struct cofre_err *err)
+{
+    if (!json) {
+        verdict_print(verdict, stdout, isatty(STDOUT_FILENO));
+    } else {
+        CLEAN_JSON *object = verdict_json(verdict);
+        if (!object || json_dumpf(object, stdout, JSON_INDENT(2)) < 0)
+            return cofre_fail(err, COFRE_FAILED, "the verdict could not be written");
+        putchar('\n');
+    }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return cofre_fail(err, COFRE_FAILED, "the verdict could not be written");
+    return verdict_outcome(verdict) == CHECK_PASSED ? 0 : -COFRE_NEGATIVE;
+}
+
+static int verify(struct inputs *in, struct cofre_err *err)
+{
+    int rc = check_inputs(in, err);
+    if (rc < 0)
+        return rc;
+    struct appraisal appraisal = {
+        .evidence = &in->evidence,
+        .policy = &in->policy,
+        .certs = &in->certs,
+        .crls = &in->crls,
+        .roots = &in->roots,
+        .nonce = bytes_view(&in->nonce),
+        .report_data = bytes_view(&in->report_data),
+        .measurement = bytes_view(&in->measurement),
+        .at = in->at,
+    };
+    CLEAN_VERDICT verdict = {0};
+    rc = appraise(&verdict, &appraisal, err);
+    return rc < 0 ? rc : print_verdict(&verdict, in->json, err);
+}
+
+int verb_verify(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"evidence", required_argument, NULL, 'e'},
+        {"cert", required_argument, NULL, 'c'},
+        {"crl", required_argument, NULL, 'l'},
+        {"trust-root", required_argument, NULL, 't'},
+        {"policy", required_argument, NULL, 'p'},
+        {"nonce", required_argument, NULL, 'n'},
+        {"report-data", required_argument, NULL, 'd'},
+        {"measurement", required_argument, NULL, 'm'},
+        {"at", required_argument, NULL, 'a'},
+        {"collateral", required_argument, NULL, 'o'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    __attribute__((cleanup(inputs_free))) struct inputs in = {0};
+    struct cofre_err err = {""};
+    int rc = 0;
+    for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (o == 'h' || o == '?') {
+            fputs(help, o == 'h' ? stdout : stderr);
+            return o == 'h' ? 0 : COFRE_USAGE;
+        }
+        rc = take_option(&in, o, optarg, &err);
+    }
+    if (rc == 0 && optind != argc)
+        rc = cofre_fail(&err, COFRE_USAGE, "\"%s\" is no option; cofre verify --help lists them",
+                        argv[optind]);
+    if (rc == 0)
+        rc = verify(&in, &err);
+    if (rc < 0 && *err.text)
+        fprintf(stderr, "cofre verify: %s\n", err.text);
+    return -rc;
+}
