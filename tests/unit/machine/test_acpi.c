@@ -134,7 +134,7 @@ static void acpica_reads_each_table(void **state)
     static const struct {
         const char *name, *says;
     } expected[] = {
-        {"DSDT", "Name (\\_S5, Package (0x02)"},
+        {"DSDT", "Name (_S5, Package (0x02)"},
         {"DSDT", "EisaId (\"PNP0501\")"},
         {"FACP", "Hardware Reduced (V5) : 1"},
         {"APIC", "[I/O APIC]"},
