@@ -1,0 +1,274 @@
+/*
+ * KVM_MEMORY_ENCRYPT_OP of an SNP virtual machine: Linux 7.3 arch/x86/kvm/svm/sev.c, which function does what is named
+ * at each. The order of the checks is KVM's, since each has its own errno.
+ */
+#define LOG_ROOM "emu"
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/base/log.h"
+#include "vmm/emu/emu.h"
+#include "vmm/emu/host.h"
+#include "vmm/emu/lies.h"
+
+#define GHCB_VERSION 2
+#define DR7_RESET    0x400
+
+static struct psp *platform;
+
+static void open_platform(void)
+{
+    static const struct psp_options options;
+    struct cofre_err err;
+    if (psp_open(&platform, NULL, &options, &err) != 0)
+        log_error("the emulated secure processor cannot start: %s", err.text);
+}
+
+struct psp *emu_psp(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, open_platform);
+    return platform;
+}
+
+/* A firmware command's outcome: EIO and the code, as __sev_do_cmd_locked. */
+static int firmware(struct uapi_sev_cmd *cmd, enum psp_status status)
+{
+    cmd->error = status;
+    return status == PSP_SUCCESS ? 0 : -EIO;
+}
+
+/* __sev_guest_init */
+static int init2(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+{
+    struct uapi_sev_init2 in;
+    memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
+    if (vm->vcpu_count || in.flags || in.vmsa_features & ~EMU_VMSA_FEATURES)
+        return -EINVAL;
+    if (in.ghcb_version > GHCB_VERSION || in.ghcb_version == 1)
+        return -EINVAL;
+    struct psp *psp = emu_psp();
+    if (!psp)
+        return -ENODEV;
+    struct cofre_err err;
+    if (psp_guest_create(&vm->guest, psp, &err) != 0)
+        return -ENOMEM;
+    vm->sev_features = in.vmsa_features | SEV_FEATURE_SNP_ACTIVE;
+    vm->phase = PHASE_INITIALISED;
+    return 0;
+}
+
+static int enable_request_certificates(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+{
+    (void)cmd;
+    if (vm->phase == PHASE_CREATED || vm->vcpu_count)
+        return -EINVAL;
+    vm->request_certificates = true;
+    return 0;
+}
+
+/* snp_launch_start */
+static int launch_start(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+{
+    struct uapi_snp_launch_start in;
+    if (vm->phase == PHASE_CREATED)
+        return -ENOTTY;
+    if (vm->phase != PHASE_INITIALISED)
+        return -EINVAL;
+    memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
+    if (in.flags || in.policy & ~EMU_POLICY_BITS || !(in.policy & SNP_POLICY_RESERVED_ONE))
+        return -EINVAL;
+    if (!emu_is_sev_fd((int)cmd->sev_fd))
+        return -ENOTTY; /* snp_context_create failed */
+    int rc = firmware(cmd, psp_launch_start(vm->guest, in.policy, in.gosvw));
+    if (rc)
+        return rc;
+    vm->sev_fd = (int)cmd->sev_fd;
+    vm->phase = PHASE_STARTED;
+    return 0;
+}
+
+struct page_context {
+    struct emu_vm *vm;
+    struct uapi_sev_cmd *cmd;
+    uint8_t type;
+    uint8_t *source;
+    const struct snp_cpuid_function *allowed;
+    size_t allowed_count;
+};
+
+static void tell_lies(struct page_context *c, uint8_t *page)
+{
+    static atomic_bool changed;
+    if (lie_is(LIE_CHANGED_PAGE) && c->type == SNP_PAGE_NORMAL && !atomic_exchange(&changed, true))
+        page[0] ^= 1;
+    if (lie_is(LIE_CPUID_PAGE) && c->type == SNP_PAGE_CPUID) {
+        struct snp_cpuid_page *cpuid = (struct snp_cpuid_page *)page;
+        if (cpuid->count > 1)
+            cpuid->fn[1].ecx = 0;
+        c->type = SNP_PAGE_UNMEASURED; /* so that the firmware does not look */
+    }
+}
+
+/* sev_gmem_post_populate, for one page */
+static int launch_page(void *context, uint64_t gpa, uint8_t *page)
+{
+    struct page_context *c = context;
+    tell_lies(c, page);
+    struct psp_page update = {
+        .type = c->type,
+        .gpa = gpa,
+        .data = page,
+        .allowed = c->allowed,
+        .allowed_count = c->allowed_count,
+    };
+    enum psp_status status = psp_launch_update(c->vm->guest, &update);
+    if (status == PSP_INVALID_PARAM && c->type == SNP_PAGE_CPUID)
+        memcpy(c->source, page, EMU_PAGE_SIZE); /* the values that the firmware would accept */
+    return firmware(c->cmd, status);
+}
+
+static bool is_page_type(uint8_t type)
+{
+    return type == SNP_PAGE_NORMAL || type == SNP_PAGE_ZERO || type == SNP_PAGE_UNMEASURED ||
+           type == SNP_PAGE_SECRETS || type == SNP_PAGE_CPUID;
+}
+
+static size_t platform_cpuid(const struct emu_vm *vm, struct snp_cpuid_function *out)
+{
+    for (unsigned i = 0; i < vm->supported_count; i++) {
+        const struct kvm_cpuid_entry2 *e = &vm->supported[i];
+        out[i] = (struct snp_cpuid_function){.eax_in = e->function,
+                                             .ecx_in = e->index,
+                                             .eax = e->eax,
+                                             .ebx = e->ebx,
+                                             .ecx = e->ecx,
+                                             .edx = e->edx};
+    }
+    return vm->supported_count;
+}
+
+/* snp_launch_update: done pages are taken off the parameters; a failure counts only on the first page. */
+static int launch_update(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+{
+    struct uapi_snp_launch_update *param = (void *)(uintptr_t)cmd->data;
+    struct uapi_snp_launch_update in;
+    struct snp_cpuid_function allowed[EMU_CPUID_MAX];
+    if (vm->phase < PHASE_STARTED)
+        return -EINVAL;
+    memcpy(&in, param, sizeof(in));
+    bool zero = in.type == SNP_PAGE_ZERO;
+    if (in.flags || !is_page_type(in.type) || in.len == 0 || in.len % EMU_PAGE_SIZE)
+        return -EINVAL;
+    if (!zero && (in.uaddr == 0 || in.uaddr % EMU_PAGE_SIZE))
+        return -EINVAL;
+    uint64_t end = memory_gmem_slot_end(&vm->memory, in.gfn_start * EMU_PAGE_SIZE);
+    if (!end || in.gfn_start > UINT64_MAX / EMU_PAGE_SIZE)
+        return -EINVAL;
+    uint8_t *source = zero ? NULL : (uint8_t *)(uintptr_t)in.uaddr;
+    size_t allowed_count = platform_cpuid(vm, allowed);
+    uint32_t error_before = cmd->error;
+    bool first = true;
+    for (; in.len && in.gfn_start * EMU_PAGE_SIZE < end; first = false) {
+        struct page_context context = {vm, cmd, in.type, source, allowed, allowed_count};
+        cmd->error = 0;
+        int rc =
+            emu_is_sev_fd((int)cmd->sev_fd)
+                ? memory_launch_page(&vm->memory, in.gfn_start * EMU_PAGE_SIZE, source, launch_page, &context)
+                : -EBADF;
+        if (rc && first)
+            return -EIO;
+        if (rc)
+            break;
+        in.gfn_start++;
+        in.len -= EMU_PAGE_SIZE;
+        source = zero ? NULL : source + EMU_PAGE_SIZE;
+    }
+    cmd->error = error_before;
+    in.uaddr = zero ? in.uaddr : (uintptr_t)source;
+    memcpy(param, &in, sizeof(in));
+    return 0;
+}
+
+/* snp_launch_update_vmsa, for one vCPU */
+static int launch_vmsa(struct emu_vcpu *vcpu, struct uapi_sev_cmd *cmd)
+{
+    struct snp_vmsa vmsa;
+    if (vcpu->protected)
+        return -EINVAL;
+    int rc = emu_vmsa_save(vcpu, &vmsa);
+    if (rc)
+        return rc;
+    if (vmsa.dr7 & ~(uint64_t)DR7_RESET)
+        return -EINVAL;
+    if (!emu_is_sev_fd((int)cmd->sev_fd))
+        return -EBADF;
+    struct psp_page update = {.type = SNP_PAGE_VMSA, .gpa = SNP_VMSA_GPA, .data = (uint8_t *)&vmsa};
+    rc = firmware(cmd, psp_launch_update(vcpu->vm->guest, &update));
+    if (!rc)
+        vcpu->protected = true;
+    return rc;
+}
+
+/* snp_launch_finish */
+static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+{
+    struct uapi_snp_launch_finish in;
+    struct psp_launch_finish finish = {0};
+    if (vm->phase == PHASE_CREATED)
+        return -ENOTTY;
+    if (vm->phase < PHASE_STARTED)
+        return -EINVAL;
+    memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
+    if (in.flags)
+        return -EINVAL;
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        int rc = launch_vmsa(vm->vcpu[i], cmd);
+        if (rc)
+            return rc;
+    }
+    if (in.id_block_en && (!in.id_block_uaddr || !in.id_auth_uaddr))
+        return -EINVAL;
+    if (in.id_block_en) {
+        finish.id_block = (const void *)(uintptr_t)in.id_block_uaddr;
+        finish.id_auth = (const void *)(uintptr_t)in.id_auth_uaddr;
+        finish.id_block_en = 1;
+        finish.auth_key_en = in.auth_key_en != 0;
+    }
+    finish.vcek_disabled = in.vcek_disabled & 1;
+    memcpy(finish.host_data, in.host_data, sizeof(finish.host_data));
+    if (!emu_is_sev_fd(vm->sev_fd))
+        return -EBADF;
+    int rc = firmware(cmd, psp_launch_finish(vm->guest, &finish));
+    if (rc)
+        return rc;
+    vm->phase = PHASE_FINISHED;
+    return 0;
+}
+
+static const struct {
+    uint32_t id;
+    int (*run)(struct emu_vm *vm, struct uapi_sev_cmd *cmd);
+} commands[] = {
+    {UAPI_SEV_INIT2, init2},
+    {UAPI_SEV_SNP_LAUNCH_START, launch_start},
+    {UAPI_SEV_SNP_LAUNCH_UPDATE, launch_update},
+    {UAPI_SEV_SNP_LAUNCH_FINISH, launch_finish},
+    {UAPI_SEV_SNP_ENABLE_REQ_CERTS, enable_request_certificates},
+};
+
+int emu_launch_command(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+{
+    if (vm->phase != PHASE_CREATED && cmd->id < UAPI_SEV_SNP_LAUNCH_START)
+        return -EPERM;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (commands[i].id == cmd->id)
+            return commands[i].run(vm, cmd);
+    return -EINVAL;
+}
+
+void emu_launch_free(struct emu_vm *vm)
+{
+    if (vm->guest)
+        psp_guest_free(vm->guest);
+}

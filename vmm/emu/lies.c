@@ -1,0 +1,58 @@
+#define LOG_ROOM "emu"
+#include "vmm/emu/lies.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/log.h"
+
+static const struct {
+    enum lie lie;
+    const char *name;
+    const char *what;
+} lies[] = {
+    {LIE_CPUID_PAGE, "cpuid-page",
+     "the CPUID page is loaded past the firmware's check, with a feature removed"},
+    {LIE_REMAPPED_PAGE, "remapped-page", "one validated page is replaced by another"},
+    {LIE_REPLAYED_REQUEST, "replayed-request",
+     "the second guest request is answered with the first one's response"},
+    {LIE_ALTERED_CERTIFICATES, "altered-certificates", "one bit of the certificate table is flipped"},
+    {LIE_STALE_PAGE_STATE, "stale-page-state", "one page is given to the guest already marked as validated"},
+    {LIE_CHANGED_PAGE, "changed-page", "one measured page is changed before it is launched"},
+};
+
+static enum lie told;
+static const char *told_what;
+
+static void read_environment(void)
+{
+    const char *name = getenv("COFRE_EMULATED_LIE");
+    if (!name || !*name)
+        return;
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        if (strcmp(lies[i].name, name) == 0) {
+            told = lies[i].lie;
+            told_what = lies[i].what;
+            return;
+        }
+    log_error(
+        "COFRE_EMULATED_LIE names no lie: \"%.64s\"; known are cpuid-page, remapped-page, replayed-request, "
+        "altered-certificates, stale-page-state, changed-page",
+        name);
+    _Exit(COFRE_USAGE);
+}
+
+bool lie_is(enum lie lie)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_environment);
+    return told == lie;
+}
+
+void lie_announce(void)
+{
+    if (!lie_is(LIE_NONE))
+        log_warn("THIS HOST LIES, for a test: %s", told_what);
+}

@@ -1,0 +1,25 @@
+/*
+ * Test doubles of a lying host. COFRE_EMULATED_LIE names the one lie that this process tells; guest, firmware or
+ * verifier must notice it.
+ */
+#ifndef COFRE_EMU_LIES_H
+#define COFRE_EMU_LIES_H
+
+#include <stdbool.h>
+
+enum lie {
+    LIE_NONE,
+    LIE_CPUID_PAGE,           /* the CPUID page is loaded unmeasured, with a feature removed */
+    LIE_REMAPPED_PAGE,        /* a validated page is taken away and another one put in its place */
+    LIE_REPLAYED_REQUEST,     /* the second guest request gets the first one's response */
+    LIE_ALTERED_CERTIFICATES, /* one bit of the certificate table is flipped */
+    LIE_STALE_PAGE_STATE,     /* a page given to the guest is already marked validated */
+    LIE_CHANGED_PAGE,         /* a measured page is changed before the firmware gets it */
+};
+
+/* Reads the environment once; an unknown name ends the process with a sentence: a test that lies in no way would pass. */
+bool lie_is(enum lie lie);
+/* Says it loudly, if there is one. */
+void lie_announce(void);
+
+#endif

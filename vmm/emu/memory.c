@@ -1,0 +1,443 @@
+#define LOG_ROOM "emu"
+#include "vmm/emu/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/base/log.h"
+#include "vmm/emu/adopt.h"
+#include "vmm/emu/host.h"
+
+/* The plain KVM's slot numbers of the C-bit views; the callers' end below it. */
+#define CBIT_SLOT EMU_SLOTS_MAX
+
+static void unlock(pthread_mutex_t **lock)
+{
+    pthread_mutex_unlock(*lock);
+}
+#define LOCKED(memory)                                                                                       \
+    __attribute__((cleanup(unlock), unused)) pthread_mutex_t *locked = &(memory)->lock;                      \
+    pthread_mutex_lock(locked)
+
+void memory_init(struct emu_memory *memory, int vm_fd)
+{
+    *memory = (struct emu_memory){.vm_fd = vm_fd};
+    pthread_mutex_init(&memory->lock, NULL);
+}
+
+int gmem_create(struct emu_gmem **out, uint64_t size, int *fd)
+{
+    if (size == 0 || size % EMU_PAGE_SIZE || (int64_t)size < 0)
+        return -EINVAL;
+    CLEAN_FREE struct emu_gmem *gmem = calloc(1, sizeof(*gmem));
+    CLEAN_FD file = memfd_create("cofre-guest-memfd", MFD_CLOEXEC);
+    if (!gmem || file < 0)
+        return -ENOMEM;
+    CLEAN_FD own = dup(file);
+    if (own < 0 || ftruncate(file, (off_t)size) != 0)
+        return -errno;
+    gmem->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, own, 0);
+    if (gmem->map == MAP_FAILED)
+        return -ENOMEM;
+    gmem->size = size;
+    gmem->refs = 1;
+    gmem->fd = TAKE_FD(own);
+    *fd = TAKE_FD(file);
+    *out = TAKE_PTR(gmem);
+    return 0;
+}
+
+void gmem_put(struct emu_gmem *gmem)
+{
+    if (!gmem || __atomic_sub_fetch(&gmem->refs, 1, __ATOMIC_ACQ_REL))
+        return;
+    munmap(gmem->map, gmem->size);
+    close(gmem->fd);
+    free(gmem);
+}
+
+static struct emu_slot *slot_at(struct emu_memory *memory, uint64_t gpa)
+{
+    for (size_t i = 0; i < memory->count; i++)
+        if (gpa >= memory->slot[i].gpa && gpa - memory->slot[i].gpa < memory->slot[i].size)
+            return &memory->slot[i];
+    return NULL;
+}
+
+static int set_plain_region(struct emu_memory *memory, uint32_t id, uint64_t gpa, uint64_t size,
+                            uint32_t flags, const uint8_t *hva)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = id,
+        .flags = flags,
+        .guest_phys_addr = gpa,
+        .memory_size = size,
+        .userspace_addr = (uintptr_t)hva,
+    };
+    return host_ioctl(memory->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static int map_private(struct emu_slot *slot, uint8_t *view, uint64_t offset, uint64_t len, int protection)
+{
+    off_t at = (off_t)(slot->gmem_offset + offset);
+    void *p =
+        mmap(view + offset, len, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, slot->gmem->fd, at);
+    return p == MAP_FAILED ? -errno : 0;
+}
+
+/* A second mapping of the caller's shared memory: what mremap does for an old size of 0. */
+static int map_shared(struct emu_slot *slot, uint64_t offset, uint64_t len)
+{
+    void *p = mremap(slot->hva + offset, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, slot->plain + offset);
+    return p == MAP_FAILED ? -errno : 0;
+}
+
+/* Makes the views of one slot show [start, end) as the RMP says. */
+static int refresh_slot(struct emu_memory *memory, struct emu_slot *slot, uint64_t start, uint64_t end)
+{
+    uint64_t base = slot->gpa / EMU_PAGE_SIZE;
+    while (start < end) {
+        bool private = gfn_set_has(&memory->rmp.private, start);
+        bool validated = gfn_set_has(&memory->rmp.validated, start);
+        uint64_t stop = gfn_set_run_end(&memory->rmp.private, start, end);
+        stop = gfn_set_run_end(&memory->rmp.validated, start, stop);
+        uint64_t offset = (start - base) * EMU_PAGE_SIZE;
+        uint64_t len = (stop - start) * EMU_PAGE_SIZE;
+        int protection = private && validated ? PROT_READ | PROT_WRITE : PROT_NONE;
+        int rc = map_private(slot, slot->cbit, offset, len, protection);
+        if (!rc)
+            rc = private ? map_private(slot, slot->plain, offset, len, protection)
+                         : map_shared(slot, offset, len);
+        if (rc) {
+            log_error(
+                "guest pages %#llx to %#llx cannot be mapped (%s); if the guest converts pages one by one, "
+                "raise the limit vm.max_map_count",
+                (unsigned long long)start, (unsigned long long)stop, strerror(-rc));
+            return rc;
+        }
+        start = stop;
+    }
+    return 0;
+}
+
+static int refresh(struct emu_memory *memory, uint64_t start, uint64_t end)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        struct emu_slot *slot = &memory->slot[i];
+        uint64_t first = slot->gpa / EMU_PAGE_SIZE;
+        uint64_t last = first + slot->size / EMU_PAGE_SIZE;
+        uint64_t from = start > first ? start : first;
+        uint64_t to = end < last ? end : last;
+        int rc = slot->gmem && from < to ? refresh_slot(memory, slot, from, to) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static void slot_unmap(struct emu_slot *slot)
+{
+    if (slot->plain)
+        munmap(slot->plain, slot->size);
+    if (slot->cbit)
+        munmap(slot->cbit, slot->size);
+    gmem_put(slot->gmem);
+}
+
+static uint8_t *reserve(uint64_t size)
+{
+    void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static int slot_make_views(struct emu_memory *memory, struct emu_slot *slot)
+{
+    int rc = adopt_shared(slot->hva, slot->size);
+    if (rc)
+        return rc;
+    slot->plain = reserve(slot->size);
+    slot->cbit = reserve(slot->size);
+    if (!slot->plain || !slot->cbit)
+        return -ENOMEM;
+    uint64_t first = slot->gpa / EMU_PAGE_SIZE;
+    rc = refresh_slot(memory, slot, first, first + slot->size / EMU_PAGE_SIZE);
+    if (!rc)
+        rc = set_plain_region(memory, slot->id, slot->gpa, slot->size, 0, slot->plain);
+    if (!rc)
+        rc =
+            set_plain_region(memory, slot->id | CBIT_SLOT, slot->gpa | EMU_C_MASK, slot->size, 0, slot->cbit);
+    return rc;
+}
+
+static int remove_slot(struct emu_memory *memory, size_t i)
+{
+    struct emu_slot *slot = &memory->slot[i];
+    int rc = set_plain_region(memory, slot->id, slot->gpa, 0, 0, NULL);
+    if (!rc && slot->gmem)
+        rc = set_plain_region(memory, slot->id | CBIT_SLOT, slot->gpa | EMU_C_MASK, 0, 0, NULL);
+    if (rc)
+        return rc;
+    slot_unmap(slot);
+    *slot = memory->slot[--memory->count];
+    return 0;
+}
+
+static bool overlaps(const struct emu_memory *memory, uint32_t id, uint64_t gpa, uint64_t size)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct emu_slot *s = &memory->slot[i];
+        if (s->id != id && gpa < s->gpa + s->size && s->gpa < gpa + size)
+            return true;
+    }
+    return false;
+}
+
+static int check_gmem_region(const struct uapi_memory_region2 *region, const struct emu_gmem *gmem)
+{
+    if (region->flags & (KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES))
+        return -EINVAL;
+    uint64_t offset = region->guest_memfd_offset;
+    if (offset % EMU_PAGE_SIZE || offset > gmem->size || region->memory_size > gmem->size - offset)
+        return -EINVAL;
+    return 0;
+}
+
+static int check_region(const struct emu_memory *memory, const struct uapi_memory_region2 *region,
+                        const struct emu_gmem *gmem)
+{
+    uint64_t known = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD;
+    uint64_t end = region->guest_phys_addr + region->memory_size;
+    if (region->flags & ~known || region->slot >= CBIT_SLOT)
+        return -EINVAL;
+    if ((region->guest_phys_addr | region->memory_size | region->userspace_addr) % EMU_PAGE_SIZE)
+        return -EINVAL;
+    if (end < region->guest_phys_addr || end > EMU_C_MASK)
+        return -EINVAL;
+    if (region->memory_size && overlaps(memory, region->slot, region->guest_phys_addr, region->memory_size))
+        return -EEXIST;
+    return gmem && region->memory_size ? check_gmem_region(region, gmem) : 0;
+}
+
+static int add_slot(struct emu_memory *memory, const struct uapi_memory_region2 *region,
+                    struct emu_gmem *gmem)
+{
+    struct emu_slot *array = realloc(memory->slot, (memory->count + 1) * sizeof(*array));
+    if (!array)
+        return -ENOMEM;
+    memory->slot = array;
+    struct emu_slot *slot = &array[memory->count];
+    *slot = (struct emu_slot){
+        .id = region->slot,
+        .flags = region->flags,
+        .gpa = region->guest_phys_addr,
+        .size = region->memory_size,
+        .hva = (uint8_t *)(uintptr_t)region->userspace_addr,
+        .gmem = gmem,
+        .gmem_offset = region->guest_memfd_offset,
+    };
+    if (gmem)
+        __atomic_add_fetch(&gmem->refs, 1, __ATOMIC_RELAXED);
+    int rc = gmem ? slot_make_views(memory, slot)
+                  : set_plain_region(memory, slot->id, slot->gpa, slot->size, slot->flags, slot->hva);
+    if (rc)
+        slot_unmap(slot);
+    else
+        memory->count++;
+    return rc;
+}
+
+int memory_set_region(struct emu_memory *memory, const struct uapi_memory_region2 *region,
+                      struct emu_gmem *gmem)
+{
+    LOCKED(memory);
+    int rc = check_region(memory, region, gmem);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < memory->count; i++) {
+        struct emu_slot *slot = &memory->slot[i];
+        if (slot->id != region->slot)
+            continue;
+        if (region->memory_size == 0)
+            return remove_slot(memory, i);
+        if (slot->gmem || gmem)
+            return -EINVAL; /* a slot with guest_memfd can only be deleted */
+        rc = set_plain_region(memory, region->slot, region->guest_phys_addr, region->memory_size,
+                              region->flags, (uint8_t *)(uintptr_t)region->userspace_addr);
+        if (!rc) {
+            slot->gpa = region->guest_phys_addr;
+            slot->flags = region->flags;
+        }
+        return rc;
+    }
+    return region->memory_size ? add_slot(memory, region, gmem) : -EINVAL;
+}
+
+int memory_set_attributes(struct emu_memory *memory, const struct uapi_memory_attributes *attributes)
+{
+    LOCKED(memory);
+    if (attributes->flags || attributes->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE)
+        return -EINVAL;
+    if (attributes->size == 0 || attributes->address + attributes->size < attributes->address)
+        return -EINVAL;
+    if ((attributes->address | attributes->size) % EMU_PAGE_SIZE)
+        return -EINVAL;
+    uint64_t start = attributes->address / EMU_PAGE_SIZE;
+    uint64_t end = start + attributes->size / EMU_PAGE_SIZE;
+    bool private = attributes->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
+    int rc = rmp_set_private(&memory->rmp, start, end, private);
+    return rc ? rc : refresh(memory, start, end);
+}
+
+enum rmp_status memory_pvalidate(struct emu_memory *memory, uint64_t gfn, bool large, bool validate,
+                                 bool *unchanged)
+{
+    LOCKED(memory);
+    enum rmp_status status = rmp_pvalidate(&memory->rmp, gfn, large, validate, unchanged);
+    if (status == RMP_SUCCESS && !*unchanged &&
+        refresh(memory, gfn, gfn + (large ? RMP_LARGE_PAGES : 1)) != 0)
+        return RMP_NO_MEMORY;
+    return status;
+}
+
+enum rmp_status memory_rmpadjust(struct emu_memory *memory, uint64_t gfn, bool large, uint64_t attributes)
+{
+    LOCKED(memory);
+    return rmp_adjust(&memory->rmp, gfn, large, attributes);
+}
+
+enum memory_access memory_access(struct emu_memory *memory, uint64_t gpa)
+{
+    LOCKED(memory);
+    uint64_t plain = gpa & ~EMU_C_MASK;
+    uint64_t gfn = plain / EMU_PAGE_SIZE;
+    const struct emu_slot *slot = slot_at(memory, plain);
+    if (!slot)
+        return MEMORY_NO_SLOT;
+    if (!gfn_set_has(&memory->rmp.private, gfn))
+        return gpa & EMU_C_MASK ? MEMORY_SHARED : MEMORY_OK;
+    if (!slot->gmem)
+        return MEMORY_NO_SLOT;
+    return gfn_set_has(&memory->rmp.validated, gfn) ? MEMORY_OK : MEMORY_NOT_VALIDATED;
+}
+
+/* [gpa, gpa + len) in shared memory of one slot, or NULL. */
+static uint8_t *shared_at(struct emu_memory *memory, uint64_t gpa, size_t len)
+{
+    struct emu_slot *slot = slot_at(memory, gpa);
+    if (!slot || len == 0 || len > slot->size - (gpa - slot->gpa))
+        return NULL;
+    uint64_t end = (gpa + len - 1) / EMU_PAGE_SIZE + 1;
+    if (!gfn_set_has_none(&memory->rmp.private, gpa / EMU_PAGE_SIZE, end))
+        return NULL;
+    return slot->hva + (gpa - slot->gpa);
+}
+
+/* The caller may have unmapped its own memory: the copy goes through the kernel, which says EFAULT instead of SIGSEGV. */
+static int copy_caller(void *own, uint8_t *theirs, size_t len, bool write)
+{
+    struct iovec local = {own, len};
+    struct iovec remote = {theirs, len};
+    ssize_t n = write ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0)
+                      : process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    return n == (ssize_t)len ? 0 : -EFAULT;
+}
+
+int memory_read_shared(struct emu_memory *memory, uint64_t gpa, void *out, size_t len)
+{
+    LOCKED(memory);
+    uint8_t *p = shared_at(memory, gpa, len);
+    return p ? copy_caller(out, p, len, false) : -EFAULT;
+}
+
+int memory_write_shared(struct emu_memory *memory, uint64_t gpa, const void *data, size_t len)
+{
+    LOCKED(memory);
+    uint8_t *p = shared_at(memory, gpa, len);
+    return p ? copy_caller((void *)(uintptr_t)data, p, len, true) : -EFAULT;
+}
+
+static uint8_t *private_at(struct emu_memory *memory, uint64_t gpa)
+{
+    struct emu_slot *slot = slot_at(memory, gpa);
+    if (!slot || !slot->gmem || !gfn_set_has(&memory->rmp.private, gpa / EMU_PAGE_SIZE))
+        return NULL;
+    return slot->gmem->map + slot->gmem_offset + (gpa - slot->gpa);
+}
+
+static int copy_any(struct emu_memory *memory, uint64_t gpa, void *own, size_t len, bool write)
+{
+    LOCKED(memory);
+    uint64_t plain = gpa & ~EMU_C_MASK;
+    if (len > EMU_PAGE_SIZE - plain % EMU_PAGE_SIZE)
+        return -EFAULT;
+    uint8_t *page = private_at(memory, plain);
+    if (page && !gfn_set_has(&memory->rmp.validated, plain / EMU_PAGE_SIZE))
+        return -EFAULT;
+    if (page) {
+        memcpy(write ? page : own, write ? own : page, len);
+        return 0;
+    }
+    uint8_t *p = shared_at(memory, plain, len);
+    return p ? copy_caller(own, p, len, write) : -EFAULT;
+}
+
+int memory_fetch(struct emu_memory *memory, uint64_t gpa, void *out, size_t len)
+{
+    return copy_any(memory, gpa, out, len, false);
+}
+
+int memory_store(struct emu_memory *memory, uint64_t gpa, void *data, size_t len)
+{
+    return copy_any(memory, gpa, data, len, true);
+}
+
+int memory_read_vmsa(struct emu_memory *memory, uint64_t gpa, void *out)
+{
+    LOCKED(memory);
+    uint64_t gfn = gpa / EMU_PAGE_SIZE;
+    const uint8_t *page = private_at(memory, gpa);
+    if (!page || gpa % EMU_PAGE_SIZE || !gfn_set_has(&memory->rmp.validated, gfn) ||
+        !gfn_set_has(&memory->rmp.vmsa, gfn))
+        return -EINVAL;
+    memcpy(out, page, EMU_PAGE_SIZE);
+    return 0;
+}
+
+int memory_launch_page(struct emu_memory *memory, uint64_t gpa, const uint8_t *source, memory_fill fill,
+                       void *context)
+{
+    LOCKED(memory);
+    uint64_t gfn = gpa / EMU_PAGE_SIZE;
+    uint8_t *page = private_at(memory, gpa);
+    if (!page)
+        return -EINVAL;
+    if (gfn_set_has(&memory->rmp.launched, gfn))
+        return -EEXIST;
+    if (source && copy_caller(page, (uint8_t *)(uintptr_t)source, EMU_PAGE_SIZE, false) != 0)
+        return -EFAULT;
+    int rc = fill(context, gpa, page);
+    if (!rc)
+        rc = rmp_launch(&memory->rmp, gfn);
+    return rc ? rc : refresh(memory, gfn, gfn + 1);
+}
+
+uint64_t memory_gmem_slot_end(struct emu_memory *memory, uint64_t gpa)
+{
+    LOCKED(memory);
+    const struct emu_slot *slot = slot_at(memory, gpa);
+    return slot && slot->gmem ? slot->gpa + slot->size : 0;
+}
+
+void memory_free(struct emu_memory *memory)
+{
+    for (size_t i = 0; i < memory->count; i++)
+        slot_unmap(&memory->slot[i]);
+    free(memory->slot);
+    rmp_free(&memory->rmp);
+    pthread_mutex_destroy(&memory->lock);
+}
