@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sev/fw_status.h"
 #include "vmm/base/log.h"
 #include "vmm/emu/event.h"
 #include "vmm/emu/lies.h"
@@ -46,7 +47,7 @@ static int ask_firmware(struct emu_vcpu *vcpu)
     if (status == PSP_SUCCESS)
         replay(vm, response);
     pthread_mutex_unlock(&vm->lock);
-    log_debug("vCPU %u: guest request: %s", vcpu->id, psp_status_name(status));
+    log_debug("vCPU %u: guest request: %s", vcpu->id, snp_fw_status(status)->name);
     if (status == PSP_SUCCESS &&
         memory_write_shared(&vm->memory, r->response, response, sizeof(response)) != 0) {
         log_error("the guest is ended: vCPU %u wants a response at %#llx, which is not shared memory",

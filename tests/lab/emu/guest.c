@@ -3,7 +3,7 @@
  * log port; the program outside counts them. It runs on hardware as well, except for the #VC of instructions that it
  * executes directly (port output for its log).
  */
-#include "tests/lab/emu_guest.h"
+#include "tests/lab/emu/guest.h"
 
 #include <stdbool.h>
 #include <stddef.h>

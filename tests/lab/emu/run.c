@@ -1,5 +1,5 @@
 /*
- * Runs emu_guest.c's payload on the emulated backend and counts its checks: the emulation alone, without our launch code
+ * Runs guest.c's payload on the emulated backend and counts its checks: the emulation alone, without our launch code
  * and machine. Output in TAP.
  */
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "sev/abi.h"
-#include "tests/lab/emu_guest.h"
+#include "tests/lab/emu/guest.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/kvm/backend.h"
@@ -207,7 +207,7 @@ int main(int argc, char **argv)
     CLEAN_BYTES file = {0};
     struct cofre_err err;
     if (argc != 2 || file_read(&file, argv[1], GUEST_SIZE, &err) != 0) {
-        printf("Bail out! usage: emu_run PAYLOAD\n");
+        printf("Bail out! usage: emu-run PAYLOAD\n");
         return 1;
     }
     memcpy(payload, file.data, file.len);
