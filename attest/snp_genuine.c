@@ -117,6 +117,8 @@ static int check_ark(const struct snp_case *c, int arg, struct cofre_err *why)
     X509 *root = c->chain.root;
     enum snp_product line;
     char name[128];
+    if (!c->chain.leaf)
+        return no_leaf(why);
     if (!root)
         return cofre_fail(why, COFRE_LACKING,
                           "the root certificate (ARK) of the chain is missing: give it with --cert");
@@ -139,6 +141,8 @@ static int check_ark(const struct snp_case *c, int arg, struct cofre_err *why)
 static int check_ask(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
+    if (!c->chain.leaf)
+        return no_leaf(why);
     if (!c->chain.intermediate || !c->chain.root)
         return cofre_fail(why, COFRE_LACKING, "the %s is missing: give it with --cert",
                           c->chain.intermediate ? "root certificate (ARK) of the chain"

@@ -66,7 +66,7 @@ json_t *verdict_json(const struct verdict *v)
 
 static void print_claim(const char *name, json_t *value, int depth, FILE *to)
 {
-    fprintf(to, "%*s%-*s", 2 + 2 * depth, "", 22 - 2 * depth, name);
+    fprintf(to, "%*s%-*s", 2 + 2 * depth, "", depth < 8 ? 22 - 2 * depth : 6, name);
     if (json_is_string(value))
         fprintf(to, " %s\n", json_string_value(value));
     else if (json_is_integer(value))
@@ -77,26 +77,30 @@ static void print_claim(const char *name, json_t *value, int depth, FILE *to)
         fputs(json_is_null(value) ? " none\n" : "\n", to);
 }
 
+static void print_claims(json_t *claims, int depth, FILE *to);
+
+static void print_member(const char *name, json_t *value, int depth, FILE *to)
+{
+    size_t i;
+    json_t *item;
+    print_claim(name, value, depth, to);
+    if (json_is_object(value))
+        print_claims(value, depth + 1, to);
+    json_array_foreach(value, i, item)
+    {
+        char number[24];
+        (void)snprintf(number, sizeof number, "[%zu]", i);
+        print_member(number, item, depth + 1, to);
+    }
+}
+
 static void print_claims(json_t *claims, int depth, FILE *to)
 {
     const char *name;
     json_t *value;
     json_object_foreach(claims, name, value)
     {
-        print_claim(name, value, depth, to);
-        size_t i;
-        json_t *item;
-        if (json_is_object(value))
-            print_claims(value, depth + 1, to);
-        else if (json_is_array(value))
-            json_array_foreach(value, i, item)
-            {
-                char number[24];
-                (void)snprintf(number, sizeof number, "[%zu]", i);
-                print_claim(number, item, depth + 1, to);
-                if (json_is_object(item))
-                    print_claims(item, depth + 2, to);
-            }
+        print_member(name, value, depth, to);
     }
 }
 

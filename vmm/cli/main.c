@@ -10,6 +10,7 @@ static const struct verb verbs[] = {
     {"attest", "brings the evidence of a running guest into one file", verb_attest},
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
     {"id-block", "signs what a guest's owner vouches for", verb_id_block},
+    {"inspect", "says what a file is and what it says", verb_inspect},
     {"measure", "predicts the launch digest of a guest", verb_measure},
     {"verify", "judges the evidence of a guest", verb_verify},
     {NULL, NULL, NULL},

@@ -1,0 +1,25 @@
+/* What `cofre inspect` knows: kinds of artefacts, each told by its bytes and described as one JSON object. */
+#ifndef COFRE_CLI_INSPECT_H
+#define COFRE_CLI_INSPECT_H
+
+#include <jansson.h>
+
+#include "vmm/base/bytes.h"
+
+struct artefact_kind {
+    const char *name; /* "attestation report": the description's "kind" */
+    /* The file would be one of these, well formed or not. Kinds are asked in the order of the table. */
+    bool (*recognises)(struct view file);
+    /* A new object: strings, whole numbers, booleans, and objects and lists of these. -COFRE_MALFORMED says why not. */
+    int (*describe)(json_t **out, struct view file, struct cofre_err *err);
+};
+
+/* inspect_evidence.c */
+extern const struct artefact_kind inspect_evidence, inspect_policy;
+/* inspect_certs.c */
+extern const struct artefact_kind inspect_certificates, inspect_crl, inspect_cert_table;
+
+/* The certificates of a table as a list; for evidence that carries one. */
+int inspect_describe_table(json_t **out, struct view table, struct cofre_err *err);
+
+#endif
