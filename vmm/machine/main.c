@@ -98,7 +98,7 @@ static int wait_for_end(struct run *run, struct machine *machine, struct cofre_e
 static int run_machine(struct run *run, struct cofre_err *err)
 {
     const struct run_options *o = &run->options;
-    const struct kvm_backend *backend = &kvm_backend_kernel;
+    const struct kvm_backend *backend = o->emulated ? &kvm_backend_emulated : &kvm_backend_kernel;
     struct machine_config config = {
         .tee_ops = o->tee,
         .tee = run->tee,
@@ -197,6 +197,8 @@ int main(int argc, char **argv)
     result->name = run.name;
     result->tee = o->tee;
     result->emulated = o->emulated;
+    if (o->emulated)
+        fprintf(stderr, "cofre: EMULATED %s: every step of a confidential launch, and no confidentiality\n", o->tee->title);
     phases_start(&result->phases, false);
     rc = hold_signals(&run, &err);
     if (rc == 0)
