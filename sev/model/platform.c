@@ -80,6 +80,11 @@ void psp_close(struct psp *psp)
     free(psp);
 }
 
+const char *psp_product_name(const struct psp *psp)
+{
+    return snp_product_name(psp->chain.chip->product);
+}
+
 uint32_t psp_fms(const struct psp *psp)
 {
     return psp->chain.chip->fms;

@@ -57,6 +57,7 @@ struct psp; /* one platform; not changed after psp_open, so threads may share it
 int psp_open(struct psp **out, const char *dir, const struct psp_options *options, struct cofre_err *err);
 void psp_close(struct psp *psp);
 
+const char *psp_product_name(const struct psp *psp); /* "Milan" */
 /* CPUID leaf 1 EAX of the product: what the secrets page and reports of version 3 and later say. */
 uint32_t psp_fms(const struct psp *psp);
 /* The certificate table of extended guest requests (GHCB specification 4.1.8.1): VCEK or VLEK, ASK or ASVK,

@@ -9,6 +9,7 @@
 static const struct verb verbs[] = {
     {"attest", "brings the evidence of a running guest into one file", verb_attest},
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
+    {"emulated-root", "writes the root certificate of this host's emulated platform", verb_emulated_root},
     {"id-block", "signs what a guest's owner vouches for", verb_id_block},
     {"inspect", "says what a file is and what it says", verb_inspect},
     {"measure", "predicts the launch digest of a guest", verb_measure},
@@ -19,9 +20,9 @@ static const struct verb verbs[] = {
 static void print_help(FILE *to)
 {
     fputs("usage: cofre VERB [OPTION]...\n\n", to);
-    fputs("  run       boots a guest (this is the program cofre-vmm)\n", to);
+    fputs("  run            boots a guest (this is the program cofre-vmm)\n", to);
     for (const struct verb *v = verbs; v->name; v++)
-        fprintf(to, "  %-9s %s\n", v->name, v->summary);
+        fprintf(to, "  %-14s %s\n", v->name, v->summary);
     fputs("\nEach verb explains itself: cofre VERB --help\n", to);
 }
 
