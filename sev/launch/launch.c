@@ -376,7 +376,13 @@ static int load_range(struct tee *tee, const struct launch_range *range, struct 
         return load_cpuid(tee, range->gpa, err);
     /* KVM reads the source of a secrets page too, though the firmware fills it. */
     static const uint8_t blank[SNP_PAGE_SIZE] __attribute__((aligned(SNP_PAGE_SIZE)));
-    const void *data = range->kind == LAUNCH_SECRETS ? blank : range->data;
+    /* It wants whole pages where they begin (7.2); the image's bytes may lie anywhere. */
+    CLEAN_FREE uint8_t *pages = range->data ? aligned_alloc(SNP_PAGE_SIZE, range->len) : NULL;
+    if (range->data && !pages)
+        return cofre_fail(err, COFRE_FAILED, "no memory");
+    if (pages)
+        memcpy(pages, range->data, range->len);
+    const void *data = range->kind == LAUNCH_SECRETS ? blank : pages;
     int error;
     uint32_t fw_status = 0;
     if (update(tee, page_types[range->kind], range->gpa, data, range->len, &error, &fw_status) == 0)
