@@ -58,8 +58,7 @@ static int check_linux(const struct boot_config *config, struct cofre_err *err)
     if (config->cmdline.len && memchr(config->cmdline.data, 0, config->cmdline.len))
         return cofre_fail(err, COFRE_USAGE, "the command line has a zero byte in it");
     boot_ram(config->memory, ram);
-    if (!linux_place_copy(&place, ram[0].size, config->kernel.len) ||
-        !linux_place_rest(&place, &kernel, config->initrd.len))
+    if (!linux_place(&place, &kernel, ram[0].size, config->initrd.len))
         return cofre_fail(
             err, COFRE_USAGE,
             "%llu MiB of memory are too little for this kernel (it needs %u MiB to unpack itself, from "

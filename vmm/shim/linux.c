@@ -55,7 +55,7 @@ static unsigned header_end(const uint8_t *image)
 bool linux_kernel_parse(struct linux_kernel *out, const uint8_t *image, uint64_t size)
 {
     enum { LOADED_HIGH = 1, KERNEL_64 = 1 };
-    if (size < 1024 || get(image + BOOT_FLAG, 2) != 0xaa55 ||
+    if (size < LINUX_HEADER_SIZE || get(image + BOOT_FLAG, 2) != 0xaa55 ||
         get(image + MAGIC, 4) != 0x53726448 /* HdrS */ || get(image + VERSION, 2) < 0x020c ||
         header_end(image) < HEADER_MIN_END || header_end(image) > HEADER_MAX_END)
         return false;
@@ -75,35 +75,27 @@ bool linux_kernel_parse(struct linux_kernel *out, const uint8_t *image, uint64_t
            out->alignment && (out->alignment & (out->alignment - 1)) == 0;
 }
 
-/* The highest page-aligned address at which size bytes end at or before end, and start above the shim's memory. */
-static bool below(uint64_t *out, uint64_t end, uint64_t size)
+/* The image from its setup part on lies above the shim's memory, and what the kernel needs lies below the initrd. */
+static bool fits(const struct linux_place *place, const struct linux_kernel *kernel)
 {
-    if (end < SHIM_END || size > end - SHIM_END)
-        return false;
-    *out = (end - size) & ~0xfffull;
-    return true;
+    return place->kernel >= (uint64_t)SHIM_END + kernel->setup_size && place->kernel <= place->initrd &&
+           kernel->init_size <= place->initrd - place->kernel;
 }
 
-bool linux_place_copy(struct linux_place *place, uint64_t ram_low, uint64_t kernel_size)
+bool linux_place(struct linux_place *place, const struct linux_kernel *kernel, uint64_t ram_low,
+                 uint64_t initrd_size)
 {
-    return below(&place->copy, ram_low, kernel_size);
-}
-
-bool linux_place_rest(struct linux_place *place, const struct linux_kernel *kernel, uint64_t initrd_size)
-{
-    uint64_t end = place->copy;
+    uint64_t end = ram_low, alignment = kernel->alignment;
     if (initrd_size && (uint64_t)kernel->initrd_max + 1 < end)
         end = (uint64_t)kernel->initrd_max + 1;
-    if (!below(&place->initrd, end, initrd_size))
+    if (initrd_size > end)
         return false;
+    place->initrd = (end - initrd_size) & ~0xfffull;
     place->kernel = kernel->preferred;
-    bool fits = place->kernel >= SHIM_END && place->kernel <= place->initrd &&
-                kernel->init_size <= place->initrd - place->kernel;
-    if (!fits && kernel->relocatable) {
-        place->kernel = (SHIM_END + (uint64_t)kernel->alignment - 1) & ~((uint64_t)kernel->alignment - 1);
-        fits = place->kernel <= place->initrd && kernel->init_size <= place->initrd - place->kernel;
-    }
-    return fits;
+    if (fits(place, kernel))
+        return true;
+    place->kernel = (SHIM_END + kernel->setup_size + alignment - 1) & ~(alignment - 1);
+    return kernel->relocatable && fits(place, kernel);
 }
 
 static void e820_add(uint8_t *params, uint64_t start, uint64_t end, uint32_t type)

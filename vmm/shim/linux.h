@@ -21,23 +21,22 @@ struct linux_kernel {
     bool relocatable;
 };
 
-/* False for what is no bzImage with a 64-bit entry. */
+/* False for what is no bzImage with a 64-bit entry. Of the size bytes only the first LINUX_HEADER_SIZE are read. */
+#define LINUX_HEADER_SIZE 1024
 bool linux_kernel_parse(struct linux_kernel *out, const uint8_t *image, uint64_t size);
 
-/* Where things go; the copy is the whole image as it is hashed, before its protected-mode part is moved to kernel. */
+/* Where things go: the protected-mode kernel, with the image's setup part just below it, where it prefers; the initrd as
+ * high as kernel and low RAM allow. False when memory is too small. */
 struct linux_place {
-    uint64_t copy, initrd, kernel;
+    uint64_t kernel, initrd;
 };
-
-/* The copy ends where low RAM ends (its place is needed before anything is known of the kernel). */
-bool linux_place_copy(struct linux_place *place, uint64_t ram_low, uint64_t kernel_size);
-/* Below it, as high as the kernel allows, the initrd, and the kernel where it prefers. False when memory is too small. */
-bool linux_place_rest(struct linux_place *place, const struct linux_kernel *kernel, uint64_t initrd_size);
+bool linux_place(struct linux_place *place, const struct linux_kernel *kernel, uint64_t ram_low,
+                 uint64_t initrd_size);
 
 /* boot_params ("zero page"), and where what it points to lies. */
 #define LINUX_PARAMS_SIZE 4096
 struct linux_params {
-    const uint8_t *image; /* the private bzImage: its setup header is copied */
+    const uint8_t *image; /* the private copy of the bzImage's first LINUX_HEADER_SIZE bytes */
     const struct linux_place *place;
     const struct shim_boot_page *boot;
     uint32_t cmdline;    /* address of the zero-terminated command line */

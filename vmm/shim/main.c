@@ -86,16 +86,21 @@ static bool staging_valid(void)
     return true;
 }
 
-/* Copies an item out of shared memory, once, and hashes the copy: nothing that is used later is read from the window. */
-static void bring(uint64_t to, uint64_t *staged, const struct shim_item *item, enum shim_term mismatch)
+/*
+ * Copies an item out of shared memory, each byte once, and hashes the copy: nothing that is used later is read from the
+ * window. first is a page of it that has been fetched already, or NULL.
+ */
+static void bring(uint64_t to, uint64_t *staged, const uint8_t *first, const struct shim_item *item,
+                  enum shim_term mismatch)
 {
-    enum { CHUNK = 1 << 16 }; /* hashed while the cache still holds it */
+    enum { CHUNK = 1 << 16, PAGE = 4096 }; /* hashed while the cache still holds it */
     struct sha256 state;
     sha256_start(&state);
     uint64_t done = 0;
     while (done < item->size) {
-        uint64_t left = item->size - done, part = left < CHUNK ? left : CHUNK;
-        memcpy((void *)(to + done), (const void *)(*staged + done), part);
+        bool fetched = done == 0 && first;
+        uint64_t left = item->size - done, most = fetched ? PAGE : CHUNK, part = left < most ? left : most;
+        memcpy((void *)(to + done), fetched ? first : (const uint8_t *)(*staged + done), part);
         sha256_blocks(&state, (const uint8_t *)(to + done), part / 64);
         done += part;
     }
@@ -108,24 +113,37 @@ static void bring(uint64_t to, uint64_t *staged, const struct shim_item *item, e
     *staged += SHIM_PAGE_UP(item->size);
 }
 
-/* Kernel, then what is placed by what the kernel says of itself: its header is believed only once its hash is right. */
+/*
+ * The kernel's first page comes in first, because it says where the rest must go, so that no byte is moved twice. Until
+ * the hash is right nothing follows from it but that place, which is bounded whatever the page says; where it says
+ * nonsense, the hash decides whether that is the host's doing or the tenant's.
+ */
+static void bring_kernel(uint64_t *staged, struct linux_kernel *kernel, struct linux_place *place)
+{
+    uint64_t size = boot->kernel.size, to = SHIM_END;
+    uint8_t *header = (uint8_t *)OWN_HEADER;
+    memcpy(header, (const void *)*staged, size < 4096 ? size : 4096);
+    bool is_kernel = linux_kernel_parse(kernel, header, size);
+    bool fits = is_kernel && linux_place(place, kernel, boot->ram[0].size, boot->initrd.size);
+    if (fits)
+        to = place->kernel - kernel->setup_size;
+    else if (size > boot->ram[0].size - to)
+        shim_terminate(SHIM_TERM_NO_ROOM);
+    bring(to, staged, header, &boot->kernel, SHIM_TERM_KERNEL_HASH);
+    if (!is_kernel)
+        shim_terminate(SHIM_TERM_KERNEL_FORMAT);
+    if (!fits || boot->cmdline.size > kernel->cmdline_max || boot->cmdline.size >= OWN_CMDLINE_SIZE)
+        shim_terminate(SHIM_TERM_NO_ROOM);
+}
+
 static void bring_all(struct linux_place *place)
 {
     struct linux_kernel kernel;
     uint64_t staged = STAGING_BASE;
-    if (!linux_place_copy(place, boot->ram[0].size, boot->kernel.size))
-        shim_terminate(SHIM_TERM_NO_ROOM);
-    bring(place->copy, &staged, &boot->kernel, SHIM_TERM_KERNEL_HASH);
-    if (!linux_kernel_parse(&kernel, (const uint8_t *)place->copy, boot->kernel.size))
-        shim_terminate(SHIM_TERM_KERNEL_FORMAT);
-    if (!linux_place_rest(place, &kernel, boot->initrd.size) || boot->cmdline.size > kernel.cmdline_max ||
-        boot->cmdline.size >= OWN_CMDLINE_SIZE)
-        shim_terminate(SHIM_TERM_NO_ROOM);
-    bring(place->initrd, &staged, &boot->initrd, SHIM_TERM_INITRD_HASH);
-    bring(OWN_CMDLINE, &staged, &boot->cmdline, SHIM_TERM_CMDLINE_HASH);
+    bring_kernel(&staged, &kernel, place);
+    bring(place->initrd, &staged, NULL, &boot->initrd, SHIM_TERM_INITRD_HASH);
+    bring(OWN_CMDLINE, &staged, NULL, &boot->cmdline, SHIM_TERM_CMDLINE_HASH);
     ((char *)OWN_CMDLINE)[boot->cmdline.size] = 0;
-    memcpy((void *)place->kernel, (const void *)(place->copy + kernel.setup_size),
-           boot->kernel.size - kernel.setup_size);
 }
 
 _Noreturn static void enter(const struct linux_place *place)
@@ -136,7 +154,7 @@ _Noreturn static void enter(const struct linux_place *place)
         cc = OWN_CC;
         linux_cc_fill((uint8_t *)OWN_CC, OWN_CC);
     }
-    linux_params_fill((uint8_t *)OWN_PARAMS, &(struct linux_params){.image = (const uint8_t *)place->copy,
+    linux_params_fill((uint8_t *)OWN_PARAMS, &(struct linux_params){.image = (const uint8_t *)OWN_HEADER,
                                                                     .place = place,
                                                                     .boot = boot,
                                                                     .cmdline = OWN_CMDLINE,

@@ -9,6 +9,7 @@
 #define OWN_CC           (SHIM_OWN + 0x5000)
 #define OWN_CMDLINE      (SHIM_OWN + 0x6000)
 #define OWN_CMDLINE_SIZE 0x10000
+#define OWN_HEADER       (OWN_CMDLINE + OWN_CMDLINE_SIZE) /* one page */
 
 /* Accepts the shim's own RAM, then maps low memory 1:1 (private) and the staging window (shared). */
 void memory_map(const struct shim_tee *tee);

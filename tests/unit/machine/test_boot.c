@@ -272,23 +272,29 @@ static void places_leave_room_and_do_not_overlap(void **state)
     struct linux_kernel k;
     struct linux_place p;
     assert_true(linux_kernel_parse(&k, f->kernel, KERNEL_SIZE));
-    assert_true(linux_place_copy(&p, 512 * MIB, KERNEL_SIZE));
-    assert_true(linux_place_rest(&p, &k, 10 * MIB));
+    assert_true(linux_place(&p, &k, 512 * MIB, 10 * MIB));
     assert_int_equal(p.kernel, 16 * MIB);
-    assert_true(p.initrd + 10 * MIB <= p.copy && p.copy + KERNEL_SIZE <= 512 * MIB);
+    assert_int_equal(p.initrd, 502 * MIB);
     k.initrd_max = (uint32_t)(100 * MIB - 1);
-    assert_true(linux_place_rest(&p, &k, 10 * MIB));
+    assert_true(linux_place(&p, &k, 512 * MIB, 10 * MIB));
     assert_int_equal(p.initrd, 90 * MIB);
-    /* It fits only lower than it prefers. */
+    /* It fits only lower than it prefers, and its setup part must still lie above the shim. */
     k.init_size = (uint32_t)(80 * MIB);
-    assert_true(linux_place_rest(&p, &k, 10 * MIB));
-    assert_int_equal(p.kernel, SHIM_END);
+    assert_true(linux_place(&p, &k, 512 * MIB, 10 * MIB));
+    assert_int_equal(p.kernel, SHIM_END + 2 * MIB);
+    k.init_size = (uint32_t)(87 * MIB);
+    assert_false(linux_place(&p, &k, 512 * MIB, 10 * MIB));
+    k.init_size = (uint32_t)(80 * MIB);
     k.relocatable = false;
-    assert_false(linux_place_rest(&p, &k, 10 * MIB));
+    assert_false(linux_place(&p, &k, 512 * MIB, 10 * MIB));
     k.preferred = UINT64_MAX - 4095;
-    assert_false(linux_place_rest(&p, &k, 10 * MIB));
-    assert_false(linux_place_copy(&p, 512 * MIB, 511 * MIB));
-    assert_false(linux_place_copy(&p, 512 * MIB, UINT64_MAX));
+    assert_false(linux_place(&p, &k, 512 * MIB, 10 * MIB));
+    k.preferred = SHIM_END;
+    assert_false(linux_place(&p, &k, 512 * MIB, 10 * MIB));
+    k.preferred = SHIM_END + k.setup_size;
+    assert_true(linux_place(&p, &k, 512 * MIB, 10 * MIB));
+    assert_false(linux_place(&p, &k, 512 * MIB, 513 * MIB));
+    assert_false(linux_place(&p, &k, 512 * MIB, UINT64_MAX));
 }
 
 struct e820 {
@@ -304,7 +310,7 @@ static struct e820 e820_entry(const uint8_t *params, unsigned i)
 static void params_describe_memory_and_point_to_the_blob(void **state)
 {
     struct fixture *f = *state;
-    struct linux_place place = {.copy = 0x1f000000, .initrd = 0x1e000000, .kernel = 0x1000000};
+    struct linux_place place = {.initrd = 0x1e000000, .kernel = 0x1000000};
     struct shim_boot_page page = {
         .ram_count = 2, .ram = {{0, RAM_LOW_END}, {RAM_HIGH, 1024 * MIB}}, .initrd = {.size = 5000}};
     uint8_t params[LINUX_PARAMS_SIZE], cc[LINUX_CC_SIZE];

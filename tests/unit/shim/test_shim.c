@@ -278,6 +278,8 @@ static void refuses_a_measured_kernel_that_is_none(void **state)
     struct fixture *f = *state;
     prepare(f);
     f->window.data[0x202] = 'h';
+    run(f, "max");
+    TOLD(f, "\1\2\x82"); /* the host's doing */
     SHA256(f->window.data, f->config.kernel.len, boot_page(f)->kernel.sha256);
     run(f, "max");
     TOLD(f, "\1\2\x85");
@@ -288,6 +290,13 @@ static void refuses_too_little_memory(void **state)
     struct fixture *f = *state;
     prepare(f);
     boot_page(f)->ram[0].size = 32 * MIB; /* init_size alone is that much */
+    run(f, "max");
+    TOLD(f, "\1\2\x86");
+    f->window.data[5] ^= 1;
+    run(f, "max");
+    TOLD(f, "\1\2\x82");
+    boot_page(f)->ram[0].size = 4 * MIB;
+    boot_page(f)->kernel.size = 3 * MIB; /* more than memory whatever it is */
     run(f, "max");
     TOLD(f, "\1\2\x86");
 }
