@@ -19,6 +19,16 @@ int bytes_alloc(struct bytes *out, size_t len, struct cofre_err *err)
     return 0;
 }
 
+int bytes_alloc_pages(struct bytes *out, size_t len, struct cofre_err *err)
+{
+    *out = (struct bytes){0};
+    void *data;
+    if (posix_memalign(&data, 4096, len ? len : 1))
+        return cofre_fail(err, COFRE_FAILED, "no memory for %zu bytes", len);
+    *out = (struct bytes){memset(data, 0, len), len};
+    return 0;
+}
+
 int bytes_copy(struct bytes *out, struct view in, struct cofre_err *err)
 {
     int rc = bytes_alloc(out, in.len, err);

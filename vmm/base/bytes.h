@@ -23,7 +23,8 @@ struct bytes {
 void bytes_free(struct bytes *b);
 #define CLEAN_BYTES __attribute__((cleanup(bytes_free))) struct bytes
 
-int bytes_alloc(struct bytes *out, size_t len, struct cofre_err *err); /* zeroed; len may be 0 */
+int bytes_alloc(struct bytes *out, size_t len, struct cofre_err *err);       /* zeroed; len may be 0 */
+int bytes_alloc_pages(struct bytes *out, size_t len, struct cofre_err *err); /* the same, aligned to 4 KiB */
 int bytes_copy(struct bytes *out, struct view in, struct cofre_err *err);
 static inline struct view bytes_view(const struct bytes *b)
 {

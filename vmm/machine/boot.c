@@ -133,7 +133,7 @@ int boot_image_build(const struct boot_config *config, struct launch_image *imag
         rc = check_linux(config, err);
     if (rc == 0)
         rc =
-            bytes_alloc(&image->storage, SHIM_MAX_SIZE + sizeof(struct shim_boot_page) + SHIM_ACPI_SIZE, err);
+            bytes_alloc_pages(&image->storage, SHIM_MAX_SIZE + sizeof(struct shim_boot_page) + SHIM_ACPI_SIZE, err);
     if (rc)
         return rc;
 

@@ -15,7 +15,7 @@ enum launch_page_kind {
     LAUNCH_ZERO,       /* zeros, measured as such */
     LAUNCH_UNMEASURED, /* only that the range was given is measured */
     LAUNCH_SECRETS,    /* filled by the TEE's firmware, where it has such a page */
-    LAUNCH_CPUID,      /* filled by the launch code with the guest's CPUID table and checked by the firmware */
+    LAUNCH_CPUID, /* filled by the launch code with the guest's CPUID table and checked by the firmware */
 };
 
 /* Whole 4 KiB pages, in the order in which they are measured. */
@@ -23,7 +23,8 @@ struct launch_range {
     enum launch_page_kind kind;
     uint64_t gpa;
     size_t len;
-    const uint8_t *data; /* len bytes for LAUNCH_MEASURED and LAUNCH_UNMEASURED, else NULL */
+    const uint8_t *
+        data; /* len bytes, page-aligned as KVM wants them, for LAUNCH_MEASURED and LAUNCH_UNMEASURED, else NULL */
 };
 
 #define LAUNCH_RANGES_MAX 32
@@ -31,7 +32,7 @@ struct launch_image {
     struct launch_range range[LAUNCH_RANGES_MAX];
     size_t count;
     struct bytes storage; /* what the ranges' data points into */
-    uint32_t entry;       /* every vCPU starts here: 32-bit flat protected mode, paging off, other registers zero */
+    uint32_t entry; /* every vCPU starts here: 32-bit flat protected mode, paging off, other registers zero */
     unsigned cpus;
 };
 

@@ -197,8 +197,6 @@ int main(int argc, char **argv)
     result->name = run.name;
     result->tee = o->tee;
     result->emulated = o->emulated;
-    if (o->emulated)
-        fprintf(stderr, "cofre: EMULATED %s: every step of a confidential launch, and no confidentiality\n", o->tee->title);
     phases_start(&result->phases, false);
     rc = hold_signals(&run, &err);
     if (rc == 0)
