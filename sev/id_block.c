@@ -85,15 +85,18 @@ static int verify_one(const struct snp_ecdsa_key *key, const struct snp_signatur
     return rc < 0 ? cofre_within(err, rc, "%s", what) : 0;
 }
 
+int snp_id_auth_verify_author(const struct snp_id_auth *auth, struct cofre_err *err)
+{
+    if (!snp_id_auth_has_author(auth))
+        return cofre_fail(err, COFRE_MALFORMED, "ID key, signed by the author key: there is no author key");
+    return verify_one(&auth->author_key, &auth->id_key_sig, view_of(&auth->id_key, sizeof auth->id_key),
+                      "ID key, signed by the author key", err);
+}
+
 int snp_id_auth_verify(const struct snp_id_auth *auth, const struct snp_id_block *block, bool with_author,
                        struct cofre_err *err)
 {
     int rc = verify_one(&auth->id_key, &auth->id_block_sig, view_of(block, sizeof *block),
                         "ID block, signed by the ID key", err);
-    if (rc < 0 || !with_author)
-        return rc;
-    if (!snp_id_auth_has_author(auth))
-        return cofre_fail(err, COFRE_MALFORMED, "ID key, signed by the author key: there is no author key");
-    return verify_one(&auth->author_key, &auth->id_key_sig, view_of(&auth->id_key, sizeof auth->id_key),
-                      "ID key, signed by the author key", err);
+    return rc < 0 || !with_author ? rc : snp_id_auth_verify_author(auth, err);
 }

@@ -31,4 +31,7 @@ int snp_id_auth_sign(struct snp_id_auth *out, const struct snp_id_block *block, 
 int snp_id_auth_verify(const struct snp_id_auth *auth, const struct snp_id_block *block, bool with_author,
                        struct cofre_err *err);
 
+/* The second half of that alone: 0 where the author key signed the ID key. */
+int snp_id_auth_verify_author(const struct snp_id_auth *auth, struct cofre_err *err);
+
 #endif

@@ -103,11 +103,23 @@ static int parse_entries(struct snp_ovmf *out, struct view table, struct cofre_e
     return 0;
 }
 
+static bool find_footer(struct view image, struct view *tail)
+{
+    return image.len >= TABLE_ABOVE + ENTRY_TAIL &&
+           view_sub(image, image.len - TABLE_ABOVE - ENTRY_TAIL, ENTRY_TAIL, tail) &&
+           memcmp(tail->data + 2, known[ENTRY_FOOTER].guid, 16) == 0;
+}
+
+bool snp_ovmf_is(struct view image)
+{
+    struct view tail;
+    return find_footer(image, &tail);
+}
+
 static int parse_table(struct snp_ovmf *out, struct cofre_err *err)
 {
     struct view tail, table;
-    if (!view_sub(out->image, out->image.len - TABLE_ABOVE - ENTRY_TAIL, ENTRY_TAIL, &tail) ||
-        memcmp(tail.data + 2, known[ENTRY_FOOTER].guid, 16) != 0)
+    if (!find_footer(out->image, &tail))
         return 0;
     size_t len = le16(tail.data);
     if (len < ENTRY_TAIL ||

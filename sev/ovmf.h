@@ -48,6 +48,9 @@ struct snp_ovmf {
  * KERNEL_HASHES have one page; the hash table lies in the latter. */
 int snp_ovmf_parse(struct snp_ovmf *out, struct view image, struct cofre_err *err);
 
+/* True where the image has a GUID table, good or not. */
+bool snp_ovmf_is(struct view image);
+
 const struct snp_ovmf_section *snp_ovmf_section_find(const struct snp_ovmf *ovmf,
                                                      enum snp_ovmf_section_type type);
 

@@ -14,7 +14,8 @@ static const char help[] =
     "usage: cofre inspect F [--json]\n"
     "\n"
     "Says what a file is and what it says: attestation reports and evidence, certificates, revocation\n"
-    "lists, certificate tables, policies. Nothing is judged here; cofre verify does that.\n"
+    "lists, certificate tables, policies, OVMF images, ID blocks, the boot shim. Nothing is judged\n"
+    "here; cofre verify does that.\n"
     "\n"
     "  --json   prints it as one JSON object\n"
     "\n"
@@ -24,7 +25,8 @@ static const char help[] =
 
 /* The first that recognises a file describes it: kinds that are told by more of their bytes come first. */
 static const struct artefact_kind *const kinds[] = {
-    &inspect_evidence, &inspect_policy, &inspect_cert_table, &inspect_crl, &inspect_certificates,
+    &inspect_evidence, &inspect_policy, &inspect_cert_table, &inspect_crl,      &inspect_certificates,
+    &inspect_ovmf,     &inspect_shim,   &inspect_id_auth,    &inspect_id_block,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

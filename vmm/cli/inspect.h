@@ -18,6 +18,8 @@ struct artefact_kind {
 extern const struct artefact_kind inspect_evidence, inspect_policy;
 /* inspect_certs.c */
 extern const struct artefact_kind inspect_certificates, inspect_crl, inspect_cert_table;
+/* inspect_launch.c */
+extern const struct artefact_kind inspect_ovmf, inspect_id_block, inspect_id_auth, inspect_shim;
 
 /* The certificates of a table as a list; for evidence that carries one. */
 int inspect_describe_table(json_t **out, struct view table, struct cofre_err *err);

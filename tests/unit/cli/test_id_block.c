@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <openssl/ec.h>
@@ -16,40 +14,16 @@
 
 #include "sev/ecdsa.h"
 #include "sev/id_block.h"
+#include "tests/unit/cli/run.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/base/file.h"
 
 #define DIGEST                                                                                               \
     "11570979c77a0adb515761a702527c8b9e11554e730552621d950988613a3a75c6ff1703f540bd22a9beede8fe7a97e3"
 
-static char directory[] = "/tmp/cofre-test-XXXXXX";
-static char output[4096]; /* of the last call: standard output and error */
-
-/* Runs cofre in the directory; the exit code. */
-static int cofre(const char *arguments)
-{
-    char command[8192];
-    (void)snprintf(command, sizeof command, "cd %s && %s %s 2>&1", directory, getenv("COFRE_PROGRAM"),
-                   arguments);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    output[fread(output, 1, sizeof output - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void read_back(struct bytes *out, const char *name)
-{
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
-    assert_int_equal(file_read(out, path, 65536, NULL), 0);
-}
-
 static int write_key(const char *name, const char *curve)
 {
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    char path[CLI_PATH_SIZE];
+    cli_path(path, name);
     EVP_PKEY *key = EVP_EC_gen(curve);
     CLEAN_FILE *f = fopen(path, "w");
     int ok = f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL);
@@ -57,21 +31,12 @@ static int write_key(const char *name, const char *curve)
     return ok ? 0 : -1;
 }
 
-static int make_directory(void **state)
+static int make_keys(void **state)
 {
-    (void)state;
-    return mkdtemp(directory) && write_key("id.pem", "P-384") == 0 && write_key("author.pem", "P-384") == 0 &&
-                   write_key("p256.pem", "P-256") == 0
+    return cli_setup(state) == 0 && write_key("id.pem", "P-384") == 0 &&
+                   write_key("author.pem", "P-384") == 0 && write_key("p256.pem", "P-256") == 0
                ? 0
                : -1;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -r %s", directory);
-    return system(command);
 }
 
 static void what_is_written_says_what_was_asked_and_verifies(void **state)
@@ -83,12 +48,12 @@ static void what_is_written_says_what_was_asked_and_verifies(void **state)
     uint8_t digest[48];
     char hex[97];
     assert_int_equal(
-        cofre("id-block --measurement " DIGEST " --id-key id.pem --author-key author.pem --guest-svn 7 "
-              "--family-id 000102030405060708090a0b0c0d0e0f --image-id ffffffffffffffffffffffffffffff01 "
-              "--policy smt,debug,abi=1.55 --id-block b --id-auth a"),
+        cli_run("id-block --measurement " DIGEST " --id-key id.pem --author-key author.pem --guest-svn 7 "
+                "--family-id 000102030405060708090a0b0c0d0e0f --image-id ffffffffffffffffffffffffffffff01 "
+                "--policy smt,debug,abi=1.55 --id-block b --id-auth a"),
         0);
-    read_back(&raw_block, "b");
-    read_back(&raw_auth, "a");
+    cli_read(&raw_block, "b");
+    cli_read(&raw_auth, "a");
     assert_int_equal(snp_id_block_parse(&block, bytes_view(&raw_block), NULL), 0);
     assert_int_equal(snp_id_auth_parse(&auth, bytes_view(&raw_auth), NULL), 0);
     assert_int_equal(snp_id_auth_verify(&auth, &block, true, NULL), 0);
@@ -100,7 +65,7 @@ static void what_is_written_says_what_was_asked_and_verifies(void **state)
     assert_int_equal(block.image_id[15], 0x01);
     snp_ecdsa_key_digest(digest, &auth.author_key, NULL);
     hex_encode(hex, digest, 48);
-    assert_non_null(strstr(output, hex));
+    assert_non_null(strstr(cli_output, hex));
 }
 
 static void without_options_svn_and_ids_are_zero(void **state)
@@ -108,10 +73,10 @@ static void without_options_svn_and_ids_are_zero(void **state)
     (void)state;
     CLEAN_BYTES raw = {0};
     assert_int_equal(
-        cofre("id-block --json --measurement " DIGEST " --id-key id.pem --id-block b --id-auth a"), 0);
-    assert_non_null(strstr(output, "\"id_key_digest\": \""));
-    assert_null(strstr(output, "author"));
-    read_back(&raw, "b");
+        cli_run("id-block --json --measurement " DIGEST " --id-key id.pem --id-block b --id-auth a"), 0);
+    assert_non_null(strstr(cli_output, "\"id_key_digest\": \""));
+    assert_null(strstr(cli_output, "author"));
+    cli_read(&raw, "b");
     assert_true(bytes_are_zero(raw.data + 48, 32));
     assert_int_equal(le32(raw.data + 84), 0);
     assert_int_equal(le64(raw.data + 88), 0x30000);
@@ -156,20 +121,20 @@ static void a_wrong_call_says_why_and_writes_nothing(void **state)
         {"measure --tee snp --kernel nowhere", 2, "nowhere"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int rc = cofre(cases[i].arguments);
-        if (rc != cases[i].rc || !strstr(output, cases[i].sentence))
-            fail_msg("cofre %s: exit code %d, %s", cases[i].arguments, rc, output);
+        int rc = cli_run(cases[i].arguments);
+        if (rc != cases[i].rc || !strstr(cli_output, cases[i].sentence))
+            fail_msg("cofre %s: exit code %d, %s", cases[i].arguments, rc, cli_output);
     }
-    assert_int_equal(cofre("--help > /dev/null; test ! -e x -a ! -e y"), 0);
+    assert_int_equal(cli_run("--help > /dev/null; test ! -e x -a ! -e y"), 0);
 }
 
 static void help_has_an_example(void **state)
 {
     (void)state;
-    assert_int_equal(cofre("measure --help"), 0);
-    assert_non_null(strstr(output, "example: cofre measure"));
-    assert_int_equal(cofre("id-block --help"), 0);
-    assert_non_null(strstr(output, "example: cofre id-block"));
+    assert_int_equal(cli_run("measure --help"), 0);
+    assert_non_null(strstr(cli_output, "example: cofre measure"));
+    assert_int_equal(cli_run("id-block --help"), 0);
+    assert_non_null(strstr(cli_output, "example: cofre id-block"));
 }
 
 int main(void)
@@ -180,5 +145,5 @@ int main(void)
         cmocka_unit_test(a_wrong_call_says_why_and_writes_nothing),
         cmocka_unit_test(help_has_an_example),
     };
-    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+    return cmocka_run_group_tests(tests, make_keys, cli_teardown);
 }
