@@ -130,7 +130,9 @@ static int check_ark(const struct snp_case *c, int arg, struct cofre_err *why)
                           snp_cert_is_emulated(root)
                               ? ": it is the emulated platform's, which --trust-root accepts for tests"
                               : "; the chain could be anybody's");
-    int rc = snp_cert_check_issued(root, root, 1, why);
+    int rc = snp_cert_check_ca(root, 1, why);
+    if (rc == 0)
+        rc = snp_cert_check_issued(root, root, why);
     return rc < 0 ? rc
                   : say(why, 0,
                         trusted ? "%s was given with --trust-root and signs itself"
@@ -147,7 +149,9 @@ static int check_ask(const struct snp_case *c, int arg, struct cofre_err *why)
         return cofre_fail(why, COFRE_LACKING, "the %s is missing: give it with --cert",
                           c->chain.intermediate ? "root certificate (ARK) of the chain"
                                                 : "intermediate certificate (ASK or ASVK) of the chain");
-    int rc = snp_cert_check_issued(c->chain.intermediate, c->chain.root, 1, why);
+    int rc = snp_cert_check_ca(c->chain.intermediate, 0, why);
+    if (rc == 0)
+        rc = snp_cert_check_issued(c->chain.intermediate, c->chain.root, why);
     return rc < 0 ? rc : say(why, 0, "the root's key signed the intermediate");
 }
 
@@ -163,7 +167,7 @@ static int check_leaf(const struct snp_case *c, int arg, struct cofre_err *why)
         return cofre_fail(
             why, COFRE_LACKING,
             "the intermediate certificate (ASK or ASVK) of the chain is missing: give it with --cert");
-    rc = snp_cert_check_issued(c->chain.leaf, c->chain.intermediate, 0, why);
+    rc = snp_cert_check_issued(c->chain.leaf, c->chain.intermediate, why);
     return rc < 0 ? rc
                   : say(why, 0, "the intermediate's key signed the %s",
                         snp_cert_role_name(snp_cert_role(c->chain.leaf, NULL)));

@@ -90,8 +90,10 @@ bool snp_root_is_amd(X509 *root, enum snp_product product);
 /* The very certificate is in the bag. */
 bool snp_certs_have(const struct snp_certs *certs, X509 *cert);
 
-/* issuer is a CA with an RSA-4096 key that signed cert by RSA-PSS with SHA-384. path: CAs allowed below it. */
-int snp_cert_check_issued(X509 *cert, X509 *issuer, int path, struct cofre_err *err);
+/* A CA with an RSA-4096 key; path: CAs that it must be allowed to have below it. */
+int snp_cert_check_ca(X509 *cert, int path, struct cofre_err *err);
+/* The issuer's key signed it, by RSA-PSS with SHA-384; the names agree, and the key identifiers where given. */
+int snp_cert_check_issued(X509 *cert, X509 *issuer, struct cofre_err *err);
 /* An end entity with a P-384 key, given by curve name and as an uncompressed point. */
 int snp_cert_check_leaf(X509 *leaf, struct cofre_err *err);
 /* Valid at the time, in seconds since 1970. */

@@ -124,8 +124,10 @@ static int check_extensions(X509 *cert, const char *name, struct cofre_err *err)
                : cofre_fail(err, COFRE_NEGATIVE, "%s is not an X.509 version 3 certificate", name);
 }
 
-static int check_ca(X509 *issuer, const char *name, int path, struct cofre_err *err)
+int snp_cert_check_ca(X509 *issuer, int path, struct cofre_err *err)
 {
+    char name[128];
+    snp_cert_name(name, issuer);
     int rc = check_extensions(issuer, name, err);
     uint32_t flags = X509_get_extension_flags(issuer);
     if (rc < 0)
@@ -141,14 +143,11 @@ static int check_ca(X509 *issuer, const char *name, int path, struct cofre_err *
     return 0;
 }
 
-int snp_cert_check_issued(X509 *cert, X509 *issuer, int path, struct cofre_err *err)
+int snp_cert_check_issued(X509 *cert, X509 *issuer, struct cofre_err *err)
 {
     char name[128], by[128];
     snp_cert_name(name, cert);
     snp_cert_name(by, issuer);
-    int rc = check_ca(issuer, by, path, err);
-    if (rc < 0)
-        return rc;
     if (X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(issuer)) != 0)
         return cofre_fail(err, COFRE_NEGATIVE, "%s names an issuer other than %s", name, by);
     const ASN1_OCTET_STRING *wanted = X509_get0_authority_key_id(cert),
