@@ -1,0 +1,213 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/kvm/fake.h"
+#include "vmm/machine/memory.h"
+
+#define MIB  (1ull << 20)
+#define SIZE (3ull << 30) + 256 * MIB /* 256 MiB of it above 4 GiB */
+
+static struct kvm kvm;
+static struct kvm_vm vm;
+static struct machine_memory mem;
+static struct cofre_err err;
+
+static int set_up_with(bool is_private)
+{
+    fake_reset();
+    return kvm_open(&kvm, &fake_backend, &err) || kvm_vm_create(&vm, &kvm, KVM_X86_DEFAULT_VM, &err) ||
+           machine_memory_init(&mem, &vm, SIZE, is_private, &err);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_with(true);
+}
+
+static int set_up_plain(void **state)
+{
+    (void)state;
+    return set_up_with(false);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    machine_memory_free(&mem);
+    kvm_vm_close(&vm);
+    kvm_close(&kvm);
+    return fake.open_files;
+}
+
+static int64_t allocated(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) ? -1 : st.st_blocks * 512;
+}
+
+static void ram_lies_below_3_gib_and_from_4_gib_on(void **state)
+{
+    (void)state;
+    assert_int_equal(fake.slot[0].guest_phys_addr, 0);
+    assert_int_equal(fake.slot[0].memory_size, 3ull << 30);
+    assert_int_equal(fake.slot[1].guest_phys_addr, 4ull << 30);
+    assert_int_equal(fake.slot[1].memory_size, 256 * MIB);
+    assert_int_equal(fake.slot[1].guest_memfd_offset, 3ull << 30);
+    assert_int_equal(fake.slot[1].userspace_addr - fake.slot[0].userspace_addr, 3ull << 30);
+    assert_int_equal(fake.slot[0].guest_memfd, fake.guest_memfd);
+    assert_ptr_equal(guest_memory_at(&mem.view, (4ull << 30) + 5, 1),
+                     (void *)(uintptr_t)(fake.slot[1].userspace_addr + 5));
+}
+
+static void a_plain_guest_has_no_private_side(void **state)
+{
+    (void)state;
+    assert_int_equal(fake_count(KVM_CREATE_GUEST_MEMFD), 0);
+    assert_int_equal(fake_count(KVM_SET_USER_MEMORY_REGION2), 0);
+    assert_int_equal(machine_memory_convert(&mem, 0x1000, 0x1000, true, &err), -COFRE_MALFORMED);
+    assert_int_equal(fake_count(KVM_SET_MEMORY_ATTRIBUTES), 0);
+}
+
+static void nothing_is_taken_from_the_host_before_it_is_touched(void **state)
+{
+    (void)state;
+    assert_int_equal(allocated(mem.shared), 0);
+}
+
+static void a_page_made_private_loses_its_shared_copy_and_no_other(void **state)
+{
+    (void)state;
+    const uint64_t gpa = (4ull << 30) + 0x4000;
+    uint8_t *page = guest_memory_at(&mem.view, gpa, 1), *next = page + 0x1000;
+    *page = 0x5a;
+    *next = 0xa5;
+    assert_int_equal(allocated(mem.shared), 0x2000);
+    assert_int_equal(machine_memory_convert(&mem, gpa, 0x1000, true, &err), 0);
+    assert_int_equal(fake.attributes.address, gpa);
+    assert_int_equal(fake.attributes.size, 0x1000);
+    assert_int_equal(fake.attributes.attributes, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+    assert_int_equal(allocated(mem.shared), 0x1000);
+    assert_int_equal(*next, 0xa5);
+}
+
+static void a_page_made_shared_loses_its_private_copy(void **state)
+{
+    (void)state;
+    assert_int_equal(pwrite(fake.guest_memfd, "secret", 6, (off_t)(3ull << 30)), 6);
+    assert_int_equal(allocated(fake.guest_memfd), 0x1000);
+    assert_int_equal(machine_memory_convert(&mem, 4ull << 30, 0x1000, false, &err), 0);
+    assert_int_equal(fake.attributes.attributes, 0);
+    assert_int_equal(allocated(fake.guest_memfd), 0);
+    assert_int_equal(fake_count(KVM_SET_MEMORY_ATTRIBUTES), 1);
+}
+
+static void devices_may_be_asked_for_as_shared_but_not_as_private(void **state)
+{
+    (void)state;
+    assert_int_equal(machine_memory_convert(&mem, 0xfec00000, 0x1000, false, &err), 0);
+    assert_int_equal(machine_memory_convert(&mem, 0xfec00000, 0x1000, true, &err), -COFRE_MALFORMED);
+    assert_int_equal(machine_memory_convert(&mem, (3ull << 30) - 0x1000, 0x2000, true, &err),
+                     -COFRE_MALFORMED);
+    assert_int_equal(fake_count(KVM_SET_MEMORY_ATTRIBUTES), 1);
+}
+
+static void refuses_ranges_that_no_guest_of_this_size_has(void **state)
+{
+    (void)state;
+    const uint64_t end = (4ull << 30) + 256 * MIB;
+    const struct {
+        uint64_t gpa, size;
+    } bad[] = {
+        {0x1000, 0},         {0x1001, 0x1000},       {0x1000, 0x800},
+        {end, 0x1000},       {end - 0x1000, 0x2000}, {0x1000, ~0xfffull},
+        {~0xfffull, 0x1000}, {~0xfffull, ~0xfffull},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        for (int to_private = 0; to_private < 2; to_private++)
+            assert_int_equal(machine_memory_convert(&mem, bad[i].gpa, bad[i].size, to_private, &err),
+                             -COFRE_MALFORMED);
+    assert_int_equal(fake_count(KVM_SET_MEMORY_ATTRIBUTES), 0);
+}
+
+static bool refuse_attributes(int fd, unsigned long request, void *argument, int *rc)
+{
+    (void)fd;
+    (void)argument;
+    errno = ENOMEM;
+    *rc = -1;
+    return request == KVM_SET_MEMORY_ATTRIBUTES;
+}
+
+static void keeps_both_copies_when_kvm_refuses(void **state)
+{
+    (void)state;
+    uint8_t *page = guest_memory_at(&mem.view, 0x4000, 1);
+    *page = 0x5a;
+    fake.answer = refuse_attributes;
+    assert_int_equal(machine_memory_convert(&mem, 0x4000, 0x1000, true, &err), -COFRE_FAILED);
+    assert_int_equal(*page, 0x5a);
+}
+
+static void the_window_is_filled_and_goes_once(void **state)
+{
+    (void)state;
+    uint8_t kernel[0x1800];
+    memset(kernel, 7, sizeof kernel);
+    const struct boot_config config = {.kernel = {kernel, sizeof kernel},
+                                       .cmdline = {(const uint8_t *)"abc", 3}};
+    assert_int_equal(machine_memory_stage(&mem, &config, &err), 0);
+    const struct uapi_memory_region2 *window = &fake.slot[2];
+    assert_int_equal(window->guest_phys_addr, STAGING_BASE);
+    assert_int_equal(window->guest_memfd, UINT32_MAX);
+    const uint8_t *host = (const uint8_t *)(uintptr_t)window->userspace_addr;
+    assert_memory_equal(host, kernel, sizeof kernel);
+    assert_memory_equal(host + 0x2000, "abc\0", 4);
+    assert_int_equal(fake.slot[3].guest_phys_addr, SHIM_GHCB);
+    assert_null(guest_memory_at(&mem.view, STAGING_BASE, 1)); /* devices do not reach it */
+    assert_non_null(guest_memory_at(&mem.view, SHIM_GHCB, 0x1000));
+
+    assert_int_equal(machine_memory_unstage(&mem, &err), 0);
+    assert_int_equal(fake.slot[2].memory_size, 0);
+    unsigned calls = fake.calls;
+    assert_int_equal(machine_memory_unstage(&mem, &err), 0);
+    assert_int_equal(fake.calls, calls);
+}
+
+static void a_launch_image_outside_ram_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t data[0x1000] = {1};
+    struct launch_image image = {.count = 1, .range = {{LAUNCH_MEASURED, 0x100000, sizeof data, data}}};
+    assert_int_equal(machine_memory_load(&mem, &image, &err), 0);
+    assert_int_equal(*(uint8_t *)guest_memory_at(&mem.view, 0x100000, 1), 1);
+    image.range[0].gpa = RAM_LOW_END - 0x800;
+    assert_int_equal(machine_memory_load(&mem, &image, &err), -COFRE_FAILED);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(ram_lies_below_3_gib_and_from_4_gib_on),
+        cmocka_unit_test_setup_teardown(a_plain_guest_has_no_private_side, set_up_plain, tear_down),
+        TEST(nothing_is_taken_from_the_host_before_it_is_touched),
+        TEST(a_page_made_private_loses_its_shared_copy_and_no_other),
+        TEST(a_page_made_shared_loses_its_private_copy),
+        TEST(devices_may_be_asked_for_as_shared_but_not_as_private),
+        TEST(refuses_ranges_that_no_guest_of_this_size_has),
+        TEST(keeps_both_copies_when_kvm_refuses),
+        TEST(the_window_is_filled_and_goes_once),
+        TEST(a_launch_image_outside_ram_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
