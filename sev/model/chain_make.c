@@ -167,7 +167,7 @@ static bool add_leaf_extensions(X509 *x, const struct psp_product *chip, const u
 {
     bool turin = chip->product == SNP_PRODUCT_TURIN;
     return add_integer(x, "1", turin) &&
-           add_text(x, "2", vlek ? snp_product_name(chip->product) : chip->stepping) && add_tcb(x, chip) &&
+           add_text(x, "2", vlek ? snp_product_name(chip->product) : chip->name) && add_tcb(x, chip) &&
            (vlek ? add_text(x, "5", PSP_CSP_ID) : add_raw(x, "4", chip_id, (int)chip->hwid_len));
 }
 

@@ -4,8 +4,8 @@
  * padding byte. */
 static const struct psp_product products[] = {
     {SNP_PRODUCT_MILAN, "Milan-B0", 0x00a00f11, 64, {{0, 4, 0, 24, 219}}},
-    {SNP_PRODUCT_GENOA, "Genoa-B1", 0x00a10f11, 64, {{0, 10, 0, 23, 84}}},
-    {SNP_PRODUCT_TURIN, "Turin-C1", 0x00b00f21, 8, {{1, 1, 1, 4, 81}}},
+    {SNP_PRODUCT_GENOA, "Genoa", 0x00a10f11, 64, {{0, 10, 0, 23, 84}}},
+    {SNP_PRODUCT_TURIN, "Turin", 0x00b00f21, 8, {{1, 1, 1, 4, 81}}},
 };
 
 const struct psp_product *psp_product(enum snp_product product)

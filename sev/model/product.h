@@ -9,10 +9,10 @@
 
 struct psp_product {
     enum snp_product product;
-    const char *stepping; /* the VCEK's product name: "Milan-B0" */
-    uint32_t fms;         /* CPUID leaf 1 EAX */
-    size_t hwid_len;      /* bytes of the chip id in the VCEK; the rest of CHIP_ID is zero */
-    struct snp_tcb tcb;   /* the one that this platform has */
+    const char *name;   /* the VCEK's product name; AMD gives a stepping with Milan only */
+    uint32_t fms;       /* CPUID leaf 1 EAX */
+    size_t hwid_len;    /* bytes of the chip id in the VCEK; the rest of CHIP_ID is zero */
+    struct snp_tcb tcb; /* the one that this platform has */
 };
 
 /* NULL for a product that is none. */
