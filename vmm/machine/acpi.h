@@ -1,7 +1,7 @@
 /*
  * The guest's ACPI tables (ACPI specification 6.5): measured, so that the host supplies no AML. RSDP, XSDT, FADT
- * (hardware-reduced), MADT, MCFG, and a DSDT of 62 bytes of AML: \_S5, without which Linux has no power-off, and the serial port,
- * without which Linux's user space cannot use it.
+ * (hardware-reduced), MADT, MCFG, and a DSDT of 62 bytes of AML: \_S5, without which Linux has no power-off, and the
+ * serial port, without which Linux's user space cannot use it.
  */
 #ifndef COFRE_MACHINE_ACPI_H
 #define COFRE_MACHINE_ACPI_H
