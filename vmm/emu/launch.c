@@ -134,8 +134,11 @@ static bool is_page_type(uint8_t type)
            type == SNP_PAGE_SECRETS || type == SNP_PAGE_CPUID;
 }
 
+/* What the silicon under the firmware has: what KVM supports, and HTT, which KVM leaves to user space though every
+ * processor with SEV-SNP has it. */
 static size_t platform_cpuid(const struct emu_vm *vm, struct snp_cpuid_function *out)
 {
+    enum { LEAF_FEATURES = 1, EDX_HTT = 1 << 28 };
     for (unsigned i = 0; i < vm->supported_count; i++) {
         const struct kvm_cpuid_entry2 *e = &vm->supported[i];
         out[i] = (struct snp_cpuid_function){.eax_in = e->function,
@@ -143,7 +146,7 @@ static size_t platform_cpuid(const struct emu_vm *vm, struct snp_cpuid_function 
                                              .eax = e->eax,
                                              .ebx = e->ebx,
                                              .ecx = e->ecx,
-                                             .edx = e->edx};
+                                             .edx = e->edx | (e->function == LEAF_FEATURES ? EDX_HTT : 0)};
     }
     return vm->supported_count;
 }
