@@ -9,13 +9,30 @@
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 
-#define EFER_SVME     (1ull << 12)
-#define CR0_CD_NW     (3ull << 29)
-#define CR4_MCE       (1ull << 6)
-#define XSAVE_YMM_BIT (1u << 2)
+#define EFER_SVME (1ull << 12)
+#define CR0_CD_NW (3ull << 29)
+#define CR4_MCE   (1ull << 6)
 
-/* offsets in the standard form of the XSAVE area (APM volume 2, 11.5) */
-enum { XSAVE_XSTATE_BV = 512, XSAVE_YMM = 576 };
+/* The XSAVE area's standard form (APM volume 2, 11.5): the FXSAVE image, the header, then AVX's upper halves.
+ * KVM_GET_FPU and KVM_SET_FPU would leave out MXCSR. */
+struct xsave_area {
+    uint16_t fcw, fsw;
+    uint8_t ftw, reserved_05; /* one bit a register, 0 meaning empty */
+    uint16_t fop;
+    uint64_t rip, rdp;
+    uint32_t mxcsr, mxcsr_mask;
+    uint8_t st[8][16];
+    uint8_t xmm[256];
+    uint8_t reserved_1a0[96];
+    uint64_t xstate_bv;
+    uint8_t reserved_208[56];
+    uint8_t ymm[256];
+};
+static_assert(offsetof(struct xsave_area, xstate_bv) == 512, "XSAVE header");
+static_assert(offsetof(struct xsave_area, ymm) == 576, "XSAVE AVX state");
+#define XSTATE_X87 1u
+#define XSTATE_SSE 2u
+#define XSTATE_AVX 4u
 
 static const struct {
     uint32_t index;
@@ -124,38 +141,36 @@ static int save_general(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
 }
 
 /* x87 registers: eight mantissas of 8 bytes, then eight exponents of 2. */
-static void save_x87(struct snp_vmsa *vmsa, const struct kvm_fpu *fpu)
+static void save_x87(struct snp_vmsa *vmsa, const struct xsave_area *area)
 {
     for (size_t i = 0; i < 8; i++) {
-        memcpy(vmsa->fpreg_x87 + 8 * i, fpu->fpr[i], 8);
-        memcpy(vmsa->fpreg_x87 + 64 + 2 * i, fpu->fpr[i] + 8, 2);
+        memcpy(vmsa->fpreg_x87 + 8 * i, area->st[i], 8);
+        memcpy(vmsa->fpreg_x87 + 64 + 2 * i, area->st[i] + 8, 2);
     }
-    vmsa->x87_dp = fpu->last_dp;
-    vmsa->x87_rip = fpu->last_ip;
-    vmsa->x87_ftw = fpu->ftwx;
-    vmsa->x87_fsw = fpu->fsw;
-    vmsa->x87_fcw = fpu->fcw;
-    vmsa->x87_fop = fpu->last_opcode;
-    vmsa->mxcsr = fpu->mxcsr;
-    memcpy(vmsa->fpreg_xmm, fpu->xmm, sizeof(vmsa->fpreg_xmm));
+    vmsa->x87_dp = area->rdp;
+    vmsa->x87_rip = area->rip;
+    vmsa->x87_ftw = area->ftw; /* as KVM does: FXSAVE's form */
+    vmsa->x87_fsw = area->fsw;
+    vmsa->x87_fcw = area->fcw;
+    vmsa->x87_fop = area->fop;
+    vmsa->mxcsr = area->mxcsr;
+    memcpy(vmsa->fpreg_xmm, area->xmm, sizeof(vmsa->fpreg_xmm));
+    if (area->xstate_bv & XSTATE_AVX)
+        memcpy(vmsa->fpreg_ymm, area->ymm, sizeof(vmsa->fpreg_ymm));
 }
 
 static int save_extended(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
 {
-    struct kvm_fpu fpu;
     struct kvm_xsave xsave;
+    struct xsave_area area;
     struct kvm_xcrs xcrs;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_FPU, &fpu);
-    if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_GET_XSAVE, &xsave);
+    int rc = host_ioctl(vcpu->fd, KVM_GET_XSAVE, &xsave);
     if (!rc)
         rc = host_ioctl(vcpu->fd, KVM_GET_XCRS, &xcrs);
     if (rc)
         return rc;
-    save_x87(vmsa, &fpu);
-    const uint8_t *area = (const uint8_t *)xsave.region;
-    if (area[XSAVE_XSTATE_BV] & XSAVE_YMM_BIT)
-        memcpy(vmsa->fpreg_ymm, area + XSAVE_YMM, sizeof(vmsa->fpreg_ymm));
+    memcpy(&area, &xsave, sizeof(area));
+    save_x87(vmsa, &area);
     vmsa->xcr0 = 1;
     for (uint32_t i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++)
         if (xcrs.xcrs[i].xcr == 0)
@@ -232,25 +247,40 @@ static int load_general(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
     return host_ioctl(vcpu->fd, KVM_SET_REGS, &r);
 }
 
+static void load_x87(struct xsave_area *area, const struct snp_vmsa *vmsa)
+{
+    for (size_t i = 0; i < 8; i++) {
+        memcpy(area->st[i], vmsa->fpreg_x87 + 8 * i, 8);
+        memcpy(area->st[i] + 8, vmsa->fpreg_x87 + 64 + 2 * i, 2);
+        /* the processor reads the VMSA's tags as two bits a register, 3 meaning empty */
+        if ((vmsa->x87_ftw >> (2 * i) & 3) != 3)
+            area->ftw |= (uint8_t)(1u << i);
+    }
+    area->rdp = vmsa->x87_dp;
+    area->rip = vmsa->x87_rip;
+    area->fsw = vmsa->x87_fsw;
+    area->fcw = vmsa->x87_fcw;
+    area->fop = vmsa->x87_fop;
+    area->mxcsr = vmsa->mxcsr;
+    memcpy(area->xmm, vmsa->fpreg_xmm, sizeof(area->xmm));
+    area->xstate_bv = XSTATE_X87 | XSTATE_SSE;
+    if (vmsa->xcr0 & XSTATE_AVX) {
+        memcpy(area->ymm, vmsa->fpreg_ymm, sizeof(area->ymm));
+        area->xstate_bv |= XSTATE_AVX;
+    }
+}
+
 static int load_extended(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
-    struct kvm_fpu fpu = {.fcw = vmsa->x87_fcw, .fsw = vmsa->x87_fsw, .last_opcode = vmsa->x87_fop};
+    struct kvm_xsave xsave = {0};
+    struct xsave_area area = {0};
     struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = vmsa->xcr0}}};
     struct kvm_debugregs debug = {.dr6 = vmsa->dr6, .dr7 = vmsa->dr7};
-    fpu.last_dp = vmsa->x87_dp;
-    fpu.last_ip = vmsa->x87_rip;
-    fpu.mxcsr = vmsa->mxcsr;
-    for (size_t i = 0; i < 8; i++) {
-        memcpy(fpu.fpr[i], vmsa->fpreg_x87 + 8 * i, 8);
-        memcpy(fpu.fpr[i] + 8, vmsa->fpreg_x87 + 64 + 2 * i, 2);
-        /* the VMSA has two tag bits a register, 3 meaning empty; FXSAVE one, 0 meaning empty */
-        if ((vmsa->x87_ftw >> (2 * i) & 3) != 3)
-            fpu.ftwx |= (uint8_t)(1u << i);
-    }
-    memcpy(fpu.xmm, vmsa->fpreg_xmm, sizeof(fpu.xmm));
-    int rc = host_ioctl(vcpu->fd, KVM_SET_FPU, &fpu);
+    load_x87(&area, vmsa);
+    memcpy(&xsave, &area, sizeof(area));
+    int rc = host_ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs);
     if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs);
+        rc = host_ioctl(vcpu->fd, KVM_SET_XSAVE, &xsave);
     return rc ? rc : host_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &debug);
 }
 
