@@ -59,32 +59,33 @@ static bool made_signature(X509 *cert, X509 *issuer)
     return made;
 }
 
-static X509 *find_issuer(X509 *cert, const struct snp_certs *bags[2])
+static bool is_named_issuer(X509 *candidate, X509 *cert)
 {
-    X509 *named = NULL;
-    for (int b = 0; b < 2; b++)
-        for (size_t i = 0; bags[b] && i < bags[b]->count; i++) {
-            X509 *candidate = bags[b]->cert[i];
-            if (X509_NAME_cmp(X509_get_subject_name(candidate), X509_get_issuer_name(cert)) != 0)
-                continue;
-            if (made_signature(cert, candidate))
-                return candidate;
-            named = named ? named : candidate;
-        }
-    return named;
+    return X509_NAME_cmp(X509_get_subject_name(candidate), X509_get_issuer_name(cert)) == 0;
 }
 
-/* Of several roots with one key (a real one, and one with an altered body) the one that signs itself. */
-static X509 *find_root(X509 *cert, const struct snp_certs *bags[2])
+/* Of several roots with one key (a real one, and one with an altered body) the one that signs itself is better. */
+static bool fits(X509 *candidate, X509 *cert, bool is_root)
 {
+    return made_signature(cert, candidate) && (!is_root || made_signature(candidate, candidate));
+}
+
+/* By name; only where different certificates have the name do their signatures decide. */
+static X509 *find_issuer(X509 *cert, const struct snp_certs *bags[2], bool is_root)
+{
+    X509 *found = NULL;
+    bool settled = false;
     for (int b = 0; b < 2; b++)
-        for (size_t i = 0; bags[b] && i < bags[b]->count; i++) {
+        for (size_t i = 0; bags[b] && i < bags[b]->count && !settled; i++) {
             X509 *candidate = bags[b]->cert[i];
-            if (X509_NAME_cmp(X509_get_subject_name(candidate), X509_get_issuer_name(cert)) == 0 &&
-                made_signature(cert, candidate) && made_signature(candidate, candidate))
-                return candidate;
+            if (!is_named_issuer(candidate, cert) || (found && X509_cmp(found, candidate) == 0))
+                continue;
+            if (found && fits(found, cert, is_root))
+                settled = true;
+            else
+                found = !found || fits(candidate, cert, is_root) ? candidate : found;
         }
-    return find_issuer(cert, bags);
+    return found;
 }
 
 void snp_chain_build(struct snp_chain *out, X509 *leaf, const struct snp_certs *certs,
@@ -93,9 +94,9 @@ void snp_chain_build(struct snp_chain *out, X509 *leaf, const struct snp_certs *
     const struct snp_certs *any[2] = {certs, NULL}, *roots[2] = {certs, trusted};
     *out = (struct snp_chain){.leaf = leaf};
     if (leaf)
-        out->intermediate = find_issuer(leaf, any);
+        out->intermediate = find_issuer(leaf, any, false);
     if (out->intermediate)
-        out->root = find_root(out->intermediate, roots);
+        out->root = find_issuer(out->intermediate, roots, true);
 }
 
 bool snp_root_is_amd(X509 *root, enum snp_product product)
