@@ -24,7 +24,7 @@ static const char help[] =
     "  --crl F            revocation lists, DER or PEM; without any, revocation is not checked\n"
     "  --collateral F     Intel's collateral; SEV-SNP evidence has none\n"
     "  --trust-root F     trusts this root besides the vendors', as for the emulated platform\n"
-    "  --policy F         what is accepted (docs/policy.md); without it debugging and migration agents,\n"
+    "  --policy F         what is accepted (see cofre(1)); without it debugging and migration agents,\n"
     "                     provisional firmware, unknown bits and VMPLs above 0 are refused\n"
     "  --nonce HEX        the report data must be these bytes (1 to 64), then zeros\n"
     "  --report-data HEX  the report data must be these 64 bytes\n"
