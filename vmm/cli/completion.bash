@@ -15,8 +15,8 @@ _cofre()
     fi
     if [[ $word == -* ]]; then
         local options
-        options=$("${command[@]}" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+        options=$("${command[@]}" --help 2>/dev/null | sed -n '/^  --help/d; s/^  \(--[a-z][a-z-]*\).*/\1/p')
+        mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi
