@@ -42,6 +42,33 @@ static void shim_write(void *device, uint64_t offset, unsigned len, uint64_t val
     machine_shim_says(device, (uint8_t)value);
 }
 
+/*
+ * There is no CMOS, but one write to it is heard. Linux restarts a hardware-reduced machine by EFI; without EFI it goes
+ * the way of old BIOSes: zero into the shutdown status (register 0x0f, NMIs off), then real mode and a jump to 0xffff0
+ * (arch/x86/kernel/reboot.c, machine_real_restart), where no BIOS is and the guest would run for ever.
+ */
+#define CMOS_PORT            0x70
+#define CMOS_SHUTDOWN_STATUS 0x8f
+
+static uint64_t cmos_read(void *device, uint64_t offset, unsigned len)
+{
+    (void)device;
+    (void)offset;
+    (void)len;
+    return UINT64_MAX;
+}
+
+static void cmos_write(void *device, uint64_t offset, unsigned len, uint64_t value)
+{
+    struct machine *machine = device;
+    (void)len;
+    if (offset == 0)
+        atomic_store(&machine->platform.cmos_index, (uint8_t)value);
+    else if (value == 0 && atomic_load(&machine->platform.cmos_index) == CMOS_SHUTDOWN_STATUS)
+        machine_ended(machine, MACHINE_RESET, 0, NULL);
+}
+
+static const struct bus_ops cmos_ops = {cmos_read, cmos_write};
 static const struct bus_ops sleep_ops = {port_read, sleep_control_write};
 static const struct bus_ops reset_ops = {port_read, reset_write};
 static const struct bus_ops shim_ops = {port_read, shim_write};
@@ -51,6 +78,7 @@ static int map_ports(struct platform *platform, struct machine *machine, struct 
     const struct bus_range ranges[] = {
         {"ACPI sleep control and status", ACPI_PORT_SLEEP_CONTROL, 2, &sleep_ops, machine},
         {"ACPI reset", ACPI_PORT_RESET, 1, &reset_ops, machine},
+        {"CMOS", CMOS_PORT, 2, &cmos_ops, machine},
         {"shim port", SHIM_PORT, 1, &shim_ops, machine},
     };
     int rc = 0;

@@ -18,6 +18,7 @@ struct platform {
     struct pci_bus pci;
     struct virtio_device *device[PLATFORM_DEVICES_MAX];
     unsigned devices;
+    _Atomic uint8_t cmos_index; /* the register that the guest last chose */
     bool initialised;
 };
 

@@ -243,6 +243,38 @@ static void a_guest_that_restarts_ends(void **state)
     assert_int_equal(end.code, 0);
 }
 
+static void chooses_the_shutdown_status(struct kvm_run *run)
+{
+    port(run, true, 0x70, 0x8f);
+}
+static void chooses_it_for_a_warm_start(struct kvm_run *run)
+{
+    port(run, true, 0x70, 0x0f);
+}
+static void writes_0_to_cmos(struct kvm_run *run)
+{
+    port(run, true, 0x71, 0);
+}
+static void writes_10_to_cmos(struct kvm_run *run)
+{
+    port(run, true, 0x71, 0xa);
+}
+
+static void a_restart_through_the_bios_that_is_not_there_ends_too(void **state)
+{
+    (void)state;
+    RUN({chooses_the_shutdown_status, NULL}, {writes_0_to_cmos, NULL});
+    assert_int_equal(end.how, MACHINE_RESET);
+}
+
+static void other_writes_to_cmos_mean_nothing(void **state)
+{
+    (void)state;
+    RUN({chooses_it_for_a_warm_start, NULL}, {writes_10_to_cmos, NULL}, {writes_0_to_cmos, NULL},
+        {chooses_the_shutdown_status, NULL}, {writes_10_to_cmos, NULL}, {powers_off, NULL});
+    assert_int_equal(end.how, MACHINE_POWER_OFF);
+}
+
 static void the_first_end_counts(void **state)
 {
     (void)state;
@@ -384,6 +416,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_guest_that_powers_off_ends_with_0),
         TEST(a_guest_that_restarts_ends),
+        TEST(a_restart_through_the_bios_that_is_not_there_ends_too),
+        TEST(other_writes_to_cmos_mean_nothing),
         TEST(the_first_end_counts),
         TEST(what_nobody_answers_reads_as_ones),
         TEST(the_guest_finds_serial_port_and_pci),
