@@ -10,7 +10,7 @@
 #include "vmm/cli/verb.h"
 
 static const char help[] =
-    "usage: cofre emulated-root [--dir D] [--product P] [--out F] [--json]\n"
+    "usage: cofre emulated-root [--dir D] [--product P] [--out F] [--certificates F] [--json]\n"
     "\n"
     "Writes the root certificate of this host's emulated SEV-SNP platform, and makes the platform's chip\n"
     "and certificates first where there are none. The emulated platform protects nothing; its root is for\n"
@@ -20,12 +20,14 @@ static const char help[] =
     "/var/lib/cofre/emulated\n"
     "  --product P  the chip to make: Milan (default), Genoa or Turin; an existing one must be this\n"
     "  --out F      where the certificate goes, as PEM; default is standard output\n"
+    "  --certificates F\n"
+    "               where the chip's certificate table goes, for cofre run --certificates\n"
     "  --json       product and certificate as one JSON object on standard output\n"
     "\n"
     "example: cofre emulated-root --out root.pem && cofre verify --evidence web.json --trust-root root.pem\n";
 
 struct arguments {
-    const char *dir, *out;
+    const char *dir, *out, *certificates;
     struct psp_options options;
     bool json;
 };
@@ -33,10 +35,13 @@ struct arguments {
 /* 0; 1 where help was printed; or an error. */
 static int parse(struct arguments *args, int argc, char **argv, struct cofre_err *err)
 {
-    static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'}, {"product", required_argument, NULL, 'p'},
-        {"out", required_argument, NULL, 'o'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+                                            {"product", required_argument, NULL, 'p'},
+                                            {"out", required_argument, NULL, 'o'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"certificates", required_argument, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'd':
@@ -49,6 +54,9 @@ static int parse(struct arguments *args, int argc, char **argv, struct cofre_err
             break;
         case 'o':
             args->out = optarg;
+            break;
+        case 'c':
+            args->certificates = optarg;
             break;
         case 'j':
             args->json = true;
@@ -74,6 +82,14 @@ static int print_json(const struct psp *psp, const struct bytes *pem, struct cof
     return rc;
 }
 
+/* What an operator has from AMD's key service on hardware. */
+static int write_certificates(const struct psp *psp, const char *file, struct cofre_err *err)
+{
+    CLEAN_BYTES table = {0};
+    int rc = psp_cert_table(psp, &table, err);
+    return rc ? rc : file_write(file, bytes_view(&table), 0644, err);
+}
+
 static int run(const struct arguments *args, struct cofre_err *err)
 {
     struct psp *psp = NULL;
@@ -85,6 +101,8 @@ static int run(const struct arguments *args, struct cofre_err *err)
         rc = file_write(args->out ? args->out : "-", bytes_view(&pem), 0644, err);
     if (rc == 0 && args->json)
         rc = print_json(psp, &pem, err);
+    if (rc == 0 && args->certificates)
+        rc = write_certificates(psp, args->certificates, err);
     psp_close(psp);
     return rc;
 }
