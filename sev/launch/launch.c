@@ -12,6 +12,7 @@
 #include "sev/digest.h"
 #include "sev/fw_status.h"
 #include "sev/id_block.h"
+#include "sev/launch/certificates.h"
 #include "sev/launch/cpuid.h"
 #include "sev/launch/error.h"
 #include "sev/policy.h"
@@ -112,8 +113,10 @@ static int option_id_auth(struct tee *tee, const char *path, struct cofre_err *e
 
 static int option_certificates(struct tee *tee, const char *path, struct cofre_err *err)
 {
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, CERTIFICATES_MAX, err);
     bytes_free(&tee->certificates);
-    return file_read(&tee->certificates, path, CERTIFICATES_MAX, err);
+    return rc < 0 ? rc : snp_certificates_load(&tee->certificates, bytes_view(&file), err);
 }
 
 static const struct tee_option options[] = {
@@ -121,7 +124,7 @@ static const struct tee_option options[] = {
     {"host-data", "HEX", "32 bytes that the report carries"},
     {"id-block", "F", "the owner's ID block, with --id-auth"},
     {"id-auth", "F", "its signatures and keys"},
-    {"certificates", "F", "certificate table that the guest gets with its report"},
+    {"certificates", "F", "VCEK or VLEK with its chain (PEM, DER or a table), which the guest gets with its report"},
     {0},
 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sev/cert_table.h"
 #include "sev/id_block.h"
 #include "sev/launch/error.h"
 #include "sev/launch/launch.h"
@@ -309,17 +310,38 @@ static void options_that_cannot_be_are_refused_by_name(void **state)
     assert_int_equal(snp_tee_ops.set_option(l->tee, "mrowner", "00", &l->err), -COFRE_USAGE);
 }
 
-/* Gives the launch a certificate table of 5000 bytes: two pages. */
-static void give_certificates(struct launch *l)
+/* Writes a file and gives it to --certificates. */
+static int give_file(struct launch *l, struct view data)
 {
     char path[] = "/tmp/cofre-certificates-XXXXXX";
     int fd = mkstemp(path);
-    static uint8_t table[5000];
-    memset(table, 0xc7, sizeof table);
-    assert_int_equal(write(fd, table, sizeof table), sizeof table);
+    assert_int_equal(write(fd, data.data, data.len), data.len);
     close(fd);
-    assert_int_equal(snp_tee_ops.set_option(l->tee, "certificates", path, &l->err), 0);
+    int rc = snp_tee_ops.set_option(l->tee, "certificates", path, &l->err);
     unlink(path);
+    return rc;
+}
+
+/* A table of one certificate, two pages in all. */
+#define TABLE_SIZE (2 * 24 + 5000)
+static void give_certificates(struct launch *l)
+{
+    static uint8_t certificate[5000];
+    memset(certificate, 0xc7, sizeof certificate);
+    const struct snp_cert_entry entry = {.kind = SNP_CERT_VCEK, .data = {certificate, sizeof certificate}};
+    struct bytes table;
+    assert_int_equal(snp_cert_table_build(&table, &entry, 1, &l->err), 0);
+    assert_int_equal(table.len, TABLE_SIZE);
+    assert_int_equal(give_file(l, bytes_view(&table)), 0);
+    bytes_free(&table);
+}
+
+static void certificates_that_are_none_are_refused(void **state)
+{
+    struct launch *l = *state;
+    assert_int_equal(give_file(l, (struct view){(const uint8_t *)"no table", 8}), -COFRE_MALFORMED);
+    assert_int_equal(give_file(l, (struct view){NULL, 0}), -COFRE_MALFORMED);
+    assert_non_null(strstr(l->err.text, "--certificates"));
 }
 
 static bool was_given(uint32_t command)
@@ -362,8 +384,8 @@ static void the_guest_gets_the_certificates_that_it_has_room_for(void **state)
     *request = (struct uapi_exit_snp_req_certs){.gpa = 0x1000, .npages = 2};
     assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
     assert_int_equal(request->ret, 0);
-    assert_int_equal(ram[4999], 0xc7);
-    assert_int_equal(ram[5000], 0);
+    assert_int_equal(ram[TABLE_SIZE - 1], 0xc7);
+    assert_int_equal(ram[TABLE_SIZE], 0);
 
     *request = (struct uapi_exit_snp_req_certs){.gpa = 0x3000, .npages = 2}; /* runs past the end of memory */
     assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
@@ -428,6 +450,7 @@ int main(void)
         with_launch(options_by_name_reach_the_firmware),
         with_launch(options_that_cannot_be_are_refused_by_name),
         with_launch(a_kernel_that_never_asks_for_certificates_does_not_stop_the_launch),
+        with_launch(certificates_that_are_none_are_refused),
         with_launch(the_guest_gets_the_certificates_that_it_has_room_for),
         with_launch(every_refusal_says_what_is_wrong),
         with_launch(a_refusal_of_the_shim_is_told_in_its_words),
