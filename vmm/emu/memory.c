@@ -16,6 +16,8 @@
 /* The plain KVM's slot numbers of the C-bit views; the callers' end below it. */
 #define CBIT_SLOT EMU_SLOTS_MAX
 
+#define LARGE_PAGE (2ull << 20)
+
 static void unlock(pthread_mutex_t **lock)
 {
     pthread_mutex_unlock(*lock);
@@ -149,10 +151,18 @@ static void slot_unmap(struct emu_slot *slot)
     gmem_put(slot->gmem);
 }
 
-static uint8_t *reserve(uint64_t size)
+/* Address space for a view, at the same offset in a 2 MiB page as the guest's: else neither the host nor KVM could use
+ * large pages for it. */
+static uint8_t *reserve(uint64_t gpa, uint64_t size)
 {
-    void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    uint8_t *p = mmap(NULL, size + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t skip = (size_t)((gpa - (uintptr_t)p) % LARGE_PAGE);
+    if (skip)
+        munmap(p, skip);
+    munmap(p + skip + size, LARGE_PAGE - skip);
+    return p + skip;
 }
 
 static int slot_make_views(struct emu_memory *memory, struct emu_slot *slot)
@@ -160,8 +170,8 @@ static int slot_make_views(struct emu_memory *memory, struct emu_slot *slot)
     int rc = adopt_shared(slot->hva, slot->size);
     if (rc)
         return rc;
-    slot->plain = reserve(slot->size);
-    slot->cbit = reserve(slot->size);
+    slot->plain = reserve(slot->gpa, slot->size);
+    slot->cbit = reserve(slot->gpa, slot->size);
     if (!slot->plain || !slot->cbit)
         return -ENOMEM;
     uint64_t first = slot->gpa / EMU_PAGE_SIZE;

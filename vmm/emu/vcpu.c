@@ -94,9 +94,14 @@ enum insn emu_vcpu_instruction(struct emu_vcpu *vcpu, const struct kvm_regs *reg
 {
     uint64_t linear = emu_is_long_mode(sregs) ? regs->rip : (uint32_t)(sregs->cs.base + regs->rip);
     uint8_t bytes[INSN_LENGTH_MAX];
+    size_t here = EMU_PAGE_SIZE - linear % EMU_PAGE_SIZE; /* in this page; the next one may not be there */
     size_t len = 0;
-    while (len < sizeof(bytes) && emu_vcpu_read(vcpu, linear + len, &bytes[len], 1) == 0)
-        len++;
+    here = here < sizeof(bytes) ? here : sizeof(bytes);
+    if (emu_vcpu_read(vcpu, linear, bytes, here) == 0)
+        len = here;
+    if (len < sizeof(bytes) && len &&
+        emu_vcpu_read(vcpu, linear + len, bytes + len, sizeof(bytes) - len) == 0)
+        len = sizeof(bytes);
     return insn_decode(bytes, len);
 }
 
