@@ -5,8 +5,8 @@ fail() { echo "FAIL: $*"; exit 1; }
 skip() { echo "$*"; exit 77; }
 
 # expect FILE PATTERN: the file has a line with the extended pattern.
-expect() { grep -qE -- "$2" "$1" || fail "$1 has no line with: $2"; }
-refuse() { ! grep -qE -- "$2" "$1" || fail "$1 has a line with: $2"; }
+expect() { tr -d '\r' <"$1" | grep -qE -- "$2" || fail "$1 has no line with: $2"; }
+refuse() { ! tr -d '\r' <"$1" | grep -qE -- "$2" || fail "$1 has a line with: $2"; }
 
 # guest NAME OPTION...: cofre run with the stock guest; leaves NAME.console, NAME.json (the result) and NAME.log (its
 # progress), and gives its exit code. A --cmdline among the options replaces the one here.
