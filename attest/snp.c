@@ -20,10 +20,13 @@ static int collect_certs(struct snp_case *c, struct cofre_err *err)
         if (rc < 0)
             return cofre_within(err, rc, "certificates that came with the evidence");
     }
-    for (size_t i = 0; rc == 0 && i < c->certs.count; i++)
-        if (!snp_role_is_leaf(snp_cert_role(c->certs.cert[i], NULL)))
-            return 0;
-    return rc < 0 ? rc : snp_certs_add_amd(&c->certs, err);
+    bool has_leaf = false, has_ca = false;
+    for (size_t i = 0; i < c->certs.count; i++) {
+        bool is_leaf = snp_role_is_leaf(snp_cert_role(c->certs.cert[i], NULL));
+        has_leaf |= is_leaf;
+        has_ca |= !is_leaf;
+    }
+    return rc == 0 && has_leaf && !has_ca ? snp_certs_add_amd(&c->certs, err) : rc;
 }
 
 /* Of several leaves the one whose key made the signature; else the first of the kind that the report names. */
