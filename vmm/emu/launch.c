@@ -213,6 +213,15 @@ static int launch_vmsa(struct emu_vcpu *vcpu, struct uapi_sev_cmd *cmd)
     return rc;
 }
 
+static void change_memory(struct emu_vm *vm)
+{
+    uint8_t byte;
+    if (!lie_is(LIE_CHANGED_MEMORY) || memory_read_shared(&vm->memory, lie_address(), &byte, 1) != 0)
+        return;
+    byte ^= 1;
+    memory_write_shared(&vm->memory, lie_address(), &byte, 1);
+}
+
 /* snp_launch_finish */
 static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
 {
@@ -246,6 +255,7 @@ static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
     if (rc)
         return rc;
     vm->phase = PHASE_FINISHED;
+    change_memory(vm);
     return 0;
 }
 

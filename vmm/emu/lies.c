@@ -20,26 +20,30 @@ static const struct {
      "the second guest request is answered with the first one's response"},
     {LIE_ALTERED_CERTIFICATES, "altered-certificates", "one bit of the certificate table is flipped"},
     {LIE_STALE_PAGE_STATE, "stale-page-state", "one page is given to the guest already marked as validated"},
+    {LIE_CHANGED_MEMORY, "changed-memory", "one bit of shared memory is changed before the guest reads it"},
     {LIE_CHANGED_PAGE, "changed-page", "one measured page is changed before it is launched"},
 };
 
 static enum lie told;
 static const char *told_what;
+static uint64_t told_at;
 
 static void read_environment(void)
 {
     const char *name = getenv("COFRE_EMULATED_LIE");
     if (!name || !*name)
         return;
+    size_t len = strcspn(name, "@");
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
-        if (strcmp(lies[i].name, name) == 0) {
+        if (strlen(lies[i].name) == len && strncmp(lies[i].name, name, len) == 0) {
             told = lies[i].lie;
+            told_at = name[len] ? strtoull(name + len + 1, NULL, 0) : 0;
             told_what = lies[i].what;
             return;
         }
     log_error(
         "COFRE_EMULATED_LIE names no lie: \"%.64s\"; known are cpuid-page, remapped-page, replayed-request, "
-        "altered-certificates, stale-page-state, changed-page",
+        "altered-certificates, stale-page-state, changed-page, changed-memory@ADDRESS",
         name);
     _Exit(COFRE_USAGE);
 }
@@ -49,6 +53,11 @@ bool lie_is(enum lie lie)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_environment);
     return told == lie;
+}
+
+uint64_t lie_address(void)
+{
+    return told_at;
 }
 
 void lie_announce(void)

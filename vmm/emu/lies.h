@@ -6,6 +6,7 @@
 #define COFRE_EMU_LIES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum lie {
     LIE_NONE,
@@ -14,11 +15,14 @@ enum lie {
     LIE_REPLAYED_REQUEST,     /* the second guest request gets the first one's response */
     LIE_ALTERED_CERTIFICATES, /* one bit of the certificate table is flipped */
     LIE_STALE_PAGE_STATE,     /* a page given to the guest is already marked validated */
-    LIE_CHANGED_PAGE,         /* a measured page is changed before the firmware gets it */
+    LIE_CHANGED_MEMORY, /* shared memory at lie_address() is changed after the launch: changed-memory@GPA */
+    LIE_CHANGED_PAGE,   /* a measured page is changed before the firmware gets it */
 };
 
 /* Reads the environment once; an unknown name ends the process with a sentence: a test that lies in no way would pass. */
 bool lie_is(enum lie lie);
+/* Where a lie that is told at an address is told. */
+uint64_t lie_address(void);
 /* Says it loudly, if there is one. */
 void lie_announce(void);
 
