@@ -36,3 +36,21 @@ booted() {
     [ ${#predicted} = 96 ] || fail "no predicted measurement in $1.json"
     [ "$predicted" = "$given" ] || fail "predicted $predicted, given $given"
 }
+
+# serving NAME OPTION...: an SNP guest in the background whose agent is ready; stop NAME ends it.
+serving() {
+    local name=$1
+    shift
+    cofre run --tee snp --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio \
+        --cmdline "console=hvc0 quiet cofre.serve" --memory 512M --vsock-cid 42 --name "$name" \
+        --console "$name.console" --json "$@" >"$name.json" 2>"$name.log" &
+    serving_pid=$!
+    until grep -qs '^cofre-agent: ready' "$name.console"; do
+        kill -0 $serving_pid 2>/dev/null || fail "$name ended before its agent was ready: $(tail -n 1 "$name.log")"
+        usleep 100000
+    done
+}
+stop() {
+    kill -TERM $serving_pid
+    wait $serving_pid || fail "$1 did not stop well: exit $?"
+}
