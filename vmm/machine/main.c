@@ -14,6 +14,7 @@
 #include "vmm/machine/console.h"
 #include "vmm/machine/options.h"
 #include "vmm/machine/result.h"
+#include "vmm/machine/shutdown.h"
 
 static const struct tee_ops *const tees[] = {&snp_tee_ops, NULL};
 
@@ -82,17 +83,41 @@ static int make_rundir(struct run *run, struct cofre_err *err)
     return rc;
 }
 
-/* Until the guest ends, or somebody asks for its end. */
-static int wait_for_end(struct run *run, struct machine *machine, struct cofre_err *err)
+/* Until the guest ends (*ended), a signal comes, or the time is over (milliseconds; -1: never). */
+static int wait_for(struct run *run, struct machine *machine, int milliseconds, bool *ended,
+                    struct cofre_err *err)
 {
     struct pollfd fds[] = {{.fd = machine_end_fd(machine), .events = POLLIN},
                            {.fd = run->signals, .events = POLLIN}};
-    while (poll(fds, 2, -1) < 0)
+    while (poll(fds, 2, milliseconds) < 0)
         if (errno != EINTR)
             return cofre_fail(err, COFRE_FAILED, "poll: %s", strerror(errno));
-    if (fds[1].revents)
-        machine_stop(machine);
+    struct signalfd_siginfo taken;
+    if (fds[1].revents && read(run->signals, &taken, sizeof taken) != (ssize_t)sizeof taken)
+        return cofre_fail(err, COFRE_FAILED, "signalfd: %s", strerror(errno));
+    *ended = fds[0].revents != 0;
     return 0;
+}
+
+/* The first signal asks the guest to power itself off, the second, or the end of its time, cuts its power. */
+static int wait_for_end(struct run *run, struct machine *machine, struct cofre_err *err)
+{
+    bool ended = false;
+    int rc = wait_for(run, machine, -1, &ended, err);
+    if (rc || ended)
+        return rc;
+    char path[sizeof run->directory + 8];
+    snprintf(path, sizeof path, "%s/vsock", run->directory);
+    struct cofre_err why = {.text = "it has no vsock (--vsock-cid) to be asked through"};
+    if (run->directory[0] && shutdown_ask(path, &why) == 0) {
+        fprintf(stderr, "cofre run: the guest was asked to power off; another signal stops it at once\n");
+        rc = wait_for(run, machine, SHUTDOWN_SECONDS * 1000, &ended, err);
+    } else {
+        fprintf(stderr, "cofre run: the guest cannot be asked to power off (%s); it is stopped\n", why.text);
+    }
+    if (rc == 0 && !ended)
+        machine_stop(machine);
+    return rc;
 }
 
 static int run_machine(struct run *run, struct cofre_err *err)

@@ -65,8 +65,9 @@ void run_options_help(const struct tee_ops *const *tees)
         for (const struct tee_option *o = (*tees)->options; o->name; o++)
             printf("  --%s %-*s %s\n", o->name, (int)(24 - strlen(o->name)), o->argument, o->help);
     }
-    puts("\nCtrl-C and SIGTERM stop the guest as if its power was cut; what it had written to its disks is "
-         "flushed first.\n"
+    puts("\nCtrl-C and SIGTERM ask the guest's agent to power it off; a second one, or 20 seconds, stops the "
+         "guest\n"
+         "as if its power was cut. What it had written to its disks is flushed in any case.\n"
          "A guest that restarts ends too: run it again.\n"
          "Exit codes: 0 the guest ended itself or was stopped; 1 its measurement or its files are not those "
          "expected; 2 wrong\n"
