@@ -57,10 +57,17 @@ static void settle(struct snp_case *c)
                      ? snp_leaf_parse(&c->leaf, c->chain.leaf, &c->leaf_why)
                      : cofre_fail(&c->leaf_why, COFRE_LACKING, "there is no VCEK or VLEK to decode");
     c->product = c->leaf_rc == 0 ? c->leaf.product : snp_report_product(&c->report);
-    c->tcb_decoded = snp_tcb_decode(&c->current, c->report.current_tcb, c->product) &
-                     snp_tcb_decode(&c->reported, c->report.reported_tcb, c->product) &
-                     snp_tcb_decode(&c->committed, c->report.committed_tcb, c->product) &
-                     snp_tcb_decode(&c->launch, c->report.launch_tcb, c->product);
+    const struct {
+        struct snp_tcb *to;
+        uint64_t raw;
+    } tcbs[] = {{&c->current, c->report.current_tcb},
+                {&c->reported, c->report.reported_tcb},
+                {&c->committed, c->report.committed_tcb},
+                {&c->launch, c->report.launch_tcb}};
+    c->tcb_decoded = true;
+    for (size_t i = 0; i < sizeof tcbs / sizeof *tcbs; i++)
+        if (!snp_tcb_decode(tcbs[i].to, tcbs[i].raw, c->product))
+            c->tcb_decoded = false;
 }
 
 static enum check_outcome outcome_of(int rc)

@@ -31,6 +31,17 @@ static void trust(struct snp_certs *roots, enum snp_product product)
     psp_close(psp);
 }
 
+/* The platform's own list, which a verifier would fetch from the vendor. */
+static void fetch_crl(struct snp_crls *crls, const struct evidence *evidence)
+{
+    struct snp_cert_table table;
+    assert_int_equal(snp_cert_table_parse(&table, bytes_view(&evidence->certificates), NULL), 0);
+    for (size_t i = 0; i < table.count; i++)
+        if (table.entry[i].kind == SNP_CERT_CRL)
+            assert_int_equal(snp_crls_add(crls, table.entry[i].data, NULL), 0);
+    assert_int_equal(crls->count, 1);
+}
+
 /* failed: the ids of the checks that must fail, with a blank after each. */
 static void expect(const struct evidence *evidence, const struct snp_certs *roots, const char *failed)
 {
@@ -41,8 +52,11 @@ static void expect(const struct evidence *evidence, const struct snp_certs *root
     uint8_t nonce[32];
     memset(nonce, 0xa7, sizeof nonce);
     policy_init(&policy);
+    CLEAN_CRLS crls = {0};
+    fetch_crl(&crls, evidence);
     struct appraisal in = {.evidence = evidence,
                            .policy = &policy,
+                           .crls = &crls,
                            .roots = roots,
                            .nonce = {nonce, sizeof nonce},
                            .at = time(NULL)}; /* chains are made by the clock */
@@ -53,6 +67,7 @@ static void expect(const struct evidence *evidence, const struct snp_certs *root
             strcat(strcat(found, v.check[i].id), " ");
     assert_string_equal(found, failed);
     assert_int_equal(verdict_outcome(&v), *failed ? CHECK_FAILED : CHECK_PASSED);
+    assert_int_equal(verdict_check(&v, "snp.revocation")->outcome, CHECK_PASSED);
     assert_true(v.emulated);
 }
 
