@@ -28,14 +28,14 @@
 #define SNP_POLICY_PAGE_SWAP_DISABLE (1ull << 25)
 
 /* PLATFORM_INFO of the report (7.3). */
-#define SNP_PLATFORM_SMT_EN             (1ull << 0)
-#define SNP_PLATFORM_TSME_EN            (1ull << 1)
-#define SNP_PLATFORM_ECC_EN             (1ull << 2)
-#define SNP_PLATFORM_RAPL_DIS           (1ull << 3)
-#define SNP_PLATFORM_CIPHERTEXT_HIDING  (1ull << 4)
-#define SNP_PLATFORM_ALIAS_CHECK        (1ull << 5)
-#define SNP_PLATFORM_IOMMU_WRITE_SAFE   (1ull << 6)
-#define SNP_PLATFORM_TIO_EN             (1ull << 7)
+#define SNP_PLATFORM_SMT_EN            (1ull << 0)
+#define SNP_PLATFORM_TSME_EN           (1ull << 1)
+#define SNP_PLATFORM_ECC_EN            (1ull << 2)
+#define SNP_PLATFORM_RAPL_DIS          (1ull << 3)
+#define SNP_PLATFORM_CIPHERTEXT_HIDING (1ull << 4)
+#define SNP_PLATFORM_ALIAS_CHECK       (1ull << 5)
+#define SNP_PLATFORM_IOMMU_WRITE_SAFE  (1ull << 6)
+#define SNP_PLATFORM_TIO_EN            (1ull << 7)
 
 /* ECDSA P-384 signature (chapter 10): R and S are little-endian. */
 struct snp_signature {
@@ -97,12 +97,12 @@ SNP_AT(struct snp_report, committed_tcb, 0x1e0);
 SNP_AT(struct snp_report, launch_tcb, 0x1f0);
 SNP_AT(struct snp_report, signature, 0x2a0);
 
-#define SNP_REPORT_AUTHOR_KEY_EN   (1u << 0)
-#define SNP_REPORT_MASK_CHIP_KEY   (1u << 1)
-#define SNP_REPORT_SIGNING_KEY(f)  (((f) >> 2) & 7)
-#define SNP_SIGNING_KEY_VCEK       0
-#define SNP_SIGNING_KEY_VLEK       1
-#define SNP_SIGNING_KEY_NONE       7
+#define SNP_REPORT_AUTHOR_KEY_EN  (1u << 0)
+#define SNP_REPORT_MASK_CHIP_KEY  (1u << 1)
+#define SNP_REPORT_SIGNING_KEY(f) (((f) >> 2) & 7)
+#define SNP_SIGNING_KEY_VCEK      0
+#define SNP_SIGNING_KEY_VLEK      1
+#define SNP_SIGNING_KEY_NONE      7
 
 /* PAGE_INFO (8.17.2): what extends the launch digest for each page. */
 struct snp_page_info {

@@ -124,7 +124,8 @@ static const struct tee_option options[] = {
     {"host-data", "HEX", "32 bytes that the report carries"},
     {"id-block", "F", "the owner's ID block, with --id-auth"},
     {"id-auth", "F", "its signatures and keys"},
-    {"certificates", "F", "VCEK or VLEK with its chain (PEM, DER or a table), which the guest gets with its report"},
+    {"certificates", "F",
+     "VCEK or VLEK with its chain (PEM, DER or a table), which the guest gets with its report"},
     {0},
 };
 

@@ -19,7 +19,7 @@ struct kvm_backend {
     int (*close)(int fd);
 };
 
-extern const struct kvm_backend kvm_backend_kernel; /* vmm/kvm/kernel.c */
+extern const struct kvm_backend kvm_backend_kernel;   /* vmm/kvm/kernel.c */
 extern const struct kvm_backend kvm_backend_emulated; /* vmm/emu/backend.c */
 
 #endif

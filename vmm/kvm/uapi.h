@@ -140,7 +140,8 @@ static inline struct uapi_exit_snp_req_certs *uapi_exit_snp_req_certs(struct kvm
 #ifndef KVM_HC_MAP_GPA_RANGE
 #define KVM_HC_MAP_GPA_RANGE 12
 #endif
-#define UAPI_MAP_GPA_PRIVATE 0x10ull /* attributes: convert to private; bits 3:0 are the page size, a hint   \
+#define UAPI_MAP_GPA_PRIVATE                                                                                 \
+    0x10ull /* attributes: convert to private; bits 3:0 are the page size, a hint   \
                                       */
 
 #ifndef KVM_SYSTEM_EVENT_SEV_TERM

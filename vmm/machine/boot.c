@@ -132,8 +132,8 @@ int boot_image_build(const struct boot_config *config, struct launch_image *imag
     if (rc == 0)
         rc = check_linux(config, err);
     if (rc == 0)
-        rc =
-            bytes_alloc_pages(&image->storage, SHIM_MAX_SIZE + sizeof(struct shim_boot_page) + SHIM_ACPI_SIZE, err);
+        rc = bytes_alloc_pages(&image->storage,
+                               SHIM_MAX_SIZE + sizeof(struct shim_boot_page) + SHIM_ACPI_SIZE, err);
     if (rc)
         return rc;
 

@@ -4,7 +4,7 @@
 
 #include "vmm/machine/boot.h"
 
-#define GUEST_CPUS_DEFAULT   1
+#define GUEST_CPUS_DEFAULT 1
 
 struct guest_spec {
     const char *kernel, *initrd; /* files; initrd may be NULL */

@@ -16,7 +16,7 @@
 #include "vmm/base/bytes.h"
 #include "vmm/machine/image.h"
 
-struct kvm;      /* vmm/kvm/kvm.h */
+struct kvm; /* vmm/kvm/kvm.h */
 struct kvm_vm;
 struct kvm_vcpu;
 struct tee;          /* one guest's TEE state, the implementation's own */
@@ -41,10 +41,10 @@ enum tee_exit_action {
 };
 
 struct tee_ops {
-    const char *name;                 /* "snp" */
-    const char *title;                /* "AMD SEV-SNP" */
-    unsigned vm_type;                 /* KVM_X86_SNP_VM */
-    uint32_t boot_tee;                /* enum boot_tee of vmm/shim/abi.h: what the shim finds in its boot page */
+    const char *name;  /* "snp" */
+    const char *title; /* "AMD SEV-SNP" */
+    unsigned vm_type;  /* KVM_X86_SNP_VM */
+    uint32_t boot_tee; /* enum boot_tee of vmm/shim/abi.h: what the shim finds in its boot page */
     const struct tee_option *options; /* ended by a NULL name */
 
     int (*new)(struct tee **out, struct cofre_err *err);
@@ -66,8 +66,8 @@ struct tee_ops {
     /* After this returns 0 the launch digest is final and equals what was measured here; *out is what was given. */
     int (*finish)(struct tee *tee, struct tee_measurement *out, struct cofre_err *err);
     /* An exit that the machine does not know itself; any vCPU's thread. */
-    enum tee_exit_action (*exit)(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run, int *code,
-                                 struct cofre_err *err);
+    enum tee_exit_action (*exit)(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run,
+                                 int *code, struct cofre_err *err);
 };
 
 #endif

@@ -23,8 +23,10 @@ static void a_guest_has_a_directory_of_its_name(void **state)
 static void names_that_lead_elsewhere_are_refused(void **state)
 {
     (void)state;
-    const char *const names[] = {"", ".", "..", ".hidden", "a/b", "/etc", "a b", "caf\xc3\xa9",
-                                 "0123456789012345678901234567890123456789012345678901234567890123x"};
+    const char *const names[] = {
+        "",        ".",           "..",
+        ".hidden", "a/b",         "/etc",
+        "a b",     "caf\xc3\xa9", "0123456789012345678901234567890123456789012345678901234567890123x"};
     char path[128];
     struct cofre_err err;
     setenv("COFRE_RUN_DIR", "/tmp/r", 1);

@@ -134,12 +134,9 @@ static void acpica_reads_each_table(void **state)
     static const struct {
         const char *name, *says;
     } expected[] = {
-        {"DSDT", "Name (_S5, Package (0x02)"},
-        {"DSDT", "EisaId (\"PNP0501\")"},
-        {"FACP", "Hardware Reduced (V5) : 1"},
-        {"APIC", "[I/O APIC]"},
-        {"MCFG", "00000000E8000000"},
-        {"XSDT", "ACPI Table Address"},
+        {"DSDT", "Name (_S5, Package (0x02)"}, {"DSDT", "EisaId (\"PNP0501\")"},
+        {"FACP", "Hardware Reduced (V5) : 1"}, {"APIC", "[I/O APIC]"},
+        {"MCFG", "00000000E8000000"},          {"XSDT", "ACPI Table Address"},
     };
     char folder[] = "/tmp/cofre-acpi-XXXXXX", path[64], command[256];
     struct cofre_err err;

@@ -11,7 +11,7 @@
 #include "sev/layout.h"
 
 #define SIZE     8192u
-#define TABLE    (SIZE - 32)  /* where the GUID table ends */
+#define TABLE    (SIZE - 32)   /* where the GUID table ends */
 #define METADATA (SIZE - 2048) /* where the SEV metadata begins */
 
 static uint8_t image[SIZE];
