@@ -58,11 +58,9 @@ int machine_end_fd(const struct machine *machine)
 static void shim_terminated(struct machine *machine, unsigned code)
 {
     const char *sentence = boot_shim_sentence(code);
-    bool refused =
-        code == SHIM_TERM_KERNEL_HASH || code == SHIM_TERM_INITRD_HASH || code == SHIM_TERM_CMDLINE_HASH;
-    machine_ended(machine, MACHINE_FAILED, refused ? COFRE_NEGATIVE : COFRE_FAILED,
-                  "the boot shim ended the guest before Linux started: %s",
-                  sentence ? sentence : "for an unknown reason");
+    machine_ended(machine, MACHINE_FAILED, sentence ? COFRE_NEGATIVE : COFRE_FAILED,
+                  "cofre-shim refused to start the guest: %s",
+                  sentence ? sentence : "its reason is not known here");
 }
 
 void machine_shim_says(struct machine *machine, uint8_t byte)
