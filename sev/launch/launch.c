@@ -2,9 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,32 +9,21 @@
 #include "sev/digest.h"
 #include "sev/fw_status.h"
 #include "sev/id_block.h"
-#include "sev/launch/certificates.h"
 #include "sev/launch/cpuid.h"
+#include "sev/launch/entry.h"
 #include "sev/launch/error.h"
+#include "sev/launch/owner.h"
 #include "sev/policy.h"
 #include "sev/vmsa.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/base/file.h"
 #define LOG_ROOM "snp"
 #include "vmm/base/log.h"
 #include "vmm/devices/memory.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/shim/abi.h"
 
-#define CERTIFICATES_MAX (64u << 10)
-
 struct tee {
-    /* what the guest's owner wants */
-    uint64_t policy;
-    bool policy_given;
-    uint8_t host_data[32];
-    bool has_id_block, has_id_auth;
-    struct snp_id_block id_block;
-    struct snp_id_auth id_auth;
-    struct bytes certificates; /* table for extended guest requests; empty: none */
-    bool has_expected;
-    uint8_t expected[SNP_DIGEST_SIZE];
+    struct snp_owner owner;
 
     /* the launch */
     struct kvm_vm *vm;
@@ -58,7 +44,7 @@ static int snp_new(struct tee **out, struct cofre_err *err)
         free(tee);
         return cofre_fail(err, COFRE_FAILED, "no memory");
     }
-    tee->policy = SNP_POLICY_DEFAULT;
+    snp_owner_init(&tee->owner);
     tee->vmsa_features = SNP_FEATURE_ACTIVE;
     tee->sev_fd = -1;
     *out = tee;
@@ -71,76 +57,9 @@ static void snp_free(struct tee *tee)
         return;
     if (tee->sev_fd >= 0)
         tee->vm->kvm->backend->close(tee->sev_fd);
-    bytes_free(&tee->certificates);
+    snp_owner_free(&tee->owner);
     free(tee->cpuid_page);
     free(tee);
-}
-
-/* Options */
-
-static int option_policy(struct tee *tee, const char *value, struct cofre_err *err)
-{
-    tee->policy_given = true;
-    return snp_policy_parse(&tee->policy, value, err);
-}
-
-static int option_host_data(struct tee *tee, const char *value, struct cofre_err *err)
-{
-    if (!hex_decode(tee->host_data, sizeof tee->host_data, value))
-        return cofre_fail(err, COFRE_USAGE, "must be %zu hexadecimal digits", 2 * sizeof tee->host_data);
-    return 0;
-}
-
-static int option_id_block(struct tee *tee, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, sizeof tee->id_block, err);
-    if (rc == 0)
-        rc = snp_id_block_parse(&tee->id_block, bytes_view(&file), err);
-    tee->has_id_block = rc == 0;
-    return rc;
-}
-
-static int option_id_auth(struct tee *tee, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, sizeof tee->id_auth, err);
-    if (rc == 0)
-        rc = snp_id_auth_parse(&tee->id_auth, bytes_view(&file), err);
-    tee->has_id_auth = rc == 0;
-    return rc;
-}
-
-static int option_certificates(struct tee *tee, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, CERTIFICATES_MAX, err);
-    bytes_free(&tee->certificates);
-    return rc < 0 ? rc : snp_certificates_load(&tee->certificates, bytes_view(&file), err);
-}
-
-static const struct tee_option options[] = {
-    {"policy", "FLAGS", "guest policy: names (smt,debug,single-socket,...) or a number; default smt"},
-    {"host-data", "HEX", "32 bytes that the report carries"},
-    {"id-block", "F", "the owner's ID block, with --id-auth"},
-    {"id-auth", "F", "its signatures and keys"},
-    {"certificates", "F",
-     "VCEK or VLEK with its chain (PEM, DER or a table), which the guest gets with its report"},
-    {0},
-};
-
-static int (*const option_setters[])(struct tee *, const char *, struct cofre_err *) = {
-    option_policy, option_host_data, option_id_block, option_id_auth, option_certificates,
-};
-
-static int snp_set_option(struct tee *tee, const char *name, const char *value, struct cofre_err *err)
-{
-    for (size_t i = 0; options[i].name; i++)
-        if (strcmp(options[i].name, name) == 0) {
-            int rc = option_setters[i](tee, value, err);
-            return rc < 0 ? cofre_within(err, rc, "--%s %s", name, value) : 0;
-        }
-    return cofre_fail(err, COFRE_USAGE, "--%s is no option of an SNP guest", name);
 }
 
 /* The digest: of the prediction and of the launch alike */
@@ -187,14 +106,14 @@ static int snp_measure(struct tee *tee, const struct launch_image *image, struct
     return 0;
 }
 
+static int snp_set_option(struct tee *tee, const char *name, const char *value, struct cofre_err *err)
+{
+    return snp_owner_set_option(&tee->owner, name, value, err);
+}
+
 static int snp_expect(struct tee *tee, const struct tee_measurement *expected, struct cofre_err *err)
 {
-    if (tee->has_id_block && memcmp(tee->id_block.launch_digest, expected->value, SNP_DIGEST_SIZE) != 0)
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "the ID block vouches for another launch digest than --expect-measurement");
-    tee->has_expected = true;
-    memcpy(tee->expected, expected->value, sizeof tee->expected);
-    return 0;
+    return snp_owner_expect(&tee->owner, expected->value, err);
 }
 
 /* The launch */
@@ -206,37 +125,10 @@ static int command(struct tee *tee, uint32_t id, void *data, struct cofre_err *e
     return error ? snp_launch_failed(err, id, error, fw_status) : 0;
 }
 
-static int check_owner(struct tee *tee, struct cofre_err *err)
-{
-    if (tee->has_id_block != tee->has_id_auth)
-        return cofre_fail(err, COFRE_USAGE, "--id-block and --id-auth belong together: one is missing");
-    if (!tee->has_id_block)
-        return 0;
-    if (!tee->policy_given)
-        tee->policy = tee->id_block.policy;
-    if (tee->policy == tee->id_block.policy)
-        return 0;
-    return cofre_fail(err, COFRE_USAGE, "--policy 0x%llx is not the policy in the ID block, 0x%llx",
-                      (unsigned long long)tee->policy, (unsigned long long)tee->id_block.policy);
-}
-
-static int check_policy_bits(struct tee *tee, const struct kvm *kvm, struct cofre_err *err)
-{
-    uint64_t allowed;
-    if (!kvm_device_attr(kvm, UAPI_X86_GRP_SEV, UAPI_X86_SEV_POLICY_BITS, &allowed))
-        return 0; /* before Linux 6.19: LAUNCH_START will say */
-    uint64_t refused = tee->policy & ~(allowed | 0xffff);
-    if (refused == 0)
-        return 0;
-    char names[SNP_POLICY_TEXT_SIZE];
-    snp_policy_format(names, refused | SNP_POLICY_RESERVED_ONE);
-    return cofre_fail(err, COFRE_LACKING, "--policy: this kernel's KVM does not allow %s", names);
-}
-
 static int enable_certificate_requests(struct tee *tee, const struct kvm *kvm, struct cofre_err *err)
 {
     uint64_t supported;
-    if (tee->certificates.len == 0)
+    if (tee->owner.certificates.len == 0)
         return 0;
     if (!kvm_device_attr(kvm, UAPI_X86_GRP_SEV, UAPI_X86_SEV_REQ_CERTS, &supported) || !supported) {
         log_warn("--certificates: this kernel cannot hand them to the guest (Linux 7.0 can); its reports "
@@ -250,9 +142,9 @@ static int enable_certificate_requests(struct tee *tee, const struct kvm *kvm, s
 static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, struct cofre_err *err)
 {
     tee->vm = vm;
-    int rc = check_owner(tee, err);
+    int rc = snp_owner_check(&tee->owner, err);
     if (rc == 0)
-        rc = check_policy_bits(tee, kvm, err);
+        rc = snp_owner_check_kvm(&tee->owner, kvm, err);
     if (rc < 0)
         return rc;
     tee->sev_fd = kvm->backend->open("/dev/sev", O_RDWR | O_CLOEXEC);
@@ -266,49 +158,11 @@ static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, stru
         rc = command(tee, UAPI_SEV_INIT2, &init, err);
     if (rc == 0)
         rc = enable_certificate_requests(tee, kvm, err);
-    struct uapi_snp_launch_start start = {.policy = tee->policy};
+    struct uapi_snp_launch_start start = {.policy = tee->owner.policy};
     if (rc == 0)
         rc = command(tee, UAPI_SEV_SNP_LAUNCH_START, &start, err);
     snp_digest_init(&tee->digest);
     return rc;
-}
-
-static struct kvm_segment segment(uint16_t selector, uint16_t attrib, uint32_t limit)
-{
-    return (struct kvm_segment){
-        .selector = selector,
-        .limit = limit,
-        .type = snp_segment_type(attrib),
-        .s = snp_segment_s(attrib),
-        .dpl = snp_segment_dpl(attrib),
-        .present = snp_segment_present(attrib),
-        .avl = snp_segment_avl(attrib),
-        .l = snp_segment_l(attrib),
-        .db = snp_segment_db(attrib),
-        .g = snp_segment_g(attrib),
-    };
-}
-
-/* Every register that the VMSA takes from KVM, set to what the prediction says (sev/vmsa.h). */
-static int set_entry_state(struct kvm_vcpu *vcpu, uint32_t entry, struct cofre_err *err)
-{
-    struct kvm_sregs sregs;
-    int rc = kvm_vcpu_get_sregs(vcpu, &sregs, err); /* for the local APIC's base */
-    if (rc < 0)
-        return rc;
-    const struct kvm_segment data = segment(SNP_ENTRY_DATA, SNP_ENTRY_DATA_RW, SNP_ENTRY_LIMIT);
-    sregs.cs = segment(SNP_ENTRY_CS, SNP_ENTRY_CODE, SNP_ENTRY_LIMIT);
-    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-    sregs.tr = segment(0, SNP_ENTRY_TR, SNP_ENTRY_SYSLIMIT);
-    sregs.ldt = segment(0, SNP_ENTRY_LDTR, SNP_ENTRY_SYSLIMIT);
-    sregs.gdt = sregs.idt = (struct kvm_dtable){0};
-    sregs.cr0 = SNP_ENTRY_CR0;
-    sregs.cr2 = sregs.cr3 = sregs.cr8 = 0;
-    sregs.cr4 = SNP_ENTRY_CR4;
-    sregs.efer = SNP_ENTRY_EFER;
-    const struct kvm_regs regs = {.rip = entry, .rflags = SNP_ENTRY_RFLAGS};
-    rc = kvm_vcpu_set_sregs(vcpu, &sregs, err);
-    return rc < 0 ? rc : kvm_vcpu_set_regs(vcpu, &regs, err);
 }
 
 static int snp_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index, struct kvm_cpuid2 *cpuid,
@@ -320,7 +174,7 @@ static int snp_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index,
     if (rc == 0 && index == 0)
         rc = snp_cpuid_page_fill(tee->cpuid_page, cpuid, err);
     if (rc == 0)
-        rc = set_entry_state(vcpu, image->entry, err);
+        rc = snp_entry_set(vcpu, image->entry, err);
     snp_vmsa_of_entry(&tee->vmsa, image->entry, tee->vmsa_features);
     tee->cpus = index + 1;
     return rc;
@@ -406,20 +260,6 @@ static int snp_load(struct tee *tee, const struct launch_image *image, struct co
     return rc;
 }
 
-/* An ID block under a key that lives only here: the firmware itself then refuses any other launch digest. */
-static int vouch_for_expected(struct tee *tee, struct cofre_err *err)
-{
-    tee->id_block = (struct snp_id_block){.version = SNP_ID_BLOCK_VERSION, .policy = tee->policy};
-    memcpy(tee->id_block.launch_digest, tee->expected, sizeof tee->expected);
-    EVP_PKEY *key = EVP_EC_gen("P-384");
-    if (!key)
-        return cofre_fail(err, COFRE_FAILED, "no key could be made for the ID block");
-    int rc = snp_id_auth_sign(&tee->id_auth, &tee->id_block, key, NULL, err);
-    EVP_PKEY_free(key);
-    tee->has_id_block = tee->has_id_auth = rc == 0;
-    return rc;
-}
-
 static int snp_finish(struct tee *tee, struct tee_measurement *out, struct cofre_err *err)
 {
     int rc = extend_by_vmsas(&tee->digest, &tee->vmsa, tee->cpus, err);
@@ -427,21 +267,22 @@ static int snp_finish(struct tee *tee, struct tee_measurement *out, struct cofre
         return rc;
     *out = (struct tee_measurement){.name = "launch digest"};
     memcpy(out->value, tee->digest.value, sizeof out->value);
-    if (tee->has_expected && memcmp(tee->expected, tee->digest.value, sizeof tee->expected) != 0)
+    if (tee->owner.has_expected &&
+        memcmp(tee->owner.expected, tee->digest.value, sizeof tee->owner.expected) != 0)
         return cofre_fail(
             err, COFRE_NEGATIVE,
             "what was loaded into the guest does not have the expected launch digest; no vCPU ran");
-    if (tee->has_expected && !tee->has_id_block)
-        rc = vouch_for_expected(tee, err);
+    if (tee->owner.has_expected && !tee->owner.has_id_block)
+        rc = snp_owner_vouch(&tee->owner, err);
     if (rc < 0)
         return rc;
     struct uapi_snp_launch_finish finish = {
-        .id_block_uaddr = (uintptr_t)&tee->id_block,
-        .id_auth_uaddr = (uintptr_t)&tee->id_auth,
-        .id_block_en = tee->has_id_block,
-        .auth_key_en = tee->has_id_block && snp_id_auth_has_author(&tee->id_auth),
+        .id_block_uaddr = (uintptr_t)&tee->owner.id_block,
+        .id_auth_uaddr = (uintptr_t)&tee->owner.id_auth,
+        .id_block_en = tee->owner.has_id_block,
+        .auth_key_en = tee->owner.has_id_block && snp_id_auth_has_author(&tee->owner.id_auth),
     };
-    memcpy(finish.host_data, tee->host_data, sizeof finish.host_data);
+    memcpy(finish.host_data, tee->owner.host_data, sizeof finish.host_data);
     return command(tee, UAPI_SEV_SNP_LAUNCH_FINISH, &finish, err);
 }
 
@@ -450,13 +291,13 @@ static int snp_finish(struct tee *tee, struct tee_measurement *out, struct cofre
 static void serve_certificates(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run)
 {
     struct uapi_exit_snp_req_certs *request = uapi_exit_snp_req_certs(run);
-    uint64_t needed = (tee->certificates.len + SNP_PAGE_SIZE - 1) / SNP_PAGE_SIZE;
+    uint64_t needed = (tee->owner.certificates.len + SNP_PAGE_SIZE - 1) / SNP_PAGE_SIZE;
     if (request->npages < needed) {
         request->npages = needed;
         request->ret = ENOSPC;
     } else {
-        bool written =
-            guest_memory_write(memory, request->gpa, tee->certificates.data, tee->certificates.len);
+        bool written = guest_memory_write(memory, request->gpa, tee->owner.certificates.data,
+                                          tee->owner.certificates.len);
         request->ret = written ? 0 : EIO;
     }
 }
@@ -480,7 +321,7 @@ const struct tee_ops snp_tee_ops = {
     .title = "AMD SEV-SNP",
     .vm_type = KVM_X86_SNP_VM,
     .boot_tee = BOOT_SNP,
-    .options = options,
+    .options = snp_owner_options,
     .new = snp_new,
     .set_option = snp_set_option,
     .free = snp_free,
