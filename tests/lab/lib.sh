@@ -37,12 +37,13 @@ booted() {
     [ "$predicted" = "$given" ] || fail "predicted $predicted, given $given"
 }
 
+serving_cmdline="console=hvc0 quiet cofre.serve"
 # serving NAME OPTION...: an SNP guest in the background whose agent is ready; stop NAME ends it.
 serving() {
     local name=$1
     shift
     cofre run --tee snp --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio \
-        --cmdline "console=hvc0 quiet cofre.serve" --memory 512M --vsock-cid 42 --name "$name" \
+        --cmdline "$serving_cmdline" --memory 512M --vsock-cid 42 --name "$name" \
         --console "$name.console" --json "$@" >"$name.json" 2>"$name.log" &
     serving_pid=$!
     until grep -qs '^cofre-agent: ready' "$name.console"; do
