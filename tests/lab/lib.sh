@@ -38,6 +38,10 @@ booted() {
 }
 
 serving_cmdline="console=hvc0 quiet cofre.serve"
+# serving_digest OPTION...: what serving NAME OPTION... will measure.
+serving_digest() {
+    cofre measure --tee snp --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$serving_cmdline" --memory 512M "$@"
+}
 # serving NAME OPTION...: an SNP guest in the background whose agent is ready; stop NAME ends it.
 serving() {
     local name=$1
