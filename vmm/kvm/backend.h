@@ -1,7 +1,7 @@
 /*
- * Where KVM's calls go. The real backend is the kernel; the emulated one (vmm/emu) offers the same ioctls for
- * SEV-SNP virtual machines on top of a plain KVM. The boundary is the ioctl surface itself: descriptors, ioctl, mmap,
- * and the exits in struct kvm_run.
+ * Where KVM's calls go. The real backend is the kernel; the emulated one (vmm/emu) offers the same ioctls for SEV-SNP
+ * and TDX virtual machines on top of a plain KVM. The boundary is the ioctl surface itself: descriptors, ioctl, mmap,
+ * and the exits in struct kvm_run; and the one service of a TDX host that stands beside KVM.
  */
 #ifndef COFRE_KVM_BACKEND_H
 #define COFRE_KVM_BACKEND_H
@@ -17,6 +17,9 @@ struct kvm_backend {
     void *(*mmap)(void *address, size_t length, int protection, int flags, int fd, off_t offset);
     int (*munmap)(void *address, size_t length);
     int (*close)(int fd);
+    /* A new connection to the host's quote generation service, close-on-exec and not blocking: a descriptor, or -1 and
+     * errno. address is "unix:PATH" or "vsock:CID:PORT"; NULL is where the host usually has it. */
+    int (*quote_service)(const char *address);
 };
 
 extern const struct kvm_backend kvm_backend_kernel;   /* vmm/kvm/kernel.c */

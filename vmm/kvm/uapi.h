@@ -1,8 +1,8 @@
 /*
  * KVM's interface where Debian 12's linux/kvm.h (Linux 6.1) ends. Constants have the kernel's names, each
  * defined only where the header lacks it; structures have names of our own (uapi_*), so that a newer header
- * does not clash. Sources: Linux 6.12 include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h; 7.0 for
- * certificate requests.
+ * does not clash. Sources: Linux 6.12 include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h; 6.16 for TDX, 7.0
+ * for certificate requests.
  */
 #ifndef COFRE_KVM_UAPI_H
 #define COFRE_KVM_UAPI_H
@@ -121,6 +121,37 @@ struct uapi_exit_snp_req_certs {
     uint64_t npages;
     uint64_t ret;
 };
+/* KVM_EXIT_TDX: a TDG.VP.VMCALL that user space answers; nr is its sub-function (enum tdx_vmcall of tdx/abi.h), ret its
+ * status, TDVMCALL_SUBFUNC_UNSUPPORTED unless changed. */
+struct uapi_exit_tdx {
+    uint64_t flags;
+    uint64_t nr;
+    union {
+        struct {
+            uint64_t ret;
+            uint64_t data[5];
+        } unknown;
+        struct {
+            uint64_t ret;
+            uint64_t gpa; /* without the shared bit */
+            uint64_t size;
+        } get_quote;
+        struct {
+            uint64_t ret;
+            uint64_t leaf;
+            uint64_t r11, r12, r13, r14;
+        } get_tdvmcall_info;
+        struct {
+            uint64_t ret;
+            uint64_t vector;
+        } setup_event_notify;
+    };
+};
+static_assert(offsetof(struct uapi_exit_tdx, nr) == 40 - 32, "exit_tdx.nr");
+static_assert(offsetof(struct uapi_exit_tdx, get_quote.gpa) == 56 - 32, "exit_tdx.get_quote.gpa");
+static_assert(offsetof(struct uapi_exit_tdx, get_tdvmcall_info.r11) == 64 - 32,
+              "exit_tdx.get_tdvmcall_info.r11");
+
 static_assert(offsetof(struct kvm_run, hypercall) == 32, "exit union");
 static_assert(offsetof(struct kvm_run, hypercall.args) == 40, "hypercall.args");
 static_assert(offsetof(struct kvm_run, hypercall.ret) == 88, "hypercall.ret");
@@ -133,6 +164,11 @@ static inline struct uapi_exit_memory_fault *uapi_exit_memory_fault(struct kvm_r
 static inline struct uapi_exit_snp_req_certs *uapi_exit_snp_req_certs(struct kvm_run *run)
 {
     return (struct uapi_exit_snp_req_certs *)&run->hypercall;
+}
+
+static inline struct uapi_exit_tdx *uapi_exit_tdx(struct kvm_run *run)
+{
+    return (struct uapi_exit_tdx *)&run->hypercall;
 }
 
 /* KVM_EXIT_HYPERCALL with nr KVM_HC_MAP_GPA_RANGE (12): args are gpa, pages, attributes; ret 0, EINVAL or
@@ -220,5 +256,57 @@ struct uapi_snp_launch_finish {
 };
 static_assert(sizeof(struct uapi_snp_launch_finish) == 88, "snp_launch_finish");
 static_assert(offsetof(struct uapi_snp_launch_finish, flags) == 54, "snp_launch_finish.flags");
+
+/* KVM_MEMORY_ENCRYPT_OP of a TDX virtual machine, and of its vCPUs. */
+struct uapi_tdx_cmd {
+    uint32_t id;
+    uint32_t flags;
+    uint64_t data;
+    uint64_t hw_error; /* the module's completion status; 0 on entry */
+};
+static_assert(sizeof(struct uapi_tdx_cmd) == 24, "tdx_cmd");
+static_assert(offsetof(struct uapi_tdx_cmd, hw_error) == 16, "tdx_cmd.hw_error");
+
+enum uapi_tdx_cmd_id {
+    UAPI_TDX_CAPABILITIES = 0,    /* virtual machine */
+    UAPI_TDX_INIT_VM = 1,         /* virtual machine */
+    UAPI_TDX_INIT_VCPU = 2,       /* vCPU; data is the guest's initial RCX */
+    UAPI_TDX_INIT_MEM_REGION = 3, /* vCPU */
+    UAPI_TDX_FINALIZE_VM = 4,     /* virtual machine */
+    UAPI_TDX_GET_CPUID = 5,       /* vCPU; data is a struct kvm_cpuid2 */
+};
+
+/* Both end in a struct kvm_cpuid2 (nent, padding, entries), whose room the caller gives in nent. */
+struct uapi_tdx_capabilities {
+    uint64_t supported_attrs;
+    uint64_t supported_xfam;
+    uint64_t kernel_tdvmcallinfo_1_r11, user_tdvmcallinfo_1_r11;
+    uint64_t kernel_tdvmcallinfo_1_r12, user_tdvmcallinfo_1_r12;
+    uint64_t reserved[250];
+    struct kvm_cpuid2 cpuid; /* the bits that the VMM may configure */
+};
+static_assert(offsetof(struct uapi_tdx_capabilities, cpuid) == 2048, "tdx_capabilities.cpuid");
+static_assert(sizeof(struct uapi_tdx_capabilities) == 2056, "tdx_capabilities");
+
+struct uapi_tdx_init_vm {
+    uint64_t attributes;
+    uint64_t xfam;
+    uint64_t mrconfigid[6];
+    uint64_t mrowner[6];
+    uint64_t mrownerconfig[6];
+    uint64_t reserved[12];
+    struct kvm_cpuid2 cpuid;
+};
+static_assert(offsetof(struct uapi_tdx_init_vm, mrowner) == 64, "tdx_init_vm.mrowner");
+static_assert(offsetof(struct uapi_tdx_init_vm, cpuid) == 256, "tdx_init_vm.cpuid");
+static_assert(sizeof(struct uapi_tdx_init_vm) == 264, "tdx_init_vm");
+
+#define UAPI_TDX_MEASURE_MEMORY_REGION 1u /* flag of INIT_MEM_REGION: pages extend MRTD by their contents */
+struct uapi_tdx_init_mem_region {
+    uint64_t source_addr;
+    uint64_t gpa;
+    uint64_t nr_pages; /* all three advance with what was done, also before an error */
+};
+static_assert(sizeof(struct uapi_tdx_init_mem_region) == 24, "tdx_init_mem_region");
 
 #endif

@@ -27,10 +27,21 @@ struct launch_range {
         data; /* len bytes, page-aligned as KVM wants them, for LAUNCH_MEASURED and LAUNCH_UNMEASURED, else NULL */
 };
 
+/* What the boot software measures once the guest runs, in this order, into the run-time registers of TEEs that have
+ * them: SHA-384 of each thing. Predicted by the code that builds the image, so that it can be compared. */
+struct launch_event {
+    unsigned measurement_register; /* 0 to 3 */
+    const char *name;              /* static: "kernel"; also the event's text in the guest's log */
+    uint8_t digest[48];
+};
+
 #define LAUNCH_RANGES_MAX 32
+#define LAUNCH_EVENTS_MAX 8
 struct launch_image {
     struct launch_range range[LAUNCH_RANGES_MAX];
     size_t count;
+    struct launch_event event[LAUNCH_EVENTS_MAX];
+    size_t events;
     struct bytes storage; /* what the ranges' data points into */
     uint32_t entry; /* every vCPU starts here: 32-bit flat protected mode, paging off, other registers zero */
     unsigned cpus;

@@ -32,6 +32,7 @@ struct tee_measurement {
     const char *name; /* "launch digest", "MRTD" */
     uint8_t value[48];
 };
+#define TEE_REGISTERS_MAX 4
 
 /* What the machine does after an exit that it gave to the TEE. */
 enum tee_exit_action {
@@ -54,6 +55,10 @@ struct tee_ops {
     /* Pure: no KVM, no host. Called before anything else touches KVM, and by `cofre measure`. */
     int (*measure)(struct tee *tee, const struct launch_image *image, struct tee_measurement *out,
                    struct cofre_err *err);
+    /* Pure, too: the run-time registers as the guest's boot software will have left them when Linux is entered, at most
+     * TEE_REGISTERS_MAX; returns how many. NULL where the TEE has none. */
+    int (*registers)(struct tee *tee, const struct launch_image *image, struct tee_measurement *out,
+                     struct cofre_err *err);
     /* The launch must have exactly this digest; the firmware enforces it where it can. Before vm_init. */
     int (*expect)(struct tee *tee, const struct tee_measurement *expected, struct cofre_err *err);
 
