@@ -1,10 +1,6 @@
 #include "tests/unit/attest/real.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "vmm/base/file.h"
 
 const struct real_case real_cases[3] = {
     {"a", "snp/a-report.bin", "snp/a-vcek.der", "snp/a-milan-chain.pem",
@@ -12,17 +8,6 @@ const struct real_case real_cases[3] = {
     {"b", "snp/b-report.bin", "snp/b-vcek.der", "roots/amd-milan-ask-ark.pem", "{}"},
     {"c", "snp/c-report-milan.hex", "snp/c-vcek-milan.der", "roots/amd-milan-ask-ark.pem", "{}"},
 };
-
-bool real_file(struct bytes *out, const char *name)
-{
-    char path[4096];
-    const char *evidence = getenv("COFRE_EVIDENCE"), *shared = getenv("COFRE_SHARED");
-    if (evidence)
-        (void)snprintf(path, sizeof path, "%s/%s", evidence, name);
-    else
-        (void)snprintf(path, sizeof path, "%s/evidence/%s", shared ? shared : "../shared", name);
-    return file_read(out, path, 1u << 20, NULL) == 0;
-}
 
 int real_appraise_with(struct verdict *out, struct view file, const struct snp_certs *certs,
                        const char *policy_text, int64_t at, struct cofre_err *err)

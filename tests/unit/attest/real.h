@@ -3,6 +3,7 @@
 #define COFRE_TESTS_REAL_H
 
 #include "attest/appraise.h"
+#include "tests/unit/attest/real_file.h"
 
 #define REAL_NOW 1717200000 /* 2024-06-01: inside every validity window there */
 
@@ -11,17 +12,6 @@ struct real_case {
     const char *policy; /* under which it passes */
 };
 extern const struct real_case real_cases[3];
-
-/* False where the folder has no such file. */
-bool real_file(struct bytes *out, const char *name);
-/* Skips the test, with a sentence. */
-#define NEED_REAL(out, name)                                                                                 \
-    do {                                                                                                     \
-        if (!real_file(out, name)) {                                                                         \
-            print_message("# skipped: %s is not there; COFRE_EVIDENCE names the folder\n", name);            \
-            skip();                                                                                          \
-        }                                                                                                    \
-    } while (0)
 
 /* One appraisal of bytes as they come from files. Views may have length 0. Returns appraise's or the parsers' error. */
 int real_appraise(struct verdict *out, struct view evidence, struct view vcek, struct view chain,
