@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attest/json.h"
 #include "sev/abi.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/json.h"
 
 void evidence_free(struct evidence *e)
 {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attest/json.h"
 #include "sev/abi.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/json.h"
 
 const struct policy_named_bit policy_snp_guest_bits[POLICY_SNP_GUEST_BITS] = {
     {"debug", SNP_POLICY_DEBUG, POLICY_FORBIDDEN},

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "attest/evidence.h"
-#include "attest/json.h"
 #include "vmm/agent/request.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
+#include "vmm/base/json.h"
 #include "vmm/base/rundir.h"
 #include "vmm/cli/verb.h"
 

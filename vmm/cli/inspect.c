@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "attest/json.h"
 #include "attest/verdict.h"
 #include "vmm/base/file.h"
+#include "vmm/base/json.h"
 #include "vmm/cli/verb.h"
 
 static const char help[] =

@@ -4,8 +4,8 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-#include "attest/json.h"
 #include "sev/certs.h"
+#include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/inspect.h"
 

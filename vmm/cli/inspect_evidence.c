@@ -1,8 +1,8 @@
 /* Evidence and policies, described. */
 #include "attest/evidence.h"
-#include "attest/json.h"
 #include "attest/policy.h"
 #include "attest/snp.h"
+#include "vmm/base/json.h"
 #include "vmm/cli/inspect.h"
 
 static const char *const forms[] = {

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "attest/appraise.h"
-#include "attest/json.h"
 #include "vmm/base/file.h"
+#include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/verb.h"
 

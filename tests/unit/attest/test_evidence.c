@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "attest/evidence.h"
-#include "attest/json.h"
 #include "sev/abi.h"
+#include "vmm/base/json.h"
 
 static int parse(struct evidence *out, const char *text, struct cofre_err *err)
 {

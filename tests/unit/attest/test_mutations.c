@@ -14,9 +14,9 @@
 #include <cmocka.h>
 #include <openssl/x509.h>
 
-#include "attest/json.h"
 #include "sev/report.h"
 #include "tests/unit/attest/real.h"
+#include "vmm/base/json.h"
 
 #define IN_REPORT 36000
 #define IN_VCEK   26000

@@ -1,6 +1,6 @@
 /* JSON from outside, by jansson: bounded depth, no duplicate members, nothing after the end, no unknown members. */
-#ifndef COFRE_ATTEST_JSON_H
-#define COFRE_ATTEST_JSON_H
+#ifndef COFRE_BASE_JSON_H
+#define COFRE_BASE_JSON_H
 
 #include <jansson.h>
 

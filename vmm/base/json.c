@@ -1,4 +1,4 @@
-#include "attest/json.h"
+#include "vmm/base/json.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
