@@ -1,0 +1,86 @@
+/*
+ * What Intel says about a platform at a time: TCB info, QE identity and revocation lists, with the chains of their signers.
+ *
+ * The JSON file that `cofre verify --collateral` takes has members (each may be missing; what needs it cannot be judged then):
+ *   tcb_info, qe_identity                          strings: the signed object's exact text, or the service's whole answer
+ *                                                  {"tcbInfo":...,"signature":"..."} ({"enclaveIdentity":... for the other)
+ *   tcb_info_signature, qe_identity_signature      128 hex digits, r then s; not needed with a whole answer
+ *   tcb_info_issuer_chain, qe_identity_issuer_chain, pck_crl_issuer_chain, pck_certificate_chain
+ *                                                  PEM, the signer or leaf first
+ *   pck_crl, root_ca_crl                           DER in hex or base64, or PEM
+ * Other members are passed over: none of them can make anything pass.
+ *
+ * Everything that depends on the bytes alone is decided at the parse and remembered: signatures cost nothing at an
+ * appraisal, and a parsed collateral may be used by any number of them at once. Whom to trust, and when, is the caller's.
+ */
+#ifndef COFRE_TDX_COLLATERAL_H
+#define COFRE_TDX_COLLATERAL_H
+
+#include <openssl/types.h>
+
+#include "tdx/qe_identity.h"
+#include "tdx/tcb_info.h"
+#include "vmm/base/bytes.h"
+
+#define TDX_COLLATERAL_FILE_MAX (4u << 20)
+#define TDX_ISSUERS_MAX         4
+
+/* A chain as it came, the signer or leaf first. count 0: missing. */
+struct tdx_issuers {
+    X509 *cert[TDX_ISSUERS_MAX];
+    size_t count;
+};
+
+/* What was found at the parse: 0 or a negative code, and for the latter the sentence. */
+struct tdx_finding {
+    int rc;
+    struct cofre_err why;
+};
+
+/* A document and who signed it. */
+struct tdx_signed {
+    struct bytes text;     /* what the signature is over; len 0: missing */
+    uint8_t signature[64]; /* r, s, most significant byte first */
+    bool has_signature;
+    struct tdx_issuers issuers;
+    struct tdx_finding signature_found; /* by the key of issuers.cert[0] over the text */
+    struct tdx_finding
+        chain_found; /* cert[0] is under cert[1], a CA that signs itself; the role in its name is right */
+};
+
+struct tdx_crl {
+    X509_CRL *crl; /* NULL: missing */
+    X509 *signer;  /* whose key signed it, of the collateral's own certificates; NULL: none of them */
+    int64_t this_update, next_update;
+};
+
+struct tdx_collateral {
+    struct tdx_signed tcb_signed, qe_signed;
+    struct tdx_tcb_info tcb;   /* where tcb_signed.text.len */
+    struct tdx_qe_identity qe; /* where qe_signed.text.len */
+    struct tdx_issuers pck_crl_issuers;
+    struct tdx_issuers pck_chain; /* of quotes that do not bring theirs */
+    struct tdx_crl pck_crl, root_ca_crl;
+};
+
+/* -COFRE_MALFORMED names the member, with nothing to free. A bad signature is not malformed: it is found and remembered. */
+int tdx_collateral_parse(struct tdx_collateral *out, struct view file, struct cofre_err *err);
+void tdx_collateral_free(struct tdx_collateral *collateral);
+#define CLEAN_COLLATERAL __attribute__((cleanup(tdx_collateral_free))) struct tdx_collateral
+
+/* True where the file would be taken for collateral, well formed or not. */
+bool tdx_collateral_recognises(struct view file);
+
+/*
+ * Whether a list that is there is one of the issuer (name and key), current at the time, and does not name cert (NULL:
+ * nobody is asked about). -COFRE_NEGATIVE: revoked, or not the issuer's. -COFRE_LACKING: missing, stale, or with a limit of
+ * scope. `what` names the list in the sentence. Free where the issuer is the collateral's own; else one verification.
+ */
+int tdx_crl_check(const struct tdx_crl *crl, const char *what, X509 *issuer, X509 *cert, int64_t at,
+                  struct cofre_err *err);
+
+/* A service's answer {"tcbInfo":{...},"signature":"..."} or {"enclaveIdentity":...}: the view of the signed object within
+ * it, byte for byte. False where the text is not such an answer. */
+bool tdx_answer_split(struct view answer, const char *member, struct view *object, uint8_t signature[64]);
+
+#endif
