@@ -154,7 +154,8 @@ int snp_layout_digest(struct snp_digest *out, const struct snp_ovmf *ovmf, const
     if (rc < 0)
         return rc;
     snp_digest_init(out);
-    rc = snp_digest_pages(out, SNP_PAGE_NORMAL, ovmf->gpa, ovmf->image.data, ovmf->image.len, err);
+    rc = snp_digest_pages(out, SNP_PAGE_NORMAL, ovmf->table.gpa, ovmf->table.image.data,
+                          ovmf->table.image.len, err);
     if (rc == 0)
         rc = add_sections(&f, err);
     return rc < 0 ? rc : add_vmsas(&f, err);

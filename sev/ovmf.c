@@ -1,36 +1,7 @@
 #include "sev/ovmf.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
-
-#define FOUR_GIB 0x100000000ull
-
-/* A GUID as it lies in memory. */
-#define GUID(a, b, c, ...)                                                                                   \
-    {                                                                                                        \
-        (a) & 0xff, (a) >> 8 & 0xff, (a) >> 16 & 0xff, (a) >> 24, (b)&0xff, (b) >> 8, (c)&0xff, (c) >> 8,    \
-            __VA_ARGS__                                                                                      \
-    }
-
-enum { ENTRY_FOOTER, ENTRY_RESET, ENTRY_SECRET, ENTRY_HASHES, ENTRY_SEV_METADATA, ENTRY_TDX_METADATA };
-static const struct {
-    uint8_t guid[16];
-    const char *name;
-} known[] = {
-    [ENTRY_FOOTER] = {GUID(0x96b582de, 0x1fb2, 0x45f7, 0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d),
-                      "table"},
-    [ENTRY_RESET] = {GUID(0x00f771de, 0x1a7e, 0x4fcb, 0x89, 0x0e, 0x68, 0xc7, 0x7e, 0x2f, 0xb4, 0x4e),
-                     "SEV-ES reset block"},
-    [ENTRY_SECRET] = {GUID(0x4c2eb361, 0x7d9b, 0x4cc3, 0x80, 0x81, 0x12, 0x7c, 0x90, 0xd3, 0xd2, 0x94),
-                      "SEV launch secret"},
-    [ENTRY_HASHES] = {GUID(0x7255371f, 0x3a3b, 0x4b04, 0x92, 0x7b, 0x1d, 0xa6, 0xef, 0xa8, 0xd4, 0x54),
-                      "SEV kernel hashes"},
-    [ENTRY_SEV_METADATA] = {GUID(0xdc886566, 0x984a, 0x4798, 0xa7, 0x5e, 0x55, 0x85, 0xa7, 0xbf, 0x67, 0xcc),
-                            "SEV metadata"},
-    [ENTRY_TDX_METADATA] = {GUID(0xe47a6535, 0x984a, 0x4798, 0x86, 0x5e, 0x46, 0x85, 0xa7, 0xbf, 0x8e, 0xc2),
-                            "TDX metadata"},
-};
 
 static const char *const section_names[] = {
     [SNP_OVMF_SEC_MEM] = "SEC memory",
@@ -45,28 +16,6 @@ const char *snp_ovmf_section_name(uint32_t type)
     return type < sizeof section_names / sizeof section_names[0] ? section_names[type] : NULL;
 }
 
-const char *snp_ovmf_entry_name(const uint8_t guid[16])
-{
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (memcmp(guid, known[i].guid, 16) == 0)
-            return known[i].name;
-    return NULL;
-}
-
-void snp_guid_format(char out[SNP_GUID_TEXT_SIZE], const uint8_t g[16])
-{
-    (void)snprintf(out, SNP_GUID_TEXT_SIZE, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", le32(g),
-                   le16(g + 4), le16(g + 6), g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
-}
-
-static const struct snp_ovmf_entry *find_entry(const struct snp_ovmf *ovmf, const uint8_t guid[16])
-{
-    for (size_t i = 0; i < ovmf->entry_count; i++)
-        if (memcmp(ovmf->entry[i].guid, guid, 16) == 0)
-            return &ovmf->entry[i];
-    return NULL;
-}
-
 const struct snp_ovmf_section *snp_ovmf_section_find(const struct snp_ovmf *ovmf,
                                                      enum snp_ovmf_section_type type)
 {
@@ -74,74 +23,6 @@ const struct snp_ovmf_section *snp_ovmf_section_find(const struct snp_ovmf *ovmf
         if (ovmf->section[i].type == type)
             return &ovmf->section[i];
     return NULL;
-}
-
-/* Each entry of the table ends with its length, which counts the whole entry, and its GUID. So does the table. */
-#define ENTRY_TAIL  (2 + 16)
-#define TABLE_ABOVE 32 /* bytes between the table and the image's end: the reset vector */
-
-static int parse_entries(struct snp_ovmf *out, struct view table, struct cofre_err *err)
-{
-    while (table.len > 0) {
-        struct snp_ovmf_entry *entry = &out->entry[out->entry_count];
-        const uint8_t *end = table.data + table.len;
-        size_t len = table.len >= ENTRY_TAIL ? le16(end - ENTRY_TAIL) : 0;
-        if (len < ENTRY_TAIL || len > table.len)
-            return cofre_fail(err, COFRE_MALFORMED,
-                              "the GUID table's entry %zu says %zu bytes, and %zu are left of the table",
-                              out->entry_count, len, table.len);
-        if (out->entry_count == SNP_OVMF_ENTRIES_MAX)
-            return cofre_fail(err, COFRE_MALFORMED, "the GUID table has more than %d entries",
-                              SNP_OVMF_ENTRIES_MAX);
-        if (find_entry(out, end - 16))
-            return cofre_fail(err, COFRE_MALFORMED, "the GUID table has two entries of one GUID");
-        memcpy(entry->guid, end - 16, 16);
-        entry->data = (struct view){end - len, len - ENTRY_TAIL};
-        out->entry_count++;
-        table.len -= len;
-    }
-    return 0;
-}
-
-static bool find_footer(struct view image, struct view *tail)
-{
-    return image.len >= TABLE_ABOVE + ENTRY_TAIL &&
-           view_sub(image, image.len - TABLE_ABOVE - ENTRY_TAIL, ENTRY_TAIL, tail) &&
-           memcmp(tail->data + 2, known[ENTRY_FOOTER].guid, 16) == 0;
-}
-
-bool snp_ovmf_is(struct view image)
-{
-    struct view tail;
-    return find_footer(image, &tail);
-}
-
-static int parse_table(struct snp_ovmf *out, struct cofre_err *err)
-{
-    struct view tail, table;
-    if (!find_footer(out->image, &tail))
-        return 0;
-    size_t len = le16(tail.data);
-    if (len < ENTRY_TAIL ||
-        !view_sub(out->image, out->image.len - TABLE_ABOVE - len, len - ENTRY_TAIL, &table))
-        return cofre_fail(err, COFRE_MALFORMED, "the GUID table says it has %zu bytes", len);
-    return parse_entries(out, table, err);
-}
-
-/* An entry that holds one or two 32-bit numbers; false where the image has none. */
-static int entry_numbers(const struct snp_ovmf *ovmf, int which, uint32_t *value, size_t count, bool *has,
-                         struct cofre_err *err)
-{
-    const struct snp_ovmf_entry *entry = find_entry(ovmf, known[which].guid);
-    *has = entry != NULL;
-    if (!entry)
-        return 0;
-    if (entry->data.len < 4 * count)
-        return cofre_fail(err, COFRE_MALFORMED, "the entry \"%s\" has %zu bytes and needs %zu",
-                          known[which].name, entry->data.len, 4 * count);
-    for (size_t i = 0; i < count; i++)
-        value[i] = le32(entry->data.data + 4 * i);
-    return 0;
 }
 
 static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
@@ -156,14 +37,14 @@ static bool is_single_page(uint32_t type)
 
 static int check_section(const struct snp_ovmf *ovmf, const struct snp_ovmf_section *s, struct cofre_err *err)
 {
-    if (s->size == 0 || (s->gpa | s->size) % SNP_PAGE_SIZE || (uint64_t)s->gpa + s->size > FOUR_GIB)
+    if (s->size == 0 || (s->gpa | s->size) % SNP_PAGE_SIZE || (uint64_t)s->gpa + s->size > OVMF_END)
         return cofre_fail(err, COFRE_MALFORMED,
                           "SEV metadata: 0x%x bytes at 0x%x are not whole pages below 4 GiB", s->size,
                           s->gpa);
     if (is_single_page(s->type) && (s->size != SNP_PAGE_SIZE || snp_ovmf_section_find(ovmf, s->type)))
         return cofre_fail(err, COFRE_MALFORMED, "SEV metadata: the section \"%s\" is not one page, once",
                           section_names[s->type]);
-    if (overlap(s->gpa, s->size, ovmf->gpa, ovmf->image.len))
+    if (overlap(s->gpa, s->size, ovmf->table.gpa, ovmf->table.image.len))
         return cofre_fail(err, COFRE_MALFORMED,
                           "SEV metadata: the section at 0x%x lies over the image itself", s->gpa);
     for (size_t i = 0; i < ovmf->section_count; i++)
@@ -200,20 +81,11 @@ static int parse_metadata(struct snp_ovmf *out, struct view metadata, struct cof
     return 0;
 }
 
-/* The entry holds the metadata's distance from the image's end. */
 static int find_metadata(struct snp_ovmf *out, struct cofre_err *err)
 {
-    uint32_t distance = 0;
-    bool has;
     struct view metadata;
-    int rc = entry_numbers(out, ENTRY_SEV_METADATA, &distance, 1, &has, err);
-    if (rc < 0 || !has)
-        return rc;
-    if (distance < METADATA_HEADER ||
-        !view_sub(out->image, out->image.len - (uint64_t)distance, distance, &metadata))
-        return cofre_fail(err, COFRE_MALFORMED,
-                          "SEV metadata: %u bytes before the image's end there can be none", distance);
-    return parse_metadata(out, metadata, err);
+    int rc = ovmf_table_metadata(&out->table, OVMF_SEV_METADATA, METADATA_HEADER, &metadata, err);
+    return rc == 0 && metadata.len ? parse_metadata(out, metadata, err) : rc;
 }
 
 /* The hash table as QEMU lays it out (target/i386/sev.c, PaddedSevHashTable). */
@@ -258,15 +130,11 @@ int snp_ovmf_parse(struct snp_ovmf *out, struct view image, struct cofre_err *er
 {
     uint32_t room[2] = {0, 0};
     memset(out, 0, sizeof *out);
-    if (image.len == 0 || image.len % SNP_PAGE_SIZE || image.len > SNP_OVMF_SIZE_MAX)
-        return cofre_fail(err, COFRE_MALFORMED, "%zu bytes are not whole pages of at most 16 MiB", image.len);
-    out->image = image;
-    out->gpa = FOUR_GIB - image.len;
-    int rc = parse_table(out, err);
+    int rc = ovmf_table_parse(&out->table, image, err);
     if (rc == 0)
-        rc = entry_numbers(out, ENTRY_RESET, &out->reset_eip, 1, &out->has_reset_eip, err);
+        rc = ovmf_table_numbers(&out->table, OVMF_SEV_RESET, &out->reset_eip, 1, &out->has_reset_eip, err);
     if (rc == 0)
-        rc = entry_numbers(out, ENTRY_HASHES, room, 2, &out->has_hash_table, err);
+        rc = ovmf_table_numbers(&out->table, OVMF_SEV_HASHES, room, 2, &out->has_hash_table, err);
     out->hash_table_gpa = room[0];
     out->hash_table_size = room[1];
     if (rc == 0)

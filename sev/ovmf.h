@@ -1,7 +1,7 @@
 /*
- * What an OVMF image says of itself to a VMM: a table of GUIDs that ends 32 bytes before the image's end and grows
- * downwards, and in it the SEV metadata, the SEV-ES reset block and the place of the kernel hashes.
- * Sources: edk2, OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm and X64/OvmfSevMetadata.asm. The image is hostile input.
+ * What an OVMF image says of itself to a VMM that launches SNP guests: in its table of GUIDs the SEV metadata, the SEV-ES
+ * reset block and the place of the kernel hashes.
+ * Source: edk2, OvmfPkg/ResetVector/X64/OvmfSevMetadata.asm. The image is hostile input.
  */
 #ifndef COFRE_SEV_OVMF_H
 #define COFRE_SEV_OVMF_H
@@ -9,10 +9,8 @@
 #include <stdbool.h>
 
 #include "sev/abi.h"
-#include "vmm/base/bytes.h"
+#include "vmm/base/ovmf_table.h"
 
-#define SNP_OVMF_SIZE_MAX     (16u << 20) /* the room below 4 GiB that PC machines have for firmware */
-#define SNP_OVMF_ENTRIES_MAX  32
 #define SNP_OVMF_SECTIONS_MAX 32
 
 enum snp_ovmf_section_type {
@@ -27,39 +25,25 @@ struct snp_ovmf_section {
     uint32_t gpa, size, type;
 };
 
-struct snp_ovmf_entry {
-    uint8_t guid[16]; /* as it lies in the image: the first three groups little-endian */
-    struct view data;
-};
-
 struct snp_ovmf {
-    struct view image; /* the caller's */
-    uint64_t gpa;      /* its end is at 4 GiB */
-    size_t entry_count, section_count;
-    struct snp_ovmf_entry entry[SNP_OVMF_ENTRIES_MAX];      /* from the image's end downwards */
+    struct ovmf_table table;
+    size_t section_count;
     struct snp_ovmf_section section[SNP_OVMF_SECTIONS_MAX]; /* in the metadata's order */
     bool has_reset_eip, has_hash_table;
     uint32_t reset_eip;                       /* where processors but the first start */
     uint32_t hash_table_gpa, hash_table_size; /* the room for the kernel hashes */
 };
 
-/* Reads the table. An image without one, or without SEV metadata, is not malformed: it has no entries or sections.
+/* An image without one, or without SEV metadata, is not malformed: it has no entries or sections.
  * Sections are whole pages below 4 GiB that overlap neither each other nor the image; SECRETS, CPUID and
  * KERNEL_HASHES have one page; the hash table lies in the latter. */
 int snp_ovmf_parse(struct snp_ovmf *out, struct view image, struct cofre_err *err);
-
-/* True where the image has a GUID table, good or not. */
-bool snp_ovmf_is(struct view image);
 
 const struct snp_ovmf_section *snp_ovmf_section_find(const struct snp_ovmf *ovmf,
                                                      enum snp_ovmf_section_type type);
 
 /* "SEC memory", or NULL for a type that is not known. */
 const char *snp_ovmf_section_name(uint32_t type);
-/* "SEV metadata", or NULL for an entry that is not known. */
-const char *snp_ovmf_entry_name(const uint8_t guid[16]);
-#define SNP_GUID_TEXT_SIZE 37
-void snp_guid_format(char out[SNP_GUID_TEXT_SIZE], const uint8_t guid[16]);
 
 /* SHA-256 of what QEMU's -kernel, -initrd and -append with kernel-hashes=on hand to the guest. */
 struct snp_kernel_items {

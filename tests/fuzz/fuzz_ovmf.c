@@ -8,15 +8,15 @@
 
 static void check_accepted(const struct snp_ovmf *ovmf)
 {
-    const uint8_t *end = ovmf->image.data + ovmf->image.len;
-    FUZZ_CHECK(ovmf->entry_count <= SNP_OVMF_ENTRIES_MAX && ovmf->section_count <= SNP_OVMF_SECTIONS_MAX);
-    for (size_t i = 0; i < ovmf->entry_count; i++)
-        FUZZ_CHECK(ovmf->entry[i].data.data >= ovmf->image.data &&
-                   ovmf->entry[i].data.data + ovmf->entry[i].data.len <= end);
+    const uint8_t *end = ovmf->table.image.data + ovmf->table.image.len;
+    FUZZ_CHECK(ovmf->table.count <= OVMF_ENTRIES_MAX && ovmf->section_count <= SNP_OVMF_SECTIONS_MAX);
+    for (size_t i = 0; i < ovmf->table.count; i++)
+        FUZZ_CHECK(ovmf->table.entry[i].data.data >= ovmf->table.image.data &&
+                   ovmf->table.entry[i].data.data + ovmf->table.entry[i].data.len <= end);
     for (size_t i = 0; i < ovmf->section_count; i++) {
         const struct snp_ovmf_section *s = &ovmf->section[i];
         FUZZ_CHECK(s->size > 0 && s->gpa % 4096 == 0 && s->size % 4096 == 0);
-        FUZZ_CHECK((uint64_t)s->gpa + s->size <= ovmf->gpa || s->gpa >= ovmf->gpa + IMAGE);
+        FUZZ_CHECK((uint64_t)s->gpa + s->size <= ovmf->table.gpa || s->gpa >= ovmf->table.gpa + IMAGE);
     }
 }
 

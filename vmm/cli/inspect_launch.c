@@ -39,15 +39,15 @@ static int put_sha256(json_t *out, struct view file, struct cofre_err *err)
 
 /* OVMF images */
 
-static json_t *entries_json(const struct snp_ovmf *ovmf)
+static json_t *entries_json(const struct ovmf_table *table)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < ovmf->entry_count; i++) {
-        char guid[SNP_GUID_TEXT_SIZE];
-        const char *name = snp_ovmf_entry_name(ovmf->entry[i].guid);
-        snp_guid_format(guid, ovmf->entry[i].guid);
+    for (size_t i = 0; i < table->count; i++) {
+        char guid[GUID_TEXT_SIZE];
+        const char *name = ovmf_entry_name(table->entry[i].guid);
+        guid_format(guid, table->entry[i].guid);
         json_array_append_new(list, json_pack("{s:s, s:s*, s:I}", "guid", guid, "name", name, "size",
-                                              (json_int_t)ovmf->entry[i].data.len));
+                                              (json_int_t)table->entry[i].data.len));
     }
     return list;
 }
@@ -75,8 +75,8 @@ static int describe_ovmf(json_t **out, struct view file, struct cofre_err *err)
         rc = put_sha256(description, file, err);
     if (rc < 0)
         return rc;
-    put_address(description, "address", ovmf.gpa);
-    json_object_set_new(description, "table", entries_json(&ovmf));
+    put_address(description, "address", ovmf.table.gpa);
+    json_object_set_new(description, "table", entries_json(&ovmf.table));
     json_object_set_new(description, "sev_sections", sections_json(&ovmf));
     if (ovmf.has_reset_eip)
         put_address(description, "sev_es_reset_address", ovmf.reset_eip);
@@ -171,7 +171,7 @@ static int describe_shim(json_t **out, struct view file, struct cofre_err *err)
     return 0;
 }
 
-const struct artefact_kind inspect_ovmf = {"OVMF firmware image", snp_ovmf_is, describe_ovmf};
+const struct artefact_kind inspect_ovmf = {"OVMF firmware image", ovmf_table_is, describe_ovmf};
 const struct artefact_kind inspect_id_block = {"SEV-SNP ID block", is_id_block, describe_id_block};
 const struct artefact_kind inspect_id_auth = {"SEV-SNP ID authentication", is_id_auth, describe_id_auth};
 const struct artefact_kind inspect_shim = {"boot shim", is_shim, describe_shim};

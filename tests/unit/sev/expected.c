@@ -53,12 +53,12 @@ static bool read_firmware(struct bytes *out, const char *name)
             continue;
         path_of(path, sizeof path, places[i].file);
         if (!strstr(path, ".xz"))
-            return file_read(out, path, SNP_OVMF_SIZE_MAX, NULL) == 0;
+            return file_read(out, path, OVMF_SIZE_MAX, NULL) == 0;
         (void)snprintf(command, sizeof command, "xz -dc '%s' 2>/dev/null", path);
         FILE *pipe = popen(command, "r");
-        if (!pipe || bytes_alloc(out, SNP_OVMF_SIZE_MAX, NULL) < 0)
+        if (!pipe || bytes_alloc(out, OVMF_SIZE_MAX, NULL) < 0)
             return false;
-        out->len = fread(out->data, 1, SNP_OVMF_SIZE_MAX, pipe);
+        out->len = fread(out->data, 1, OVMF_SIZE_MAX, pipe);
         return pclose(pipe) == 0;
     }
     return false;

@@ -88,11 +88,11 @@ static void a_good_image_is_read_whole(void **state)
 {
     (void)state;
     assert_int_equal(parse(), 0);
-    assert_int_equal(ovmf.gpa, 0xffffe000);
-    assert_int_equal(ovmf.entry_count, 3);
-    assert_string_equal(snp_ovmf_entry_name(ovmf.entry[0].guid), "SEV-ES reset block");
-    char text[SNP_GUID_TEXT_SIZE];
-    snp_guid_format(text, ovmf.entry[1].guid);
+    assert_int_equal(ovmf.table.gpa, 0xffffe000);
+    assert_int_equal(ovmf.table.count, 3);
+    assert_string_equal(ovmf_entry_name(ovmf.table.entry[0].guid), "SEV-ES reset block");
+    char text[GUID_TEXT_SIZE];
+    guid_format(text, ovmf.table.entry[1].guid);
     assert_string_equal(text, "7255371f-3a3b-4b04-927b-1da6efa8d454");
     assert_true(ovmf.has_reset_eip && ovmf.has_hash_table);
     assert_int_equal(ovmf.reset_eip, 0x80b004);
@@ -109,7 +109,7 @@ static void an_image_without_a_table_has_no_sections(void **state)
     (void)state;
     image[TABLE - 1] ^= 1;
     assert_int_equal(parse(), 0);
-    assert_int_equal(ovmf.entry_count + ovmf.section_count, 0);
+    assert_int_equal(ovmf.table.count + ovmf.section_count, 0);
     struct snp_digest digest;
     const struct snp_layout layout = {.cpus = 1};
     assert_int_equal(snp_layout_digest(&digest, &ovmf, &layout, &err), -COFRE_MALFORMED);
@@ -119,7 +119,7 @@ static void an_image_without_a_table_has_no_sections(void **state)
 static void an_image_of_another_size_is_refused(void **state)
 {
     (void)state;
-    const size_t sizes[] = {0, 1, 4095, 4097, SIZE - 1, SNP_OVMF_SIZE_MAX + 4096};
+    const size_t sizes[] = {0, 1, 4095, 4097, SIZE - 1, OVMF_SIZE_MAX + 4096};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         assert_int_equal(snp_ovmf_parse(&ovmf, (struct view){image, sizes[i]}, &err), -COFRE_MALFORMED);
 }
@@ -135,7 +135,7 @@ static void a_table_longer_than_the_image_is_refused(void **state)
     }
     put_le16(footer_len, 18); /* an empty table is one */
     assert_int_equal(parse(), 0);
-    assert_int_equal(ovmf.entry_count, 0);
+    assert_int_equal(ovmf.table.count, 0);
     const unsigned bad[] = {19, 35, whole - 1, whole + 1, TABLE + 1, 0xffff};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         put_le16(footer_len, (uint16_t)bad[i]);
@@ -182,7 +182,7 @@ static void more_entries_than_are_taken_are_refused(void **state)
 {
     (void)state;
     uint8_t guid[16] = {0};
-    for (unsigned i = 3; i <= SNP_OVMF_ENTRIES_MAX; i++) {
+    for (unsigned i = 3; i <= OVMF_ENTRIES_MAX; i++) {
         assert_int_equal(parse(), 0);
         guid[0] = (uint8_t)i;
         entries = 3;
