@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* Where Intel's qgsd listens (DCAP, quote_wrapper/qgs/server_main.cpp). */
+#define KVM_QUOTE_SERVICE "unix:/var/run/tdx-qgs/qgs.socket"
+
 struct kvm_backend {
     const char *name; /* "kernel" or "emulated" */
     /* All as the system calls: -1 and errno on failure. path is "/dev/kvm" or "/dev/sev". */
@@ -17,8 +20,9 @@ struct kvm_backend {
     void *(*mmap)(void *address, size_t length, int protection, int flags, int fd, off_t offset);
     int (*munmap)(void *address, size_t length);
     int (*close)(int fd);
-    /* A new connection to the host's quote generation service, close-on-exec and not blocking: a descriptor, or -1 and
-     * errno. address is "unix:PATH" or "vsock:CID:PORT"; NULL is where the host usually has it. */
+    /* A new connection to the host's quote generation service, close-on-exec and not blocking: a descriptor, perhaps
+     * still connecting, or -1 and errno. address is "unix:PATH" or "vsock:CID:PORT", else EINVAL; NULL is where the host
+     * usually has it (the emulated platform: its own). */
     int (*quote_service)(const char *address);
 };
 
