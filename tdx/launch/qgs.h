@@ -1,9 +1,10 @@
 /*
  * What Intel's quote generation service (qgsd) speaks over a stream socket: one request, one answer, then it closes.
  * Each is a length (4 bytes, big-endian) and that many bytes of message; the message's own numbers are little-endian.
- * Sources: Intel DCAP 1.23, QuoteGeneration/quote_wrapper: qgs_msg_lib/inc/qgs_msg_lib.h (messages, versions, errors),
- * qgs/qgs_server.cpp (length, one request a connection, its own limit of 30 seconds), qgs/server_main.cpp (the address).
- * Earlier services spoke protobuf inside the same length; messages of version 1.x replaced it (docs/decisions.md).
+ * Sources: Intel's DCAP (intel/SGXDataCenterAttestationPrimitives), QuoteGeneration/quote_wrapper:
+ * qgs_msg_lib/inc/qgs_msg_lib.h (messages, versions, errors), qgs/qgs_server.cpp (length, one request a connection, its
+ * own limit of 30 seconds). Its first releases had protobuf after the same length; these messages replaced it
+ * (docs/decisions.md).
  */
 #ifndef COFRE_TDX_LAUNCH_QGS_H
 #define COFRE_TDX_LAUNCH_QGS_H
@@ -11,8 +12,6 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define QGS_SOCKET "/var/run/tdx-qgs/qgs.socket"
 
 #define QGS_LENGTH_SIZE   4u
 #define QGS_MAJOR_VERSION 1u /* another one is another format; minor versions are compatible */
