@@ -128,7 +128,7 @@ static int measure_own(const struct request *r, struct tee_measurement *out, str
         return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
     int rc = r->given[MEMORY] ? size_parse(&config.memory, r->value[MEMORY], "--memory", err) : 0;
     if (rc == 0)
-        rc = boot_shim_load(&shim, err);
+        rc = boot_shim_load(ops->boot_tee, &shim, err);
     if (rc < 0)
         return rc;
     config.shim = bytes_view(&shim);

@@ -130,12 +130,15 @@ static uint64_t write_fadt(struct writer *w, uint64_t dsdt)
     return gpa;
 }
 
-/* MADT, section 5.2.12: a local APIC each (type 0), one I/O APIC (type 1) with GSIs from 0 on. No 8259. */
-static uint64_t write_madt(struct writer *w, unsigned cpus)
+/* MADT, section 5.2.12: a local APIC each (type 0), one I/O APIC (type 1) with GSIs from 0 on, and how CPUs are woken
+ * (type 0x10, version 0, section 5.2.12.19). No 8259. */
+static uint64_t write_madt(struct writer *w, const struct acpi_config *config)
 {
-    enum { LAPIC_SIZE = 8, IOAPIC_SIZE = 12, ENABLED = 1 };
+    enum { LAPIC_SIZE = 8, IOAPIC_SIZE = 12, WAKEUP_SIZE = 16, ENABLED = 1 };
+    const unsigned cpus = config->cpus;
     uint64_t gpa = 0;
-    uint8_t *t = table(w, "APIC", 5, 8 + cpus * LAPIC_SIZE + IOAPIC_SIZE, &gpa);
+    uint8_t *t =
+        table(w, "APIC", 5, 8 + cpus * LAPIC_SIZE + IOAPIC_SIZE + (config->mailbox ? WAKEUP_SIZE : 0), &gpa);
     if (!t)
         return 0;
     put_le32(t + HEADER_SIZE, ACPI_LAPIC_BASE);
@@ -151,6 +154,12 @@ static uint64_t write_madt(struct writer *w, unsigned cpus)
     entry[1] = IOAPIC_SIZE;
     entry[2] = ACPI_IOAPIC_ID;
     put_le32(entry + 4, ACPI_IOAPIC_BASE);
+    entry += IOAPIC_SIZE;
+    if (config->mailbox) {
+        entry[0] = 0x10;
+        entry[1] = WAKEUP_SIZE;
+        put_le64(entry + 8, config->mailbox);
+    }
     table_end(t);
     return gpa;
 }
@@ -168,20 +177,37 @@ static uint64_t write_mcfg(struct writer *w)
     return gpa;
 }
 
-size_t acpi_tables_build(uint8_t *out, size_t size, uint64_t gpa, unsigned cpus)
+/* CCEL, section 5.2.33. */
+static uint64_t write_ccel(struct writer *w, const struct acpi_config *config)
 {
-    struct writer w = {out, size, 0, gpa};
+    uint64_t gpa = 0;
+    uint8_t *t = table(w, "CCEL", 1, 4 + 8 + 8, &gpa);
+    if (!t)
+        return 0;
+    t[36] = config->log_tee;
+    put_le64(t + 40, config->log_size);
+    put_le64(t + 48, config->log);
+    table_end(t);
+    return gpa;
+}
+
+size_t acpi_tables_build(uint8_t *out, size_t size, const struct acpi_config *config)
+{
+    struct writer w = {out, size, 0, config->gpa};
     uint64_t rsdp_gpa = 0, xsdt_gpa = 0;
     uint8_t *rsdp = take(&w, 36, &rsdp_gpa);
-    uint8_t *xsdt = table(&w, "XSDT", 1, 3 * 8, &xsdt_gpa);
+    uint8_t *xsdt = table(&w, "XSDT", 1, config->log ? 4 * 8 : 3 * 8, &xsdt_gpa);
     uint64_t fadt = write_fadt(&w, write_dsdt(&w));
-    uint64_t madt = write_madt(&w, cpus);
+    uint64_t madt = write_madt(&w, config);
     uint64_t mcfg = write_mcfg(&w);
+    uint64_t ccel = config->log ? write_ccel(&w, config) : 0;
     if (w.used > size || !rsdp || !xsdt)
         return 0;
     put_le64(xsdt + HEADER_SIZE, fadt);
     put_le64(xsdt + HEADER_SIZE + 8, madt);
     put_le64(xsdt + HEADER_SIZE + 16, mcfg);
+    if (ccel)
+        put_le64(xsdt + HEADER_SIZE + 24, ccel);
     table_end(xsdt);
 
     /* RSDP, section 5.2.5.3: the first 20 bytes have a checksum of their own, as of ACPI 1.0. */

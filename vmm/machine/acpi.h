@@ -1,7 +1,7 @@
 /*
  * The guest's ACPI tables (ACPI specification 6.5): measured, so that the host supplies no AML. RSDP, XSDT, FADT
  * (hardware-reduced), MADT, MCFG, and a DSDT of 62 bytes of AML: \_S5, without which Linux has no power-off, and the
- * serial port, without which Linux's user space cannot use it.
+ * serial port, without which Linux's user space cannot use it. CCEL, where the guest's boot software leaves a log.
  */
 #ifndef COFRE_MACHINE_ACPI_H
 #define COFRE_MACHINE_ACPI_H
@@ -23,8 +23,18 @@
 #define ACPI_IOAPIC_ID   0
 #define ACPI_LAPIC_BASE  0xfee00000u
 
-/* Writes the tables for gpa into out (size bytes, zeroed by the caller), RSDP first; CPU i has local APIC id i.
- * Returns how many bytes they take, 0 when they do not fit. */
-size_t acpi_tables_build(uint8_t *out, size_t size, uint64_t gpa, unsigned cpus);
+struct acpi_config {
+    uint64_t gpa;  /* where the tables lie */
+    unsigned cpus; /* CPU i has local APIC id i */
+    uint32_t
+        mailbox; /* of the multiprocessor wake-up structure; 0: CPUs are started by INIT and SIPI, or a TEE's way */
+    uint32_t log; /* the event log's area; 0: none */
+    uint32_t log_size;
+    uint8_t log_tee; /* whose registers it explains: CC type of the UEFI specification 2.10, section 38.4.1 */
+};
+
+/* Writes the tables into out (size bytes, zeroed by the caller), RSDP first. Returns how many bytes they take, 0 when
+ * they do not fit. */
+size_t acpi_tables_build(uint8_t *out, size_t size, const struct acpi_config *config);
 
 #endif

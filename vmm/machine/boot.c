@@ -9,6 +9,7 @@
 
 #include "vmm/base/file.h"
 #include "vmm/machine/acpi.h"
+#include "vmm/shim/event.h"
 #include "vmm/shim/linux.h"
 
 #define MIB (1ull << 20)
@@ -23,6 +24,11 @@ unsigned boot_ram(uint64_t memory, struct shim_ram ram[2])
     return 2;
 }
 
+static int check_tee(uint32_t tee, struct cofre_err *err)
+{
+    return tee <= BOOT_TDX ? 0 : cofre_fail(err, COFRE_USAGE, "the shim knows no TEE of number %u", tee);
+}
+
 static int check_numbers(const struct boot_config *config, struct cofre_err *err)
 {
     if (config->cpus < 1 || config->cpus > BOOT_CPUS_MAX)
@@ -34,8 +40,9 @@ static int check_numbers(const struct boot_config *config, struct cofre_err *err
     if (config->memory % RAM_STEP)
         return cofre_fail(err, COFRE_USAGE, "a guest's memory is a multiple of 2 MiB, and %llu bytes are not",
                           (unsigned long long)config->memory);
-    if (config->tee > BOOT_TDX)
-        return cofre_fail(err, COFRE_USAGE, "the shim knows no TEE of number %u", config->tee);
+    int rc = check_tee(config->tee, err);
+    if (rc)
+        return rc;
     if (config->shim.len == 0 || config->shim.len > SHIM_MAX_SIZE)
         return cofre_fail(err, COFRE_MALFORMED, "the shim has %zu bytes; it must have 1 to %d",
                           config->shim.len, SHIM_MAX_SIZE);
@@ -98,28 +105,116 @@ void boot_staging_fill(const struct boot_config *config, const struct boot_stagi
     put(window + layout->cmdline, config->cmdline);
 }
 
-static struct shim_item measured_item(struct view v)
+/* What the image's data is built in: whole pages. */
+struct storage {
+    uint8_t shim[SHIM_MAX_SIZE];
+    struct shim_boot_page boot;
+    uint8_t acpi[SHIM_ACPI_SIZE];
+    uint8_t reset[4096];
+};
+#define NO_DATA    SIZE_MAX
+#define RANGES_MAX 6
+
+/* What each TEE wants of its image. */
+static const struct boot_kind {
+    const char *shim; /* file name */
+    unsigned char *(*digest)(const unsigned char *data, size_t len, unsigned char *out);
+    bool registers; /* the shim extends run-time registers with what it takes from the boot page */
+    struct acpi_config acpi;
+    struct {
+        enum launch_page_kind kind;
+        uint64_t gpa;
+        size_t len, data; /* bytes; offset in struct storage, or NO_DATA */
+    } range[RANGES_MAX];
+} boot_kind[] = {
+#define RANGE_SHIM                                                                                           \
+    {                                                                                                        \
+        LAUNCH_MEASURED, SHIM_BASE, SHIM_MAX_SIZE, offsetof(struct storage, shim)                            \
+    }
+#define RANGE_BOOT(kind)                                                                                     \
+    {                                                                                                        \
+        kind, SHIM_BOOT_PAGE, sizeof(struct shim_boot_page), offsetof(struct storage, boot)                  \
+    }
+#define RANGE_ACPI                                                                                           \
+    {                                                                                                        \
+        LAUNCH_MEASURED, SHIM_ACPI, SHIM_ACPI_SIZE, offsetof(struct storage, acpi)                           \
+    }
+#define RANGE_ZERO                                                                                           \
+    {                                                                                                        \
+        LAUNCH_ZERO, SHIM_ZERO, SHIM_OWN - SHIM_ZERO, NO_DATA                                                \
+    }
+    [BOOT_PLAIN] = {.shim = "cofre-shim.bin",
+                    .digest = SHA256,
+                    .range = {RANGE_SHIM, RANGE_BOOT(LAUNCH_MEASURED), RANGE_ACPI, RANGE_ZERO}},
+    [BOOT_SNP] = {.shim = "cofre-shim.bin",
+                  .digest = SHA256,
+                  .range = {RANGE_SHIM,
+                            RANGE_BOOT(LAUNCH_MEASURED),
+                            {LAUNCH_CPUID, SHIM_CPUID, 4096, NO_DATA},
+                            {LAUNCH_SECRETS, SHIM_SECRETS, 4096, NO_DATA},
+                            RANGE_ACPI,
+                            RANGE_ZERO}},
+    [BOOT_TDX] = {.shim = "cofre-shim-tdx.bin",
+                  .digest = SHA384,
+                  .registers = true,
+                  .acpi = {.mailbox = SHIM_MAILBOX, .log = SHIM_LOG, .log_size = SHIM_LOG_SIZE, .log_tee = 2},
+                  .range = {RANGE_SHIM,
+                            RANGE_BOOT(LAUNCH_UNMEASURED),
+                            {LAUNCH_ZERO, SHIM_MAILBOX, 4096, NO_DATA},
+                            RANGE_ACPI,
+                            RANGE_ZERO,
+                            {LAUNCH_MEASURED, SHIM_RESET, 4096, offsetof(struct storage, reset)}}},
+};
+
+static struct shim_item item(const struct boot_kind *kind, struct view v)
 {
     struct shim_item item = {.size = v.len};
     if (v.len)
-        SHA256(v.data, v.len, item.sha256);
+        kind->digest(v.data, v.len, item.digest);
     return item;
 }
 
 static void fill_boot_page(struct shim_boot_page *page, const struct boot_config *config)
 {
+    const struct boot_kind *kind = &boot_kind[config->tee];
     page->magic = SHIM_BOOT_MAGIC;
     page->tee = config->tee;
     page->ram_count = boot_ram(config->memory, page->ram);
-    page->kernel = measured_item(config->kernel);
-    page->initrd = measured_item(config->initrd);
-    page->cmdline = measured_item(config->cmdline);
+    page->kernel = item(kind, config->kernel);
+    page->initrd = item(kind, config->initrd);
+    page->cmdline = item(kind, config->cmdline);
 }
 
-static void add(struct launch_image *image, enum launch_page_kind kind, uint64_t gpa, size_t len,
-                const uint8_t *data)
+/* Where a TEE's CPUs start below 4 GiB, in the shim's own mode: a jump to it. */
+static void fill_reset_page(uint8_t page[static 4096])
 {
-    image->range[image->count++] = (struct launch_range){kind, gpa, len, data};
+    enum { VECTOR = 0xff0, JUMP = 0xe9, LENGTH = 5 };
+    page[VECTOR] = JUMP;
+    put_le32(page + VECTOR + 1, (uint32_t)SHIM_BASE - (SHIM_RESET + VECTOR + LENGTH));
+}
+
+static void add_ranges(struct launch_image *image, const struct boot_kind *kind)
+{
+    for (size_t i = 0; i < RANGES_MAX && kind->range[i].len; i++)
+        image->range[image->count++] = (struct launch_range){
+            kind->range[i].kind, kind->range[i].gpa, kind->range[i].len,
+            kind->range[i].data == NO_DATA ? NULL : image->storage.data + kind->range[i].data};
+}
+
+/* The shim hashes what it copied; where that is what we staged, the digests are the boot page's. */
+static void add_events(struct launch_image *image, const struct shim_boot_page *page)
+{
+    const struct shim_item *const items[EVENT_COUNT] = {
+        [EVENT_KERNEL] = &page->kernel, [EVENT_CMDLINE] = &page->cmdline, [EVENT_INITRD] = &page->initrd};
+    for (size_t i = 0; i < EVENT_COUNT; i++) {
+        struct launch_event *event = &image->event[image->events];
+        *event = (struct launch_event){event_kind[i].rtmr, event_kind[i].name, {0}};
+        if (i == EVENT_LAYOUT)
+            SHA384((const uint8_t *)page, offsetof(struct shim_boot_page, kernel), event->digest);
+        else
+            memcpy(event->digest, items[i]->digest, sizeof(event->digest));
+        image->events += i == EVENT_LAYOUT || items[i]->size;
+    }
 }
 
 int boot_image_build(const struct boot_config *config, struct launch_image *image, struct cofre_err *err)
@@ -132,65 +227,67 @@ int boot_image_build(const struct boot_config *config, struct launch_image *imag
     if (rc == 0)
         rc = check_linux(config, err);
     if (rc == 0)
-        rc = bytes_alloc_pages(&image->storage,
-                               SHIM_MAX_SIZE + sizeof(struct shim_boot_page) + SHIM_ACPI_SIZE, err);
+        rc = bytes_alloc_pages(&image->storage, sizeof(struct storage), err);
     if (rc)
         return rc;
 
-    uint8_t *shim = image->storage.data, *page = shim + SHIM_MAX_SIZE,
-            *acpi = page + sizeof(struct shim_boot_page);
-    put(shim, config->shim);
-    fill_boot_page((struct shim_boot_page *)page, config);
-    if (!acpi_tables_build(acpi, SHIM_ACPI_SIZE, SHIM_ACPI, config->cpus)) {
+    const struct boot_kind *kind = &boot_kind[config->tee];
+    struct storage *storage = (struct storage *)image->storage.data;
+    struct acpi_config acpi = kind->acpi;
+    acpi.gpa = SHIM_ACPI;
+    acpi.cpus = config->cpus;
+    put(storage->shim, config->shim);
+    fill_boot_page(&storage->boot, config);
+    fill_reset_page(storage->reset);
+    if (!acpi_tables_build(storage->acpi, SHIM_ACPI_SIZE, &acpi)) {
         launch_image_free(image);
         return cofre_fail(err, COFRE_FAILED, "the ACPI tables for %u vCPUs do not fit into their page",
                           config->cpus);
     }
-
-    add(image, LAUNCH_MEASURED, SHIM_BASE, SHIM_MAX_SIZE, shim);
-    add(image, LAUNCH_MEASURED, SHIM_BOOT_PAGE, sizeof(struct shim_boot_page), page);
-    if (config->tee == BOOT_SNP) {
-        add(image, LAUNCH_CPUID, SHIM_CPUID, 4096, NULL);
-        add(image, LAUNCH_SECRETS, SHIM_SECRETS, 4096, NULL);
-    }
-    add(image, LAUNCH_MEASURED, SHIM_ACPI, SHIM_ACPI_SIZE, acpi);
-    add(image, LAUNCH_ZERO, SHIM_ZERO, SHIM_OWN - SHIM_ZERO, NULL);
+    add_ranges(image, kind);
+    if (kind->registers)
+        add_events(image, &storage->boot);
     return 0;
 }
 
 void launch_image_free(struct launch_image *image)
 {
     bytes_free(&image->storage);
-    image->count = 0;
+    image->count = image->events = 0;
 }
 
-/* The build tree has room/program beside shim/cofre-shim.bin; an installed program is found by its configured path. */
-int boot_shim_load(struct bytes *out, struct cofre_err *err)
+/* The build tree has room/program beside shim/; an installed program is found by its configured path. */
+int boot_shim_load(uint32_t tee, struct bytes *out, struct cofre_err *err)
 {
-    char path[PATH_MAX + 32];
+    char path[PATH_MAX + 64];
     const char *given = getenv("COFRE_SHIM");
     if (given && *given)
         return file_read(out, given, SHIM_MAX_SIZE, err);
+    int rc = check_tee(tee, err);
+    if (rc)
+        return rc;
 
+    const char *name = boot_kind[tee].shim;
     ssize_t len = readlink("/proc/self/exe", path, PATH_MAX);
     if (len > 0) {
         path[len] = 0;
         char *slash = strrchr(path, '/');
         if (slash) {
-            strcpy(slash, "/../shim/cofre-shim.bin");
+            sprintf(slash, "/../shim/%s", name);
             if (access(path, R_OK) == 0)
                 return file_read(out, path, SHIM_MAX_SIZE, err);
         }
     }
-    return file_read(out, COFRE_LIBDIR "/cofre-shim.bin", SHIM_MAX_SIZE, err);
+    snprintf(path, sizeof(path), COFRE_LIBDIR "/%s", name);
+    return file_read(out, path, SHIM_MAX_SIZE, err);
 }
 
 const char *boot_shim_sentence(unsigned code)
 {
     static const char *const sentence[] = {
         [SHIM_TERM_BOOT_PAGE] =
-            "the measured boot page is malformed, or of another version than the shim: shim and "
-            "program must come from one build",
+            "the boot page is malformed, or of another version than the shim: shim and program must "
+            "come from one build",
         [SHIM_TERM_KERNEL_HASH] =
             "the kernel that the host supplied is not the measured one: it was changed after "
             "the launch measurement was computed",
@@ -204,11 +301,12 @@ const char *boot_shim_sentence(unsigned code)
             "the kernel is not a bzImage with a 64-bit entry (boot protocol 2.12 or later)",
         [SHIM_TERM_NO_ROOM] = "kernel and initrd do not fit into the guest's memory: give it more",
         [SHIM_TERM_ACCEPT] =
-            "a page of memory could not be validated, or had been validated before: the host "
+            "a page of memory could not be accepted (validated), or had been before: the host "
             "remapped memory or lacks it",
         [SHIM_TERM_CPUID] = "the CPUID page is malformed, or lacks what an SEV-SNP guest needs",
-        [SHIM_TERM_HOST] =
-            "the host answered a request of the guest in a way that the GHCB protocol does not allow",
+        [SHIM_TERM_HOST] = "a request of the guest was answered in a way that the protocol with its host "
+                           "(GHCB, GHCI) does not "
+                           "allow",
         [SHIM_TERM_EXCEPTION] = "the shim met a CPU exception: the host took or changed memory that it uses",
     };
     return code < sizeof(sentence) / sizeof(sentence[0]) ? sentence[code] : NULL;

@@ -1,8 +1,9 @@
 /*
  * The launch image of a guest that boots Linux through cofre-shim: what is measured of it, and where the rest is staged.
  *
- * Measured: the shim, its boot page (sizes and SHA-256 of kernel, initrd and command line; RAM), ACPI tables, and for
- * SNP the CPUID and secrets pages: at most 64 KiB, whatever the kernel's size. vmm/shim/abi.h has the map.
+ * Measured: the shim, its boot page (sizes and hashes of kernel, initrd and command line; RAM), ACPI tables, and for
+ * SNP the CPUID and secrets pages: at most 64 KiB, whatever the kernel's size. TDX leaves the boot page out: what it
+ * says goes into run-time registers, as launch_image's events. vmm/shim/abi.h has the map.
  */
 #ifndef COFRE_MACHINE_BOOT_H
 #define COFRE_MACHINE_BOOT_H
@@ -17,7 +18,7 @@
 
 struct boot_config {
     uint32_t tee;        /* enum boot_tee */
-    struct view shim;    /* bytes of cofre-shim.bin: boot_shim_load */
+    struct view shim;    /* boot_shim_load */
     uint64_t memory;     /* bytes; a multiple of 2 MiB, from BOOT_MEMORY_MIN on */
     unsigned cpus;       /* 1 to BOOT_CPUS_MAX */
     struct view kernel;  /* a bzImage */
@@ -41,9 +42,9 @@ int boot_staging_layout(const struct boot_config *config, struct boot_staging *o
 /* Copies the three items to window, which holds out->size zeroed bytes. */
 void boot_staging_fill(const struct boot_config *config, const struct boot_staging *layout, uint8_t *window);
 
-/* The shim's bytes: the file COFRE_SHIM names, else the build tree's (beside the program that runs), else the
+/* The bytes of the TEE's shim: the file COFRE_SHIM names, else the build tree's (beside the program that runs), else the
  * installed one. */
-int boot_shim_load(struct bytes *out, struct cofre_err *err);
+int boot_shim_load(uint32_t tee, struct bytes *out, struct cofre_err *err);
 
 /* What a shim's termination code means and what to do; NULL for a code that the shim does not have. */
 const char *boot_shim_sentence(unsigned code);

@@ -15,7 +15,7 @@ static int read_file(struct bytes *out, const char *path, const char *option, st
 int guest_load(struct guest *out, const struct guest_spec *spec, uint32_t tee, struct cofre_err *err)
 {
     *out = (struct guest){0};
-    int rc = boot_shim_load(&out->shim, err);
+    int rc = boot_shim_load(tee, &out->shim, err);
     if (rc == 0)
         rc = read_file(&out->kernel, spec->kernel, "--kernel", err);
     if (rc == 0)

@@ -98,24 +98,39 @@ bool linux_place(struct linux_place *place, const struct linux_kernel *kernel, u
     return kernel->relocatable && fits(place, kernel);
 }
 
+/* In ascending order; what continues the range before it becomes part of that. */
 static void e820_add(uint8_t *params, uint64_t start, uint64_t end, uint32_t type)
 {
-    uint8_t *entry = params + E820_TABLE + 20u * params[E820_COUNT]++;
+    uint8_t *entry = params + E820_TABLE + 20u * params[E820_COUNT], *last = entry - 20;
+    if (params[E820_COUNT] && get(last + 16, 4) == type && get64(last) + get64(last + 8) == start) {
+        put(last + 8, 8, end - get64(last));
+        return;
+    }
+    params[E820_COUNT]++;
     put(entry, 8, start);
     put(entry + 8, 8, end - start);
     put(entry + 16, 4, type);
 }
 
-/* Everything between 1 and 2 MiB is kept from Linux: it holds pages that it reads throughout its life. */
+/*
+ * Everything between 1 and 2 MiB is kept from Linux: it holds pages that it reads throughout its life. Where a guest's
+ * own accesses choose between private and shared (TDX), Linux maps memory that is merely reserved as the host's; what it
+ * reads there is NVS to it, which it maps as its own (__ioremap_check_encrypted).
+ */
 static void e820_fill(uint8_t *params, const struct shim_boot_page *boot)
 {
-    enum { RAM = 1, RESERVED = 2, ACPI = 3 };
+    enum { RAM = 1, RESERVED = 2, ACPI = 3, NVS = 4 };
+    const bool tdx = boot->tee == BOOT_TDX;
     e820_add(params, 0, 0xa0000, RAM);
-    e820_add(params, 0xa0000, SHIM_ACPI, RESERVED);
+    e820_add(params, 0xa0000, SHIM_MAILBOX, RESERVED);
+    e820_add(params, SHIM_MAILBOX, SHIM_ACPI, tdx ? NVS : RESERVED);
     e820_add(params, SHIM_ACPI, SHIM_ACPI + SHIM_ACPI_SIZE, ACPI);
-    e820_add(params, SHIM_ACPI + SHIM_ACPI_SIZE, SHIM_END, RESERVED);
+    e820_add(params, SHIM_ACPI + SHIM_ACPI_SIZE, SHIM_LOG, RESERVED);
+    e820_add(params, SHIM_LOG, SHIM_END, tdx ? NVS : RESERVED);
     e820_add(params, SHIM_END, boot->ram[0].size, RAM);
     e820_add(params, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_SIZE, RESERVED);
+    if (tdx)
+        e820_add(params, SHIM_RESET, RAM_HIGH, RESERVED);
     if (boot->ram_count > 1)
         e820_add(params, RAM_HIGH, RAM_HIGH + boot->ram[1].size, RAM);
 }

@@ -107,7 +107,7 @@ static void bring(uint64_t to, uint64_t *staged, const uint8_t *first, const str
     uint8_t digest[32], differs = 0;
     sha256_end(&state, (const uint8_t *)(to + item->size / 64 * 64), item->size, digest);
     for (unsigned i = 0; i < 32; i++)
-        differs |= digest[i] ^ item->sha256[i];
+        differs |= digest[i] ^ item->digest[i];
     if (item->size && differs)
         shim_terminate(mismatch);
     *staged += SHIM_PAGE_UP(item->size);

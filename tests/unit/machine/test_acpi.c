@@ -42,22 +42,33 @@ static const uint8_t *find(const char *signature)
     return NULL;
 }
 
-static void build(unsigned cpus)
+static void build_config(const struct acpi_config *config)
 {
     memset(room, 0, sizeof(room));
-    assert_int_not_equal(acpi_tables_build(room, sizeof(room), SHIM_ACPI, cpus), 0);
+    assert_int_not_equal(acpi_tables_build(room, sizeof(room), config), 0);
+}
+
+static void build(unsigned cpus)
+{
+    build_config(&(struct acpi_config){.gpa = SHIM_ACPI, .cpus = cpus});
+}
+
+/* With all that a machine can have. */
+static void build_full(unsigned cpus)
+{
+    build_config(&(struct acpi_config){SHIM_ACPI, cpus, SHIM_MAILBOX, SHIM_LOG, SHIM_LOG_SIZE, 2});
 }
 
 static void every_table_is_reached_and_sums_to_zero(void **state)
 {
     (void)state;
-    build(4);
+    build_full(4);
     assert_memory_equal(room, "RSD PTR ", 8);
     assert_int_equal(sum(room, 20), 0);
     assert_int_equal(sum(room, 36), 0);
     const uint8_t *xsdt = at(le64(room + 24)), *fadt = find("FACP"), *dsdt = at(le64(fadt + 140));
-    const uint8_t *all[] = {xsdt, fadt, dsdt, find("APIC"), find("MCFG")};
-    for (size_t i = 0; i < 5; i++) {
+    const uint8_t *all[] = {xsdt, fadt, dsdt, find("APIC"), find("MCFG"), find("CCEL")};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         assert_non_null(all[i]);
         assert_int_equal(sum(all[i], le32(all[i] + 4)), 0);
     }
@@ -102,6 +113,35 @@ static void madt_lists_each_cpu_once(void **state)
     }
 }
 
+/* ACPI 6.5, section 5.2.12.19. */
+static void madt_names_the_mailbox_once(void **state)
+{
+    (void)state;
+    build_full(255);
+    const uint8_t *madt = find("APIC"), *end = madt + le32(madt + 4), *wakeup = end - 16;
+    assert_int_equal(wakeup[0], 0x10);
+    assert_int_equal(wakeup[1], 16);
+    assert_int_equal(le16(wakeup + 2), 0);
+    assert_int_equal(le64(wakeup + 8), SHIM_MAILBOX);
+    unsigned found = 0;
+    for (const uint8_t *e = madt + 44; e < end; e += e[1])
+        found += e[0] == 0x10;
+    assert_int_equal(found, 1);
+}
+
+static void ccel_names_the_log(void **state)
+{
+    (void)state;
+    build_full(1);
+    const uint8_t *ccel = find("CCEL");
+    assert_int_equal(le32(ccel + 4), 56);
+    assert_int_equal(le32(ccel + 36), 2); /* Intel TDX, subtype 0 */
+    assert_int_equal(le64(ccel + 40), SHIM_LOG_SIZE);
+    assert_int_equal(le64(ccel + 48), SHIM_LOG);
+    build(1);
+    assert_null(find("CCEL"));
+}
+
 static void mcfg_names_the_window(void **state)
 {
     (void)state;
@@ -116,18 +156,19 @@ static void says_when_there_is_no_room(void **state)
 {
     (void)state;
     static uint8_t small[SHIM_ACPI_SIZE];
-    build(8);
-    size_t need = acpi_tables_build(small, sizeof(small), SHIM_ACPI, 8);
+    const struct acpi_config full = {SHIM_ACPI, 8, SHIM_MAILBOX, SHIM_LOG, SHIM_LOG_SIZE, 2};
+    size_t need = acpi_tables_build(small, sizeof(small), &full);
     for (size_t size = 0; size < need; size++) {
         memset(small, 0, sizeof(small));
-        assert_int_equal(acpi_tables_build(small, size, SHIM_ACPI, 8), 0);
+        assert_int_equal(acpi_tables_build(small, size, &full), 0);
         assert_true(bytes_are_zero(small + size, sizeof(small) - size));
     }
     memset(small, 0, sizeof(small));
-    assert_int_equal(acpi_tables_build(small, need, SHIM_ACPI, 8), need);
+    assert_int_equal(acpi_tables_build(small, need, &full), need);
 }
 
-/* ACPICA's own disassembler reads each table and finds nothing wrong. */
+/* ACPICA's own disassembler reads each table and finds nothing wrong. Debian 12's is of 2020 and knows neither the
+ * wake-up structure nor CCEL. */
 static void acpica_reads_each_table(void **state)
 {
     (void)state;
@@ -172,6 +213,8 @@ int main(void)
         cmocka_unit_test(every_table_is_reached_and_sums_to_zero),
         cmocka_unit_test(fadt_offers_reset_and_sleep_and_no_legacy_device),
         cmocka_unit_test(madt_lists_each_cpu_once),
+        cmocka_unit_test(madt_names_the_mailbox_once),
+        cmocka_unit_test(ccel_names_the_log),
         cmocka_unit_test(mcfg_names_the_window),
         cmocka_unit_test(says_when_there_is_no_room),
         cmocka_unit_test(acpica_reads_each_table),

@@ -129,11 +129,112 @@ static void boot_page_tells_sizes_hashes_and_memory(void **state)
     assert_int_equal(page->ram[1].size, 1024 * MIB);
     SHA256(f->kernel, KERNEL_SIZE, digest);
     assert_int_equal(page->kernel.size, KERNEL_SIZE);
-    assert_memory_equal(page->kernel.sha256, digest, 32);
+    assert_memory_equal(page->kernel.digest, digest, 32);
+    assert_true(bytes_are_zero(page->kernel.digest + 32, 16));
     assert_int_equal(page->initrd.size, 0);
     SHA256((const uint8_t *)"quiet", 5, digest);
     assert_int_equal(page->cmdline.size, 5);
-    assert_memory_equal(page->cmdline.sha256, digest, 32);
+    assert_memory_equal(page->cmdline.digest, digest, 32);
+}
+
+static void tdx_measures_all_but_the_boot_page(void **state)
+{
+    struct fixture *f = *state;
+    f->config.tee = BOOT_TDX;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    uint64_t end = SHIM_BASE, measured = 0;
+    for (size_t i = 0; i < f->image.count; i++) {
+        const struct launch_range *r = &f->image.range[i];
+        assert_true(r->gpa >= end && r->len && r->len % 4096 == 0);
+        assert_true((r->kind != LAUNCH_ZERO) == (r->data != NULL));
+        end = r->gpa + r->len;
+        measured += r->kind == LAUNCH_UNMEASURED ? 0 : r->len;
+    }
+    assert_in_range(measured, 1, 64 * 1024);
+    assert_int_equal(range_at(&f->image, SHIM_BOOT_PAGE)->kind, LAUNCH_UNMEASURED);
+    assert_int_equal(range_at(&f->image, SHIM_MAILBOX)->kind, LAUNCH_ZERO);
+    assert_int_equal(range_at(&f->image, SHIM_MAILBOX)->len, 4096);
+}
+
+/* What is measured depends on memory's size and the CPUs' number through the ACPI tables only, and not on Linux. */
+static void tdx_measures_the_same_for_other_linuxes(void **state)
+{
+    struct fixture *f = *state;
+    struct launch_image other;
+    f->config.tee = BOOT_TDX;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    f->kernel[KERNEL_SIZE - 1] ^= 1;
+    f->config.initrd.len = 1;
+    f->config.cmdline.len = 0;
+    assert_int_equal(boot_image_build(&f->config, &other, &f->err), 0);
+    assert_int_equal(other.count, f->image.count);
+    for (size_t i = 0; i < other.count; i++) {
+        const struct launch_range *a = &f->image.range[i], *b = &other.range[i];
+        assert_true(a->gpa == b->gpa && a->len == b->len && a->kind == b->kind);
+        if (a->kind == LAUNCH_MEASURED)
+            assert_memory_equal(a->data, b->data, a->len);
+        else if (a->kind == LAUNCH_UNMEASURED)
+            assert_memory_not_equal(a->data, b->data, a->len);
+    }
+    launch_image_free(&other);
+}
+
+static void tdx_reset_page_jumps_to_the_shim(void **state)
+{
+    struct fixture *f = *state;
+    f->config.tee = BOOT_TDX;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    const struct launch_range *reset = range_at(&f->image, 0xfffff000);
+    assert_int_equal(reset->kind, LAUNCH_MEASURED);
+    assert_int_equal(reset->len, 4096);
+    assert_int_equal(reset->data[0xff0], 0xe9); /* JMP rel32 */
+    assert_int_equal((uint32_t)(0xfffffff0 + 5 + le32(reset->data + 0xff1)), SHIM_BASE);
+}
+
+static void tdx_predicts_what_the_shim_measures(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t digest[48];
+    f->config.tee = BOOT_TDX;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    const struct shim_boot_page *page = (const void *)range_at(&f->image, SHIM_BOOT_PAGE)->data;
+    const struct {
+        const char *name;
+        unsigned rtmr;
+        struct view data;
+    } expected[] = {
+        {"layout", 0, {(const uint8_t *)page, 48}},
+        {"kernel", 1, f->config.kernel},
+        {"cmdline", 2, f->config.cmdline},
+        {"initrd", 2, f->config.initrd},
+    };
+    assert_int_equal(f->image.events, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct launch_event *event = &f->image.event[i];
+        assert_string_equal(event->name, expected[i].name);
+        assert_int_equal(event->measurement_register, expected[i].rtmr);
+        SHA384(expected[i].data.data, expected[i].data.len, digest);
+        assert_memory_equal(event->digest, digest, 48);
+    }
+    assert_memory_equal(page->initrd.digest, digest, 48);
+}
+
+static void tdx_leaves_out_what_is_not_there(void **state)
+{
+    struct fixture *f = *state;
+    f->config.tee = BOOT_TDX;
+    f->config.initrd.len = f->config.cmdline.len = 0;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    assert_int_equal(f->image.events, 2);
+    assert_string_equal(f->image.event[1].name, "kernel");
+}
+
+static void only_tdx_has_events(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    assert_int_equal(f->image.events, 0);
+    assert_null(range_at(&f->image, SHIM_RESET));
 }
 
 static void three_gib_are_one_range(void **state)
@@ -337,6 +438,8 @@ static void params_describe_memory_and_point_to_the_blob(void **state)
     assert_int_equal(acpi.size, SHIM_ACPI_SIZE);
     assert_int_equal(ram, 4096 * MIB - (SHIM_END - 0xa0000));
 
+    assert_int_equal(params[0x1e8], 7);
+
     linux_cc_fill(cc, 0x115000);
     uint32_t blob = le32(cc + 16) - 0x115000;
     assert_int_equal(le32(cc + 8), 7);
@@ -345,6 +448,36 @@ static void params_describe_memory_and_point_to_the_blob(void **state)
     assert_int_equal(le64(cc + blob + 24 - 8), (uint64_t)4096);
     assert_int_equal(le64(cc + blob + 24), SHIM_CPUID);
     assert_int_equal(le32(cc + blob + 32), 4096);
+}
+
+/* A TD maps what is merely reserved as shared memory. */
+static void a_td_reads_mailbox_and_log_in_nvs(void **state)
+{
+    struct fixture *f = *state;
+    struct linux_place place = {.initrd = 0x1e000000, .kernel = 0x1000000};
+    struct shim_boot_page page = {
+        .tee = BOOT_TDX, .ram_count = 2, .ram = {{0, RAM_LOW_END}, {RAM_HIGH, 1024 * MIB}}};
+    const struct e820 expected[] = {
+        {0, 0xa0000, 1},
+        {0xa0000, SHIM_MAILBOX - 0xa0000, 2},
+        {SHIM_MAILBOX, 4096, 4},
+        {SHIM_ACPI, SHIM_ACPI_SIZE, 3},
+        {SHIM_ZERO, SHIM_LOG - SHIM_ZERO, 2},
+        {SHIM_LOG, SHIM_LOG_SIZE, 4},
+        {SHIM_END, RAM_LOW_END - SHIM_END, 1},
+        {PCI_ECAM_BASE, PCI_ECAM_SIZE, 2},
+        {SHIM_RESET, 4096, 2},
+        {RAM_HIGH, 1024 * MIB, 1},
+    };
+    uint8_t params[LINUX_PARAMS_SIZE];
+    linux_params_fill(params, &(struct linux_params){f->kernel, &place, &page, 0x116000, 0});
+    assert_int_equal(params[0x1e8], sizeof(expected) / sizeof(expected[0]));
+    for (unsigned i = 0; i < params[0x1e8]; i++) {
+        struct e820 e = e820_entry(params, i);
+        assert_int_equal(e.start, expected[i].start);
+        assert_int_equal(e.size, expected[i].size);
+        assert_int_equal(e.type, expected[i].type);
+    }
 }
 
 static void shim_refuses_memory_that_is_none(void **state)
@@ -382,7 +515,7 @@ static void the_built_shim_is_found_and_small(void **state)
     (void)state;
     struct cofre_err err = {0};
     CLEAN_BYTES shim = {0};
-    assert_int_equal(boot_shim_load(&shim, &err), 0);
+    assert_int_equal(boot_shim_load(BOOT_SNP, &shim, &err), 0);
     assert_in_range(shim.len, 1024, SHIM_MAX_SIZE);
     assert_int_equal(shim.data[0], 0xfa); /* cli: entered at its first byte */
 }
@@ -394,6 +527,12 @@ int main(void)
         T(snp_image_is_64_kib_of_whole_pages_in_order),
         T(plain_image_has_no_pages_of_a_tee),
         T(boot_page_tells_sizes_hashes_and_memory),
+        T(tdx_measures_all_but_the_boot_page),
+        T(tdx_measures_the_same_for_other_linuxes),
+        T(tdx_reset_page_jumps_to_the_shim),
+        T(tdx_predicts_what_the_shim_measures),
+        T(tdx_leaves_out_what_is_not_there),
+        T(only_tdx_has_events),
         T(three_gib_are_one_range),
         T(refuses_numbers_of_cpus),
         T(refuses_sizes_of_memory),
@@ -405,6 +544,7 @@ int main(void)
         T(staging_puts_items_on_page_boundaries),
         T(places_leave_room_and_do_not_overlap),
         T(params_describe_memory_and_point_to_the_blob),
+        T(a_td_reads_mailbox_and_log_in_nvs),
         T(shim_refuses_memory_that_is_none),
         T(every_termination_code_has_a_sentence),
         T(the_built_shim_is_found_and_small),

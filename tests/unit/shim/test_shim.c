@@ -49,7 +49,7 @@ static int setup(void **state)
     if (access(qemu(), X_OK) != 0)
         return 0;
     assert_non_null(mkdtemp(f->folder));
-    assert_int_equal(boot_shim_load(&f->shim, &f->err), 0);
+    assert_int_equal(boot_shim_load(BOOT_PLAIN, &f->shim, &f->err), 0);
     assert_int_equal(file_read(&f->kernel, getenv("COFRE_TEST_KERNEL"), MIB, &f->err), 0);
     f->config = (struct boot_config){
         .tee = BOOT_PLAIN,
@@ -286,7 +286,7 @@ static void refuses_a_measured_kernel_that_is_none(void **state)
     f->window.data[0x202] = 'h';
     run(f, "max");
     TOLD(f, "\1\2\x82"); /* the host's doing */
-    SHA256(f->window.data, f->config.kernel.len, boot_page(f)->kernel.sha256);
+    SHA256(f->window.data, f->config.kernel.len, boot_page(f)->kernel.digest);
     run(f, "max");
     TOLD(f, "\1\2\x85");
 }

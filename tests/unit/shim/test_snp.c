@@ -242,7 +242,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     struct boot_staging staging;
     *state = f;
-    assert_int_equal(boot_shim_load(&f->shim, &f->err), 0);
+    assert_int_equal(boot_shim_load(BOOT_SNP, &f->shim, &f->err), 0);
     assert_int_equal(file_read(&f->elf, getenv("COFRE_TEST_ELF"), MIB, &f->err), 0);
     assert_int_equal(file_read(&f->kernel, getenv("COFRE_TEST_KERNEL"), MIB, &f->err), 0);
     main_address = symbol(bytes_view(&f->elf), "shim_main");
