@@ -11,14 +11,14 @@
 struct appraisal {
     const struct evidence *evidence;
     const struct policy *policy;
-    const struct snp_certs
+    const struct x509_certs
         *certs; /* the verifier's own, besides those that came with the evidence; may be NULL */
-    const struct snp_crls *crls;   /* may be NULL: revocation is then reported as skipped */
-    const struct snp_certs *roots; /* trusted besides the vendors'; may be NULL */
-    struct view nonce;             /* 1 to 64 bytes: the report data is these, then zeros */
-    struct view report_data;       /* 64 bytes */
-    struct view measurement;       /* 48 bytes */
-    int64_t at;                    /* the time of verification, in seconds since 1970 */
+    const struct x509_crls *crls;   /* may be NULL: revocation is then reported as skipped */
+    const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */
+    struct view nonce;              /* 1 to 64 bytes: the report data is these, then zeros */
+    struct view report_data;        /* 64 bytes */
+    struct view measurement;        /* 48 bytes */
+    int64_t at;                     /* the time of verification, in seconds since 1970 */
 };
 
 /*

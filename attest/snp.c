@@ -10,7 +10,7 @@
 /* Where nobody brought a CA's certificate AMD's own are taken; where somebody did, the chain is judged as brought. */
 static int collect_certs(struct snp_case *c, struct cofre_err *err)
 {
-    int rc = c->in->certs ? snp_certs_join(&c->certs, c->in->certs, err) : 0;
+    int rc = c->in->certs ? x509_certs_join(&c->certs, c->in->certs, err) : 0;
     struct view table = bytes_view(&c->in->evidence->certificates);
     if (rc == 0 && table.len) {
         struct snp_cert_table parsed;
@@ -32,7 +32,7 @@ static int collect_certs(struct snp_case *c, struct cofre_err *err)
 /* Of several leaves the one whose key made the signature; else the first of the kind that the report names. */
 static X509 *choose_leaf(const struct snp_case *c)
 {
-    X509 *leaf[SNP_CERTS_MAX], *fits = NULL;
+    X509 *leaf[X509_CERTS_MAX], *fits = NULL;
     size_t count = 0;
     for (size_t i = 0; i < c->certs.count; i++) {
         enum snp_cert_role role = snp_cert_role(c->certs.cert[i], NULL);
@@ -104,12 +104,12 @@ static void describe(struct verdict *out, const struct snp_case *c)
     out->title = "AMD SEV-SNP";
     out->version = c->report.version;
     out->product = snp_product_name(c->product);
-    out->root = chain->root && snp_root_is_amd(chain->root, line)                          ? "AMD"
-                : chain->root && c->in->roots && snp_certs_have(c->in->roots, chain->root) ? "--trust-root"
-                                                                                           : "none";
-    out->emulated = (chain->leaf && snp_cert_is_emulated(chain->leaf)) ||
-                    (chain->intermediate && snp_cert_is_emulated(chain->intermediate)) ||
-                    (chain->root && snp_cert_is_emulated(chain->root));
+    out->root = chain->root && snp_root_is_amd(chain->root, line)                           ? "AMD"
+                : chain->root && c->in->roots && x509_certs_have(c->in->roots, chain->root) ? "--trust-root"
+                                                                                            : "none";
+    out->emulated = (chain->leaf && x509_is_emulated(chain->leaf)) ||
+                    (chain->intermediate && x509_is_emulated(chain->intermediate)) ||
+                    (chain->root && x509_is_emulated(chain->root));
     out->claims = snp_claims(&c->report, c->product, c->leaf_rc == 0 ? &c->leaf : NULL);
     out->advisories = json_array();
 }
@@ -133,7 +133,7 @@ int snp_appraise(struct verdict *out, const struct appraisal *in, struct cofre_e
 {
     struct snp_case c = {.in = in, .policy = &in->policy->snp};
     int rc = appraise_case(out, &c, err);
-    snp_certs_free(&c.certs);
+    x509_certs_free(&c.certs);
     if (rc < 0)
         verdict_free(out);
     return rc;

@@ -10,7 +10,7 @@ struct snp_case {
     const struct appraisal *in;
     const struct policy_snp *policy;
     struct snp_report report;
-    struct snp_certs certs; /* all there are; owned */
+    struct x509_certs certs; /* all there are; owned */
     struct snp_chain chain;
     struct snp_leaf leaf; /* where leaf_rc is 0 */
     int leaf_rc;          /* of decoding it */

@@ -122,17 +122,17 @@ static int check_ark(const struct snp_case *c, int arg, struct cofre_err *why)
     if (!root)
         return cofre_fail(why, COFRE_LACKING,
                           "the root certificate (ARK) of the chain is missing: give it with --cert");
-    snp_cert_name(name, root);
+    x509_name(name, root);
     snp_cert_role(root, &line);
-    bool trusted = c->in->roots && snp_certs_have(c->in->roots, root);
+    bool trusted = c->in->roots && x509_certs_have(c->in->roots, root);
     if (!trusted && !snp_root_is_amd(root, line))
         return cofre_fail(why, COFRE_NEGATIVE, "the key of %s is not AMD's%s", name,
-                          snp_cert_is_emulated(root)
+                          x509_is_emulated(root)
                               ? ": it is the emulated platform's, which --trust-root accepts for tests"
                               : "; the chain could be anybody's");
-    int rc = snp_cert_check_ca(root, 1, why);
+    int rc = x509_check_ca(&snp_scheme, root, 1, why);
     if (rc == 0)
-        rc = snp_cert_check_issued(root, root, why);
+        rc = x509_check_issued(&snp_scheme, root, root, why);
     return rc < 0 ? rc
                   : say(why, 0,
                         trusted ? "%s was given with --trust-root and signs itself"
@@ -149,9 +149,9 @@ static int check_ask(const struct snp_case *c, int arg, struct cofre_err *why)
         return cofre_fail(why, COFRE_LACKING, "the %s is missing: give it with --cert",
                           c->chain.intermediate ? "root certificate (ARK) of the chain"
                                                 : "intermediate certificate (ASK or ASVK) of the chain");
-    int rc = snp_cert_check_ca(c->chain.intermediate, 0, why);
+    int rc = x509_check_ca(&snp_scheme, c->chain.intermediate, 0, why);
     if (rc == 0)
-        rc = snp_cert_check_issued(c->chain.intermediate, c->chain.root, why);
+        rc = x509_check_issued(&snp_scheme, c->chain.intermediate, c->chain.root, why);
     return rc < 0 ? rc : say(why, 0, "the root's key signed the intermediate");
 }
 
@@ -160,14 +160,14 @@ static int check_leaf(const struct snp_case *c, int arg, struct cofre_err *why)
     (void)arg;
     if (!c->chain.leaf)
         return no_leaf(why);
-    int rc = snp_cert_check_leaf(c->chain.leaf, why);
+    int rc = x509_check_end_entity(c->chain.leaf, &ecdsa_p384, why);
     if (rc < 0)
         return rc;
     if (!c->chain.intermediate)
         return cofre_fail(
             why, COFRE_LACKING,
             "the intermediate certificate (ASK or ASVK) of the chain is missing: give it with --cert");
-    rc = snp_cert_check_issued(c->chain.leaf, c->chain.intermediate, why);
+    rc = x509_check_issued(&snp_scheme, c->chain.leaf, c->chain.intermediate, why);
     return rc < 0 ? rc
                   : say(why, 0, "the intermediate's key signed the %s",
                         snp_cert_role_name(snp_cert_role(c->chain.leaf, NULL)));
@@ -204,7 +204,7 @@ static int check_validity(const struct snp_case *c, int arg, struct cofre_err *w
     X509 *const certs[] = {c->chain.leaf, c->chain.intermediate, c->chain.root};
     bool whole = true;
     for (size_t i = 0; i < sizeof certs / sizeof *certs; i++) {
-        int rc = certs[i] ? snp_cert_check_time(certs[i], c->in->at, why) : 0;
+        int rc = certs[i] ? x509_check_time(certs[i], c->in->at, why) : 0;
         whole &= certs[i] != NULL;
         if (rc < 0)
             return rc;
@@ -220,7 +220,8 @@ static int check_revocation(const struct snp_case *c, int arg, struct cofre_err 
         return say(why, CHECK_SKIP, "no revocation list was given (--crl)");
     if (!c->chain.intermediate || !c->chain.root)
         return cofre_fail(why, COFRE_LACKING, "the chain is not whole");
-    int rc = snp_chain_check_revocation(&c->chain, c->in->crls, c->in->at, why);
+    int rc =
+        x509_check_revocation(&snp_scheme, c->chain.intermediate, c->chain.root, c->in->crls, c->in->at, why);
     return rc < 0 ? rc : say(why, 0, "a current list, signed by the root, does not name the intermediate");
 }
 

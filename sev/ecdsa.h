@@ -18,6 +18,9 @@ int snp_ecdsa_sign(struct snp_signature *out, EVP_PKEY *key, struct view message
 int snp_ecdsa_verify(const struct snp_signature *signature, EVP_PKEY *key, struct view message,
                      struct cofre_err *err);
 
+/* 0 where a field of a signature is in [1, n-1]; else -COFRE_NEGATIVE. what is for the sentence. */
+int snp_ecdsa_check_scalar(const uint8_t field[72], const char *what, struct cofre_err *err);
+
 /* Between OpenSSL's key and the firmware's structure. The caller frees *out with EVP_PKEY_free. */
 int snp_ecdsa_key_import(EVP_PKEY **out, const struct snp_ecdsa_key *key, struct cofre_err *err);
 int snp_ecdsa_key_export(struct snp_ecdsa_key *out, EVP_PKEY *key, struct cofre_err *err);

@@ -1,14 +1,9 @@
 #include "sev/report.h"
 
 #include <inttypes.h>
-#include <openssl/bn.h>
-#include <openssl/ec.h>
-#include <openssl/obj_mac.h>
 #include <string.h>
 
 #include "sev/ecdsa.h"
-
-#define SCALAR 48 /* bytes of a P-384 scalar */
 
 int snp_report_parse(struct snp_report *out, struct view raw, struct cofre_err *err)
 {
@@ -84,29 +79,11 @@ int snp_report_check_unknown_bits(const struct snp_report *report, struct cofre_
     return 0;
 }
 
-/* 0 < scalar < the group's order. */
-static int check_scalar(const uint8_t field[72], const char *name, struct cofre_err *err)
-{
-    if (!bytes_are_zero(field + SCALAR, 72 - SCALAR))
-        return cofre_fail(err, COFRE_NEGATIVE, "%s is longer than 384 bits", name);
-    if (bytes_are_zero(field, SCALAR))
-        return cofre_fail(err, COFRE_NEGATIVE, "%s is zero: the report is not signed", name);
-    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_secp384r1);
-    BIGNUM *value = BN_lebin2bn(field, SCALAR, NULL);
-    bool known = group && value;
-    bool below = known && BN_cmp(value, EC_GROUP_get0_order(group)) < 0;
-    BN_free(value);
-    EC_GROUP_free(group);
-    if (!known)
-        return cofre_fail(err, COFRE_FAILED, "no memory for a P-384 signature");
-    return below ? 0 : cofre_fail(err, COFRE_NEGATIVE, "%s is not below the order of P-384", name);
-}
-
 int snp_report_check_signature_form(const struct snp_report *report, struct cofre_err *err)
 {
-    int rc = check_scalar(report->signature.r, "the signature's R", err);
+    int rc = snp_ecdsa_check_scalar(report->signature.r, "the signature's R", err);
     if (rc == 0)
-        rc = check_scalar(report->signature.s, "the signature's S", err);
+        rc = snp_ecdsa_check_scalar(report->signature.s, "the signature's S", err);
     if (rc == 0 && !bytes_are_zero(report->signature.reserved, sizeof report->signature.reserved))
         rc = cofre_fail(err, COFRE_NEGATIVE, "bytes after the signature's S are not zero");
     return rc;

@@ -22,7 +22,7 @@ static void der_free(struct der *der)
         OPENSSL_free(der->data[i]);
 }
 
-static int table_of(struct bytes *table, const struct snp_certs *certs, struct cofre_err *err)
+static int table_of(struct bytes *table, const struct x509_certs *certs, struct cofre_err *err)
 {
     __attribute__((cleanup(der_free))) struct der der = {0};
     struct snp_cert_entry entries[SNP_CERT_TABLE_ENTRIES] = {0};
@@ -32,7 +32,7 @@ static int table_of(struct bytes *table, const struct snp_certs *certs, struct c
     for (size_t i = 0; i < certs->count; i++) {
         enum snp_cert_role role = snp_cert_role(certs->cert[i], NULL);
         char name[128];
-        snp_cert_name(name, certs->cert[i]);
+        x509_name(name, certs->cert[i]);
         if (role == SNP_ROLE_OTHER)
             return cofre_fail(err, COFRE_MALFORMED, "\"%s\" is no certificate of an SEV-SNP chain", name);
         int len = i2d_X509(certs->cert[i], &der.data[i]);
@@ -49,6 +49,6 @@ int snp_certificates_load(struct bytes *table, struct view file, struct cofre_er
     if (snp_cert_table_parse(&parsed, file, NULL) == 0)
         return bytes_copy(table, file, err);
     CLEAN_CERTS certs = {0};
-    int rc = snp_certs_add(&certs, file, err);
+    int rc = x509_certs_add(&certs, file, err);
     return rc < 0 ? rc : table_of(table, &certs, err);
 }

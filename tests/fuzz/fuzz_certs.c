@@ -6,28 +6,28 @@
 #include "sev/certs.h"
 #include "tests/fuzz/fuzz.h"
 
-static void use(const struct snp_certs *certs, const struct snp_crls *crls)
+static void use(const struct x509_certs *certs, const struct x509_crls *crls)
 {
     for (size_t i = 0; i < certs->count; i++) {
         struct snp_chain chain;
         struct snp_leaf leaf;
         char name[128];
         X509 *cert = certs->cert[i];
-        snp_cert_name(name, cert);
+        x509_name(name, cert);
         FUZZ_CHECK(strlen(name) < sizeof name);
         if (snp_leaf_parse(&leaf, cert, NULL) == 0)
             FUZZ_CHECK(leaf.product != SNP_PRODUCT_UNKNOWN && leaf.hwid_len <= sizeof leaf.hwid);
         snp_chain_build(&chain, cert, certs, NULL);
         FUZZ_CHECK(chain.leaf == cert);
-        (void)snp_cert_is_emulated(cert);
-        (void)snp_cert_check_leaf(cert, NULL);
-        (void)snp_cert_check_ca(cert, 0, NULL);
-        (void)snp_cert_check_time(cert, 1717200000, NULL);
+        (void)x509_is_emulated(cert);
+        (void)x509_check_end_entity(cert, &ecdsa_p384, NULL);
+        (void)x509_check_ca(&snp_scheme, cert, 0, NULL);
+        (void)x509_check_time(cert, 1717200000, NULL);
         FUZZ_CHECK(!snp_root_is_amd(cert, SNP_PRODUCT_MILAN)); /* no seed is AMD's */
         if (chain.intermediate)
-            FUZZ_CHECK(snp_cert_check_issued(cert, chain.intermediate, NULL) <= 0);
+            FUZZ_CHECK(x509_check_issued(&snp_scheme, cert, chain.intermediate, NULL) <= 0);
         if (chain.root)
-            (void)snp_chain_check_revocation(&chain, crls, 1717200000, NULL);
+            (void)x509_check_revocation(&snp_scheme, chain.intermediate, chain.root, crls, 1717200000, NULL);
     }
 }
 
@@ -37,9 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEAN_CRLS crls = {0};
     struct snp_cert_table table;
     struct view file = {data, size};
-    if (snp_certs_add(&certs, file, NULL) < 0)
+    if (x509_certs_add(&certs, file, NULL) < 0)
         FUZZ_CHECK(certs.count == 0);
-    if (snp_crls_add(&crls, file, NULL) < 0)
+    if (x509_crls_add(&crls, file, NULL) < 0)
         FUZZ_CHECK(crls.count == 0);
     if (snp_cert_table_parse(&table, file, NULL) == 0)
         for (size_t i = 0; i < table.count; i++)

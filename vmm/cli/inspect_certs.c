@@ -106,13 +106,13 @@ static json_t *cert_object(X509 *cert)
         json_object_set_new(made, "amd", leaf_object(cert));
     if (role == SNP_ROLE_ARK)
         json_object_set_new(made, "amd_root_key", json_boolean(snp_root_is_amd(cert, product)));
-    if (snp_cert_is_emulated(cert))
+    if (x509_is_emulated(cert))
         json_object_set_new(made, "emulated",
                             json_string("EMULATED platform: reports under it give no confidentiality"));
     return made;
 }
 
-static json_t *certs_list(const struct snp_certs *certs)
+static json_t *certs_list(const struct x509_certs *certs)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < certs->count; i++)
@@ -139,7 +139,7 @@ static bool recognises_certs(struct view file)
 static int describe_certs(json_t **out, struct view file, struct cofre_err *err)
 {
     CLEAN_CERTS certs = {0};
-    int rc = snp_certs_add(&certs, file, err);
+    int rc = x509_certs_add(&certs, file, err);
     if (rc == 0)
         *out = json_pack("{s:o}", "certificates", certs_list(&certs));
     return rc;
@@ -149,7 +149,7 @@ static bool recognises_crl(struct view file)
 {
     CLEAN_CRLS crls = {0};
     return has_text(file, "-----BEGIN X509 CRL-----") ||
-           (begins_der(file) && snp_crls_add(&crls, file, NULL) == 0);
+           (begins_der(file) && x509_crls_add(&crls, file, NULL) == 0);
 }
 
 static json_t *crl_object(X509_CRL *crl)
@@ -167,7 +167,7 @@ static json_t *crl_object(X509_CRL *crl)
 static int describe_crl(json_t **out, struct view file, struct cofre_err *err)
 {
     CLEAN_CRLS crls = {0};
-    int rc = snp_crls_add(&crls, file, err);
+    int rc = x509_crls_add(&crls, file, err);
     json_t *list = json_array();
     for (size_t i = 0; rc == 0 && i < crls.count; i++)
         json_array_append_new(list, crl_object(crls.crl[i]));
@@ -190,7 +190,7 @@ int inspect_describe_table(json_t **out, struct view table, struct cofre_err *er
         json_t *entry =
             json_pack("{s:s, s:I}", "entry", snp_cert_kind_name(e->kind), "bytes", (json_int_t)e->data.len);
         if (e->kind != SNP_CERT_OTHER && e->kind != SNP_CERT_CRL) {
-            rc = snp_certs_add(&certs, e->data, err);
+            rc = x509_certs_add(&certs, e->data, err);
             json_object_set_new(entry, "certificates", certs_list(&certs));
         }
         json_array_append_new(list, entry);

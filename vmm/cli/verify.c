@@ -43,8 +43,8 @@ static const char help[] =
 struct inputs {
     struct evidence evidence;
     struct policy policy;
-    struct snp_certs certs, roots;
-    struct snp_crls crls;
+    struct x509_certs certs, roots;
+    struct x509_crls crls;
     struct bytes nonce, report_data, measurement;
     bool has_evidence, has_policy, has_collateral, has_at, json;
     int64_t at;
@@ -54,9 +54,9 @@ static void inputs_free(struct inputs *in)
 {
     evidence_free(&in->evidence);
     policy_free(&in->policy);
-    snp_certs_free(&in->certs);
-    snp_certs_free(&in->roots);
-    snp_crls_free(&in->crls);
+    x509_certs_free(&in->certs);
+    x509_certs_free(&in->roots);
+    x509_crls_free(&in->crls);
     bytes_free(&in->nonce);
     bytes_free(&in->report_data);
     bytes_free(&in->measurement);
@@ -87,23 +87,23 @@ static int read_policy(struct inputs *in, const char *path, struct cofre_err *er
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
-static int read_certs(struct snp_certs *to, const char *path, struct cofre_err *err)
+static int read_certs(struct x509_certs *to, const char *path, struct cofre_err *err)
 {
     CLEAN_BYTES file = {0};
     int rc = file_read(&file, path, CERT_FILE_MAX, err);
     if (rc < 0)
         return rc;
-    rc = snp_certs_add(to, bytes_view(&file), err);
+    rc = x509_certs_add(to, bytes_view(&file), err);
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
-static int read_crls(struct snp_crls *to, const char *path, struct cofre_err *err)
+static int read_crls(struct x509_crls *to, const char *path, struct cofre_err *err)
 {
     CLEAN_BYTES file = {0};
     int rc = file_read(&file, path, CERT_FILE_MAX, err);
     if (rc < 0)
         return rc;
-    rc = snp_crls_add(to, bytes_view(&file), err);
+    rc = x509_crls_add(to, bytes_view(&file), err);
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 

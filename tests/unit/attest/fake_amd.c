@@ -305,13 +305,13 @@ void fake_report_sign(struct fake *f)
 }
 
 /* Through DER, as they come from files. */
-static void add_der(struct snp_certs *to, X509 *cert)
+static void add_der(struct x509_certs *to, X509 *cert)
 {
     uint8_t *der = NULL;
     struct cofre_err err = {""};
     int len = i2d_X509(cert, &der);
     MUST(len > 0);
-    if (snp_certs_add(to, (struct view){der, (size_t)len}, &err) < 0)
+    if (x509_certs_add(to, (struct view){der, (size_t)len}, &err) < 0)
         fprintf(stderr, "a certificate of the test is refused: %s\n", err.text);
     OPENSSL_free(der);
 }

@@ -9,7 +9,7 @@ const struct real_case real_cases[3] = {
     {"c", "snp/c-report-milan.hex", "snp/c-vcek-milan.der", "roots/amd-milan-ask-ark.pem", "{}"},
 };
 
-int real_appraise_with(struct verdict *out, struct view file, const struct snp_certs *certs,
+int real_appraise_with(struct verdict *out, struct view file, const struct x509_certs *certs,
                        const char *policy_text, int64_t at, struct cofre_err *err)
 {
     CLEAN_EVIDENCE evidence = {0};
@@ -25,8 +25,8 @@ int real_appraise(struct verdict *out, struct view file, struct view vcek, struc
                   const char *policy, int64_t at, struct cofre_err *err)
 {
     CLEAN_CERTS certs = {0};
-    int rc = vcek.len ? snp_certs_add(&certs, vcek, err) : 0;
+    int rc = vcek.len ? x509_certs_add(&certs, vcek, err) : 0;
     if (rc == 0 && chain.len)
-        rc = snp_certs_add(&certs, chain, err);
+        rc = x509_certs_add(&certs, chain, err);
     return rc < 0 ? rc : real_appraise_with(out, file, &certs, policy, at, err);
 }

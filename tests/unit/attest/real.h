@@ -17,7 +17,7 @@ extern const struct real_case real_cases[3];
 int real_appraise(struct verdict *out, struct view evidence, struct view vcek, struct view chain,
                   const char *policy, int64_t at, struct cofre_err *err);
 /* The same with certificates that are parsed already. */
-int real_appraise_with(struct verdict *out, struct view evidence, const struct snp_certs *certs,
+int real_appraise_with(struct verdict *out, struct view evidence, const struct x509_certs *certs,
                        const char *policy, int64_t at, struct cofre_err *err);
 
 #endif

@@ -25,7 +25,7 @@
 
 static const struct real_case *chosen;
 static struct bytes report, vcek, chain, file; /* report: raw */
-static struct snp_certs leaf_cert, ca_certs; /* vcek and chain, parsed once: OpenSSL takes most time there */
+static struct x509_certs leaf_cert, ca_certs; /* vcek and chain, parsed once: OpenSSL takes most time there */
 static uint64_t state_of_random = 0x2545f4914f6cdd1d;
 
 static uint64_t any(uint64_t below)
@@ -64,9 +64,9 @@ static bool passes(struct view evidence, struct view leaf, struct view cas)
     CLEAN_VERDICT v = {0};
     CLEAN_CERTS certs = {0};
     struct cofre_err err = {""};
-    int rc = leaf.data ? snp_certs_add(&certs, leaf, &err) : snp_certs_join(&certs, &leaf_cert, &err);
+    int rc = leaf.data ? x509_certs_add(&certs, leaf, &err) : x509_certs_join(&certs, &leaf_cert, &err);
     if (rc == 0)
-        rc = cas.data ? snp_certs_add(&certs, cas, &err) : snp_certs_join(&certs, &ca_certs, &err);
+        rc = cas.data ? x509_certs_add(&certs, cas, &err) : x509_certs_join(&certs, &ca_certs, &err);
     if (rc == 0)
         rc = real_appraise_with(&v, evidence, &certs, chosen->policy, REAL_NOW, &err);
     if (rc == 0)
@@ -113,7 +113,7 @@ static void no_mutant_of_the_vcek_passes(void **state)
 }
 
 /* The same certificates, in whatever text. */
-static bool same_certs(const struct snp_certs *a, const struct snp_certs *b)
+static bool same_certs(const struct x509_certs *a, const struct x509_certs *b)
 {
     if (a->count != b->count)
         return false;
@@ -132,7 +132,7 @@ static void no_mutant_of_the_chain_passes_but_as_other_text_of_the_same(void **s
         CLEAN_CERTS certs = {0};
         mutate(&mutant, bytes_view(&chain));
         if (passes(bytes_view(&report), original, bytes_view(&mutant)) &&
-            (snp_certs_add(&certs, bytes_view(&mutant), NULL) < 0 || !same_certs(&certs, &ca_certs)))
+            (x509_certs_add(&certs, bytes_view(&mutant), NULL) < 0 || !same_certs(&certs, &ca_certs)))
             fail_msg("mutant %u of the chain passes", i);
     }
 }
@@ -211,8 +211,8 @@ static int load(void **state)
         return 0;
     assert_int_equal(evidence_parse(&evidence, bytes_view(&as_found), NULL), 0);
     assert_int_equal(bytes_copy(&report, bytes_view(&evidence.report), NULL), 0);
-    assert_int_equal(snp_certs_add(&leaf_cert, bytes_view(&vcek), NULL), 0);
-    assert_int_equal(snp_certs_add(&ca_certs, bytes_view(&chain), NULL), 0);
+    assert_int_equal(x509_certs_add(&leaf_cert, bytes_view(&vcek), NULL), 0);
+    assert_int_equal(x509_certs_add(&ca_certs, bytes_view(&chain), NULL), 0);
     struct snp_cert_entry entry = {.kind = SNP_CERT_VCEK, .data = bytes_view(&vcek)};
     assert_int_equal(snp_cert_table_build(&table, &entry, 1, NULL), 0);
     assert_int_equal(bytes_copy(&whole.report, bytes_view(&report), NULL), 0);
@@ -227,8 +227,8 @@ static int unload(void **state)
     bytes_free(&vcek);
     bytes_free(&chain);
     bytes_free(&file);
-    snp_certs_free(&leaf_cert);
-    snp_certs_free(&ca_certs);
+    x509_certs_free(&leaf_cert);
+    x509_certs_free(&ca_certs);
     return 0;
 }
 

@@ -130,7 +130,7 @@ static void all_vendor_chains_at_once_in_any_order_are_fine(void **state)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         CLEAN_BYTES file = {0};
         NEED_REAL(&file, files[i]);
-        assert_int_equal(snp_certs_add(&certs, V(file), NULL), 0);
+        assert_int_equal(x509_certs_add(&certs, V(file), NULL), 0);
     }
     assert_int_equal(evidence_parse(&evidence, V(report), NULL), 0);
     struct appraisal in = {.evidence = &evidence, .policy = &policy, .certs = &certs, .at = REAL_NOW};
@@ -146,7 +146,7 @@ static void the_real_root_key_in_an_altered_body_fails(void **state)
     NEED_REAL(&report, real_cases[1].report);
     NEED_REAL(&vcek, real_cases[1].vcek);
     NEED_REAL(&chain, real_cases[1].chain);
-    assert_int_equal(snp_certs_add(&certs, V(chain), NULL), 0);
+    assert_int_equal(x509_certs_add(&certs, V(chain), NULL), 0);
     BIO *bio = BIO_new(BIO_s_mem());
     for (size_t i = 0; i < certs.count; i++) {
         if (snp_cert_role(certs.cert[i], NULL) == SNP_ROLE_ARK) {
@@ -175,13 +175,13 @@ static void the_built_in_certificates_are_amds_by_the_pinned_keys(void **state)
         if (role == SNP_ROLE_ARK) {
             for (int p = 0; p < SNP_PRODUCT_COUNT; p++)
                 assert_int_equal(snp_root_is_amd(certs.cert[i], p), p == (int)product);
-            roots += snp_cert_check_issued(certs.cert[i], certs.cert[i], NULL) == 0;
+            roots += x509_check_issued(&snp_scheme, certs.cert[i], certs.cert[i], NULL) == 0;
             continue;
         }
         assert_true(role == SNP_ROLE_ASK || role == SNP_ROLE_ASVK);
         for (size_t k = 0; k < certs.count; k++)
             if (snp_cert_role(certs.cert[k], &of_root) == SNP_ROLE_ARK && of_root == product)
-                under += snp_cert_check_issued(certs.cert[i], certs.cert[k], NULL) == 0;
+                under += x509_check_issued(&snp_scheme, certs.cert[i], certs.cert[k], NULL) == 0;
     }
     assert_int_equal(roots, 3);
     assert_int_equal(under, 6);

@@ -22,28 +22,28 @@ static void fetch(struct evidence *out, struct psp_options options, uint32_t key
     psp_close(psp);
 }
 
-static void trust(struct snp_certs *roots, enum snp_product product)
+static void trust(struct x509_certs *roots, enum snp_product product)
 {
     CLEAN_BYTES root = {0};
     struct psp *psp = open_platform((struct psp_options){.product = product});
     assert_int_equal(psp_root(psp, &root, NULL), 0);
-    assert_int_equal(snp_certs_add(roots, bytes_view(&root), NULL), 0);
+    assert_int_equal(x509_certs_add(roots, bytes_view(&root), NULL), 0);
     psp_close(psp);
 }
 
 /* The platform's own list, which a verifier would fetch from the vendor. */
-static void fetch_crl(struct snp_crls *crls, const struct evidence *evidence)
+static void fetch_crl(struct x509_crls *crls, const struct evidence *evidence)
 {
     struct snp_cert_table table;
     assert_int_equal(snp_cert_table_parse(&table, bytes_view(&evidence->certificates), NULL), 0);
     for (size_t i = 0; i < table.count; i++)
         if (table.entry[i].kind == SNP_CERT_CRL)
-            assert_int_equal(snp_crls_add(crls, table.entry[i].data, NULL), 0);
+            assert_int_equal(x509_crls_add(crls, table.entry[i].data, NULL), 0);
     assert_int_equal(crls->count, 1);
 }
 
 /* failed: the ids of the checks that must fail, with a blank after each. */
-static void expect(const struct evidence *evidence, const struct snp_certs *roots, const char *failed)
+static void expect(const struct evidence *evidence, const struct x509_certs *roots, const char *failed)
 {
     CLEAN_POLICY policy;
     CLEAN_VERDICT v = {0};
