@@ -15,7 +15,7 @@
 
 /* A level of the whole platform. */
 struct tdx_tcb_level {
-    uint8_t sgx[16], tdx[16];
+    uint8_t sgx[TDX_TCB_COMPONENTS], tdx[TDX_TCB_COMPONENTS];
     uint16_t pce_svn;
     enum tdx_tcb_status status;
     int64_t date;
@@ -25,7 +25,7 @@ struct tdx_tcb_level {
 /* A level of a module or an enclave, which has one number. */
 struct tdx_isv_level {
     uint16_t isv_svn;
-    enum tdx_tcb_status status;
+    enum tdx_tcb_status status; /* up to date, out of date or revoked */
     int64_t date;
     const json_t *advisories;
 };
@@ -61,6 +61,6 @@ void tdx_tcb_info_free(struct tdx_tcb_info *info);
 
 /* The identity that a module of this TEE_TCB_SVN must have: by [1], where it is not 0; NULL: the collateral has none. */
 const struct tdx_module_identity *tdx_tcb_info_module(const struct tdx_tcb_info *info,
-                                                      const uint8_t tee_tcb_svn[16]);
+                                                      const uint8_t tee_tcb_svn[TDX_TCB_COMPONENTS]);
 
 #endif

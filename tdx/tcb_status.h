@@ -11,6 +11,8 @@
 
 #include "vmm/base/error.h"
 
+#define TDX_TCB_COMPONENTS 16u
+
 enum tdx_tcb_status {
     TDX_TCB_UP_TO_DATE,
     TDX_TCB_SW_HARDENING_NEEDED,
@@ -37,12 +39,12 @@ struct tdx_qe_identity; /* qe_identity.h */
 
 /* What a quote and its PCK certificate say. */
 struct tdx_tcb_seen {
-    uint8_t sgx[16];     /* PCK certificate's TCB components */
-    uint16_t pce_svn;    /* PCK certificate's */
-    uint8_t tdx[16];     /* TEE_TCB_SVN */
-    bool has_tdx_2;      /* bodies of TDX 1.5 */
-    uint8_t tdx_2[16];   /* TEE_TCB_SVN_2, of the module that is loaded now */
-    uint16_t qe_isv_svn; /* QE report's */
+    uint8_t sgx[TDX_TCB_COMPONENTS];   /* PCK certificate's TCB components */
+    uint16_t pce_svn;                  /* PCK certificate's */
+    uint8_t tdx[TDX_TCB_COMPONENTS];   /* TEE_TCB_SVN */
+    bool has_tdx_2;                    /* bodies of TDX 1.5 */
+    uint8_t tdx_2[TDX_TCB_COMPONENTS]; /* TEE_TCB_SVN_2, of the module that is loaded now */
+    uint16_t qe_isv_svn;               /* QE report's */
 };
 
 /* Levels are borrowed from the collateral; NULL: none is met, or for module that there is no identity to ask. */
