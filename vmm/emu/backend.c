@@ -7,21 +7,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
+#include "vmm/emu/types.h"
 
-enum file_kind { FILE_NOT_OURS, FILE_KVM, FILE_SEV, FILE_VM, FILE_VCPU, FILE_GMEM };
+static const struct emu_type *const types[] = {&snp_type};
+#define TYPES (sizeof(types) / sizeof(types[0]))
+
+enum file_kind { FILE_NOT_OURS, FILE_KVM, FILE_DEVICE, FILE_VM, FILE_VCPU, FILE_GMEM };
 
 struct emu_file {
     enum file_kind kind;
-    struct emu_vm *vm; /* the machine, or whose it is */
+    const struct emu_type *type; /* whose device it is */
+    struct emu_vm *vm;           /* the machine, or whose it is */
     struct emu_vcpu *vcpu;
     struct emu_gmem *gmem;
 };
@@ -62,9 +67,10 @@ static int file_set(int fd, struct emu_file file)
     return rc;
 }
 
-bool emu_is_sev_fd(int fd)
+bool emu_is_device(int fd, const struct emu_type *type)
 {
-    return file_of(fd).kind == FILE_SEV;
+    struct emu_file file = file_of(fd);
+    return file.kind == FILE_DEVICE && file.type == type;
 }
 
 int emu_register_vcpu(int fd, struct emu_vcpu *vcpu)
@@ -86,21 +92,35 @@ struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm)
 
 static void announce(void)
 {
-    log_warn("this is the EMULATED SEV-SNP platform: it shows what hardware would do and gives no "
-             "confidentiality");
+    char titles[64] = "";
+    for (size_t i = 0; i < TYPES; i++)
+        snprintf(titles + strlen(titles), sizeof(titles) - strlen(titles), "%s%s", i ? ", " : "",
+                 types[i]->title);
+    log_warn("this is the EMULATED platform (%s): it shows what hardware would do and gives no "
+             "confidentiality",
+             titles);
     lie_announce();
+}
+
+static struct emu_file kind_of_path(const char *path)
+{
+    if (strcmp(path, "/dev/kvm") == 0)
+        return (struct emu_file){.kind = FILE_KVM};
+    for (size_t i = 0; i < TYPES; i++)
+        if (types[i]->device && strcmp(path, types[i]->device) == 0)
+            return (struct emu_file){.kind = FILE_DEVICE, .type = types[i]};
+    return (struct emu_file){0};
 }
 
 static int emulated_open(const char *path, int flags)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    bool sev = strcmp(path, "/dev/sev") == 0;
+    struct emu_file file = kind_of_path(path);
     pthread_once(&once, announce);
-    int fd = emu_host->open(sev ? "/dev/null" : path, flags);
+    int fd = emu_host->open(file.kind == FILE_DEVICE ? "/dev/null" : path, flags);
     if (fd < 0)
         return fd;
-    enum file_kind kind = sev ? FILE_SEV : strcmp(path, "/dev/kvm") == 0 ? FILE_KVM : FILE_NOT_OURS;
-    int rc = file_set(fd, (struct emu_file){.kind = kind});
+    int rc = file_set(fd, file);
     if (!rc)
         return fd;
     emu_host->close(fd);
@@ -108,18 +128,14 @@ static int emulated_open(const char *path, int flags)
     return -1;
 }
 
-static int create_vm(int kvm_fd, unsigned long type)
+static int create_confidential(const struct emu_type *type)
 {
     struct emu_vm *vm;
     int fd;
-    if (type == KVM_X86_DEFAULT_VM)
-        return host_ioctl_value(kvm_fd, KVM_CREATE_VM, type);
-    if (type != KVM_X86_SNP_VM)
-        return -EINVAL;
     int own = emu_host->open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (own < 0)
         return -errno;
-    int rc = emu_vm_create(&vm, own, &fd);
+    int rc = emu_vm_create(&vm, type, own, &fd);
     if (rc) {
         emu_host->close(own);
         return rc;
@@ -132,55 +148,52 @@ static int create_vm(int kvm_fd, unsigned long type)
     return rc ? rc : fd;
 }
 
-static int get_supported_cpuid(int kvm_fd, struct kvm_cpuid2 *table)
+static int create_vm(int kvm_fd, unsigned long vm_type)
 {
-    CLEAN_FREE struct kvm_cpuid_entry2 *entry = calloc(EMU_CPUID_MAX, sizeof(*entry));
-    unsigned n;
-    if (!entry)
-        return -ENOMEM;
-    int rc = emu_cpuid_supported(kvm_fd, entry, &n);
-    if (rc)
-        return rc;
-    if (table->nent < n)
-        return -E2BIG;
-    table->nent = n;
-    memcpy(table->entries, entry, n * sizeof(*entry));
-    return 0;
+    if (vm_type == KVM_X86_DEFAULT_VM)
+        return host_ioctl_value(kvm_fd, KVM_CREATE_VM, vm_type);
+    for (size_t i = 0; i < TYPES; i++)
+        if (types[i]->vm_type == vm_type)
+            return create_confidential(types[i]);
+    return -EINVAL;
 }
 
-/* Group 1 of /dev/kvm's attributes: SEV. */
-static int device_attribute(unsigned long request, const struct kvm_device_attr *attr)
+int emu_check_extension(int fd, unsigned long capability)
 {
-    static const uint64_t values[] = {
-        [UAPI_X86_SEV_VMSA_FEATURES] = EMU_VMSA_FEATURES,
-        [UAPI_X86_SEV_POLICY_BITS] = EMU_POLICY_BITS,
-        [UAPI_X86_SEV_REQ_CERTS] = 1,
-    };
-    if (attr->attr >= sizeof(values) / sizeof(values[0]))
-        return -ENXIO;
-    if (request == KVM_GET_DEVICE_ATTR)
-        memcpy((void *)(uintptr_t)attr->addr, &values[attr->attr], sizeof(values[0]));
-    return 0;
+    int vm_types = 1 << KVM_X86_DEFAULT_VM;
+    switch (capability) {
+    case KVM_CAP_VM_TYPES:
+        for (size_t i = 0; i < TYPES; i++)
+            vm_types |= 1 << types[i]->vm_type;
+        return vm_types;
+    case KVM_CAP_GUEST_MEMFD:
+    case KVM_CAP_USER_MEMORY2:
+    case KVM_CAP_MEMORY_FAULT_INFO:
+        return 1;
+    case KVM_CAP_MEMORY_ATTRIBUTES:
+        return (int)KVM_MEMORY_ATTRIBUTE_PRIVATE;
+    case KVM_CAP_EXIT_HYPERCALL:
+        return (int)EMU_HYPERCALL_EXITS;
+    case KVM_CAP_NR_MEMSLOTS:
+        return EMU_SLOTS_MAX;
+    case KVM_CAP_SYNC_REGS:
+    case KVM_CAP_XEN_HVM:
+        return 0;
+    default:
+        return host_ioctl_value(fd, KVM_CHECK_EXTENSION, capability);
+    }
 }
 
 static int system_ioctl(int fd, unsigned long request, void *argument)
 {
-    switch (request) {
-    case KVM_CREATE_VM:
+    int rc = EMU_COMMON;
+    if (request == KVM_CREATE_VM)
         return create_vm(fd, (uintptr_t)argument);
-    case KVM_CHECK_EXTENSION:
-        return emu_vm_check_extension(NULL, fd, (uintptr_t)argument);
-    case KVM_GET_SUPPORTED_CPUID:
-        return get_supported_cpuid(fd, argument);
-    case KVM_GET_DEVICE_ATTR:
-    case KVM_HAS_DEVICE_ATTR:
-        if (((const struct kvm_device_attr *)argument)->group == UAPI_X86_GRP_SEV)
-            return device_attribute(request, argument);
-        break;
-    default:
-        break;
-    }
-    return host_ioctl(fd, request, argument);
+    if (request == KVM_CHECK_EXTENSION)
+        return emu_check_extension(fd, (uintptr_t)argument);
+    for (size_t i = 0; rc == EMU_COMMON && i < TYPES; i++)
+        rc = types[i]->system_ioctl(fd, request, argument);
+    return rc == EMU_COMMON ? host_ioctl(fd, request, argument) : rc;
 }
 
 static int emulated_ioctl(int fd, unsigned long request, void *argument)
@@ -195,10 +208,10 @@ static int emulated_ioctl(int fd, unsigned long request, void *argument)
         rc = emu_vm_ioctl(file.vm, request, argument);
         break;
     case FILE_VCPU:
-        rc = emu_vcpu_ioctl(file.vcpu, request, argument);
+        rc = file.vm->type->vcpu_ioctl(file.vcpu, request, argument);
         break;
     case FILE_GMEM:
-    case FILE_SEV:
+    case FILE_DEVICE:
         rc = -ENOTTY;
         break;
     default:

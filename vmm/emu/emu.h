@@ -1,85 +1,40 @@
 /*
- * Inside the emulation: one SNP virtual machine and its vCPUs on a plain KVM. Functions return 0, or -errno as the
- * kernel would; those on the way of KVM_RUN return as KVM's own exit handlers do: EMU_RESUME, EMU_EXIT or -errno.
+ * Inside the emulation: one confidential virtual machine and its vCPUs on a plain KVM, as far as every TEE has them
+ * alike. What a TEE adds is behind one table (struct emu_type): snp/ and tdx/ fill in one each.
+ *
+ * Functions return 0, or -errno as the kernel would; those on the way of KVM_RUN return as KVM's own exit handlers do:
+ * EMU_RESUME, EMU_EXIT or -errno.
  */
 #ifndef COFRE_EMU_EMU_H
 #define COFRE_EMU_EMU_H
 
+#include <limits.h>
 #include <stdatomic.h>
 
-#include "sev/abi.h"
-#include "sev/model/psp.h"
 #include "vmm/emu/insn.h"
 #include "vmm/emu/memory.h"
 #include "vmm/kvm/uapi.h"
 
 enum { EMU_EXIT = 0, EMU_RESUME = 1 };
-
-#define EMU_MSR_GHCB       0xc0010130u
-#define EMU_MSR_SEV_STATUS 0xc0010131u
-
-/* SEV_FEATURES, in VMSAs and (shifted by 2) in SEV_STATUS (APM volume 2, table B-4). */
-#define SEV_FEATURE_SNP_ACTIVE (1ull << 0)
-#define SEV_FEATURE_DEBUG_SWAP (1ull << 5)
-
-enum emu_phase { PHASE_CREATED, PHASE_INITIALISED, PHASE_STARTED, PHASE_FAILED, PHASE_FINISHED };
-
-struct emu_vcpu;
+enum { EMU_COMMON = INT_MIN }; /* what a type's ioctl returns for a call that is the same for all */
 
 #define EMU_VCPUS_MAX 512
+#define EMU_CPUID_MAX 256
 
-/* What the emulated host supports beside SNP itself. */
-#define EMU_VMSA_FEATURES SEV_FEATURE_DEBUG_SWAP
-#define EMU_POLICY_BITS   (0x3ffffffull & ~SNP_POLICY_MIGRATE_MA)
+#define EMU_HYPERCALL_EXITS (1ull << KVM_HC_MAP_GPA_RANGE)
 
 struct emu_vm {
+    const struct emu_type *type;
     atomic_uint refs;
     int fd;
     int kvm_fd; /* a /dev/kvm of our own */
     int ud_fd;
     struct emu_memory memory;
 
-    pthread_mutex_t lock; /* all below; taken before the memory's */
-    _Atomic enum emu_phase phase;
-    uint64_t sev_features;
-    uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL */
-    uint64_t msr_exits;       /* KVM_CAP_X86_USER_SPACE_MSR, as the caller asked */
-    bool request_certificates;
-    int sev_fd; /* the caller's number, looked up again by each command */
-    struct psp_guest *guest;
-    struct kvm_cpuid_entry2 *supported; /* the platform's CPUID */
-    unsigned supported_count;
+    pthread_mutex_t lock;                 /* all below, and the type's own; taken before the memory's */
+    uint64_t hypercall_exits;             /* KVM_CAP_EXIT_HYPERCALL */
     struct emu_vcpu *vcpu[EMU_VCPUS_MAX]; /* in creation order */
     unsigned vcpu_count;
-
-    struct { /* the lie of the replayed request */
-        bool kept;
-        uint8_t response[EMU_PAGE_SIZE];
-    } replay;
-};
-
-/* Page state change that waits for the caller's answer to a KVM_EXIT_HYPERCALL. */
-struct emu_psc {
-    uint64_t scratch; /* guest address of the list */
-    unsigned limit;   /* entries that fit */
-    unsigned index, in_flight;
-};
-
-struct emu_guest_request {
-    uint64_t request, response; /* guest addresses */
-    uint64_t pages;             /* of the certificate buffer */
-};
-
-struct emu_port_io {
-    bool in, string;
-    unsigned size, count;
-    uint64_t scratch; /* guest address of a string */
-};
-
-struct emu_mmio {
-    bool read;
-    unsigned len;
-    uint64_t scratch;
 };
 
 struct emu_vcpu {
@@ -88,57 +43,70 @@ struct emu_vcpu {
     uint32_t id;
     struct kvm_run *run;
     size_t run_size;
-    struct kvm_cpuid_entry2 *cpuid;
+    struct kvm_cpuid_entry2 *cpuid; /* as the caller set it */
     unsigned cpuid_count;
-    bool protected; /* its state belongs to the guest: register ioctls fail */
-    bool sregs_set; /* by the caller; then this is what */
-    struct kvm_sregs sregs;
-
-    uint64_t ghcb_msr;
-    uint64_t ghcb_registered; /* UINT64_MAX: none */
-    bool in_vmgexit;          /* the plain KVM waits for the result of the VMMCALL that VMGEXIT is to it */
-    uint64_t rax;             /* that result: RAX is preserved */
-    int (*complete)(struct emu_vcpu *vcpu); /* what to do with the caller's answer */
-    union {
-        struct emu_psc psc;
-        struct emu_guest_request request;
-        struct emu_port_io io;
-        struct emu_mmio mmio;
-    };
-
-    struct { /* AP creation; written by other vCPUs */
-        pthread_mutex_t lock;
-        int event; /* eventfd: something changed */
-        enum { AP_OFF, AP_RUNNING } state;
-        enum { AP_NOTHING, AP_CREATE, AP_CREATE_ON_INIT, AP_DESTROY } pending;
-        uint64_t vmsa;
-        pthread_t thread;
-        bool in_run, kicked;
-        bool reset_known;
-        uint64_t apic_base;
-        struct kvm_lapic_state lapic; /* as it was at reset */
-    } ap;
+    int (*complete)(
+        struct emu_vcpu
+            *vcpu); /* what to do with the caller's answer to an exit, when KVM_RUN is called again */
 };
 
+/* What a TEE adds to a plain virtual machine. NULL stands for "nothing" in all but the sizes, vcpu_ioctl and enter. */
+struct emu_type {
+    unsigned vm_type;          /* KVM_CREATE_VM's argument */
+    const char *title;         /* "SEV-SNP" */
+    const char *device;        /* a device of its own beside /dev/kvm */
+    size_t vm_size, vcpu_size; /* of the structures that begin with struct emu_vm and struct emu_vcpu */
+
+    /* Called on /dev/kvm; EMU_COMMON where it is not the type's affair. */
+    int (*system_ioctl)(int kvm_fd, unsigned long request, void *argument);
+
+    int (*vm_init)(
+        struct emu_vm *vm); /* vm is zeros but for the members above; vm_free follows a failure, too */
+    void (*vm_free)(struct emu_vm *vm);
+    /* With the lock held, before the code for all types looks at it: EMU_COMMON lets it. */
+    int (*vm_ioctl)(struct emu_vm *vm, unsigned long request, void *argument);
+
+    int (*vcpu_init)(struct emu_vcpu *vcpu); /* as vm_init */
+    void (*vcpu_free)(struct emu_vcpu *vcpu);
+    int (*vcpu_ioctl)(struct emu_vcpu *vcpu, unsigned long request, void *argument);
+    /* KVM_RUN of the plain KVM, once, and what its exit means. */
+    int (*enter)(struct emu_vcpu *vcpu);
+};
+
+/* backend.c: what the caller's descriptors are */
+int emu_check_extension(int fd, unsigned long capability); /* of a virtual machine, or of /dev/kvm */
+bool emu_is_device(int fd, const struct emu_type *type);   /* an open type->device */
+int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm);
+int emu_register_vcpu(int fd, struct emu_vcpu *vcpu);
+/* The guest_memfd behind a descriptor of this virtual machine, or NULL. */
+struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm);
+
 /* vm.c */
-int emu_vm_create(struct emu_vm **out, int kvm_fd, int *fd);
+int emu_vm_create(struct emu_vm **out, const struct emu_type *type, int kvm_fd, int *fd);
 void emu_vm_get(struct emu_vm *vm);
 void emu_vm_put(struct emu_vm *vm);
 int emu_vm_ioctl(struct emu_vm *vm, unsigned long request, void *argument);
-int emu_vm_check_extension(struct emu_vm *vm, int kvm_fd, unsigned long capability);
-
-/* launch.c: KVM_MEMORY_ENCRYPT_OP */
-int emu_launch_command(struct emu_vm *vm, struct uapi_sev_cmd *cmd);
-void emu_launch_free(struct emu_vm *vm);
-/* The platform, opened at first use; NULL with the reason logged. */
-struct psp *emu_psp(void);
+int emu_vm_enable_cap(struct emu_vm *vm, uint32_t cap, uint64_t argument); /* the plain one's */
+/* The #UD of this machine come to KVM_RUN as COFRE_UD_EXIT. */
+int emu_vm_leave_on_ud(struct emu_vm *vm);
 
 /* vcpu.c */
 int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out);
 void emu_vcpu_free(struct emu_vcpu *vcpu);
-int emu_vcpu_ioctl(struct emu_vcpu *vcpu, unsigned long request, void *argument);
+/* KVM_RUN: what was left to complete, then type->enter until the caller is needed. */
 int emu_vcpu_run(struct emu_vcpu *vcpu);
+/* Out of KVM_RUN with this reason; complete (or NULL) runs when KVM_RUN is called again. */
+int emu_vcpu_exit(struct emu_vcpu *vcpu, uint32_t reason, int (*complete)(struct emu_vcpu *));
+/* KVM_EXIT_HYPERCALL of a conversion of pages, and the caller's answer to it: 0, or -errno where KVM_RUN must fail. */
+int emu_vcpu_exit_map_gpa(struct emu_vcpu *vcpu, uint64_t gpa, uint64_t pages, uint64_t attributes,
+                          int (*complete)(struct emu_vcpu *));
+int emu_vcpu_map_gpa_result(struct emu_vcpu *vcpu, uint64_t *result);
+/* KVM_EXIT_MEMORY_FAULT, for which KVM_RUN fails: -EFAULT. */
+int emu_vcpu_memory_fault(struct emu_vcpu *vcpu, uint64_t gpa, bool private);
 int emu_vcpu_inject(struct emu_vcpu *vcpu, uint8_t vector, bool has_error_code, uint32_t error_code);
+/* An exception for which the plain KVM has no vector with that meaning, delivered through the guest's own IDT, or
+ * -EFAULT where the guest has no way to take it. 64-bit mode only. */
+int emu_vcpu_deliver(struct emu_vcpu *vcpu, uint8_t vector, const uint64_t *error_code);
 /* Guest address of a linear address, or -EFAULT. */
 int emu_vcpu_translate(struct emu_vcpu *vcpu, uint64_t linear, uint64_t *gpa);
 /* Bytes at a linear address, as the guest has them: private or shared. -EFAULT where some are neither. */
@@ -151,52 +119,24 @@ static inline bool emu_is_long_mode(const struct kvm_sregs *sregs)
 /* The instruction at RIP. */
 enum insn emu_vcpu_instruction(struct emu_vcpu *vcpu, const struct kvm_regs *regs,
                                const struct kvm_sregs *sregs);
-int emu_vcpu_stack(struct emu_vcpu *vcpu, uint64_t *linear);
-int emu_exit_memory_fault(struct emu_vcpu *vcpu, uint64_t gpa);
+/* The plain KVM does not say which page the guest could not touch: the first one, of those that its registers point
+ * to, that it may not touch, or the page tables' root. */
+enum memory_access emu_vcpu_find_untouchable(struct emu_vcpu *vcpu, const struct kvm_regs *regs,
+                                             const struct kvm_sregs *sregs, uint64_t *gpa);
 int emu_vcpu_get_msr(struct emu_vcpu *vcpu, uint32_t index, uint64_t *value);
 int emu_vcpu_set_msr(struct emu_vcpu *vcpu, uint32_t index, uint64_t value);
+/* KVM_SET_CPUID2: the caller's table is kept, and the plain KVM gets own, an array of *n with room for EMU_CPUID_MAX,
+ * which adapt made of it. */
+int emu_vcpu_set_cpuid(struct emu_vcpu *vcpu, const struct kvm_cpuid2 *table,
+                       int (*adapt)(struct emu_vcpu *vcpu, struct kvm_cpuid_entry2 *own, unsigned *n));
 /* What CPUID answers on this vCPU; zeros for an unknown function. */
 struct kvm_cpuid_entry2 emu_vcpu_cpuid(const struct emu_vcpu *vcpu, uint32_t function, uint32_t index);
+/* Does the host have these registers of the guest no longer, once they are protected? */
+bool emu_is_register_ioctl(unsigned long request);
 
-/* vc.c: a page that the guest touched is not there: not validated, or shared and touched as private */
-int emu_untouchable_page(struct emu_vcpu *vcpu);
-
-/* ud.c: KVM_RUN left with an undefined opcode */
-int emu_undefined_opcode(struct emu_vcpu *vcpu);
-
-/* ghcb.c: VMGEXIT */
-int emu_vmgexit(struct emu_vcpu *vcpu);
-
-/* ap.c */
-void emu_ap_init(struct emu_vcpu *vcpu);
-void emu_ap_free(struct emu_vcpu *vcpu);
-/* Before KVM_RUN enters the guest: waits until the vCPU may run. EMU_RESUME, EMU_EXIT, or -EINTR. */
-int emu_ap_ready(struct emu_vcpu *vcpu);
-/* The plain KVM_RUN came back with -EAGAIN: the vCPU, waiting for INIT, got it. */
-int emu_ap_on_init(struct emu_vcpu *vcpu);
-/* After KVM_RUN of the plain KVM, whatever it returned. */
-void emu_ap_left(struct emu_vcpu *vcpu);
-int emu_ap_creation(struct emu_vm *vm, uint32_t request, uint32_t apic_id, uint64_t sev_features,
-                    uint64_t vmsa);
-
-/* vmsa.c: a vCPU's registers to and from a VMSA */
-int emu_vmsa_save(struct emu_vcpu *vcpu, struct snp_vmsa *out);
-int emu_vmsa_load(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa);
-
-/* backend.c: what the caller's descriptors are */
-bool emu_is_sev_fd(int fd);
-int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm);
-int emu_register_vcpu(int fd, struct emu_vcpu *vcpu);
-/* The guest_memfd behind a descriptor of this virtual machine, or NULL. */
-struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm);
-
-/* cpuid.c */
-#define EMU_CPUID_MAX 256
-/* The entries of a plain host as an SNP host would show them; n of at most max. -E2BIG. */
-int emu_cpuid_as_snp_host(struct kvm_cpuid_entry2 *entry, unsigned *n, unsigned max);
-/* A guest's entries as the plain KVM needs them for the emulation. */
-void emu_cpuid_for_host(struct kvm_cpuid_entry2 *entry, unsigned n);
-/* KVM_GET_SUPPORTED_CPUID of the emulated host; entry has room for EMU_CPUID_MAX. */
+/* cpuid.c: KVM_GET_SUPPORTED_CPUID of the plain KVM; entry has room for EMU_CPUID_MAX. */
 int emu_cpuid_supported(int kvm_fd, struct kvm_cpuid_entry2 *entry, unsigned *n);
+struct kvm_cpuid_entry2 *emu_cpuid_find(struct kvm_cpuid_entry2 *entry, unsigned n, uint32_t function,
+                                        uint32_t index);
 
 #endif

@@ -13,18 +13,15 @@
 #include "vmm/emu/adopt.h"
 #include "vmm/emu/host.h"
 
-/* The plain KVM's slot numbers of the C-bit views; the callers' end below it. */
-#define CBIT_SLOT EMU_SLOTS_MAX
+/* The plain KVM's slot numbers of the high views; the callers' end below it. */
+#define HIGH_SLOT EMU_SLOTS_MAX
 
 #define LARGE_PAGE (2ull << 20)
 
-static void unlock(pthread_mutex_t **lock)
+void memory_unlock(pthread_mutex_t **lock)
 {
     pthread_mutex_unlock(*lock);
 }
-#define LOCKED(memory)                                                                                       \
-    __attribute__((cleanup(unlock), unused)) pthread_mutex_t *locked = &(memory)->lock;                      \
-    pthread_mutex_lock(locked)
 
 void memory_init(struct emu_memory *memory, int vm_fd)
 {
@@ -71,20 +68,20 @@ static struct emu_slot *slot_at(struct emu_memory *memory, uint64_t gpa)
     return NULL;
 }
 
-static int set_plain_region(struct emu_memory *memory, uint32_t id, uint64_t gpa, uint64_t size,
-                            uint32_t flags, const uint8_t *hva)
+static int set_plain_region(struct emu_memory *memory, uint32_t id, enum memory_view view, uint64_t gpa,
+                            uint64_t size, uint32_t flags, const uint8_t *hva)
 {
     struct kvm_userspace_memory_region region = {
-        .slot = id,
+        .slot = id | (view == VIEW_HIGH ? HIGH_SLOT : 0),
         .flags = flags,
-        .guest_phys_addr = gpa,
+        .guest_phys_addr = gpa | (view == VIEW_HIGH ? EMU_HIGH_MASK : 0),
         .memory_size = size,
         .userspace_addr = (uintptr_t)hva,
     };
     return host_ioctl(memory->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
-static int map_private(struct emu_slot *slot, uint8_t *view, uint64_t offset, uint64_t len, int protection)
+static int show_gmem(struct emu_slot *slot, uint8_t *view, uint64_t offset, uint64_t len, int protection)
 {
     off_t at = (off_t)(slot->gmem_offset + offset);
     void *p =
@@ -93,28 +90,41 @@ static int map_private(struct emu_slot *slot, uint8_t *view, uint64_t offset, ui
 }
 
 /* A second mapping of the caller's shared memory: what mremap does for an old size of 0. */
-static int map_shared(struct emu_slot *slot, uint64_t offset, uint64_t len)
+static int show_caller(struct emu_slot *slot, uint8_t *view, uint64_t offset, uint64_t len)
 {
-    void *p = mremap(slot->hva + offset, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, slot->plain + offset);
+    void *p = mremap(slot->hva + offset, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, view + offset);
     return p == MAP_FAILED ? -errno : 0;
 }
 
-/* Makes the views of one slot show [start, end) as the RMP says. */
+static enum page_kind kind_of(const struct emu_memory *memory, uint64_t gfn)
+{
+    if (!gfn_set_has(memory->pages.private, gfn))
+        return PAGE_SHARED;
+    return gfn_set_has(memory->pages.usable, gfn) ? PAGE_USABLE : PAGE_UNUSABLE;
+}
+
+static int show(const struct emu_memory *memory, struct emu_slot *slot, enum page_kind kind, uint64_t offset,
+                uint64_t len)
+{
+    int rc = 0;
+    for (unsigned i = 0; !rc && i < VIEWS; i++) {
+        enum page_shows what = memory->pages.shows[i][kind];
+        rc = what == SHOW_CALLER ? show_caller(slot, slot->view[i], offset, len)
+                                 : show_gmem(slot, slot->view[i], offset, len,
+                                             what == SHOW_GMEM ? PROT_READ | PROT_WRITE : PROT_NONE);
+    }
+    return rc;
+}
+
+/* Makes the views of one slot show [start, end) as the TEE says. */
 static int refresh_slot(struct emu_memory *memory, struct emu_slot *slot, uint64_t start, uint64_t end)
 {
     uint64_t base = slot->gpa / EMU_PAGE_SIZE;
     while (start < end) {
-        bool private = gfn_set_has(&memory->rmp.private, start);
-        bool validated = gfn_set_has(&memory->rmp.validated, start);
-        uint64_t stop = gfn_set_run_end(&memory->rmp.private, start, end);
-        stop = gfn_set_run_end(&memory->rmp.validated, start, stop);
-        uint64_t offset = (start - base) * EMU_PAGE_SIZE;
-        uint64_t len = (stop - start) * EMU_PAGE_SIZE;
-        int protection = private && validated ? PROT_READ | PROT_WRITE : PROT_NONE;
-        int rc = map_private(slot, slot->cbit, offset, len, protection);
-        if (!rc)
-            rc = private ? map_private(slot, slot->plain, offset, len, protection)
-                         : map_shared(slot, offset, len);
+        uint64_t stop = gfn_set_run_end(memory->pages.private, start, end);
+        stop = gfn_set_run_end(memory->pages.usable, start, stop);
+        int rc = show(memory, slot, kind_of(memory, start), (start - base) * EMU_PAGE_SIZE,
+                      (stop - start) * EMU_PAGE_SIZE);
         if (rc) {
             log_error(
                 "guest pages %#llx to %#llx cannot be mapped (%s); if the guest converts pages one by one, "
@@ -127,7 +137,7 @@ static int refresh_slot(struct emu_memory *memory, struct emu_slot *slot, uint64
     return 0;
 }
 
-static int refresh(struct emu_memory *memory, uint64_t start, uint64_t end)
+int memory_refresh_locked(struct emu_memory *memory, uint64_t start, uint64_t end)
 {
     for (size_t i = 0; i < memory->count; i++) {
         struct emu_slot *slot = &memory->slot[i];
@@ -144,10 +154,9 @@ static int refresh(struct emu_memory *memory, uint64_t start, uint64_t end)
 
 static void slot_unmap(struct emu_slot *slot)
 {
-    if (slot->plain)
-        munmap(slot->plain, slot->size);
-    if (slot->cbit)
-        munmap(slot->cbit, slot->size);
+    for (unsigned i = 0; i < VIEWS; i++)
+        if (slot->view[i])
+            munmap(slot->view[i], slot->size);
     gmem_put(slot->gmem);
 }
 
@@ -170,28 +179,26 @@ static int slot_make_views(struct emu_memory *memory, struct emu_slot *slot)
     int rc = adopt_shared(slot->hva, slot->size);
     if (rc)
         return rc;
-    slot->plain = reserve(slot->gpa, slot->size);
-    slot->cbit = reserve(slot->gpa, slot->size);
-    if (!slot->plain || !slot->cbit)
-        return -ENOMEM;
+    for (unsigned i = 0; i < VIEWS; i++)
+        if (!(slot->view[i] = reserve(slot->gpa, slot->size)))
+            return -ENOMEM;
     uint64_t first = slot->gpa / EMU_PAGE_SIZE;
     rc = refresh_slot(memory, slot, first, first + slot->size / EMU_PAGE_SIZE);
-    if (!rc)
-        rc = set_plain_region(memory, slot->id, slot->gpa, slot->size, 0, slot->plain);
-    if (!rc)
-        rc =
-            set_plain_region(memory, slot->id | CBIT_SLOT, slot->gpa | EMU_C_MASK, slot->size, 0, slot->cbit);
+    for (unsigned i = 0; !rc && i < VIEWS; i++)
+        rc = set_plain_region(memory, slot->id, i, slot->gpa, slot->size, 0, slot->view[i]);
     return rc;
 }
 
 static int remove_slot(struct emu_memory *memory, size_t i)
 {
     struct emu_slot *slot = &memory->slot[i];
-    int rc = set_plain_region(memory, slot->id, slot->gpa, 0, 0, NULL);
-    if (!rc && slot->gmem)
-        rc = set_plain_region(memory, slot->id | CBIT_SLOT, slot->gpa | EMU_C_MASK, 0, 0, NULL);
-    if (rc)
-        return rc;
+    for (unsigned view = 0; view < VIEWS; view++) {
+        int rc = slot->gmem || view == memory->pages.shared_view
+                     ? set_plain_region(memory, slot->id, view, slot->gpa, 0, 0, NULL)
+                     : 0;
+        if (rc)
+            return rc;
+    }
     slot_unmap(slot);
     *slot = memory->slot[--memory->count];
     return 0;
@@ -222,11 +229,11 @@ static int check_region(const struct emu_memory *memory, const struct uapi_memor
 {
     uint64_t known = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD;
     uint64_t end = region->guest_phys_addr + region->memory_size;
-    if (region->flags & ~known || region->slot >= CBIT_SLOT)
+    if (region->flags & ~known || region->slot >= HIGH_SLOT)
         return -EINVAL;
     if ((region->guest_phys_addr | region->memory_size | region->userspace_addr) % EMU_PAGE_SIZE)
         return -EINVAL;
-    if (end < region->guest_phys_addr || end > EMU_C_MASK)
+    if (end < region->guest_phys_addr || end > EMU_HIGH_MASK)
         return -EINVAL;
     if (region->memory_size && overlaps(memory, region->slot, region->guest_phys_addr, region->memory_size))
         return -EEXIST;
@@ -253,7 +260,8 @@ static int add_slot(struct emu_memory *memory, const struct uapi_memory_region2 
     if (gmem)
         __atomic_add_fetch(&gmem->refs, 1, __ATOMIC_RELAXED);
     int rc = gmem ? slot_make_views(memory, slot)
-                  : set_plain_region(memory, slot->id, slot->gpa, slot->size, slot->flags, slot->hva);
+                  : set_plain_region(memory, slot->id, memory->pages.shared_view, slot->gpa, slot->size,
+                                     slot->flags, slot->hva);
     if (rc)
         slot_unmap(slot);
     else
@@ -264,7 +272,7 @@ static int add_slot(struct emu_memory *memory, const struct uapi_memory_region2 
 int memory_set_region(struct emu_memory *memory, const struct uapi_memory_region2 *region,
                       struct emu_gmem *gmem)
 {
-    LOCKED(memory);
+    MEMORY_LOCKED(memory);
     int rc = check_region(memory, region, gmem);
     if (rc)
         return rc;
@@ -276,8 +284,9 @@ int memory_set_region(struct emu_memory *memory, const struct uapi_memory_region
             return remove_slot(memory, i);
         if (slot->gmem || gmem)
             return -EINVAL; /* a slot with guest_memfd can only be deleted */
-        rc = set_plain_region(memory, region->slot, region->guest_phys_addr, region->memory_size,
-                              region->flags, (uint8_t *)(uintptr_t)region->userspace_addr);
+        rc = set_plain_region(memory, region->slot, memory->pages.shared_view, region->guest_phys_addr,
+                              region->memory_size, region->flags,
+                              (uint8_t *)(uintptr_t)region->userspace_addr);
         if (!rc) {
             slot->gpa = region->guest_phys_addr;
             slot->flags = region->flags;
@@ -289,7 +298,7 @@ int memory_set_region(struct emu_memory *memory, const struct uapi_memory_region
 
 int memory_set_attributes(struct emu_memory *memory, const struct uapi_memory_attributes *attributes)
 {
-    LOCKED(memory);
+    MEMORY_LOCKED(memory);
     if (attributes->flags || attributes->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE)
         return -EINVAL;
     if (attributes->size == 0 || attributes->address + attributes->size < attributes->address)
@@ -299,40 +308,32 @@ int memory_set_attributes(struct emu_memory *memory, const struct uapi_memory_at
     uint64_t start = attributes->address / EMU_PAGE_SIZE;
     uint64_t end = start + attributes->size / EMU_PAGE_SIZE;
     bool private = attributes->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
-    int rc = rmp_set_private(&memory->rmp, start, end, private);
-    return rc ? rc : refresh(memory, start, end);
+    int rc = memory->pages.set_private(memory->pages.state, start, end, private);
+    return rc ? rc : memory_refresh_locked(memory, start, end);
 }
 
-enum rmp_status memory_pvalidate(struct emu_memory *memory, uint64_t gfn, bool large, bool validate,
-                                 bool *unchanged)
+static enum page_shows shown(const struct emu_memory *memory, const struct emu_slot *slot,
+                             enum memory_view view, enum page_kind kind)
 {
-    LOCKED(memory);
-    enum rmp_status status = rmp_pvalidate(&memory->rmp, gfn, large, validate, unchanged);
-    if (status == RMP_SUCCESS && !*unchanged &&
-        refresh(memory, gfn, gfn + (large ? RMP_LARGE_PAGES : 1)) != 0)
-        return RMP_NO_MEMORY;
-    return status;
-}
-
-enum rmp_status memory_rmpadjust(struct emu_memory *memory, uint64_t gfn, bool large, uint64_t attributes)
-{
-    LOCKED(memory);
-    return rmp_adjust(&memory->rmp, gfn, large, attributes);
+    if (slot->gmem)
+        return memory->pages.shows[view][kind];
+    return kind == PAGE_SHARED && view == memory->pages.shared_view ? SHOW_CALLER : SHOW_NOTHING;
 }
 
 enum memory_access memory_access(struct emu_memory *memory, uint64_t gpa)
 {
-    LOCKED(memory);
-    uint64_t plain = gpa & ~EMU_C_MASK;
-    uint64_t gfn = plain / EMU_PAGE_SIZE;
+    MEMORY_LOCKED(memory);
+    uint64_t plain = gpa & ~EMU_HIGH_MASK;
+    enum memory_view view = gpa & EMU_HIGH_MASK ? VIEW_HIGH : VIEW_LOW;
     const struct emu_slot *slot = slot_at(memory, plain);
-    if (!slot)
+    enum page_kind kind = kind_of(memory, plain / EMU_PAGE_SIZE);
+    if (!slot || (kind != PAGE_SHARED && !slot->gmem))
         return MEMORY_NO_SLOT;
-    if (!gfn_set_has(&memory->rmp.private, gfn))
-        return gpa & EMU_C_MASK ? MEMORY_SHARED : MEMORY_OK;
-    if (!slot->gmem)
-        return MEMORY_NO_SLOT;
-    return gfn_set_has(&memory->rmp.validated, gfn) ? MEMORY_OK : MEMORY_NOT_VALIDATED;
+    if (shown(memory, slot, view, kind) != SHOW_NOTHING)
+        return MEMORY_OK;
+    if (kind == PAGE_SHARED)
+        return MEMORY_SHARED;
+    return memory->pages.shows[view][PAGE_USABLE] == SHOW_NOTHING ? MEMORY_PRIVATE : MEMORY_UNUSABLE;
 }
 
 /* [gpa, gpa + len) in shared memory of one slot, or NULL. */
@@ -342,7 +343,7 @@ static uint8_t *shared_at(struct emu_memory *memory, uint64_t gpa, size_t len)
     if (!slot || len == 0 || len > slot->size - (gpa - slot->gpa))
         return NULL;
     uint64_t end = (gpa + len - 1) / EMU_PAGE_SIZE + 1;
-    if (!gfn_set_has_none(&memory->rmp.private, gpa / EMU_PAGE_SIZE, end))
+    if (!gfn_set_has_none(memory->pages.private, gpa / EMU_PAGE_SIZE, end))
         return NULL;
     return slot->hva + (gpa - slot->gpa);
 }
@@ -359,41 +360,45 @@ static int copy_caller(void *own, uint8_t *theirs, size_t len, bool write)
 
 int memory_read_shared(struct emu_memory *memory, uint64_t gpa, void *out, size_t len)
 {
-    LOCKED(memory);
+    MEMORY_LOCKED(memory);
     uint8_t *p = shared_at(memory, gpa, len);
     return p ? copy_caller(out, p, len, false) : -EFAULT;
 }
 
 int memory_write_shared(struct emu_memory *memory, uint64_t gpa, const void *data, size_t len)
 {
-    LOCKED(memory);
+    MEMORY_LOCKED(memory);
     uint8_t *p = shared_at(memory, gpa, len);
     return p ? copy_caller((void *)(uintptr_t)data, p, len, true) : -EFAULT;
 }
 
-static uint8_t *private_at(struct emu_memory *memory, uint64_t gpa)
+uint8_t *memory_private_locked(struct emu_memory *memory, uint64_t gpa)
 {
     struct emu_slot *slot = slot_at(memory, gpa);
-    if (!slot || !slot->gmem || !gfn_set_has(&memory->rmp.private, gpa / EMU_PAGE_SIZE))
+    if (!slot || !slot->gmem || !gfn_set_has(memory->pages.private, gpa / EMU_PAGE_SIZE))
         return NULL;
     return slot->gmem->map + slot->gmem_offset + (gpa - slot->gpa);
 }
 
 static int copy_any(struct emu_memory *memory, uint64_t gpa, void *own, size_t len, bool write)
 {
-    LOCKED(memory);
-    uint64_t plain = gpa & ~EMU_C_MASK;
-    if (len > EMU_PAGE_SIZE - plain % EMU_PAGE_SIZE)
+    MEMORY_LOCKED(memory);
+    uint64_t plain = gpa & ~EMU_HIGH_MASK;
+    const struct emu_slot *slot = slot_at(memory, plain);
+    if (!slot || len > EMU_PAGE_SIZE - plain % EMU_PAGE_SIZE)
         return -EFAULT;
-    uint8_t *page = private_at(memory, plain);
-    if (page && !gfn_set_has(&memory->rmp.validated, plain / EMU_PAGE_SIZE))
-        return -EFAULT;
-    if (page) {
+    switch (shown(memory, slot, gpa & EMU_HIGH_MASK ? VIEW_HIGH : VIEW_LOW,
+                  kind_of(memory, plain / EMU_PAGE_SIZE))) {
+    case SHOW_GMEM: {
+        uint8_t *page = slot->gmem->map + slot->gmem_offset + (plain - slot->gpa);
         memcpy(write ? page : own, write ? own : page, len);
         return 0;
     }
-    uint8_t *p = shared_at(memory, plain, len);
-    return p ? copy_caller(own, p, len, write) : -EFAULT;
+    case SHOW_CALLER:
+        return copy_caller(own, slot->hva + (plain - slot->gpa), len, write);
+    default:
+        return -EFAULT;
+    }
 }
 
 int memory_fetch(struct emu_memory *memory, uint64_t gpa, void *out, size_t len)
@@ -406,39 +411,28 @@ int memory_store(struct emu_memory *memory, uint64_t gpa, void *data, size_t len
     return copy_any(memory, gpa, data, len, true);
 }
 
-int memory_read_vmsa(struct emu_memory *memory, uint64_t gpa, void *out)
-{
-    LOCKED(memory);
-    uint64_t gfn = gpa / EMU_PAGE_SIZE;
-    const uint8_t *page = private_at(memory, gpa);
-    if (!page || gpa % EMU_PAGE_SIZE || !gfn_set_has(&memory->rmp.validated, gfn) ||
-        !gfn_set_has(&memory->rmp.vmsa, gfn))
-        return -EINVAL;
-    memcpy(out, page, EMU_PAGE_SIZE);
-    return 0;
-}
-
 int memory_launch_page(struct emu_memory *memory, uint64_t gpa, const uint8_t *source, memory_fill fill,
                        void *context)
 {
-    LOCKED(memory);
+    MEMORY_LOCKED(memory);
     uint64_t gfn = gpa / EMU_PAGE_SIZE;
-    uint8_t *page = private_at(memory, gpa);
+    uint8_t *page = memory_private_locked(memory, gpa);
     if (!page)
         return -EINVAL;
-    if (gfn_set_has(&memory->rmp.launched, gfn))
-        return -EEXIST;
+    int rc = memory->pages.may_launch(memory->pages.state, gfn);
+    if (rc)
+        return rc;
     if (source && copy_caller(page, (uint8_t *)(uintptr_t)source, EMU_PAGE_SIZE, false) != 0)
         return -EFAULT;
-    int rc = fill(context, gpa, page);
+    rc = fill(context, gpa, page);
     if (!rc)
-        rc = rmp_launch(&memory->rmp, gfn);
-    return rc ? rc : refresh(memory, gfn, gfn + 1);
+        rc = memory->pages.launched(memory->pages.state, gfn);
+    return rc ? rc : memory_refresh_locked(memory, gfn, gfn + 1);
 }
 
 uint64_t memory_gmem_slot_end(struct emu_memory *memory, uint64_t gpa)
 {
-    LOCKED(memory);
+    MEMORY_LOCKED(memory);
     const struct emu_slot *slot = slot_at(memory, gpa);
     return slot && slot->gmem ? slot->gpa + slot->size : 0;
 }
@@ -448,6 +442,5 @@ void memory_free(struct emu_memory *memory)
     for (size_t i = 0; i < memory->count; i++)
         slot_unmap(&memory->slot[i]);
     free(memory->slot);
-    rmp_free(&memory->rmp);
     pthread_mutex_destroy(&memory->lock);
 }

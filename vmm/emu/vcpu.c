@@ -9,16 +9,10 @@
 #include "vmm/base/log.h"
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
-#include "vmm/emu/insn.h"
-#include "vmm/emu/module/cofre_ud.h"
-
-#ifndef KVM_EXIT_XEN
-#error "linux/kvm.h is older than Linux 5.12"
-#endif
 
 int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out)
 {
-    CLEAN_FREE struct emu_vcpu *vcpu = calloc(1, sizeof(*vcpu));
+    CLEAN_FREE struct emu_vcpu *vcpu = calloc(1, vm->type->vcpu_size);
     if (!vcpu)
         return -ENOMEM;
     int size = host_ioctl_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -33,9 +27,13 @@ int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out)
     vcpu->run_size = (size_t)size;
     vcpu->vm = vm;
     vcpu->id = id;
-    vcpu->ghcb_registered = UINT64_MAX;
-    vcpu->fd = TAKE_FD(fd);
-    emu_ap_init(vcpu);
+    vcpu->fd = fd;
+    int rc = vm->type->vcpu_init(vcpu);
+    if (rc) {
+        emu_vcpu_free(TAKE_PTR(vcpu));
+        return rc;
+    }
+    fd = -1;
     emu_vm_get(vm);
     *out = TAKE_PTR(vcpu);
     return 0;
@@ -43,7 +41,7 @@ int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out)
 
 void emu_vcpu_free(struct emu_vcpu *vcpu)
 {
-    emu_ap_free(vcpu);
+    vcpu->vm->type->vcpu_free(vcpu);
     emu_host->munmap(vcpu->run, vcpu->run_size);
     free(vcpu->cpuid);
     free(vcpu);
@@ -105,14 +103,6 @@ enum insn emu_vcpu_instruction(struct emu_vcpu *vcpu, const struct kvm_regs *reg
     return insn_decode(bytes, len);
 }
 
-int emu_vcpu_stack(struct emu_vcpu *vcpu, uint64_t *linear)
-{
-    struct kvm_regs regs;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-    *linear = rc ? 0 : regs.rsp;
-    return rc;
-}
-
 int emu_vcpu_inject(struct emu_vcpu *vcpu, uint8_t vector, bool has_error_code, uint32_t error_code)
 {
     struct kvm_vcpu_events events;
@@ -150,80 +140,68 @@ int emu_vcpu_set_msr(struct emu_vcpu *vcpu, uint32_t index, uint64_t value)
 
 struct kvm_cpuid_entry2 emu_vcpu_cpuid(const struct emu_vcpu *vcpu, uint32_t function, uint32_t index)
 {
-    for (unsigned i = 0; i < vcpu->cpuid_count; i++) {
-        const struct kvm_cpuid_entry2 *e = &vcpu->cpuid[i];
-        bool indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
-        if (e->function == function && (!indexed || e->index == index))
-            return *e;
-    }
-    return (struct kvm_cpuid_entry2){.function = function, .index = index};
+    const struct kvm_cpuid_entry2 *e = emu_cpuid_find(vcpu->cpuid, vcpu->cpuid_count, function, index);
+    return e ? *e : (struct kvm_cpuid_entry2){.function = function, .index = index};
 }
 
-int emu_exit_memory_fault(struct emu_vcpu *vcpu, uint64_t gpa)
+int emu_vcpu_set_cpuid(struct emu_vcpu *vcpu, const struct kvm_cpuid2 *table,
+                       int (*adapt)(struct emu_vcpu *, struct kvm_cpuid_entry2 *, unsigned *))
+{
+    if (table->nent > EMU_CPUID_MAX)
+        return -E2BIG;
+    size_t len = table->nent * sizeof(table->entries[0]);
+    CLEAN_FREE struct kvm_cpuid2 *host = calloc(1, sizeof(*host) + EMU_CPUID_MAX * sizeof(table->entries[0]));
+    CLEAN_FREE struct kvm_cpuid_entry2 *own = malloc(len + 1);
+    if (!host || !own)
+        return -ENOMEM;
+    memcpy(own, table->entries, len);
+    unsigned n = table->nent;
+    memcpy(host->entries, own, len);
+    int rc = adapt(vcpu, host->entries, &n);
+    host->nent = n;
+    if (!rc)
+        rc = host_ioctl(vcpu->fd, KVM_SET_CPUID2, host);
+    if (rc)
+        return rc;
+    free(vcpu->cpuid);
+    vcpu->cpuid_count = table->nent;
+    vcpu->cpuid = TAKE_PTR(own);
+    return 0;
+}
+
+int emu_vcpu_memory_fault(struct emu_vcpu *vcpu, uint64_t gpa, bool private)
 {
     struct uapi_exit_memory_fault *fault = uapi_exit_memory_fault(vcpu->run);
-    *fault = (struct uapi_exit_memory_fault){
-        .flags = KVM_MEMORY_EXIT_FLAG_PRIVATE, .gpa = gpa & ~(EMU_PAGE_SIZE - 1), .size = EMU_PAGE_SIZE};
+    *fault = (struct uapi_exit_memory_fault){.flags = private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0,
+                                             .gpa = gpa & ~(EMU_PAGE_SIZE - 1),
+                                             .size = EMU_PAGE_SIZE};
     vcpu->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
     return -EFAULT;
 }
 
-static int on_msr(struct emu_vcpu *vcpu)
+int emu_vcpu_exit(struct emu_vcpu *vcpu, uint32_t reason, int (*next)(struct emu_vcpu *))
+{
+    vcpu->run->exit_reason = reason;
+    vcpu->complete = next;
+    return EMU_EXIT;
+}
+
+int emu_vcpu_exit_map_gpa(struct emu_vcpu *vcpu, uint64_t gpa, uint64_t pages, uint64_t attributes,
+                          int (*next)(struct emu_vcpu *))
 {
     struct kvm_run *run = vcpu->run;
-    bool write = run->exit_reason == KVM_EXIT_X86_WRMSR;
-    run->msr.error = 0;
-    if (run->msr.index == EMU_MSR_GHCB && write)
-        vcpu->ghcb_msr = run->msr.data;
-    else if (run->msr.index == EMU_MSR_GHCB)
-        run->msr.data = vcpu->ghcb_msr;
-    else if (run->msr.index == EMU_MSR_SEV_STATUS && !write)
-        run->msr.data = 3 | vcpu->vm->sev_features << 2; /* SEV, SEV-ES; SNP_ACTIVE becomes bit 2 */
-    else if (run->msr.index == EMU_MSR_SEV_STATUS || !(vcpu->vm->msr_exits & KVM_MSR_EXIT_REASON_FILTER))
-        run->msr.error = 1; /* #GP */
-    else
-        return EMU_EXIT; /* the caller's own filter */
-    return EMU_RESUME;
+    memset(&run->hypercall, 0, sizeof(run->hypercall));
+    run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+    run->hypercall.args[0] = gpa;
+    run->hypercall.args[1] = pages;
+    run->hypercall.args[2] = attributes;
+    return emu_vcpu_exit(vcpu, KVM_EXIT_HYPERCALL, next);
 }
 
-/* VMMCALL left the plain guest: VMGEXIT if it has the repeat prefix. */
-static int on_vmmcall(struct emu_vcpu *vcpu)
+int emu_vcpu_map_gpa_result(struct emu_vcpu *vcpu, uint64_t *result)
 {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    vcpu->in_vmgexit = true;
-    vcpu->rax = vcpu->run->xen.u.hcall.input;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-    if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
-    if (rc)
-        return rc;
-    if (vcpu->run->xen.u.hcall.cpl == 0 && emu_vcpu_instruction(vcpu, &regs, &sregs) == INSN_VMGEXIT)
-        return emu_vmgexit(vcpu);
-    vcpu->rax = (uint64_t)-1000; /* -KVM_ENOSYS: on hardware the guest's own #VC handler would answer */
-    return EMU_RESUME;
-}
-
-static int on_failure(struct emu_vcpu *vcpu, int rc)
-{
-    if (rc == -EFAULT)
-        return emu_untouchable_page(vcpu);
-    return rc == -EAGAIN ? emu_ap_on_init(vcpu) : rc;
-}
-
-static int on_exit_reason(struct emu_vcpu *vcpu)
-{
-    switch (vcpu->run->exit_reason) {
-    case KVM_EXIT_X86_RDMSR:
-    case KVM_EXIT_X86_WRMSR:
-        return on_msr(vcpu);
-    case KVM_EXIT_XEN:
-        return on_vmmcall(vcpu);
-    case COFRE_UD_EXIT:
-        return emu_undefined_opcode(vcpu);
-    default:
-        return EMU_EXIT;
-    }
+    *result = vcpu->run->hypercall.ret;
+    return *result == 0 || *result == EINVAL || *result == EAGAIN ? 0 : -EINVAL;
 }
 
 /* The caller has done what the last exit asked for. */
@@ -239,66 +217,18 @@ static int complete(struct emu_vcpu *vcpu)
     return rc;
 }
 
-static int enter(struct emu_vcpu *vcpu)
-{
-    if (vcpu->in_vmgexit)
-        vcpu->run->xen.u.hcall.result = vcpu->rax;
-    vcpu->in_vmgexit = false;
-    int rc = host_ioctl_value(vcpu->fd, KVM_RUN, 0);
-    emu_ap_left(vcpu);
-    return rc < 0 ? on_failure(vcpu, rc) : on_exit_reason(vcpu);
-}
-
 int emu_vcpu_run(struct emu_vcpu *vcpu)
 {
-    if (vcpu->vm->phase != PHASE_FINISHED || !vcpu->protected || vcpu->run->kvm_valid_regs ||
-        vcpu->run->kvm_dirty_regs)
+    if (vcpu->run->kvm_valid_regs || vcpu->run->kvm_dirty_regs)
         return -EINVAL;
     int rc = complete(vcpu);
-    while (rc == EMU_RESUME) {
-        rc = emu_ap_ready(vcpu);
-        if (rc == EMU_RESUME)
-            rc = enter(vcpu);
-    }
-    return rc;
-}
-
-static int set_cpuid(struct emu_vcpu *vcpu, const struct kvm_cpuid2 *table)
-{
-    if (table->nent > EMU_CPUID_MAX)
-        return -E2BIG;
-    size_t len = table->nent * sizeof(table->entries[0]);
-    CLEAN_FREE struct kvm_cpuid2 *host = malloc(sizeof(*host) + len);
-    CLEAN_FREE struct kvm_cpuid_entry2 *own = malloc(len + 1);
-    if (!host || !own)
-        return -ENOMEM;
-    memcpy(own, table->entries, len);
-    host->nent = table->nent;
-    host->padding = 0;
-    memcpy(host->entries, own, len);
-    emu_cpuid_for_host(host->entries, host->nent);
-    int rc = host_ioctl(vcpu->fd, KVM_SET_CPUID2, host);
-    if (rc)
-        return rc;
-    free(vcpu->cpuid);
-    vcpu->cpuid_count = host->nent;
-    vcpu->cpuid = TAKE_PTR(own);
-    return 0;
-}
-
-static int set_sregs(struct emu_vcpu *vcpu, unsigned long request, void *argument)
-{
-    int rc = host_ioctl(vcpu->fd, request, argument);
-    if (!rc) {
-        /* struct kvm_sregs2 begins as kvm_sregs does, up to the interrupt bitmap */
-        memcpy(&vcpu->sregs, argument, offsetof(struct kvm_sregs, interrupt_bitmap));
-        vcpu->sregs_set = true;
-    }
+    while (rc == EMU_RESUME)
+        rc = vcpu->vm->type->enter(vcpu);
     return rc;
 }
 
 /* The guest's registers, which the host can neither read nor write once they are encrypted. */
-static bool is_register_ioctl(unsigned long request)
+bool emu_is_register_ioctl(unsigned long request)
 {
     static const unsigned long registers[] = {
         KVM_GET_REGS,   KVM_SET_REGS,   KVM_GET_SREGS,       KVM_SET_SREGS,
@@ -309,21 +239,4 @@ static bool is_register_ioctl(unsigned long request)
         if (registers[i] == request)
             return true;
     return false;
-}
-
-int emu_vcpu_ioctl(struct emu_vcpu *vcpu, unsigned long request, void *argument)
-{
-    if (vcpu->protected && is_register_ioctl(request))
-        return -EINVAL;
-    switch (request) {
-    case KVM_RUN:
-        return emu_vcpu_run(vcpu);
-    case KVM_SET_CPUID2:
-        return set_cpuid(vcpu, argument);
-    case KVM_SET_SREGS:
-    case KVM_SET_SREGS2:
-        return set_sregs(vcpu, request, argument);
-    default:
-        return host_ioctl(vcpu->fd, request, argument);
-    }
 }

@@ -1,4 +1,4 @@
-/* One SNP virtual machine: a plain one that leaves to us what SNP adds. */
+/* One confidential virtual machine: a plain one, and what all TEEs add to it alike. */
 #define LOG_ROOM "emu"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,51 +11,13 @@
 #include "vmm/emu/host.h"
 #include "vmm/emu/module/cofre_ud.h"
 
-#define XEN_HYPERCALL_MSR 0x40000200
-#define HYPERCALL_EXITS   (1ull << KVM_HC_MAP_GPA_RANGE)
-
-static int enable_cap(int vm_fd, uint32_t cap, uint64_t argument)
+int emu_vm_enable_cap(struct emu_vm *vm, uint32_t cap, uint64_t argument)
 {
     struct kvm_enable_cap enable = {.cap = cap, .args = {argument}};
-    return host_ioctl(vm_fd, KVM_ENABLE_CAP, &enable);
+    return host_ioctl(vm->fd, KVM_ENABLE_CAP, &enable);
 }
 
-/* The two MSRs that SNP adds leave the guest; the caller's own ranges stay before ours. */
-static int filter_msrs(int vm_fd, struct kvm_msr_filter *filter)
-{
-    static uint8_t none[1]; /* no bit set: denied, so the guest leaves */
-    for (size_t i = 0; i < KVM_MSR_FILTER_MAX_RANGES; i++) {
-        if (filter->ranges[i].nmsrs)
-            continue;
-        filter->ranges[i] = (struct kvm_msr_filter_range){.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-                                                          .nmsrs = 2,
-                                                          .base = EMU_MSR_GHCB,
-                                                          .bitmap = none};
-        return host_ioctl(vm_fd, KVM_X86_SET_MSR_FILTER, filter);
-    }
-    return -EINVAL;
-}
-
-static int leave_on_msrs(int vm_fd)
-{
-    struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
-    int rc = enable_cap(vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER);
-    return rc ? rc : filter_msrs(vm_fd, &filter);
-}
-
-static int leave_on_vmmcall(int vm_fd)
-{
-    /* Without an MSR for the hypercall page the kernel leaves its Xen support off; no guest of ours looks for it. */
-    struct kvm_xen_hvm_config config = {.flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
-                                        .msr = XEN_HYPERCALL_MSR};
-    int rc = host_ioctl(vm_fd, KVM_XEN_HVM_CONFIG, &config);
-    if (rc)
-        log_error("this kernel cannot give a guest's VMMCALL to user space: it needs CONFIG_KVM_XEN (%s)",
-                  strerror(-rc));
-    return rc;
-}
-
-static int leave_on_ud(int vm_fd)
+int emu_vm_leave_on_ud(struct emu_vm *vm)
 {
     CLEAN_FD ud = emu_host->open(COFRE_UD_DEVICE, O_RDWR | O_CLOEXEC);
     if (ud < 0) {
@@ -63,43 +25,27 @@ static int leave_on_ud(int vm_fd)
                   COFRE_UD_DEVICE, strerror(errno));
         return -ENODEV;
     }
-    int rc = host_ioctl_value(ud, COFRE_UD_CATCH, (unsigned long)vm_fd);
-    return rc ? rc : TAKE_FD(ud);
-}
-
-static int read_supported(struct emu_vm *vm)
-{
-    vm->supported = calloc(EMU_CPUID_MAX, sizeof(*vm->supported));
-    return vm->supported ? emu_cpuid_supported(vm->kvm_fd, vm->supported, &vm->supported_count) : -ENOMEM;
-}
-
-static int set_up(struct emu_vm *vm)
-{
-    int rc = leave_on_msrs(vm->fd);
+    int rc = host_ioctl_value(ud, COFRE_UD_CATCH, (unsigned long)vm->fd);
     if (!rc)
-        rc = leave_on_vmmcall(vm->fd);
-    if (!rc)
-        rc = read_supported(vm);
-    if (rc)
-        return rc;
-    vm->ud_fd = leave_on_ud(vm->fd);
-    return vm->ud_fd < 0 ? vm->ud_fd : 0;
+        vm->ud_fd = TAKE_FD(ud);
+    return rc;
 }
 
-int emu_vm_create(struct emu_vm **out, int kvm_fd, int *fd)
+int emu_vm_create(struct emu_vm **out, const struct emu_type *type, int kvm_fd, int *fd)
 {
-    struct emu_vm *vm = calloc(1, sizeof(*vm));
+    struct emu_vm *vm = calloc(1, type->vm_size);
     if (!vm)
         return -ENOMEM;
+    vm->type = type;
     vm->refs = 1;
-    vm->ud_fd = vm->sev_fd = -1;
+    vm->ud_fd = -1;
     vm->kvm_fd = kvm_fd;
     vm->fd = host_ioctl_value(kvm_fd, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
     int rc = vm->fd < 0 ? vm->fd : 0;
     memory_init(&vm->memory, vm->fd);
     pthread_mutex_init(&vm->lock, NULL);
     if (!rc)
-        rc = set_up(vm);
+        rc = type->vm_init(vm);
     if (rc) {
         if (vm->fd >= 0)
             emu_host->close(vm->fd);
@@ -127,54 +73,20 @@ void emu_vm_put(struct emu_vm *vm)
         emu_host->close(vm->kvm_fd);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         emu_vcpu_free(vm->vcpu[i]);
-    emu_launch_free(vm);
     memory_free(&vm->memory);
+    vm->type->vm_free(vm);
     pthread_mutex_destroy(&vm->lock);
-    free(vm->supported);
     free(vm);
 }
 
-int emu_vm_check_extension(struct emu_vm *vm, int kvm_fd, unsigned long capability)
+static int enable_cap(struct emu_vm *vm, const struct kvm_enable_cap *cap)
 {
-    switch (capability) {
-    case KVM_CAP_VM_TYPES:
-        return 1 << KVM_X86_DEFAULT_VM | 1 << KVM_X86_SNP_VM;
-    case KVM_CAP_GUEST_MEMFD:
-    case KVM_CAP_USER_MEMORY2:
-    case KVM_CAP_MEMORY_FAULT_INFO:
-        return 1;
-    case KVM_CAP_MEMORY_ATTRIBUTES:
-        return (int)KVM_MEMORY_ATTRIBUTE_PRIVATE;
-    case KVM_CAP_EXIT_HYPERCALL:
-        return (int)HYPERCALL_EXITS;
-    case KVM_CAP_NR_MEMSLOTS:
-        return EMU_SLOTS_MAX;
-    case KVM_CAP_SYNC_REGS:
-    case KVM_CAP_XEN_HVM:
-        return 0;
-    default:
-        return host_ioctl_value(vm ? vm->fd : kvm_fd, KVM_CHECK_EXTENSION, capability);
-    }
-}
-
-static int vm_enable_cap(struct emu_vm *vm, const struct kvm_enable_cap *cap)
-{
-    const uint64_t msr_reasons =
-        KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER;
-    switch (cap->cap) {
-    case KVM_CAP_EXIT_HYPERCALL:
-        if (cap->flags || cap->args[0] & ~HYPERCALL_EXITS)
-            return -EINVAL;
-        vm->hypercall_exits = cap->args[0];
-        return 0;
-    case KVM_CAP_X86_USER_SPACE_MSR:
-        if (cap->flags || cap->args[0] & ~msr_reasons)
-            return -EINVAL;
-        vm->msr_exits = cap->args[0];
-        return enable_cap(vm->fd, cap->cap, cap->args[0] | KVM_MSR_EXIT_REASON_FILTER);
-    default:
+    if (cap->cap != KVM_CAP_EXIT_HYPERCALL)
         return host_ioctl(vm->fd, KVM_ENABLE_CAP, (void *)(uintptr_t)cap);
-    }
+    if (cap->flags || cap->args[0] & ~EMU_HYPERCALL_EXITS)
+        return -EINVAL;
+    vm->hypercall_exits = cap->args[0];
+    return 0;
 }
 
 static int create_vcpu(struct emu_vm *vm, uint32_t id)
@@ -230,31 +142,11 @@ static int set_region(struct emu_vm *vm, const struct kvm_userspace_memory_regio
     return old->flags & KVM_MEM_GUEST_MEMFD ? -EINVAL : memory_set_region(&vm->memory, &region, NULL);
 }
 
-static int locked(struct emu_vm *vm, unsigned long request, void *argument)
-{
-    switch (request) {
-    case KVM_ENABLE_CAP:
-        return vm_enable_cap(vm, argument);
-    case KVM_CREATE_VCPU:
-        return create_vcpu(vm, (uint32_t)(uintptr_t)argument);
-    case KVM_CREATE_GUEST_MEMFD:
-        return create_gmem(vm, argument);
-    case KVM_MEMORY_ENCRYPT_OP:
-        return argument ? emu_launch_command(vm, argument) : 0;
-    case KVM_X86_SET_MSR_FILTER: {
-        struct kvm_msr_filter filter = *(const struct kvm_msr_filter *)argument;
-        return filter_msrs(vm->fd, &filter);
-    }
-    default:
-        return -ENOTTY;
-    }
-}
-
-int emu_vm_ioctl(struct emu_vm *vm, unsigned long request, void *argument)
+static int common(struct emu_vm *vm, unsigned long request, void *argument)
 {
     switch (request) {
     case KVM_CHECK_EXTENSION:
-        return emu_vm_check_extension(vm, vm->kvm_fd, (uintptr_t)argument);
+        return emu_check_extension(vm->fd, (uintptr_t)argument);
     case KVM_SET_USER_MEMORY_REGION:
         return set_region(vm, argument);
     case KVM_SET_USER_MEMORY_REGION2:
@@ -262,18 +154,24 @@ int emu_vm_ioctl(struct emu_vm *vm, unsigned long request, void *argument)
     case KVM_SET_MEMORY_ATTRIBUTES:
         return memory_set_attributes(&vm->memory, argument);
     case KVM_XEN_HVM_CONFIG:
-        return -EINVAL; /* the emulation has it */
+        return -EINVAL; /* the emulation's own */
     case KVM_ENABLE_CAP:
+        return enable_cap(vm, argument);
     case KVM_CREATE_VCPU:
+        return create_vcpu(vm, (uint32_t)(uintptr_t)argument);
     case KVM_CREATE_GUEST_MEMFD:
-    case KVM_MEMORY_ENCRYPT_OP:
-    case KVM_X86_SET_MSR_FILTER: {
-        pthread_mutex_lock(&vm->lock);
-        int rc = locked(vm, request, argument);
-        pthread_mutex_unlock(&vm->lock);
-        return rc;
-    }
+        return create_gmem(vm, argument);
     default:
         return host_ioctl(vm->fd, request, argument);
     }
+}
+
+int emu_vm_ioctl(struct emu_vm *vm, unsigned long request, void *argument)
+{
+    pthread_mutex_lock(&vm->lock);
+    int rc = vm->type->vm_ioctl(vm, request, argument);
+    if (rc == EMU_COMMON)
+        rc = common(vm, request, argument);
+    pthread_mutex_unlock(&vm->lock);
+    return rc;
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "sev/abi.h"
-#include "vmm/emu/ghcb.h"
+#include "vmm/emu/snp/ghcb.h"
 
 #define MSR_GHCB       0xc0010130u
 #define MSR_SEV_STATUS 0xc0010131u

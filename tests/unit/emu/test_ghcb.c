@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/emu/ghcb.h"
+#include "vmm/emu/snp/ghcb.h"
 
 static struct ghcb page;
 

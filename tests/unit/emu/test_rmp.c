@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/emu/rmp.h"
+#include "vmm/emu/snp/rmp.h"
 
 static int set_up(void **state)
 {

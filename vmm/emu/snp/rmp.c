@@ -1,4 +1,4 @@
-#include "vmm/emu/rmp.h"
+#include "vmm/emu/snp/rmp.h"
 
 void rmp_free(struct rmp *rmp)
 {

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
+#include "vmm/emu/snp/snp.h"
 
 #define EFER_SVME (1ull << 12)
 #define CR0_CD_NW (3ull << 29)
@@ -98,13 +98,13 @@ static void save_segments(struct snp_vmsa *vmsa, const struct kvm_sregs *s)
     vmsa->cpl = s->ss.dpl & 3;
 }
 
-static int save_system(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
+static int save_system(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa)
 {
     struct kvm_sregs s;
     struct kvm_debugregs debug;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_SREGS, &s);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &s);
     if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &debug);
+        rc = host_ioctl(vcpu->emu.fd, KVM_GET_DEBUGREGS, &debug);
     if (rc)
         return rc;
     if (vcpu->sregs_set)
@@ -125,10 +125,10 @@ static int save_system(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
     return 0;
 }
 
-static int save_general(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
+static int save_general(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa)
 {
     struct kvm_regs r;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_REGS, &r);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_REGS, &r);
     if (rc)
         return rc;
     vmsa->rax = r.rax, vmsa->rbx = r.rbx, vmsa->rcx = r.rcx, vmsa->rdx = r.rdx;
@@ -159,14 +159,14 @@ static void save_x87(struct snp_vmsa *vmsa, const struct xsave_area *area)
         memcpy(vmsa->fpreg_ymm, area->ymm, sizeof(vmsa->fpreg_ymm));
 }
 
-static int save_extended(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
+static int save_extended(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa)
 {
     struct kvm_xsave xsave;
     struct xsave_area area;
     struct kvm_xcrs xcrs;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_XSAVE, &xsave);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_XSAVE, &xsave);
     if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_GET_XCRS, &xcrs);
+        rc = host_ioctl(vcpu->emu.fd, KVM_GET_XCRS, &xcrs);
     if (rc)
         return rc;
     memcpy(&area, &xsave, sizeof(area));
@@ -178,7 +178,7 @@ static int save_extended(struct emu_vcpu *vcpu, struct snp_vmsa *vmsa)
     return 0;
 }
 
-int emu_vmsa_save(struct emu_vcpu *vcpu, struct snp_vmsa *out)
+int snp_vmsa_save(struct snp_vcpu *vcpu, struct snp_vmsa *out)
 {
     memset(out, 0, sizeof(*out));
     int rc = save_system(vcpu, out);
@@ -188,17 +188,17 @@ int emu_vmsa_save(struct emu_vcpu *vcpu, struct snp_vmsa *out)
         rc = save_extended(vcpu, out);
     for (size_t i = 0; !rc && i < sizeof(msrs) / sizeof(msrs[0]); i++) {
         uint64_t value = 0;
-        rc = emu_vcpu_get_msr(vcpu, msrs[i].index, &value);
+        rc = emu_vcpu_get_msr(&vcpu->emu, msrs[i].index, &value);
         memcpy((uint8_t *)out + msrs[i].offset, &value, sizeof(value));
     }
-    out->sev_features = vcpu->vm->sev_features;
+    out->sev_features = snp_vm_of(vcpu)->sev_features;
     return rc;
 }
 
-static int load_system(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
+static int load_system(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
     struct kvm_sregs s;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_SREGS, &s);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &s);
     if (rc)
         return rc;
     s.cs = unpack_segment(&vmsa->cs);
@@ -219,10 +219,10 @@ static int load_system(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
     s.efer = vmsa->efer & ~EFER_SVME; /* the plain guest has no SVM of its own */
     s.apic_base = vcpu->ap.apic_base;
     memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
-    return host_ioctl(vcpu->fd, KVM_SET_SREGS, &s);
+    return host_ioctl(vcpu->emu.fd, KVM_SET_SREGS, &s);
 }
 
-static int load_general(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
+static int load_general(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
     struct kvm_regs r = {
         .rax = vmsa->rax,
@@ -244,7 +244,7 @@ static int load_general(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
         .rip = vmsa->rip,
         .rflags = vmsa->rflags,
     };
-    return host_ioctl(vcpu->fd, KVM_SET_REGS, &r);
+    return host_ioctl(vcpu->emu.fd, KVM_SET_REGS, &r);
 }
 
 static void load_x87(struct xsave_area *area, const struct snp_vmsa *vmsa)
@@ -270,7 +270,7 @@ static void load_x87(struct xsave_area *area, const struct snp_vmsa *vmsa)
     }
 }
 
-static int load_extended(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
+static int load_extended(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
     struct kvm_xsave xsave = {0};
     struct xsave_area area = {0};
@@ -278,13 +278,13 @@ static int load_extended(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
     struct kvm_debugregs debug = {.dr6 = vmsa->dr6, .dr7 = vmsa->dr7};
     load_x87(&area, vmsa);
     memcpy(&xsave, &area, sizeof(area));
-    int rc = host_ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_SET_XCRS, &xcrs);
     if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_SET_XSAVE, &xsave);
-    return rc ? rc : host_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &debug);
+        rc = host_ioctl(vcpu->emu.fd, KVM_SET_XSAVE, &xsave);
+    return rc ? rc : host_ioctl(vcpu->emu.fd, KVM_SET_DEBUGREGS, &debug);
 }
 
-int emu_vmsa_load(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
+int snp_vmsa_load(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
     int rc = load_system(vcpu, vmsa);
     if (!rc)
@@ -294,7 +294,7 @@ int emu_vmsa_load(struct emu_vcpu *vcpu, const struct snp_vmsa *vmsa)
     for (size_t i = 0; !rc && i < sizeof(msrs) / sizeof(msrs[0]); i++) {
         uint64_t value;
         memcpy(&value, (const uint8_t *)vmsa + msrs[i].offset, sizeof(value));
-        rc = emu_vcpu_set_msr(vcpu, msrs[i].index, value);
+        rc = emu_vcpu_set_msr(&vcpu->emu, msrs[i].index, value);
     }
     return rc;
 }

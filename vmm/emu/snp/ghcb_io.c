@@ -2,25 +2,26 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/emu/event.h"
+#include "vmm/emu/snp/event.h"
 
 #define PIO_DATA_OFFSET EMU_PAGE_SIZE /* in the vCPU's mapping, where KVM too has its port data */
 
-static uint8_t *port_data(struct emu_vcpu *vcpu)
+static uint8_t *port_data(struct snp_vcpu *vcpu)
 {
-    return (uint8_t *)vcpu->run + PIO_DATA_OFFSET;
+    return (uint8_t *)vcpu->emu.run + PIO_DATA_OFFSET;
 }
 
-static int port_complete(struct emu_vcpu *vcpu)
+static int port_complete(struct emu_vcpu *emu)
 {
-    const struct emu_port_io *io = &vcpu->io;
+    struct snp_vcpu *vcpu = snp_vcpu(emu);
+    const struct snp_port_io *io = &vcpu->io;
     uint8_t data[GHCB_SHARED_BUFFER_END];
     size_t len = (size_t)io->size * io->count;
     uint64_t rax = 0;
     int rc = 0;
     memcpy(data, port_data(vcpu), len);
     if (io->in && io->string) {
-        rc = memory_write_shared(&vcpu->vm->memory, io->scratch, data, len);
+        rc = memory_write_shared(&vcpu->emu.vm->memory, io->scratch, data, len);
     } else if (io->in) {
         memcpy(&rax, data, len);
         rc = EVENT_PUT(vcpu, rax, rax);
@@ -29,14 +30,14 @@ static int port_complete(struct emu_vcpu *vcpu)
 }
 
 /* What is written: RAX's low bytes, or the string in our copy of the GHCB's shared buffer. */
-static void port_output(struct emu_vcpu *vcpu, const struct ghcb *ghcb, size_t scratch, size_t len)
+static void port_output(struct snp_vcpu *vcpu, const struct ghcb *ghcb, size_t scratch, size_t len)
 {
     const uint8_t *from = vcpu->io.string ? (const uint8_t *)ghcb + scratch : (const uint8_t *)&ghcb->rax;
     if (!vcpu->io.in)
         memcpy(port_data(vcpu), from, len);
 }
 
-int event_port_io(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
+int event_port_io(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
     struct ghcb_io io = ghcb_io_decode(ghcb->exit_info_1);
     uint64_t count = io.string ? ghcb->exit_info_2 : 1;
@@ -48,31 +49,32 @@ int event_port_io(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
     if (io.string && (count > GHCB_SHARED_BUFFER_END ||
                       !ghcb_scratch(ghcb->scratch, vcpu->ghcb_msr, count * io.size, &scratch)))
         return event_refuse(vcpu, GHCB_INVALID_SCRATCH);
-    vcpu->io = (struct emu_port_io){.in = io.in,
+    vcpu->io = (struct snp_port_io){.in = io.in,
                                     .string = io.string,
                                     .size = io.size,
                                     .count = (unsigned)count,
                                     .scratch = ghcb->scratch};
     port_output(vcpu, ghcb, scratch, (size_t)count * io.size);
-    struct kvm_run *run = vcpu->run;
+    struct kvm_run *run = vcpu->emu.run;
     run->io.direction = io.in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
     run->io.size = io.size;
     run->io.port = io.port;
     run->io.count = (uint32_t)count;
     run->io.data_offset = PIO_DATA_OFFSET;
-    return event_exit(vcpu, KVM_EXIT_IO, port_complete);
+    return emu_vcpu_exit(&vcpu->emu, KVM_EXIT_IO, port_complete);
 }
 
-static int mmio_complete(struct emu_vcpu *vcpu)
+static int mmio_complete(struct emu_vcpu *emu)
 {
-    const struct emu_mmio *m = &vcpu->mmio;
+    struct snp_vcpu *vcpu = snp_vcpu(emu);
+    const struct snp_mmio *m = &vcpu->mmio;
     int rc = 0;
     if (m->read)
-        rc = memory_write_shared(&vcpu->vm->memory, m->scratch, vcpu->run->mmio.data, m->len);
+        rc = memory_write_shared(&vcpu->emu.vm->memory, m->scratch, vcpu->emu.run->mmio.data, m->len);
     return rc ? rc : event_answer(vcpu, 0, 0);
 }
 
-int event_mmio(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
+int event_mmio(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
     uint64_t len = ghcb->exit_info_2;
     size_t scratch;
@@ -82,14 +84,14 @@ int event_mmio(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
         return event_refuse(vcpu, GHCB_INVALID_INPUT);
     if (!ghcb_scratch(ghcb->scratch, vcpu->ghcb_msr, len, &scratch))
         return event_refuse(vcpu, GHCB_INVALID_SCRATCH);
-    vcpu->mmio = (struct emu_mmio){
+    vcpu->mmio = (struct snp_mmio){
         .read = ghcb->exit_code == GHCB_MMIO_READ, .len = (unsigned)len, .scratch = ghcb->scratch};
-    struct kvm_run *run = vcpu->run;
+    struct kvm_run *run = vcpu->emu.run;
     memset(&run->mmio, 0, sizeof(run->mmio));
     run->mmio.phys_addr = ghcb->exit_info_1;
     run->mmio.len = (uint32_t)len;
     run->mmio.is_write = ghcb->exit_code == GHCB_MMIO_WRITE;
     if (run->mmio.is_write)
         memcpy(run->mmio.data, (const uint8_t *)ghcb + scratch, len);
-    return event_exit(vcpu, KVM_EXIT_MMIO, mmio_complete);
+    return emu_vcpu_exit(&vcpu->emu, KVM_EXIT_MMIO, mmio_complete);
 }

@@ -6,8 +6,8 @@
  * KVM assigns a page to the guest when it is first touched as private, so once the launch is finished "assigned" and
  * "has the private attribute" are the same here; before, only the launched pages are assigned.
  */
-#ifndef COFRE_EMU_RMP_H
-#define COFRE_EMU_RMP_H
+#ifndef COFRE_EMU_SNP_RMP_H
+#define COFRE_EMU_SNP_RMP_H
 
 #include "vmm/emu/gfn_set.h"
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "vmm/base/log.h"
-#include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
+#include "vmm/emu/snp/snp.h"
 
 #define GHCB_VERSION 2
 #define DR7_RESET    0x400
@@ -24,7 +24,8 @@ static void open_platform(void)
         log_error("the emulated secure processor cannot start: %s", err.text);
 }
 
-struct psp *emu_psp(void)
+/* Opened at first use; NULL with the reason logged. */
+static struct psp *firmware_of_host(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, open_platform);
@@ -39,15 +40,15 @@ static int firmware(struct uapi_sev_cmd *cmd, enum psp_status status)
 }
 
 /* __sev_guest_init */
-static int init2(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+static int init2(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_sev_init2 in;
     memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
-    if (vm->vcpu_count || in.flags || in.vmsa_features & ~EMU_VMSA_FEATURES)
+    if (vm->emu.vcpu_count || in.flags || in.vmsa_features & ~SNP_VMSA_FEATURES)
         return -EINVAL;
     if (in.ghcb_version > GHCB_VERSION || in.ghcb_version == 1)
         return -EINVAL;
-    struct psp *psp = emu_psp();
+    struct psp *psp = firmware_of_host();
     if (!psp)
         return -ENODEV;
     struct cofre_err err;
@@ -58,17 +59,17 @@ static int init2(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
     return 0;
 }
 
-static int enable_request_certificates(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+static int enable_request_certificates(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     (void)cmd;
-    if (vm->phase == PHASE_CREATED || vm->vcpu_count)
+    if (vm->phase == PHASE_CREATED || vm->emu.vcpu_count)
         return -EINVAL;
     vm->request_certificates = true;
     return 0;
 }
 
 /* snp_launch_start */
-static int launch_start(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+static int launch_start(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_snp_launch_start in;
     if (vm->phase == PHASE_CREATED)
@@ -76,9 +77,9 @@ static int launch_start(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
     if (vm->phase != PHASE_INITIALISED)
         return -EINVAL;
     memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
-    if (in.flags || in.policy & ~EMU_POLICY_BITS || !(in.policy & SNP_POLICY_RESERVED_ONE))
+    if (in.flags || in.policy & ~SNP_HOST_POLICY_BITS || !(in.policy & SNP_POLICY_RESERVED_ONE))
         return -EINVAL;
-    if (!emu_is_sev_fd((int)cmd->sev_fd))
+    if (!snp_is_sev_fd((int)cmd->sev_fd))
         return -ENOTTY; /* snp_context_create failed */
     int rc = firmware(cmd, psp_launch_start(vm->guest, in.policy, in.gosvw));
     if (rc)
@@ -89,7 +90,7 @@ static int launch_start(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
 }
 
 struct page_context {
-    struct emu_vm *vm;
+    struct snp_vm *vm;
     struct uapi_sev_cmd *cmd;
     uint8_t type;
     uint8_t *source;
@@ -136,7 +137,7 @@ static bool is_page_type(uint8_t type)
 
 /* What the silicon under the firmware has: what KVM supports, and HTT, which KVM leaves to user space though every
  * processor with SEV-SNP has it. */
-static size_t platform_cpuid(const struct emu_vm *vm, struct snp_cpuid_function *out)
+static size_t platform_cpuid(const struct snp_vm *vm, struct snp_cpuid_function *out)
 {
     enum { LEAF_FEATURES = 1, EDX_HTT = 1 << 28 };
     for (unsigned i = 0; i < vm->supported_count; i++) {
@@ -152,7 +153,7 @@ static size_t platform_cpuid(const struct emu_vm *vm, struct snp_cpuid_function 
 }
 
 /* snp_launch_update: done pages are taken off the parameters; a failure counts only on the first page. */
-static int launch_update(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+static int launch_update(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_snp_launch_update *param = (void *)(uintptr_t)cmd->data;
     struct uapi_snp_launch_update in;
@@ -165,7 +166,7 @@ static int launch_update(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
         return -EINVAL;
     if (!zero && (in.uaddr == 0 || in.uaddr % EMU_PAGE_SIZE))
         return -EINVAL;
-    uint64_t end = memory_gmem_slot_end(&vm->memory, in.gfn_start * EMU_PAGE_SIZE);
+    uint64_t end = memory_gmem_slot_end(&vm->emu.memory, in.gfn_start * EMU_PAGE_SIZE);
     if (!end || in.gfn_start > UINT64_MAX / EMU_PAGE_SIZE)
         return -EINVAL;
     uint8_t *source = zero ? NULL : (uint8_t *)(uintptr_t)in.uaddr;
@@ -175,10 +176,10 @@ static int launch_update(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
     for (; in.len && in.gfn_start * EMU_PAGE_SIZE < end; first = false) {
         struct page_context context = {vm, cmd, in.type, source, allowed, allowed_count};
         cmd->error = 0;
-        int rc =
-            emu_is_sev_fd((int)cmd->sev_fd)
-                ? memory_launch_page(&vm->memory, in.gfn_start * EMU_PAGE_SIZE, source, launch_page, &context)
-                : -EBADF;
+        int rc = snp_is_sev_fd((int)cmd->sev_fd)
+                     ? memory_launch_page(&vm->emu.memory, in.gfn_start * EMU_PAGE_SIZE, source, launch_page,
+                                          &context)
+                     : -EBADF;
         if (rc && first)
             return -EIO;
         if (rc)
@@ -194,36 +195,36 @@ static int launch_update(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
 }
 
 /* snp_launch_update_vmsa, for one vCPU */
-static int launch_vmsa(struct emu_vcpu *vcpu, struct uapi_sev_cmd *cmd)
+static int launch_vmsa(struct snp_vcpu *vcpu, struct uapi_sev_cmd *cmd)
 {
     struct snp_vmsa vmsa;
     if (vcpu->protected)
         return -EINVAL;
-    int rc = emu_vmsa_save(vcpu, &vmsa);
+    int rc = snp_vmsa_save(vcpu, &vmsa);
     if (rc)
         return rc;
     if (vmsa.dr7 & ~(uint64_t)DR7_RESET)
         return -EINVAL;
-    if (!emu_is_sev_fd((int)cmd->sev_fd))
+    if (!snp_is_sev_fd((int)cmd->sev_fd))
         return -EBADF;
     struct psp_page update = {.type = SNP_PAGE_VMSA, .gpa = SNP_VMSA_GPA, .data = (uint8_t *)&vmsa};
-    rc = firmware(cmd, psp_launch_update(vcpu->vm->guest, &update));
+    rc = firmware(cmd, psp_launch_update(snp_vm_of(vcpu)->guest, &update));
     if (!rc)
         vcpu->protected = true;
     return rc;
 }
 
-static void change_memory(struct emu_vm *vm)
+static void change_memory(struct snp_vm *vm)
 {
     uint8_t byte;
-    if (!lie_is(LIE_CHANGED_MEMORY) || memory_read_shared(&vm->memory, lie_address(), &byte, 1) != 0)
+    if (!lie_is(LIE_CHANGED_MEMORY) || memory_read_shared(&vm->emu.memory, lie_address(), &byte, 1) != 0)
         return;
     byte ^= 1;
-    memory_write_shared(&vm->memory, lie_address(), &byte, 1);
+    memory_write_shared(&vm->emu.memory, lie_address(), &byte, 1);
 }
 
 /* snp_launch_finish */
-static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_snp_launch_finish in;
     struct psp_launch_finish finish = {0};
@@ -234,8 +235,8 @@ static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
     memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
     if (in.flags)
         return -EINVAL;
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        int rc = launch_vmsa(vm->vcpu[i], cmd);
+    for (unsigned i = 0; i < vm->emu.vcpu_count; i++) {
+        int rc = launch_vmsa(snp_vcpu(vm->emu.vcpu[i]), cmd);
         if (rc)
             return rc;
     }
@@ -249,7 +250,7 @@ static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
     }
     finish.vcek_disabled = in.vcek_disabled & 1;
     memcpy(finish.host_data, in.host_data, sizeof(finish.host_data));
-    if (!emu_is_sev_fd(vm->sev_fd))
+    if (!snp_is_sev_fd(vm->sev_fd))
         return -EBADF;
     int rc = firmware(cmd, psp_launch_finish(vm->guest, &finish));
     if (rc)
@@ -261,7 +262,7 @@ static int launch_finish(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
 
 static const struct {
     uint32_t id;
-    int (*run)(struct emu_vm *vm, struct uapi_sev_cmd *cmd);
+    int (*run)(struct snp_vm *vm, struct uapi_sev_cmd *cmd);
 } commands[] = {
     {UAPI_SEV_INIT2, init2},
     {UAPI_SEV_SNP_LAUNCH_START, launch_start},
@@ -270,7 +271,7 @@ static const struct {
     {UAPI_SEV_SNP_ENABLE_REQ_CERTS, enable_request_certificates},
 };
 
-int emu_launch_command(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
+int snp_launch_command(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     if (vm->phase != PHASE_CREATED && cmd->id < UAPI_SEV_SNP_LAUNCH_START)
         return -EPERM;
@@ -278,10 +279,4 @@ int emu_launch_command(struct emu_vm *vm, struct uapi_sev_cmd *cmd)
         if (commands[i].id == cmd->id)
             return commands[i].run(vm, cmd);
     return -EINVAL;
-}
-
-void emu_launch_free(struct emu_vm *vm)
-{
-    if (vm->guest)
-        psp_guest_free(vm->guest);
 }

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
-#include "vmm/emu/event.h"
 #include "vmm/emu/host.h"
+#include "vmm/emu/snp/snp.h"
 
 /* Interrupts a vCPU thread of the caller's; chosen where programs rarely have one of their own. */
 #define KICK_SIGNAL (SIGRTMAX - 3)
@@ -33,16 +33,16 @@ static void install_kick(void)
     sigaction(KICK_SIGNAL, &action, NULL);
 }
 
-void emu_ap_init(struct emu_vcpu *vcpu)
+void snp_ap_init(struct snp_vcpu *vcpu)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_kick);
     pthread_mutex_init(&vcpu->ap.lock, NULL);
     vcpu->ap.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    vcpu->ap.state = vcpu->id == 0 ? AP_RUNNING : AP_OFF;
+    vcpu->ap.state = vcpu->emu.id == 0 ? AP_RUNNING : AP_OFF;
 }
 
-void emu_ap_free(struct emu_vcpu *vcpu)
+void snp_ap_free(struct snp_vcpu *vcpu)
 {
     if (vcpu->ap.event >= 0)
         close(vcpu->ap.event);
@@ -51,36 +51,36 @@ void emu_ap_free(struct emu_vcpu *vcpu)
 
 /* Until somebody leaves a note, or a signal comes. Signals are blocked until the wait itself, so that one which only
  * sets immediate_exit is not missed. */
-static int wait_for_note(struct emu_vcpu *vcpu)
+static int wait_for_note(struct snp_vcpu *vcpu)
 {
     sigset_t all, before;
     struct pollfd event = {.fd = vcpu->ap.event, .events = POLLIN};
     uint64_t count;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = vcpu->run->immediate_exit ? -1 : ppoll(&event, 1, NULL, &before);
+    int rc = vcpu->emu.run->immediate_exit ? -1 : ppoll(&event, 1, NULL, &before);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc < 0) {
-        vcpu->run->exit_reason = KVM_EXIT_INTR;
+        vcpu->emu.run->exit_reason = KVM_EXIT_INTR;
         return -EINTR;
     }
     return read(vcpu->ap.event, &count, sizeof(count)) < 0 && errno != EAGAIN ? -errno : EMU_RESUME;
 }
 
-static int set_mp_state(struct emu_vcpu *vcpu, uint32_t state)
+static int set_mp_state(struct snp_vcpu *vcpu, uint32_t state)
 {
     struct kvm_mp_state mp = {state};
-    return host_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp);
+    return host_ioctl(vcpu->emu.fd, KVM_SET_MP_STATE, &mp);
 }
 
 /* The local APIC as it is now is what AP creation resets it to. */
-static int remember_reset(struct emu_vcpu *vcpu)
+static int remember_reset(struct snp_vcpu *vcpu)
 {
     struct kvm_sregs sregs;
     sigset_t kick;
-    int rc = host_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &sregs);
     if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_GET_LAPIC, &vcpu->ap.lapic);
+        rc = host_ioctl(vcpu->emu.fd, KVM_GET_LAPIC, &vcpu->ap.lapic);
     if (rc)
         return rc;
     vcpu->ap.apic_base = sregs.apic_base;
@@ -93,25 +93,25 @@ static int remember_reset(struct emu_vcpu *vcpu)
 }
 
 /* As VMRUN would refuse: KVM_EXIT_FAIL_ENTRY with the exit code VMEXIT_INVALID. */
-static int refuse_entry(struct emu_vcpu *vcpu, const char *why)
+static int refuse_entry(struct snp_vcpu *vcpu, const char *why)
 {
-    log_error("the guest is ended: vCPU %u cannot start from the VMSA at %#llx: %s", vcpu->id,
+    log_error("the guest is ended: vCPU %u cannot start from the VMSA at %#llx: %s", vcpu->emu.id,
               (unsigned long long)vcpu->ap.vmsa, why);
-    vcpu->run->fail_entry.hardware_entry_failure_reason = UINT64_MAX;
-    vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+    vcpu->emu.run->fail_entry.hardware_entry_failure_reason = UINT64_MAX;
+    vcpu->emu.run->exit_reason = KVM_EXIT_FAIL_ENTRY;
     return EMU_EXIT;
 }
 
-static int start(struct emu_vcpu *vcpu)
+static int start(struct snp_vcpu *vcpu)
 {
     struct snp_vmsa vmsa;
-    if (memory_read_vmsa(&vcpu->vm->memory, vcpu->ap.vmsa, &vmsa) != 0)
+    if (snp_read_vmsa(snp_vm_of(vcpu), vcpu->ap.vmsa, &vmsa) != 0)
         return refuse_entry(vcpu, "it is not a validated private page that RMPADJUST made a VMSA");
-    if (vmsa.vmpl != 0 || vmsa.sev_features != vcpu->vm->sev_features || !(vmsa.efer & 1ull << 12))
+    if (vmsa.vmpl != 0 || vmsa.sev_features != snp_vm_of(vcpu)->sev_features || !(vmsa.efer & 1ull << 12))
         return refuse_entry(vcpu, "its VMPL, SEV features or EFER are not this guest's");
-    int rc = emu_vmsa_load(vcpu, &vmsa);
+    int rc = snp_vmsa_load(vcpu, &vmsa);
     if (!rc)
-        rc = host_ioctl(vcpu->fd, KVM_SET_LAPIC, &vcpu->ap.lapic);
+        rc = host_ioctl(vcpu->emu.fd, KVM_SET_LAPIC, &vcpu->ap.lapic);
     if (!rc)
         rc = set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
     if (rc)
@@ -119,12 +119,12 @@ static int start(struct emu_vcpu *vcpu)
     vcpu->ghcb_msr = 0;
     vcpu->ghcb_registered = UINT64_MAX;
     vcpu->ap.state = AP_RUNNING;
-    log_debug("vCPU %u starts from the VMSA at %#llx", vcpu->id, (unsigned long long)vcpu->ap.vmsa);
+    log_debug("vCPU %u starts from the VMSA at %#llx", vcpu->emu.id, (unsigned long long)vcpu->ap.vmsa);
     return EMU_RESUME;
 }
 
 /* Does what the note says, with the lock held. EMU_RESUME: see what state that gave. */
-static int take_note(struct emu_vcpu *vcpu)
+static int take_note(struct snp_vcpu *vcpu)
 {
     int rc = EMU_RESUME;
     switch (vcpu->ap.pending) {
@@ -144,7 +144,7 @@ static int take_note(struct emu_vcpu *vcpu)
     return rc;
 }
 
-int emu_ap_ready(struct emu_vcpu *vcpu)
+int snp_ap_ready(struct snp_vcpu *vcpu)
 {
     for (;;) {
         pthread_mutex_lock(&vcpu->ap.lock);
@@ -163,18 +163,18 @@ int emu_ap_ready(struct emu_vcpu *vcpu)
     }
 }
 
-void emu_ap_left(struct emu_vcpu *vcpu)
+void snp_ap_left(struct snp_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->ap.lock);
     vcpu->ap.in_run = false;
     if (vcpu->ap.kicked)
-        vcpu->run->immediate_exit =
+        vcpu->emu.run->immediate_exit =
             0; /* set by the kick; the caller gets EINTR and looks for reasons of his own */
     vcpu->ap.kicked = false;
     pthread_mutex_unlock(&vcpu->ap.lock);
 }
 
-int emu_ap_on_init(struct emu_vcpu *vcpu)
+int snp_ap_on_init(struct snp_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->ap.lock);
     bool mine = vcpu->ap.pending == AP_CREATE_ON_INIT;
@@ -184,7 +184,7 @@ int emu_ap_on_init(struct emu_vcpu *vcpu)
     return mine ? EMU_RESUME : -EAGAIN;
 }
 
-int event_ap_hold(struct emu_vcpu *vcpu)
+int snp_ap_hold(struct snp_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->ap.lock);
     vcpu->ap.state = AP_OFF;
@@ -192,7 +192,7 @@ int event_ap_hold(struct emu_vcpu *vcpu)
     return EMU_RESUME;
 }
 
-static void leave_note(struct emu_vcpu *target, int note, uint64_t vmsa)
+static void leave_note(struct snp_vcpu *target, int note, uint64_t vmsa)
 {
     const uint64_t one = 1;
     pthread_mutex_lock(&target->ap.lock);
@@ -200,30 +200,30 @@ static void leave_note(struct emu_vcpu *target, int note, uint64_t vmsa)
     target->ap.vmsa = vmsa;
     if (target->ap.in_run && note != AP_CREATE_ON_INIT) {
         target->ap.kicked = true;
-        target->run->immediate_exit = 1;
+        target->emu.run->immediate_exit = 1;
         pthread_kill(target->ap.thread, KICK_SIGNAL);
     }
     if (write(target->ap.event, &one, sizeof(one)) < 0)
-        log_error("vCPU %u cannot be woken (%s)", target->id, strerror(errno));
+        log_error("vCPU %u cannot be woken (%s)", target->emu.id, strerror(errno));
     pthread_mutex_unlock(&target->ap.lock);
 }
 
-static struct emu_vcpu *vcpu_by_id(struct emu_vm *vm, uint32_t id)
+static struct snp_vcpu *vcpu_by_id(struct snp_vm *vm, uint32_t id)
 {
-    struct emu_vcpu *found = NULL;
-    pthread_mutex_lock(&vm->lock);
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        if (vm->vcpu[i]->id == id)
-            found = vm->vcpu[i];
-    pthread_mutex_unlock(&vm->lock);
+    struct snp_vcpu *found = NULL;
+    pthread_mutex_lock(&vm->emu.lock);
+    for (unsigned i = 0; i < vm->emu.vcpu_count; i++)
+        if (vm->emu.vcpu[i]->id == id)
+            found = snp_vcpu(vm->emu.vcpu[i]);
+    pthread_mutex_unlock(&vm->emu.lock);
     return found;
 }
 
-int emu_ap_creation(struct emu_vm *vm, uint32_t request, uint32_t apic_id, uint64_t sev_features,
+int snp_ap_creation(struct snp_vm *vm, uint32_t request, uint32_t apic_id, uint64_t sev_features,
                     uint64_t vmsa)
 {
     static const int notes[] = {AP_CREATE_ON_INIT, AP_CREATE, AP_DESTROY};
-    struct emu_vcpu *target = vcpu_by_id(vm, apic_id);
+    struct snp_vcpu *target = vcpu_by_id(vm, apic_id);
     if (!target || request > REQUEST_DESTROY)
         return -EINVAL;
     if (request != REQUEST_DESTROY) {

@@ -8,8 +8,8 @@
 
 #include "sev/fw_status.h"
 #include "vmm/base/log.h"
-#include "vmm/emu/event.h"
 #include "vmm/emu/lies.h"
+#include "vmm/emu/snp/event.h"
 
 /* SW_EXITINFO2: the hypervisor's error in bits 63:32, the firmware's in 31:0. */
 #define VMM_ERROR(code) ((uint64_t)(code) << 32)
@@ -20,7 +20,7 @@
 #define CERT_TABLE_END 24 /* bytes of zeros that end a certificate table */
 
 /* The replayed request: what the firmware said first is said again, whatever is asked. */
-static void replay(struct emu_vm *vm, uint8_t *response)
+static void replay(struct snp_vm *vm, uint8_t *response)
 {
     if (!lie_is(LIE_REPLAYED_REQUEST))
         return;
@@ -31,47 +31,48 @@ static void replay(struct emu_vm *vm, uint8_t *response)
     vm->replay.kept = true;
 }
 
-static int ask_firmware(struct emu_vcpu *vcpu)
+static int ask_firmware(struct snp_vcpu *vcpu)
 {
-    struct emu_guest_request *r = &vcpu->request;
-    struct emu_vm *vm = vcpu->vm;
+    struct snp_guest_request *r = &vcpu->request;
+    struct snp_vm *vm = snp_vm_of(vcpu);
     uint8_t request[EMU_PAGE_SIZE];
     uint8_t response[EMU_PAGE_SIZE] = {0};
-    if (memory_read_shared(&vm->memory, r->request, request, sizeof(request)) != 0) {
+    if (memory_read_shared(&vm->emu.memory, r->request, request, sizeof(request)) != 0) {
         log_error("the guest is ended: vCPU %u sends a guest request at %#llx, which is not shared memory",
-                  vcpu->id, (unsigned long long)r->request);
+                  vcpu->emu.id, (unsigned long long)r->request);
         return -EIO;
     }
-    pthread_mutex_lock(&vm->lock); /* one request at a time, as the firmware has it */
+    pthread_mutex_lock(&vm->emu.lock); /* one request at a time, as the firmware has it */
     enum psp_status status = psp_guest_request(vm->guest, request, response);
     if (status == PSP_SUCCESS)
         replay(vm, response);
-    pthread_mutex_unlock(&vm->lock);
-    log_debug("vCPU %u: guest request: %s", vcpu->id, snp_fw_status(status)->name);
+    pthread_mutex_unlock(&vm->emu.lock);
+    log_debug("vCPU %u: guest request: %s", vcpu->emu.id, snp_fw_status(status)->name);
     if (status == PSP_SUCCESS &&
-        memory_write_shared(&vm->memory, r->response, response, sizeof(response)) != 0) {
+        memory_write_shared(&vm->emu.memory, r->response, response, sizeof(response)) != 0) {
         log_error("the guest is ended: vCPU %u wants a response at %#llx, which is not shared memory",
-                  vcpu->id, (unsigned long long)r->response);
+                  vcpu->emu.id, (unsigned long long)r->response);
         return -EIO;
     }
     return event_answer(vcpu, 0, status);
 }
 
-static void alter_certificates(struct emu_vcpu *vcpu, uint64_t gpa, uint64_t pages)
+static void alter_certificates(struct snp_vcpu *vcpu, uint64_t gpa, uint64_t pages)
 {
     const size_t somewhere = 24 * 6 + 300; /* behind the table's header, inside the first certificate */
     uint8_t byte;
     if (!lie_is(LIE_ALTERED_CERTIFICATES) || pages == 0)
         return;
-    if (memory_read_shared(&vcpu->vm->memory, gpa + somewhere, &byte, 1) == 0) {
+    if (memory_read_shared(&vcpu->emu.vm->memory, gpa + somewhere, &byte, 1) == 0) {
         byte ^= 1;
-        memory_write_shared(&vcpu->vm->memory, gpa + somewhere, &byte, 1);
+        memory_write_shared(&vcpu->emu.vm->memory, gpa + somewhere, &byte, 1);
     }
 }
 
-static int certificates_complete(struct emu_vcpu *vcpu)
+static int certificates_complete(struct emu_vcpu *emu)
 {
-    const struct uapi_exit_snp_req_certs *answer = uapi_exit_snp_req_certs(vcpu->run);
+    struct snp_vcpu *vcpu = snp_vcpu(emu);
+    const struct uapi_exit_snp_req_certs *answer = uapi_exit_snp_req_certs(vcpu->emu.run);
     uint64_t npages = answer->npages;
     int rc;
     switch (answer->ret) {
@@ -90,20 +91,20 @@ static int certificates_complete(struct emu_vcpu *vcpu)
     }
 }
 
-static int exit_for_certificates(struct emu_vcpu *vcpu, uint64_t gpa, uint64_t pages)
+static int exit_for_certificates(struct snp_vcpu *vcpu, uint64_t gpa, uint64_t pages)
 {
-    struct uapi_exit_snp_req_certs *ask = uapi_exit_snp_req_certs(vcpu->run);
+    struct uapi_exit_snp_req_certs *ask = uapi_exit_snp_req_certs(vcpu->emu.run);
     *ask = (struct uapi_exit_snp_req_certs){.gpa = gpa, .npages = pages};
-    return event_exit(vcpu, KVM_EXIT_SNP_REQ_CERTS, certificates_complete);
+    return emu_vcpu_exit(&vcpu->emu, KVM_EXIT_SNP_REQ_CERTS, certificates_complete);
 }
 
-static int extended(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
+static int extended(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
     static const uint8_t empty_table[CERT_TABLE_END];
-    struct emu_vm *vm = vcpu->vm;
+    struct snp_vm *vm = snp_vm_of(vcpu);
     uint8_t type;
     uint64_t at = ghcb->exit_info_1 + offsetof(struct snp_guest_msg_header, msg_type);
-    if (memory_read_shared(&vm->memory, at, &type, 1) != 0)
+    if (memory_read_shared(&vm->emu.memory, at, &type, 1) != 0)
         return -EIO;
     if (type != SNP_MSG_REPORT_REQ)
         return ask_firmware(vcpu);
@@ -112,13 +113,13 @@ static int extended(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
     vcpu->request.pages = ghcb->rbx;
     if (vm->request_certificates)
         return exit_for_certificates(vcpu, ghcb->rax, ghcb->rbx);
-    if (ghcb->rbx && memory_write_shared(&vm->memory, ghcb->rax, empty_table, sizeof(empty_table)) != 0)
+    if (ghcb->rbx && memory_write_shared(&vm->emu.memory, ghcb->rax, empty_table, sizeof(empty_table)) != 0)
         return -EIO;
     return ask_firmware(vcpu);
 }
 
-int event_guest_request(struct emu_vcpu *vcpu, const struct ghcb *ghcb)
+int event_guest_request(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
-    vcpu->request = (struct emu_guest_request){.request = ghcb->exit_info_1, .response = ghcb->exit_info_2};
+    vcpu->request = (struct snp_guest_request){.request = ghcb->exit_info_1, .response = ghcb->exit_info_2};
     return ghcb->exit_code == GHCB_EXT_GUEST_REQUEST ? extended(vcpu, ghcb) : ask_firmware(vcpu);
 }

@@ -1,7 +1,7 @@
 /* What a GHCB page says: no state, no guest memory. */
 #include <string.h>
 
-#include "vmm/emu/ghcb.h"
+#include "vmm/emu/snp/ghcb.h"
 
 bool ghcb_is_valid(const struct ghcb *ghcb, size_t offset)
 {

@@ -2,8 +2,8 @@
  * The guest-hypervisor communication block and the MSR protocol: "SEV-ES Guest-Hypervisor Communication Block
  * Standardization", publication 56421, rev 2.04. Pure: bytes and numbers only.
  */
-#ifndef COFRE_EMU_GHCB_H
-#define COFRE_EMU_GHCB_H
+#ifndef COFRE_EMU_SNP_GHCB_H
+#define COFRE_EMU_SNP_GHCB_H
 
 #include <assert.h>
 #include <stdbool.h>
