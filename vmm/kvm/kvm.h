@@ -37,6 +37,9 @@ int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **out, struct c
 
 /* For this room's files: the call itself, traced. -1 and errno as ioctl(2). */
 int kvm_call(const struct kvm *kvm, int fd, unsigned long request, void *argument);
+/* KVM_MEMORY_ENCRYPT_OP with a TDX command on a virtual machine or a vCPU: vm.h and vcpu.h have the two. */
+int kvm_tdx_command(const struct kvm *kvm, int fd, uint32_t id, uint32_t flags, uint64_t data,
+                    uint64_t *hw_error);
 /* Fails with "NAME: what errno means" and returns -COFRE_FAILED. Reads errno. */
 int kvm_call_failed(struct cofre_err *err, unsigned long request);
 

@@ -39,6 +39,12 @@ void kvm_vcpu_close(struct kvm_vcpu *vcpu)
     vcpu->fd = -1;
 }
 
+int kvm_vcpu_tdx_command(struct kvm_vcpu *vcpu, uint32_t id, uint32_t flags, uint64_t data,
+                         uint64_t *hw_error)
+{
+    return kvm_tdx_command(vcpu->vm->kvm, vcpu->fd, id, flags, data, hw_error);
+}
+
 /* The kernel reports a memory fault both ways: an exit reason, and a call that fails. */
 static bool is_memory_fault(int error, const struct kvm_run *run)
 {

@@ -21,6 +21,10 @@ void kvm_vcpu_close(struct kvm_vcpu *vcpu);
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu);
 
+/* A TDX command of a vCPU: as kvm_vm_tdx_command. */
+int kvm_vcpu_tdx_command(struct kvm_vcpu *vcpu, uint32_t id, uint32_t flags, uint64_t data,
+                         uint64_t *hw_error);
+
 /* After KVM_RUN neither CPUID nor, for a TEE, registers can be set: EINVAL. */
 int kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *cpuid, struct cofre_err *err);
 int kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *out, struct cofre_err *err);

@@ -106,6 +106,20 @@ int kvm_vm_set_private(struct kvm_vm *vm, uint64_t gpa, uint64_t size, bool is_p
               : 0;
 }
 
+int kvm_tdx_command(const struct kvm *kvm, int fd, uint32_t id, uint32_t flags, uint64_t data,
+                    uint64_t *hw_error)
+{
+    struct uapi_tdx_cmd cmd = {.id = id, .flags = flags, .data = data};
+    int rc = kvm_call(kvm, fd, KVM_MEMORY_ENCRYPT_OP, &cmd);
+    *hw_error = cmd.hw_error;
+    return rc < 0 ? errno : 0;
+}
+
+int kvm_vm_tdx_command(struct kvm_vm *vm, uint32_t id, uint32_t flags, uint64_t data, uint64_t *hw_error)
+{
+    return kvm_tdx_command(vm->kvm, vm->fd, id, flags, data, hw_error);
+}
+
 int kvm_vm_sev_command(struct kvm_vm *vm, uint32_t id, void *data, int sev_fd, uint32_t *fw_error)
 {
     struct uapi_sev_cmd cmd = {

@@ -48,5 +48,11 @@ int kvm_vm_set_private(struct kvm_vm *vm, uint64_t gpa, uint64_t size, bool is_p
  * may be NULL).
  */
 int kvm_vm_sev_command(struct kvm_vm *vm, uint32_t id, void *data, int sev_fd, uint32_t *fw_error);
+/*
+ * The same call with a TDX command (enum uapi_tdx_cmd_id): of the virtual machine, and (vcpu.h) of a vCPU. data is the
+ * command's structure or its immediate value. Returns 0 or the errno of the call, a positive number; *hw_error is the
+ * TDX module's completion status, 0 where it was not reached.
+ */
+int kvm_vm_tdx_command(struct kvm_vm *vm, uint32_t id, uint32_t flags, uint64_t data, uint64_t *hw_error);
 
 #endif
