@@ -139,8 +139,10 @@ static int enable_certificate_requests(struct tee *tee, const struct kvm *kvm, s
     return command(tee, UAPI_SEV_SNP_ENABLE_REQ_CERTS, NULL, err);
 }
 
-static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, struct cofre_err *err)
+static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, const struct kvm_cpuid2 *cpuid,
+                       unsigned cpus, struct cofre_err *err)
 {
+    (void)cpuid, (void)cpus;
     tee->vm = vm;
     int rc = snp_owner_check(&tee->owner, err);
     if (rc == 0)
@@ -302,9 +304,10 @@ static void serve_certificates(struct tee *tee, const struct guest_memory *memor
     }
 }
 
-static enum tee_exit_action snp_exit(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run,
-                                     int *code, struct cofre_err *err)
+static enum tee_exit_action snp_exit(struct tee *tee, const struct guest_memory *memory,
+                                     struct kvm_vcpu *vcpu, int *code, struct cofre_err *err)
 {
+    struct kvm_run *run = vcpu->run;
     if (run->exit_reason == KVM_EXIT_SNP_REQ_CERTS) {
         serve_certificates(tee, memory, run);
         return TEE_EXIT_CONTINUE;

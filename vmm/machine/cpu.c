@@ -38,8 +38,7 @@ static int plain_init(struct kvm_vcpu *vcpu, unsigned index, const struct kvm_cp
     return rc || index ? rc : plain_entry(vcpu, entry, err);
 }
 
-int machine_cpu_create(struct machine *machine, unsigned index, const struct kvm_cpuid2 *host,
-                       struct cofre_err *err)
+int machine_cpu_create(struct machine *machine, unsigned index, struct cofre_err *err)
 {
     const struct machine_config *config = machine->config;
     struct machine_cpu *cpu = &machine->cpu[index];
@@ -48,12 +47,8 @@ int machine_cpu_create(struct machine *machine, unsigned index, const struct kvm
     if (rc)
         return rc;
     machine->cpus = index + 1;
-    size_t size = sizeof *host + KVM_CPUID_MAX * sizeof host->entries[0];
-    CLEAN_FREE struct kvm_cpuid2 *cpuid = malloc(size);
-    if (!cpuid)
-        return cofre_fail(err, COFRE_FAILED, "CPUID table: out of memory");
-    memcpy(cpuid, host, size);
-    rc = machine_cpuid_topology(cpuid, index, config->boot->cpus, err);
+    CLEAN_FREE struct kvm_cpuid2 *cpuid = NULL;
+    rc = machine_cpuid_new(&cpuid, machine->host_cpuid, index, config->boot->cpus, err);
     if (rc)
         return rc;
     if (config->tee_ops)

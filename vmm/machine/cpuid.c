@@ -1,5 +1,6 @@
 #include "vmm/machine/cpuid.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* How many bits the APIC ids of that many cores take. */
@@ -99,6 +100,17 @@ static int add_leaf_b(struct kvm_cpuid2 *table, const struct topology *t, struct
             .edx = t->index,
         };
     return 0;
+}
+
+int machine_cpuid_new(struct kvm_cpuid2 **out, const struct kvm_cpuid2 *host, unsigned index, unsigned cpus,
+                      struct cofre_err *err)
+{
+    size_t size = sizeof *host + KVM_CPUID_MAX * sizeof host->entries[0];
+    *out = malloc(size);
+    if (!*out)
+        return cofre_fail(err, COFRE_FAILED, "CPUID table: out of memory");
+    memcpy(*out, host, size);
+    return machine_cpuid_topology(*out, index, cpus, err);
 }
 
 int machine_cpuid_topology(struct kvm_cpuid2 *table, unsigned index, unsigned cpus, struct cofre_err *err)

@@ -8,4 +8,8 @@
 /* Changes *table, which has room for KVM_CPUID_MAX entries, for vCPU index of cpus. */
 int machine_cpuid_topology(struct kvm_cpuid2 *table, unsigned index, unsigned cpus, struct cofre_err *err);
 
+/* A copy of the host's table (kvm_supported_cpuid) with that vCPU's topology in it; the caller frees it. */
+int machine_cpuid_new(struct kvm_cpuid2 **out, const struct kvm_cpuid2 *host, unsigned index, unsigned cpus,
+                      struct cofre_err *err);
+
 #endif

@@ -84,7 +84,7 @@ static void exit_to_tee(struct machine_cpu *cpu, struct kvm_run *run)
     struct cofre_err err = {{0}};
     enum tee_exit_action action = TEE_EXIT_UNKNOWN;
     if (config->tee_ops)
-        action = config->tee_ops->exit(config->tee, &machine->memory.view, run, &code, &err);
+        action = config->tee_ops->exit(config->tee, &machine->memory.view, &cpu->vcpu, &code, &err);
     if (action == TEE_EXIT_CONTINUE)
         return;
     char words[256];

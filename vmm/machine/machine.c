@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/machine/cpuid.h"
 #include "vmm/machine/parts.h"
 
 /* The end */
@@ -101,9 +102,21 @@ static int create_vm(struct machine *machine, struct cofre_err *err)
     if (rc == 0)
         rc = kvm_vm_create(&machine->vm, &machine->kvm,
                            config->tee_ops ? config->tee_ops->vm_type : KVM_X86_DEFAULT_VM, err);
-    if (rc == 0 && config->tee_ops)
-        rc = config->tee_ops->vm_init(config->tee, &machine->kvm, &machine->vm, err);
+    if (rc == 0)
+        rc = kvm_supported_cpuid(&machine->kvm, &machine->host_cpuid, err);
     return rc ? rc : kvm_vm_split_irqchip(&machine->vm, IOAPIC_PINS, err);
+}
+
+static int begin_tee(struct machine *machine, struct cofre_err *err)
+{
+    const struct machine_config *config = machine->config;
+    CLEAN_FREE struct kvm_cpuid2 *cpuid = NULL;
+    if (!config->tee_ops)
+        return 0;
+    int rc = machine_cpuid_new(&cpuid, machine->host_cpuid, 0, config->boot->cpus, err);
+    if (rc)
+        return rc;
+    return config->tee_ops->vm_init(config->tee, &machine->kvm, &machine->vm, cpuid, config->boot->cpus, err);
 }
 
 static int create_memory(struct machine *machine, struct cofre_err *err)
@@ -111,6 +124,8 @@ static int create_memory(struct machine *machine, struct cofre_err *err)
     const struct machine_config *config = machine->config;
     struct machine_memory *mem = &machine->memory;
     int rc = machine_memory_init(mem, &machine->vm, config->boot->memory, config->tee_ops, err);
+    if (rc == 0)
+        rc = machine_memory_add_beside(mem, config->image, err);
     return rc ? rc : machine_memory_stage(mem, config->boot, err);
 }
 
@@ -120,10 +135,9 @@ static int create_cpus(struct machine *machine, struct cofre_err *err)
     machine->cpu = calloc(cpus, sizeof *machine->cpu);
     if (!machine->cpu)
         return cofre_fail(err, COFRE_FAILED, "vCPUs: out of memory");
-    CLEAN_FREE struct kvm_cpuid2 *host = NULL;
-    int rc = kvm_supported_cpuid(&machine->kvm, &host, err);
+    int rc = 0;
     for (unsigned i = 0; i < cpus && rc == 0; i++)
-        rc = machine_cpu_create(machine, i, host, err);
+        rc = machine_cpu_create(machine, i, err);
     return rc;
 }
 
@@ -145,6 +159,8 @@ static int build(struct machine *machine, struct tee_measurement *measurement, s
     if (machine->end_fd < 0)
         return cofre_fail(err, COFRE_FAILED, "eventfd: %s", strerror(errno));
     int rc = create_vm(machine, err);
+    if (rc == 0)
+        rc = begin_tee(machine, err);
     if (rc == 0)
         rc = create_memory(machine, err);
     if (rc == 0)
@@ -214,6 +230,7 @@ void machine_free(struct machine *machine)
     for (unsigned i = 0; i < machine->cpus; i++)
         kvm_vcpu_close(&machine->cpu[i].vcpu);
     free(machine->cpu);
+    free(machine->host_cpuid);
     machine_memory_free(&machine->memory);
     if (machine->end_fd >= 0)
         close(machine->end_fd);

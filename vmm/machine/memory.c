@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3 };
+enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3, SLOT_BESIDE = 4 };
 
 #define PAGE 0x1000ull
 
@@ -62,8 +62,8 @@ static int add_ram(struct machine_memory *mem, unsigned i, struct cofre_err *err
 int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,
                         struct cofre_err *err)
 {
-    *mem =
-        (struct machine_memory){.vm = vm, .is_private = is_private, .shared = -1, .guest = -1, .size = size};
+    *mem = (struct machine_memory){
+        .vm = vm, .is_private = is_private, .shared = -1, .guest = -1, .beside.guest = -1, .size = size};
     pthread_mutex_init(&mem->lock, NULL);
     mem->ram_count = boot_ram(size, mem->ram);
     int rc = map_memfd("guest memory", size, &mem->shared, &mem->host, err);
@@ -88,8 +88,53 @@ void machine_memory_free(struct machine_memory *mem)
         munmap(mem->staging, mem->staging_size);
     if (mem->ghcb)
         munmap(mem->ghcb, PAGE);
+    if (mem->beside.guest >= 0)
+        mem->vm->kvm->backend->close(mem->beside.guest);
+    if (mem->beside.host)
+        munmap(mem->beside.host, mem->beside.size);
     pthread_mutex_destroy(&mem->lock);
     mem->vm = NULL;
+}
+
+static bool all_ram(const struct machine_memory *mem, uint64_t gpa, uint64_t size)
+{
+    for (unsigned i = 0; i < mem->ram_count; i++)
+        if (gpa >= mem->ram[i].gpa && gpa + size <= mem->ram[i].gpa + mem->ram[i].size)
+            return true;
+    return false;
+}
+
+static int map_beside(struct machine_memory *mem, uint64_t gpa, uint64_t size, struct cofre_err *err)
+{
+    int fd = -1;
+    int rc = map_memfd("memory beside RAM", size, &fd, &mem->beside.host, err);
+    if (fd >= 0)
+        close(fd);
+    if (rc)
+        return rc;
+    mem->beside.gpa = gpa;
+    mem->beside.size = size;
+    if (mem->is_private)
+        rc = kvm_vm_guest_memfd(mem->vm, size, &mem->beside.guest, err);
+    struct kvm_slot slot = {
+        .slot = SLOT_BESIDE, .gpa = gpa, .size = size, .host = mem->beside.host, .memfd = mem->beside.guest};
+    return rc ? rc : kvm_vm_slot_set(mem->vm, &slot, err);
+}
+
+int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
+                              struct cofre_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < image->count && rc == 0; i++) {
+        const struct launch_range *range = &image->range[i];
+        if (all_ram(mem, range->gpa, range->len))
+            continue;
+        if (mem->beside.size)
+            return cofre_fail(err, COFRE_FAILED, "launch image: a second range outside RAM, at %#llx",
+                              (unsigned long long)range->gpa);
+        rc = map_beside(mem, range->gpa, range->len, err);
+    }
+    return rc;
 }
 
 int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err)
@@ -139,6 +184,8 @@ int machine_memory_all_private(struct machine_memory *mem, struct cofre_err *err
     int rc = 0;
     for (unsigned i = 0; i < mem->ram_count && rc == 0; i++)
         rc = kvm_vm_set_private(mem->vm, mem->ram[i].gpa, mem->ram[i].size, true, err);
+    if (rc == 0 && mem->beside.size)
+        rc = kvm_vm_set_private(mem->vm, mem->beside.gpa, mem->beside.size, true, err);
     return rc;
 }
 
@@ -157,14 +204,6 @@ static uint64_t convertible_end(const struct machine_memory *mem)
 {
     const struct shim_ram *last = &mem->ram[mem->ram_count - 1];
     return upper(RAM_HIGH, last->gpa + last->size);
-}
-
-static bool all_ram(const struct machine_memory *mem, uint64_t gpa, uint64_t size)
-{
-    for (unsigned i = 0; i < mem->ram_count; i++)
-        if (gpa >= mem->ram[i].gpa && gpa + size <= mem->ram[i].gpa + mem->ram[i].size)
-            return true;
-    return false;
 }
 
 /* Gives the copy back that the pages no longer show; without it the guest's memory would be held twice. */

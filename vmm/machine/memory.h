@@ -1,6 +1,6 @@
 /*
- * The guest's memory: RAM below 3 GiB and from 4 GiB on, the staging window and the shim's GHCB page (map:
- * vmm/shim/abi.h). RAM lies in a memfd, so that whoever stands behind KVM can map it too. A confidential guest's RAM
+ * The guest's memory: RAM below 3 GiB and from 4 GiB on, pages of the launch image beside it (a reset vector), the
+ * staging window and the shim's GHCB page (map: vmm/shim/abi.h). RAM lies in a memfd, so that whoever stands behind KVM can map it too. A confidential guest's RAM
  * has a private side besides, which the host never maps; each page shows one of them, and the copy that it does not
  * show is given back to the host.
  */
@@ -22,6 +22,11 @@ struct machine_memory {
     unsigned ram_count;
     uint8_t *host; /* all of the memfd */
     uint64_t size;
+    struct {
+        uint64_t gpa, size;
+        uint8_t *host;
+        int guest;           /* guest_memfd, or -1 */
+    } beside;                /* what the launch image has outside RAM; size 0: nothing */
     uint8_t *staging, *ghcb; /* NULL where there is none (any more) */
     uint64_t staging_size;
     struct guest_memory view; /* what devices and a TEE may touch: RAM's shared side and the GHCB page */
@@ -34,7 +39,10 @@ int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t 
 /* After this nothing may run. */
 void machine_memory_free(struct machine_memory *mem);
 
-/* The slots beside RAM: the staging window with its contents, and for a TEE the shim's GHCB page. */
+/* The slot for the launch image's range outside RAM, where it has one; more than one is an error. */
+int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
+                              struct cofre_err *err);
+/* The slots beside RAM that are shared: the staging window with its contents, and for a TEE the shim's GHCB page. */
 int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err);
 /* Takes the staging window away; nothing when it is gone already. */
 int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err);
@@ -42,7 +50,7 @@ int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err);
 /* Writes a launch image into RAM's shared side: how a guest without a TEE is loaded. */
 int machine_memory_load(struct machine_memory *mem, const struct launch_image *image, struct cofre_err *err);
 
-/* All of RAM shows its private side: before a TEE loads its image. */
+/* All of RAM, and what the image has beside it, shows its private side: before a TEE loads its image. */
 int machine_memory_all_private(struct machine_memory *mem, struct cofre_err *err);
 
 /*

@@ -28,8 +28,8 @@ static const struct {
     const char *name, *argument, *help;
     enum option_id id;
 } own[] = {
-    {"tee", "snp|none", "what protects the guest from this host (required)", OPTION_TEE},
-    {"emulated", NULL, "SEV-SNP emulated on a plain KVM: every step, and no confidentiality",
+    {"tee", "TEE", "what protects the guest from this host (required)", OPTION_TEE},
+    {"emulated", NULL, "the TEE emulated on a plain KVM: every step, and no confidentiality",
      OPTION_EMULATED},
     {"kernel", "F", "Linux, a bzImage (required)", OPTION_KERNEL},
     {"initrd", "F", "its initial RAM disk", OPTION_INITRD},
@@ -40,7 +40,7 @@ static const struct {
     {"disk", "F[,ro][,serial=S]", "a raw file or block device as a virtio disk; may be repeated",
      OPTION_DISK},
     {"vsock-cid", "N", "virtio sockets, on unix sockets in the guest's run directory", OPTION_VSOCK_CID},
-    {"expect-measurement", "HEX", "do not start a guest with another launch digest", OPTION_EXPECT},
+    {"expect-measurement", "HEX", "do not start a guest with another launch digest or MRTD", OPTION_EXPECT},
     {"name", "NAME", "names the run directory; default guest-PID", OPTION_NAME},
     {"console", "F",
      "the guest's output: a file, or none; default standard output (input: standard input),\n"
@@ -50,13 +50,26 @@ static const struct {
     {"help", NULL, "this text", OPTION_HELP},
 };
 
+/* "snp, tdx": the TEEs that there are. */
+static const char *tee_names(char *out, size_t size, const char *between, const struct tee_ops *const *tees)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (; *tees && used < size; tees++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", used ? between : "", (*tees)->name);
+    return out;
+}
+#define TEE_NAMES_SIZE 64
+
 #define OWN            (sizeof own / sizeof own[0])
 #define LONG_MAX_COUNT 64
 
 void run_options_help(const struct tee_ops *const *tees)
 {
-    puts("usage: cofre run --tee snp|none --kernel F [OPTION]...\n\n"
-         "Boots one guest and ends with it.\n");
+    char names[TEE_NAMES_SIZE];
+    printf("usage: cofre run --tee %s|none --kernel F [OPTION]...\n\n"
+           "Boots one guest and ends with it.\n\n",
+           tee_names(names, sizeof names, "|", tees));
     for (size_t i = 0; i < OWN; i++)
         printf("  --%s%s%-*s %s\n", own[i].name, own[i].argument ? " " : "", (int)(24 - strlen(own[i].name)),
                own[i].argument ? own[i].argument : "", own[i].help);
@@ -98,16 +111,14 @@ static int pick_tee(struct run_options *out, const char *name, const struct tee_
     out->tee = NULL;
     if (strcmp(name, "none") == 0)
         return 0;
-    for (; *tees; tees++)
-        if (strcmp((*tees)->name, name) == 0) {
-            out->tee = *tees;
+    for (size_t i = 0; tees[i]; i++)
+        if (strcmp(tees[i]->name, name) == 0) {
+            out->tee = tees[i];
             return 0;
         }
-    if (strcmp(name, "tdx") == 0)
-        return cofre_fail(err, COFRE_LACKING,
-                          "--tee tdx: this version of Cofre does not launch Intel TDX guests yet; it "
-                          "launches snp and plain ones");
-    return cofre_fail(err, COFRE_USAGE, "--tee %s: there is no such TEE; it is snp or none", name);
+    char names[TEE_NAMES_SIZE];
+    return cofre_fail(err, COFRE_USAGE, "--tee %s: there is no such TEE; it is %s or none", name,
+                      tee_names(names, sizeof names, ", ", tees));
 }
 
 static int take_number(uint32_t *out, const char *text, const char *what, uint64_t min, uint64_t max,
@@ -194,21 +205,25 @@ static int take(struct run_options *out, const struct option *option, const char
     }
 }
 
-static int check_together(const struct run_options *o, bool has_tee, struct cofre_err *err)
+static int check_together(const struct run_options *o, bool has_tee, const struct tee_ops *const *tees,
+                          struct cofre_err *err)
 {
+    char names[TEE_NAMES_SIZE];
+    tee_names(names, sizeof names, " or ", tees);
     if (!has_tee)
         return cofre_fail(err, COFRE_USAGE,
-                          "--tee is needed: snp for a confidential guest, none for a plain one");
+                          "--tee is needed: %s for a confidential guest, none for a plain one", names);
     if (!o->guest.kernel)
         return cofre_fail(err, COFRE_USAGE, "--kernel is needed: a Linux bzImage");
     if (!o->tee && o->tee_options)
-        return cofre_fail(err, COFRE_USAGE, "--%s: a plain guest has no such option; it belongs to --tee snp",
-                          o->tee_option[0].name);
+        return cofre_fail(err, COFRE_USAGE, "--%s: a plain guest has no such option; it is for --tee %s",
+                          o->tee_option[0].name, names);
     if (!o->tee && o->expects)
         return cofre_fail(err, COFRE_USAGE,
-                          "--expect-measurement: a plain guest is not measured; use --tee snp");
+                          "--expect-measurement: a plain guest is not measured; use --tee %s", names);
     if (!o->tee && o->emulated)
-        return cofre_fail(err, COFRE_USAGE, "--emulated: a plain guest needs no emulation; use --tee snp");
+        return cofre_fail(err, COFRE_USAGE, "--emulated: a plain guest needs no emulation; use --tee %s",
+                          names);
     return 0;
 }
 
@@ -238,5 +253,5 @@ int run_options_parse(struct run_options *out, int argc, char **argv, const stru
         return 0;
     if (optind < argc)
         return cofre_fail(err, COFRE_USAGE, "%s: not an option; --help lists them", argv[optind]);
-    return check_together(out, has_tee, err);
+    return check_together(out, has_tee, tees, err);
 }

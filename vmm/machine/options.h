@@ -24,7 +24,7 @@ struct run_options {
     uint8_t expected[48];
 };
 
-/* tees is ended by NULL. The strings are argv's. COFRE_USAGE, COFRE_LACKING for a TEE that is not there yet. */
+/* tees is ended by NULL. The strings are argv's. COFRE_USAGE. */
 int run_options_parse(struct run_options *out, int argc, char **argv, const struct tee_ops *const *tees,
                       struct cofre_err *err);
 void run_options_help(const struct tee_ops *const *tees);

@@ -22,6 +22,7 @@ struct machine {
     const struct machine_config *config;
     struct kvm kvm;
     struct kvm_vm vm;
+    struct kvm_cpuid2 *host_cpuid; /* what KVM supports */
     struct machine_memory memory;
     struct platform platform;
     struct machine_cpu *cpu; /* boot->cpus of them */
@@ -39,9 +40,8 @@ void machine_ended(struct machine *machine, enum machine_ending how, int code, c
 /* A byte that the guest wrote to SHIM_PORT. */
 void machine_shim_says(struct machine *machine, uint8_t byte);
 
-/* cpu.c. The table is the host's; a TEE's vCPU is set up by the TEE. */
-int machine_cpu_create(struct machine *machine, unsigned index, const struct kvm_cpuid2 *host,
-                       struct cofre_err *err);
+/* cpu.c. A TEE's vCPU is set up by the TEE. */
+int machine_cpu_create(struct machine *machine, unsigned index, struct cofre_err *err);
 int machine_cpu_start(struct machine_cpu *cpu, struct cofre_err *err);
 void machine_cpu_kick(struct machine_cpu *cpu); /* leaves KVM_RUN and looks at machine->stopping */
 /* exit.c: what the vCPU's last KVM_RUN left in its run area. */

@@ -10,11 +10,14 @@ struct run_result {
     bool emulated;
     bool predicted, given; /* which of the two measurements there are */
     struct tee_measurement prediction, measurement;
+    struct tee_measurement predicted_register[TEE_REGISTERS_MAX]; /* as Linux will find them */
+    unsigned registers;
     struct phases phases;
     struct machine_end end; /* MACHINE_RUNNING: it never started */
 };
 
-/* {"tee", "emulated", "name", "measurement": {"name", "predicted", "given"} or null, "phases": [{"name", "seconds"}],
+/* {"tee", "emulated", "name", "measurement": {"name", "predicted", "given"} or null, "registers":
+ * {NAME: predicted}, "phases": [{"name", "seconds"}],
  * "ended", "why", "exit_code"} and a newline, to standard output. */
 int run_result_print(const struct run_result *result, struct cofre_err *err);
 

@@ -4,7 +4,7 @@
  *
  * Order of calls of one launch:
  *   new, set_option..., measure (prediction; also all that `cofre measure` calls), [compare with --expect-measurement],
- *   vm_init, (machine: slots, guest_memfd, split irqchip, vCPUs), vcpu_init for each vCPU,
+ *   (machine: split irqchip), vm_init, (machine: slots, guest_memfd, vCPUs), vcpu_init for each vCPU,
  *   (machine: memory attributes private), load for the image, finish, (machine: runs vCPUs), exit..., free.
  */
 #ifndef COFRE_MACHINE_TEE_H
@@ -62,16 +62,19 @@ struct tee_ops {
     /* The launch must have exactly this digest; the firmware enforces it where it can. Before vm_init. */
     int (*expect)(struct tee *tee, const struct tee_measurement *expected, struct cofre_err *err);
 
-    int (*vm_init)(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, struct cofre_err *err);
-    /* cpuid is the host's supported table with the machine's topology in it; the TEE corrects it, sets it and the
-     * vCPU's registers (image.h's entry state). */
+    /* cpuid is vCPU 0's table, as vcpu_init gets it. The split interrupt controller is there. */
+    int (*vm_init)(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, const struct kvm_cpuid2 *cpuid,
+                   unsigned cpus, struct cofre_err *err);
+    /* cpuid is the host's supported table with the machine's topology in it and room for KVM_CPUID_MAX entries; the
+     * TEE corrects it, sets it and the vCPU's registers (image.h's entry state). The vCPU outlives the launch. */
     int (*vcpu_init)(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index, struct kvm_cpuid2 *cpuid,
                      const struct launch_image *image, struct cofre_err *err);
     int (*load)(struct tee *tee, const struct launch_image *image, struct cofre_err *err);
     /* After this returns 0 the launch digest is final and equals what was measured here; *out is what was given. */
     int (*finish)(struct tee *tee, struct tee_measurement *out, struct cofre_err *err);
-    /* An exit that the machine does not know itself; any vCPU's thread. */
-    enum tee_exit_action (*exit)(struct tee *tee, const struct guest_memory *memory, struct kvm_run *run,
+    /* An exit, in vcpu->run, that the machine does not know itself; any vCPU's thread. The memory is the machine's
+     * and stays until the TEE is freed. */
+    enum tee_exit_action (*exit)(struct tee *tee, const struct guest_memory *memory, struct kvm_vcpu *vcpu,
                                  int *code, struct cofre_err *err);
 };
 

@@ -389,11 +389,10 @@ static void free_tee(struct tee *tee)
     assert_true(fake.open_files > 0); /* KVM is still open */
     tee_freed++;
 }
-static int refuse_vm(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, struct cofre_err *e)
+static int refuse_vm(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, const struct kvm_cpuid2 *cpuid,
+                     unsigned cpus, struct cofre_err *e)
 {
-    (void)tee;
-    (void)kvm;
-    (void)vm;
+    (void)tee, (void)kvm, (void)vm, (void)cpuid, (void)cpus;
     return cofre_fail(e, COFRE_LACKING, "no such firmware");
 }
 

@@ -175,7 +175,7 @@ static int launch(struct launch *l)
 {
     int rc = snp_tee_ops.measure(l->tee, &image, &l->predicted, &l->err);
     if (rc == 0)
-        rc = snp_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, &l->err);
+        rc = snp_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, NULL, 2, &l->err);
     if (rc == 0)
         rc = init_vcpus(l);
     if (rc == 0)
@@ -227,7 +227,7 @@ static void a_cpuid_page_is_given_again_as_the_firmware_corrected_it(void **stat
     fake.fail_errno = EIO;
     fake.fail_fw_status = 0x16;
     fake.correct_cpuid = true;
-    assert_int_equal(snp_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, &l->err), 0);
+    assert_int_equal(snp_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, NULL, 2, &l->err), 0);
     assert_int_equal(init_vcpus(l), 0);
     const struct launch_image only_cpuid = {.range = {image.range[1]}, .count = 1, .cpus = 2};
     fake.fail_times = 1;
@@ -243,7 +243,7 @@ static void a_cpuid_page_refused_without_correction_fails(void **state)
     fake.fail_command = UAPI_SEV_SNP_LAUNCH_UPDATE;
     fake.fail_errno = EIO;
     fake.fail_fw_status = 0x16;
-    assert_int_equal(snp_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, &l->err), 0);
+    assert_int_equal(snp_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, NULL, 2, &l->err), 0);
     assert_int_equal(init_vcpus(l), 0);
     const struct launch_image only_cpuid = {.range = {image.range[1]}, .count = 1, .cpus = 2};
     fake.fail_times = 1;
@@ -372,23 +372,24 @@ static void the_guest_gets_the_certificates_that_it_has_room_for(void **state)
     struct guest_memory memory = {0};
     assert_int_equal(guest_memory_add(&memory, 0x1000, sizeof ram, ram, &l->err), 0);
     struct kvm_run run = {.exit_reason = KVM_EXIT_SNP_REQ_CERTS};
+    struct kvm_vcpu vcpu = {.run = &run};
     struct uapi_exit_snp_req_certs *request = uapi_exit_snp_req_certs(&run);
     int code = 0;
 
     *request = (struct uapi_exit_snp_req_certs){.gpa = 0x1000, .npages = 1};
-    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &vcpu, &code, &l->err), TEE_EXIT_CONTINUE);
     assert_int_equal(request->ret, ENOSPC);
     assert_int_equal(request->npages, 2);
     assert_int_equal(ram[0], 0);
 
     *request = (struct uapi_exit_snp_req_certs){.gpa = 0x1000, .npages = 2};
-    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &vcpu, &code, &l->err), TEE_EXIT_CONTINUE);
     assert_int_equal(request->ret, 0);
     assert_int_equal(ram[TABLE_SIZE - 1], 0xc7);
     assert_int_equal(ram[TABLE_SIZE], 0);
 
     *request = (struct uapi_exit_snp_req_certs){.gpa = 0x3000, .npages = 2}; /* runs past the end of memory */
-    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_CONTINUE);
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &vcpu, &code, &l->err), TEE_EXIT_CONTINUE);
     assert_int_equal(request->ret, EIO);
 }
 
@@ -422,16 +423,17 @@ static void a_refusal_of_the_shim_is_told_in_its_words(void **state)
 {
     struct launch *l = *state;
     struct kvm_run run = {.exit_reason = KVM_EXIT_SYSTEM_EVENT};
+    struct kvm_vcpu vcpu = {.run = &run};
     run.system_event.type = KVM_SYSTEM_EVENT_SEV_TERM;
     run.system_event.ndata = 1;
     run.system_event.data[0] = 0x100 | (uint64_t)SHIM_TERM_SET << 12 | (uint64_t)SHIM_TERM_KERNEL_HASH << 16;
     const struct guest_memory memory = {0};
     int code = 0;
-    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_STOP);
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &vcpu, &code, &l->err), TEE_EXIT_STOP);
     assert_int_equal(code, -COFRE_NEGATIVE);
     assert_non_null(strstr(l->err.text, "kernel"));
     run.exit_reason = KVM_EXIT_IO;
-    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &run, &code, &l->err), TEE_EXIT_UNKNOWN);
+    assert_int_equal(snp_tee_ops.exit(l->tee, &memory, &vcpu, &code, &l->err), TEE_EXIT_UNKNOWN);
 }
 
 #define with_launch(test) cmocka_unit_test_setup_teardown(test, begin, end)
