@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sev/launch/launch.h"
+#include "tdx/launch/launch.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/rundir.h"
 #include "vmm/machine/console.h"
@@ -16,7 +17,7 @@
 #include "vmm/machine/result.h"
 #include "vmm/machine/shutdown.h"
 
-static const struct tee_ops *const tees[] = {&snp_tee_ops, NULL};
+static const struct tee_ops *const tees[] = {&snp_tee_ops, &tdx_tee_ops, NULL};
 
 struct run {
     struct run_options options;
@@ -44,6 +45,11 @@ static int predict(struct run *run, struct cofre_err *err)
         rc = ops->measure(run->tee, &run->guest.image, &result->prediction, err);
     if (rc)
         return rc;
+    if (ops->registers)
+        rc = ops->registers(run->tee, &run->guest.image, result->predicted_register, err);
+    if (rc < 0)
+        return rc;
+    result->registers = (unsigned)rc;
     result->predicted = true;
     phases_reach(&result->phases, PHASE_PREDICTED);
     if (!o->expects)
