@@ -2,6 +2,8 @@
 #include "vmm/cli/inspect.h"
 
 #include <getopt.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,10 +25,34 @@ static const char help[] =
 
 #define FILE_MAX (32u << 20)
 
+void inspect_put_hex(json_t *object, const char *key, const void *data, size_t len)
+{
+    char text[2 * 64 + 1];
+    hex_encode(text, data, len < 64 ? len : 64);
+    json_object_set_new(object, key, json_string(text));
+}
+
+void inspect_put_address(json_t *object, const char *key, uint64_t address)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "0x%" PRIx64, address);
+    json_object_set_new(object, key, json_string(text));
+}
+
+int inspect_put_sha256(json_t *out, struct view file, struct cofre_err *err)
+{
+    uint8_t hash[32];
+    if (EVP_Digest(file.data, file.len, hash, NULL, EVP_sha256(), NULL) != 1)
+        return cofre_fail(err, COFRE_FAILED, "SHA-256 is not available in this OpenSSL");
+    json_object_set_new(out, "size", json_integer((json_int_t)file.len));
+    inspect_put_hex(out, "sha256", hash, sizeof hash);
+    return 0;
+}
+
 /* The first that recognises a file describes it: kinds that are told by more of their bytes come first. */
 static const struct artefact_kind *const kinds[] = {
     &inspect_evidence, &inspect_policy, &inspect_cert_table, &inspect_crl,      &inspect_certificates,
-    &inspect_ovmf,     &inspect_shim,   &inspect_id_auth,    &inspect_id_block,
+    &inspect_ovmf,     &inspect_shim,   &inspect_id_auth,    &inspect_id_block, &inspect_td_report,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

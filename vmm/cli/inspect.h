@@ -19,7 +19,18 @@ extern const struct artefact_kind inspect_evidence, inspect_policy;
 /* inspect_certs.c */
 extern const struct artefact_kind inspect_certificates, inspect_crl, inspect_cert_table;
 /* inspect_launch.c */
-extern const struct artefact_kind inspect_ovmf, inspect_id_block, inspect_id_auth, inspect_shim;
+extern const struct artefact_kind inspect_id_block, inspect_id_auth, inspect_shim;
+
+/* inspect_ovmf.c */
+extern const struct artefact_kind inspect_ovmf;
+/* inspect_tdx.c */
+extern const struct artefact_kind inspect_td_report;
+
+/* A member of at most 64 bytes as hexadecimal text; a member as "0x...". */
+void inspect_put_hex(json_t *object, const char *key, const void *data, size_t len);
+void inspect_put_address(json_t *object, const char *key, uint64_t address);
+/* Members size and sha256 of the whole file. */
+int inspect_put_sha256(json_t *object, struct view file, struct cofre_err *err);
 
 /* The certificates of a table as a list; for evidence that carries one. */
 int inspect_describe_table(json_t **out, struct view table, struct cofre_err *err);

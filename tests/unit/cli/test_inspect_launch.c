@@ -11,9 +11,11 @@
 #include <jansson.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "sev/id_block.h"
 #include "sev/policy.h"
+#include "tdx/abi.h"
 #include "tests/unit/cli/run.h"
 #include "vmm/base/file.h"
 #include "vmm/shim/abi.h"
@@ -82,18 +84,22 @@ static void the_shim_says_what_it_adds_to_the_digest(void **state)
     json_decref(all);
 }
 
+static void unpack_firmware(const char *name)
+{
+    const char *shared = getenv("COFRE_SHARED");
+    char command[4200];
+    (void)snprintf(command, sizeof command, "--help > /dev/null; xz -dc '%s/firmware/%s.xz' > fd",
+                   shared ? shared : "../shared", name);
+    if (cli_run(command) != 0) {
+        print_message("# skipped: ../shared/firmware has no %s.xz, or xz is not here\n", name);
+        skip();
+    }
+}
+
 static void a_firmware_image_shows_its_sections(void **state)
 {
     (void)state;
-    const char *shared = getenv("COFRE_SHARED");
-    char command[4200];
-    (void)snprintf(command, sizeof command,
-                   "--help > /dev/null; xz -dc '%s/firmware/debian-sid-OVMF.amdsev.fd.xz' > fd",
-                   shared ? shared : "../shared");
-    if (cli_run(command) != 0) {
-        print_message("# skipped: ../shared/firmware is not here, or xz\n");
-        skip();
-    }
+    unpack_firmware("debian-sid-OVMF.amdsev.fd");
     json_t *all = inspected("fd");
     assert_string_equal(text_of(all, "kind"), "OVMF firmware image");
     assert_string_equal(text_of(all, "address"), "0xffc00000");
@@ -108,6 +114,44 @@ static void a_firmware_image_shows_its_sections(void **state)
     json_decref(all);
     assert_int_equal(cli_run("inspect fd"), 0);
     assert_non_null(strstr(cli_output, "SEC memory"));
+}
+
+/* It has SEV metadata too, which nobody filled in. */
+static void a_tdvf_image_shows_its_sections_and_its_mrtd(void **state)
+{
+    (void)state;
+    unpack_firmware("debian-sid-OVMF.inteltdx.ms.fd");
+    json_t *all = inspected("fd");
+    assert_true(json_is_true(json_object_get(all, "starts_tdx_guests")));
+    assert_true(json_is_false(json_object_get(all, "starts_snp_guests")));
+    assert_non_null(strstr(text_of(all, "no_snp_guests_because"), "SEV metadata"));
+    assert_int_equal(strlen(text_of(all, "mrtd")), 96);
+    const json_t *code = json_array_get(json_object_get(all, "tdx_sections"), 0);
+    assert_string_equal(text_of(code, "name"), "boot firmware volume");
+    assert_string_equal(text_of(code, "address"), "0xffc84000");
+    assert_true(json_is_true(json_object_get(code, "measured")));
+    json_decref(all);
+}
+
+static void a_tdreport_is_described_whatever_its_bytes(void **state)
+{
+    (void)state;
+    struct tdx_report report = {.mac = {.type = TDX_TEE_TYPE, .version = 1}};
+    report.td.rtmr[2][0] = 0xab;
+    SHA384((const uint8_t *)&report.tcb, sizeof report.tcb, report.mac.tee_tcb_info_hash);
+    SHA384((const uint8_t *)&report.td, sizeof report.td, report.mac.tee_info_hash);
+    cli_write("report", (struct view){(const uint8_t *)&report, sizeof report});
+    json_t *all = inspected("report");
+    assert_string_equal(text_of(all, "kind"), "TDREPORT");
+    assert_true(json_is_true(json_object_get(all, "well_formed")));
+    assert_memory_equal(text_of(json_object_get(all, "td_info"), "rtmr2"), "ab00", 4);
+    json_decref(all);
+    report.td.mrtd[0] ^= 1;
+    cli_write("report", (struct view){(const uint8_t *)&report, sizeof report});
+    all = inspected("report");
+    assert_true(json_is_false(json_object_get(all, "well_formed")));
+    assert_non_null(strstr(text_of(all, "but"), "hash"));
+    json_decref(all);
 }
 
 static void a_broken_table_is_malformed(void **state)
@@ -128,6 +172,8 @@ int main(void)
         cmocka_unit_test(an_id_block_and_its_authentication_are_described),
         cmocka_unit_test(the_shim_says_what_it_adds_to_the_digest),
         cmocka_unit_test(a_firmware_image_shows_its_sections),
+        cmocka_unit_test(a_tdvf_image_shows_its_sections_and_its_mrtd),
+        cmocka_unit_test(a_tdreport_is_described_whatever_its_bytes),
         cmocka_unit_test(a_broken_table_is_malformed),
     };
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
