@@ -1,17 +1,12 @@
 /* cofre attest: the evidence of a running guest, from its agent into one file. It judges nothing. */
-#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "attest/evidence.h"
-#include "vmm/agent/request.h"
+#include "vmm/agent/client.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
@@ -33,8 +28,6 @@ static const char help[] =
     "\n"
     "example: cofre attest --guest web --nonce $(openssl rand -hex 32) --out web.json\n";
 
-#define ANSWER_MAX      (4u << 20)
-#define GREETING_MAX    256
 #define VSOCK_SOCKET    "vsock"
 #define TIMEOUT_SECONDS 60 /* the firmware throttles requests; one takes at most some seconds */
 
@@ -42,83 +35,6 @@ struct arguments {
     const char *guest, *socket, *nonce, *out;
     bool json;
 };
-
-/* Reads up to the first newline, which it replaces, and no more than max bytes. Whatever follows is not asked for. */
-static int read_line(int fd, struct bytes *line, size_t max, const char *from, struct cofre_err *err)
-{
-    int rc = bytes_alloc(line, max, err);
-    for (size_t len = 0; rc == 0;) {
-        ssize_t n = recv(fd, line->data + len, max - len, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return cofre_fail(err, COFRE_FAILED, "%s: %s", from,
-                              errno == EAGAIN ? "no answer within a minute" : strerror(errno));
-        if (n == 0)
-            return cofre_fail(err, COFRE_FAILED,
-                              "%s: closed before it answered; does cofre-agent run in the guest?", from);
-        uint8_t *newline = memchr(line->data + len, '\n', (size_t)n);
-        len += (size_t)n;
-        if (newline) {
-            *newline = 0;
-            return 0;
-        }
-        if (len == max)
-            return cofre_fail(err, COFRE_MALFORMED, "%s: answers with more than %zu bytes in one line", from,
-                              max);
-    }
-    return rc;
-}
-
-static int send_line(int fd, const char *line, const char *to, struct cofre_err *err)
-{
-    for (size_t len = strlen(line); len;) {
-        ssize_t n = send(fd, line, len, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return cofre_fail(err, COFRE_FAILED, "%s: %s", to, strerror(errno));
-        line += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int connect_to(const char *path, struct cofre_err *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return cofre_fail(err, COFRE_USAGE, "%s: the name is too long for a socket", path);
-    strcpy(address.sun_path, path);
-    CLEAN_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct timeval limit = {.tv_sec = TIMEOUT_SECONDS};
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
-        connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return cofre_fail(err, COFRE_USAGE, "%s: no guest answers there: %s", path, strerror(errno));
-    return TAKE_FD(fd);
-}
-
-/* The socket's protocol (docs/vsock.md): "CONNECT port", "OK ...", then the guest's stream; one request, one answer. */
-static int ask(const char *path, const char *request, struct bytes *answer, struct cofre_err *err)
-{
-    CLEAN_FD fd = connect_to(path, err);
-    if (fd < 0)
-        return fd;
-    char hello[32];
-    snprintf(hello, sizeof hello, "CONNECT %d\n", AGENT_PORT);
-    CLEAN_BYTES greeting = {0};
-    int rc = send_line(fd, hello, path, err);
-    if (rc == 0)
-        rc = read_line(fd, &greeting, GREETING_MAX, path, err);
-    if (rc == 0 && strncmp((char *)greeting.data, "OK", 2) != 0)
-        rc = cofre_fail(err, COFRE_FAILED,
-                        "%s: nothing listens on the guest's port %d (\"%s\"); start cofre-agent in it", path,
-                        AGENT_PORT, (char *)greeting.data);
-    if (rc == 0)
-        rc = send_line(fd, request, path, err);
-    return rc < 0 ? rc : read_line(fd, answer, ANSWER_MAX, path, err);
-}
 
 static int take_hex(struct bytes *out, const json_t *answer, const char *member, struct cofre_err *err)
 {
@@ -162,9 +78,9 @@ static int fetch(struct evidence *out, const char *path, const char *nonce, stru
     memcpy(report_data, out->nonce.data, out->nonce.len);
     char hex[2 * sizeof report_data + 1], request[256];
     hex_encode(hex, report_data, sizeof report_data);
-    snprintf(request, sizeof request, "{\"op\": \"evidence\", \"report_data\": \"%s\"}\n", hex);
+    snprintf(request, sizeof request, "{\"op\": \"evidence\", \"report_data\": \"%s\"}", hex);
     CLEAN_BYTES answer = {0};
-    rc = ask(path, request, &answer, err);
+    rc = agent_ask(&answer, path, request, TIMEOUT_SECONDS, err);
     return rc < 0 ? rc : understand(out, &answer, err);
 }
 

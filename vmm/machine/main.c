@@ -10,12 +10,15 @@
 
 #include "sev/launch/launch.h"
 #include "tdx/launch/launch.h"
+#include "vmm/agent/client.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/rundir.h"
 #include "vmm/machine/console.h"
 #include "vmm/machine/options.h"
 #include "vmm/machine/result.h"
-#include "vmm/machine/shutdown.h"
+
+#define ANSWER_SECONDS   2  /* the agent answers before it acts */
+#define POWEROFF_SECONDS 20 /* for a guest that was asked, before it is stopped as if its power was cut */
 
 static const struct tee_ops *const tees[] = {&snp_tee_ops, &tdx_tee_ops, NULL};
 
@@ -105,6 +108,18 @@ static int wait_for(struct run *run, struct machine *machine, int milliseconds, 
     return 0;
 }
 
+/* There is no ACPI button, because the host supplies no AML to an unmodified kernel: the agent in the guest starts the
+ * guest's own poweroff command. That it answers is enough; the guest's end shows whether it did. */
+static int ask_to_power_off(const struct run *run, struct cofre_err *why)
+{
+    char path[sizeof run->directory + 8];
+    CLEAN_BYTES answer = {0};
+    if (!run->directory[0])
+        return cofre_fail(why, COFRE_LACKING, "it has no vsock (--vsock-cid) to be asked through");
+    snprintf(path, sizeof path, "%s/vsock", run->directory);
+    return agent_ask(&answer, path, "{\"op\": \"poweroff\"}", ANSWER_SECONDS, why);
+}
+
 /* The first signal asks the guest to power itself off, the second, or the end of its time, cuts its power. */
 static int wait_for_end(struct run *run, struct machine *machine, struct cofre_err *err)
 {
@@ -112,12 +127,10 @@ static int wait_for_end(struct run *run, struct machine *machine, struct cofre_e
     int rc = wait_for(run, machine, -1, &ended, err);
     if (rc || ended)
         return rc;
-    char path[sizeof run->directory + 8];
-    snprintf(path, sizeof path, "%s/vsock", run->directory);
-    struct cofre_err why = {.text = "it has no vsock (--vsock-cid) to be asked through"};
-    if (run->directory[0] && shutdown_ask(path, &why) == 0) {
+    struct cofre_err why;
+    if (ask_to_power_off(run, &why) == 0) {
         fprintf(stderr, "cofre run: the guest was asked to power off; another signal stops it at once\n");
-        rc = wait_for(run, machine, SHUTDOWN_SECONDS * 1000, &ended, err);
+        rc = wait_for(run, machine, POWEROFF_SECONDS * 1000, &ended, err);
     } else {
         fprintf(stderr, "cofre run: the guest cannot be asked to power off (%s); it is stopped\n", why.text);
     }
