@@ -9,8 +9,7 @@
 #include "sev/cert_table.h"
 #include "sev/fw_status.h"
 #include "sev/model/guest.h"
-
-#define DEFAULT_DIR "/var/lib/cofre/emulated"
+#include "vmm/base/key_dir.h"
 
 /* The firmware versions that brought each report version. */
 static const struct {
@@ -50,16 +49,12 @@ static int set_firmware(struct psp *psp, struct cofre_err *err)
 
 int psp_open(struct psp **out, const char *dir, const struct psp_options *options, struct cofre_err *err)
 {
-    if (!dir)
-        dir = getenv("COFRE_EMULATED_DIR");
-    if (!dir || !*dir)
-        dir = DEFAULT_DIR;
     struct psp *psp = calloc(1, sizeof *psp);
     if (!psp)
         return cofre_fail(err, COFRE_FAILED, "emulated platform: no memory");
     if (options)
         psp->options = *options;
-    int rc = psp_chain_open(&psp->chain, dir, psp->options.product, err);
+    int rc = psp_chain_open(&psp->chain, key_dir_emulated(dir), psp->options.product, err);
     if (rc == 0)
         rc = set_firmware(psp, err);
     if (rc < 0) {
