@@ -1,4 +1,5 @@
-/* cofre measure: the launch digest that a guest will have, before it is launched. */
+/* cofre measure: what a guest's launch will measure, before it is launched. */
+#include <ctype.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -6,6 +7,8 @@
 
 #include "sev/launch/launch.h"
 #include "sev/layout.h"
+#include "tdx/launch/launch.h"
+#include "tdx/layout.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
@@ -13,22 +16,24 @@
 #include "vmm/machine/boot.h"
 
 static const char help[] =
-    "usage: cofre measure --tee snp --kernel F [OPTION]...\n"
+    "usage: cofre measure --tee snp|tdx --kernel F [OPTION]...\n"
     "       cofre measure --tee snp --vmm qemu|ec2|gce --firmware F [OPTION]...\n"
+    "       cofre measure --tee tdx --vmm qemu|gce --firmware F [--json]\n"
     "\n"
-    "Prints the launch digest that the guest's attestation report will have. It needs no SEV-SNP\n"
-    "hardware. `cofre run` with the same options and --expect-measurement starts no other guest.\n"
+    "Prints what the guest's attestation will have: the launch digest of SEV-SNP; MRTD of TDX and, of\n"
+    "Cofre's guests, the RTMRs that Linux begins with. It needs no such hardware. `cofre run` with the\n"
+    "same options and --expect-measurement starts no guest of another launch digest or MRTD.\n"
     "\n"
-    "  --tee snp             the kind of guest\n"
+    "  --tee TEE             the kind of guest: snp or tdx\n"
     "  --vmm VMM             who launches it: cofre (default), qemu, ec2 or gce\n"
     "  --kernel F            the kernel; with --vmm qemu, as -kernel with kernel-hashes=on takes it\n"
     "  --initrd F            the initial RAM disk\n"
     "  --cmdline S           the kernel's command line\n"
     "  --cpus N              virtual CPUs (default 1)\n"
-    "  --memory SIZE         of Cofre's guests, whose digest covers it (default 512M)\n"
-    "  --firmware F          of the others' guests: the OVMF image\n"
-    "  --cpu-model MODEL     of QEMU's guests: EPYC-v4 (default), EPYC-Milan, ... or CPUID 1's EAX\n"
-    "  --guest-features N    of the others' guests: SEV_FEATURES of each VMSA (default 0x1)\n"
+    "  --memory SIZE         of Cofre's guests, whose launch covers it (default 512M)\n"
+    "  --firmware F          of the others' guests: the OVMF or TDVF image\n"
+    "  --cpu-model MODEL     of QEMU's SNP guests: EPYC-v4 (default), EPYC-Milan, ... or CPUID 1's EAX\n"
+    "  --guest-features N    of the others' SNP guests: SEV_FEATURES of each VMSA (default 0x1)\n"
     "  --json                the result as one JSON object\n"
     "\n"
     "example: cofre measure --tee snp --kernel vmlinuz --initrd initrd.img --cmdline \"console=ttyS0\" "
@@ -71,24 +76,26 @@ static const struct option options[] = {
     {"help", no_argument, NULL, HELP},
     {0},
 };
-static const unsigned about[VALUES] = {
-    [TEE] = ANY,
-    [VMM] = ANY,
-    [KERNEL] = COFRE | QEMU,
-    [INITRD] = COFRE | QEMU,
-    [CMDLINE] = COFRE | QEMU,
-    [CPUS] = ANY,
-    [MEMORY] = COFRE,
-    [FIRMWARE] = OTHERS,
-    [CPU_MODEL] = QEMU,
-    [GUEST_FEATURES] = OTHERS,
-};
 
 struct request {
     const char *value[VALUES]; /* as given, or the default */
     bool given[VALUES];
+    const struct kind *kind;
     uint64_t cpus;
     struct bytes kernel, initrd, firmware;
+};
+
+/* What was measured, and the run-time registers where they can be told. */
+struct result {
+    struct tee_measurement value[1 + TEE_REGISTERS_MAX];
+    int count;
+};
+
+/* A kind of guest. */
+struct kind {
+    const struct tee_ops *ops;
+    unsigned about[VALUES]; /* whose guests of this kind an option is about; VMM: who has any */
+    int (*measure_firmware)(const struct request *r, struct tee_measurement *out, struct cofre_err *err);
 };
 
 static void request_free(struct request *r)
@@ -111,13 +118,11 @@ static struct view cmdline_view(const struct request *r)
     return (struct view){(const uint8_t *)text, text ? strlen(text) : 0};
 }
 
-/* Cofre's own layout: the image and the measurement that `cofre run` goes through. */
-static int measure_own(const struct request *r, struct tee_measurement *out, struct cofre_err *err)
+static int build_image(const struct request *r, struct launch_image *image, struct cofre_err *err)
 {
-    const struct tee_ops *ops = &snp_tee_ops;
     CLEAN_BYTES shim = {0};
     struct boot_config config = {
-        .tee = ops->boot_tee,
+        .tee = r->kind->ops->boot_tee,
         .memory = BOOT_MEMORY_DEFAULT,
         .cpus = (unsigned)r->cpus,
         .kernel = bytes_view(&r->kernel),
@@ -128,33 +133,42 @@ static int measure_own(const struct request *r, struct tee_measurement *out, str
         return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
     int rc = r->given[MEMORY] ? size_parse(&config.memory, r->value[MEMORY], "--memory", err) : 0;
     if (rc == 0)
-        rc = boot_shim_load(ops->boot_tee, &shim, err);
+        rc = boot_shim_load(config.tee, &shim, err);
     if (rc < 0)
         return rc;
     config.shim = bytes_view(&shim);
+    return boot_image_build(&config, image, err);
+}
+
+/* Cofre's own layout: the image and the measurement that `cofre run` goes through. */
+static int measure_own(const struct request *r, struct result *out, struct cofre_err *err)
+{
+    const struct tee_ops *ops = r->kind->ops;
     struct launch_image image = {0};
     struct tee *tee = NULL;
-    rc = boot_image_build(&config, &image, err);
+    int rc = build_image(r, &image, err);
     if (rc == 0)
         rc = ops->new (&tee, err);
     if (rc == 0)
-        rc = ops->measure(tee, &image, out, err);
+        rc = ops->measure(tee, &image, &out->value[0], err);
+    out->count = 1;
+    if (rc == 0 && ops->registers) {
+        rc = ops->registers(tee, &image, &out->value[1], err);
+        out->count += rc < 0 ? 0 : rc;
+    }
     if (tee)
         ops->free(tee);
     launch_image_free(&image);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
-/* Another VMM's layout of an OVMF image. */
+/* Another VMM's layout of an OVMF image as an SNP guest. */
 static int measure_ovmf(const struct request *r, struct tee_measurement *out, struct cofre_err *err)
 {
     const struct snp_kernel_items items = {bytes_view(&r->kernel), bytes_view(&r->initrd), cmdline_view(r)};
     struct snp_layout layout = {.cpus = (unsigned)r->cpus, .kernel = r->given[KERNEL] ? &items : NULL};
     struct snp_ovmf ovmf;
     struct snp_digest digest;
-    if (!r->given[FIRMWARE])
-        return cofre_fail(err, COFRE_USAGE, "--firmware is missing: the guests of --vmm %s boot one",
-                          r->value[VMM]);
     if (!r->given[KERNEL] && (r->given[INITRD] || r->given[CMDLINE]))
         return cofre_fail(err, COFRE_USAGE, "--initrd and --cmdline are measured with a --kernel only");
     int rc = snp_vmm_parse(&layout.vmm, r->value[VMM], err);
@@ -174,6 +188,46 @@ static int measure_ovmf(const struct request *r, struct tee_measurement *out, st
     memcpy(out->value, digest.value, sizeof out->value);
     return 0;
 }
+
+/* Another VMM's layout of a TDVF image as a TD; what it measures when it runs is the firmware's own. */
+static int measure_tdvf(const struct request *r, struct tee_measurement *out, struct cofre_err *err)
+{
+    struct tdx_tdvf tdvf;
+    int rc = tdx_tdvf_parse(&tdvf, bytes_view(&r->firmware), err);
+    if (rc == 0)
+        rc = tdx_layout_mrtd(out->value, &tdvf, err);
+    out->name = "MRTD";
+    return rc < 0 ? cofre_within(err, rc, "%s", r->value[FIRMWARE]) : 0;
+}
+
+static const struct kind kinds[] = {
+    {&snp_tee_ops,
+     {
+         [TEE] = ANY,
+         [VMM] = ANY,
+         [KERNEL] = COFRE | QEMU,
+         [INITRD] = COFRE | QEMU,
+         [CMDLINE] = COFRE | QEMU,
+         [CPUS] = ANY,
+         [MEMORY] = COFRE,
+         [FIRMWARE] = OTHERS,
+         [CPU_MODEL] = QEMU,
+         [GUEST_FEATURES] = OTHERS,
+     },
+     measure_ovmf},
+    {&tdx_tee_ops,
+     {
+         [TEE] = COFRE | QEMU | GCE,
+         [VMM] = COFRE | QEMU | GCE,
+         [KERNEL] = COFRE,
+         [INITRD] = COFRE,
+         [CMDLINE] = COFRE,
+         [CPUS] = COFRE,
+         [MEMORY] = COFRE,
+         [FIRMWARE] = QEMU | GCE,
+     },
+     measure_tdvf},
+};
 
 static int parse_options(struct request *r, int argc, char **argv, bool *json, struct cofre_err *err)
 {
@@ -195,27 +249,44 @@ static int parse_options(struct request *r, int argc, char **argv, bool *json, s
     return 0;
 }
 
+static int find_kind(struct request *r, struct cofre_err *err)
+{
+    if (!r->given[TEE])
+        return cofre_fail(err, COFRE_USAGE, "--tee is missing: --tee snp or --tee tdx");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(r->value[TEE], kinds[i].ops->name) == 0)
+            r->kind = &kinds[i];
+    return r->kind ? 0
+                   : cofre_fail(err, COFRE_USAGE, "--tee %s: only guests of snp and tdx can be measured",
+                                r->value[TEE]);
+}
+
 static int check_options(struct request *r, struct cofre_err *err)
 {
     unsigned vmm = 0;
+    int rc = find_kind(r, err);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < sizeof vmms / sizeof vmms[0]; i++)
         if (strcmp(r->value[VMM], vmms[i].name) == 0)
             vmm = vmms[i].bit;
-    if (!r->given[TEE])
-        return cofre_fail(err, COFRE_USAGE, "--tee is missing: --tee snp");
-    if (strcmp(r->value[TEE], snp_tee_ops.name) != 0)
-        return cofre_fail(err, COFRE_USAGE, "--tee %s: only guests of snp can be measured", r->value[TEE]);
     if (!vmm)
         return cofre_fail(err, COFRE_USAGE, "--vmm %s is not known (cofre, qemu, ec2, gce)", r->value[VMM]);
+    if (!(r->kind->about[VMM] & vmm))
+        return cofre_fail(err, COFRE_USAGE, "--vmm %s has no guests of %s", r->value[VMM],
+                          r->kind->ops->title);
     for (int i = 0; i < VALUES; i++)
-        if (r->given[i] && !(about[i] & vmm))
-            return cofre_fail(err, COFRE_USAGE, "--%s has no part in the digest of --vmm %s", options[i].name,
-                              r->value[VMM]);
+        if (r->given[i] && !(r->kind->about[i] & vmm))
+            return cofre_fail(err, COFRE_USAGE, "--%s has no part in what --vmm %s launches as a guest of %s",
+                              options[i].name, r->value[VMM], r->kind->ops->title);
+    if (vmm != COFRE && !r->given[FIRMWARE])
+        return cofre_fail(err, COFRE_USAGE, "--firmware is missing: the guests of --vmm %s boot one",
+                          r->value[VMM]);
     return number_parse(&r->cpus, r->value[CPUS], "--cpus", 1,
                         vmm == COFRE ? BOOT_CPUS_MAX : SNP_LAYOUT_CPUS_MAX, err);
 }
 
-static int measure(struct request *r, struct tee_measurement *out, struct cofre_err *err)
+static int measure(struct request *r, struct result *out, struct cofre_err *err)
 {
     int rc = check_options(r, err);
     if (rc == 0)
@@ -226,21 +297,44 @@ static int measure(struct request *r, struct tee_measurement *out, struct cofre_
         rc = read_item(&r->firmware, r->value[FIRMWARE], err);
     if (rc < 0)
         return rc;
-    return strcmp(r->value[VMM], "cofre") == 0 ? measure_own(r, out, err) : measure_ovmf(r, out, err);
+    if (!r->given[FIRMWARE])
+        return measure_own(r, out, err);
+    out->count = 1;
+    return r->kind->measure_firmware(r, &out->value[0], err);
 }
 
-static void print_result(const struct request *r, const struct tee_measurement *m, bool json)
+/* "launch digest" is the member launch_digest, "RTMR0" is rtmr0. */
+static void add_member(json_t *all, const struct tee_measurement *m, const char *hex)
 {
-    char hex[2 * sizeof m->value + 1];
-    hex_encode(hex, m->value, sizeof m->value);
-    if (!json) {
-        puts(hex);
-        return;
+    char key[32];
+    size_t i;
+    for (i = 0; m->name[i] && i < sizeof key - 1; i++)
+        key[i] = m->name[i] == ' ' ? '_' : (char)tolower((unsigned char)m->name[i]);
+    key[i] = '\0';
+    json_object_set_new(all, key, json_string(hex));
+}
+
+/* A digest that is the only one that its kind of guest has stands alone. */
+static void print_result(const struct request *r, const struct result *result, bool json)
+{
+    json_t *all = json_pack("{s:s, s:s}", "tee", r->value[TEE], "vmm", r->value[VMM]);
+    for (int i = 0; i < result->count; i++) {
+        const struct tee_measurement *m = &result->value[i];
+        char hex[2 * sizeof m->value + 1];
+        hex_encode(hex, m->value, sizeof m->value);
+        if (json)
+            add_member(all, m, hex);
+        else if (r->kind->ops->registers)
+            printf("%s %s\n", m->name, hex);
+        else
+            puts(hex);
     }
-    json_t *all = json_pack("{s:s, s:s, s:s, s:I}", "tee", r->value[TEE], "vmm", r->value[VMM],
-                            "launch_digest", hex, "cpus", (json_int_t)r->cpus);
-    json_dumpf(all, stdout, JSON_INDENT(2));
-    putchar('\n');
+    if (json) {
+        if (r->kind->about[CPUS] & (r->given[FIRMWARE] ? OTHERS : COFRE))
+            json_object_set_new(all, "cpus", json_integer((json_int_t)r->cpus));
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        putchar('\n');
+    }
     json_decref(all);
 }
 
@@ -248,7 +342,7 @@ int verb_measure(int argc, char **argv)
 {
     __attribute__((cleanup(request_free))) struct request r = {
         .value = {[VMM] = "cofre", [CPUS] = "1", [CPU_MODEL] = "EPYC-v4", [GUEST_FEATURES] = "0x1"}};
-    struct tee_measurement measurement;
+    struct result result = {0};
     struct cofre_err err;
     bool json = false;
     int rc = parse_options(&r, argc, argv, &json, &err);
@@ -257,11 +351,11 @@ int verb_measure(int argc, char **argv)
         return 0;
     }
     if (rc == 0)
-        rc = measure(&r, &measurement, &err);
+        rc = measure(&r, &result, &err);
     if (rc < 0) {
         fprintf(stderr, "cofre measure: %s\n", err.text);
         return -rc;
     }
-    print_result(&r, &measurement, json);
+    print_result(&r, &result, json);
     return 0;
 }
