@@ -6,7 +6,7 @@
  *                                                  {"tcbInfo":...,"signature":"..."} ({"enclaveIdentity":... for the other)
  *   tcb_info_signature, qe_identity_signature      128 hex digits, r then s; not needed with a whole answer
  *   tcb_info_issuer_chain, qe_identity_issuer_chain, pck_crl_issuer_chain, pck_certificate_chain
- *                                                  PEM, the signer or leaf first
+ *                                                  PEM; of a document's chain the signer comes first
  *   pck_crl, root_ca_crl                           DER in hex or base64, or PEM
  * Other members are passed over: none of them can make anything pass.
  *
@@ -20,16 +20,9 @@
 
 #include "tdx/qe_identity.h"
 #include "tdx/tcb_info.h"
-#include "vmm/base/bytes.h"
+#include "vmm/base/x509.h"
 
 #define TDX_COLLATERAL_FILE_MAX (4u << 20)
-#define TDX_ISSUERS_MAX         4
-
-/* A chain as it came, the signer or leaf first. count 0: missing. */
-struct tdx_issuers {
-    X509 *cert[TDX_ISSUERS_MAX];
-    size_t count;
-};
 
 /* What was found at the parse: 0 or a negative code, and for the latter the sentence. */
 struct tdx_finding {
@@ -39,27 +32,28 @@ struct tdx_finding {
 
 /* A document and who signed it. */
 struct tdx_signed {
-    struct bytes text;     /* what the signature is over; len 0: missing */
-    uint8_t signature[64]; /* r, s, most significant byte first */
+    struct bytes text; /* what the signature is over; len 0: missing */
+    uint8_t signature[64];
     bool has_signature;
-    struct tdx_issuers issuers;
-    struct tdx_finding signature_found; /* by the key of issuers.cert[0] over the text */
+    struct x509_certs issuers; /* the signer first */
+    X509 *signer, *root;       /* of issuers; NULL where missing */
+    /* -COFRE_LACKING where something for it is missing */
     struct tdx_finding
-        chain_found; /* cert[0] is under cert[1], a CA that signs itself; the role in its name is right */
+        chain_found; /* the signer has the role, and is under the root, a CA that signs itself */
+    struct tdx_finding signature_found; /* by the signer's key over the text */
 };
 
 struct tdx_crl {
     X509_CRL *crl; /* NULL: missing */
     X509 *signer;  /* whose key signed it, of the collateral's own certificates; NULL: none of them */
-    int64_t this_update, next_update;
 };
 
 struct tdx_collateral {
     struct tdx_signed tcb_signed, qe_signed;
     struct tdx_tcb_info tcb;   /* where tcb_signed.text.len */
     struct tdx_qe_identity qe; /* where qe_signed.text.len */
-    struct tdx_issuers pck_crl_issuers;
-    struct tdx_issuers pck_chain; /* of quotes that do not bring theirs */
+    struct x509_certs pck_crl_issuers;
+    struct x509_certs pck_chain; /* of quotes that do not bring theirs */
     struct tdx_crl pck_crl, root_ca_crl;
 };
 
@@ -72,11 +66,11 @@ void tdx_collateral_free(struct tdx_collateral *collateral);
 bool tdx_collateral_recognises(struct view file);
 
 /*
- * Whether a list that is there is one of the issuer (name and key), current at the time, and does not name cert (NULL:
- * nobody is asked about). -COFRE_NEGATIVE: revoked, or not the issuer's. -COFRE_LACKING: missing, stale, or with a limit of
- * scope. `what` names the list in the sentence. Free where the issuer is the collateral's own; else one verification.
+ * The list is the issuer's (name and key), current, and does not name cert. -COFRE_NEGATIVE: revoked, or not the issuer's.
+ * -COFRE_LACKING: missing, stale, or with a limit of scope. `member` names the list in the sentence. Where the collateral's
+ * own certificate of the same name and key signed it, nothing is verified again.
  */
-int tdx_crl_check(const struct tdx_crl *crl, const char *what, X509 *issuer, X509 *cert, int64_t at,
+int tdx_crl_check(const struct tdx_crl *crl, const char *member, X509 *issuer, X509 *cert, int64_t at,
                   struct cofre_err *err);
 
 /* A service's answer {"tcbInfo":{...},"signature":"..."} or {"enclaveIdentity":...}: the view of the signed object within

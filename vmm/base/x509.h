@@ -69,6 +69,11 @@ int x509_check_issued(const struct x509_scheme *scheme, X509 *cert, X509 *issuer
 int x509_check_end_entity(X509 *cert, const struct ecdsa_curve *curve, struct cofre_err *err);
 /* Valid at the time, in seconds since 1970. */
 int x509_check_time(X509 *cert, int64_t at, struct cofre_err *err);
+/* The list is in the issuer's name and signed by its key, which may sign lists. */
+bool x509_crl_is_by(const struct x509_scheme *scheme, X509_CRL *crl, X509 *issuer);
+/* The list, whoever's, is current and does not name the certificate. */
+int x509_crl_check(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, int64_t at,
+                   struct cofre_err *err);
 /* There is a list of the issuer, signed by it and current, and no signed one names the certificate. */
 int x509_check_revocation(const struct x509_scheme *scheme, X509 *cert, X509 *issuer,
                           const struct x509_crls *crls, int64_t at, struct cofre_err *err);

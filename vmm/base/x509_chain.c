@@ -144,24 +144,27 @@ int x509_check_time(X509 *cert, int64_t at, struct cofre_err *err)
     return 0;
 }
 
-/* 0: current, signed, and does not name the certificate. */
-static int check_crl(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, X509 *issuer, int64_t at,
-                     struct cofre_err *err)
+bool x509_crl_is_by(const struct x509_scheme *scheme, X509_CRL *crl, X509 *issuer)
 {
     const X509_ALGOR *algorithm;
+    X509_CRL_get0_signature(crl, NULL, &algorithm);
+    bool made = X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 &&
+                scheme->is_algorithm(algorithm) && (X509_get_key_usage(issuer) & KU_CRL_SIGN) &&
+                X509_CRL_verify(crl, X509_get0_pubkey(issuer)) == 1;
+    ERR_clear_error();
+    return made;
+}
+
+int x509_crl_check(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, int64_t at,
+                   struct cofre_err *err)
+{
     X509_REVOKED *entry;
     time_t time = (time_t)at;
-    char name[128], by[128];
-    x509_name(name, cert);
-    x509_name(by, issuer);
-    X509_CRL_get0_signature(crl, NULL, &algorithm);
-    bool is_signed = scheme->is_algorithm(algorithm) && (X509_get_key_usage(issuer) & KU_CRL_SIGN) &&
-                     X509_CRL_verify(crl, X509_get0_pubkey(issuer)) == 1;
-    ERR_clear_error();
-    if (!is_signed)
-        return cofre_fail(err, COFRE_NEGATIVE, "a revocation list in the name of %s is not signed by it", by);
-    if (X509_CRL_get0_by_cert(crl, &entry, cert) != 0)
+    char name[128];
+    if (X509_CRL_get0_by_cert(crl, &entry, cert) != 0) {
+        x509_name(name, cert);
         return cofre_fail(err, COFRE_NEGATIVE, "%s has revoked %s", scheme->vendor, name);
+    }
     for (int i = 0; i < X509_CRL_get_ext_count(crl); i++)
         if (X509_EXTENSION_get_critical(X509_CRL_get_ext(crl, i)))
             return cofre_fail(err, COFRE_LACKING,
@@ -185,7 +188,10 @@ int x509_check_revocation(const struct x509_scheme *scheme, X509 *cert, X509 *is
     for (size_t i = 0; i < crls->count; i++) {
         if (X509_NAME_cmp(X509_CRL_get_issuer(crls->crl[i]), X509_get_subject_name(issuer)) != 0)
             continue;
-        rc = check_crl(scheme, crls->crl[i], cert, issuer, at, err);
+        rc = x509_crl_is_by(scheme, crls->crl[i], issuer)
+                 ? x509_crl_check(scheme, crls->crl[i], cert, at, err)
+                 : cofre_fail(err, COFRE_NEGATIVE, "a revocation list in the name of %s is not signed by it",
+                              name);
         if (rc == -COFRE_NEGATIVE)
             return rc;
         current |= rc == 0;
