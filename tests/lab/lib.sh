@@ -21,16 +21,25 @@ snp() {
     shift
     guest "$name" --tee snp --emulated "$@"
 }
+tdx() {
+    local name=$1
+    shift
+    guest "$name" --tee tdx --emulated "$@"
+}
 
 # member FILE NAME: the text of a member of a JSON object, wherever it stands.
 member() { sed -n "s/.*\"$2\": *\"\([^\"]*\)\".*/\1/p" "$1" | head -n 1; }
 
-# booted NAME CPUS: the SNP guest of that name came up whole and ended well, as it was predicted to be.
+# booted NAME TEE CPUS: the guest of that name came up whole and ended well, as it was predicted to be.
 booted() {
-    expect "$1.console" 'guest: Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP'
-    expect "$1.console" "guest: cpus online $2\$"
+    local features predicted given
+    case $2 in
+    snp) features='AMD SEV SEV-ES SEV-SNP' ;;
+    tdx) features='Intel TDX' ;;
+    esac
+    expect "$1.console" "guest: Memory Encryption Features active: $features\$"
+    expect "$1.console" "guest: cpus online $3\$"
     expect "$1.console" 'guest: done'
-    local predicted given
     predicted=$(member "$1.json" predicted)
     given=$(member "$1.json" given)
     [ ${#predicted} = 96 ] || fail "no predicted measurement in $1.json"
@@ -38,15 +47,17 @@ booted() {
 }
 
 serving_cmdline="console=hvc0 quiet cofre.serve"
-# serving_digest OPTION...: what serving NAME OPTION... will measure.
+# serving_digest TEE OPTION...: what serving NAME TEE OPTION... will measure.
 serving_digest() {
-    cofre measure --tee snp --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$serving_cmdline" --memory 512M "$@"
-}
-# serving NAME OPTION...: an SNP guest in the background whose agent is ready; stop NAME ends it.
-serving() {
-    local name=$1
+    local tee=$1
     shift
-    cofre run --tee snp --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio \
+    cofre measure --tee "$tee" --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$serving_cmdline" --memory 512M "$@"
+}
+# serving NAME TEE OPTION...: a guest in the background whose agent is ready; stop NAME ends it.
+serving() {
+    local name=$1 tee=$2
+    shift 2
+    cofre run --tee "$tee" --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio \
         --cmdline "$serving_cmdline" --memory 512M --vsock-cid 42 --name "$name" \
         --console "$name.console" --json "$@" >"$name.json" 2>"$name.log" &
     serving_pid=$!
