@@ -7,18 +7,22 @@
 #include "attest/verdict.h"
 #include "sev/certs.h"
 
+struct tdx_collateral; /* tdx/collateral.h */
+
 /* All borrowed. Views of length 0 are not asked for. */
 struct appraisal {
     const struct evidence *evidence;
     const struct policy *policy;
     const struct x509_certs
         *certs; /* the verifier's own, besides those that came with the evidence; may be NULL */
-    const struct x509_crls *crls;   /* may be NULL: revocation is then reported as skipped */
-    const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */
-    struct view nonce;              /* 1 to 64 bytes: the report data is these, then zeros */
-    struct view report_data;        /* 64 bytes */
-    struct view measurement;        /* 48 bytes */
-    int64_t at;                     /* the time of verification, in seconds since 1970 */
+    const struct x509_crls
+        *crls; /* may be NULL: revocation is then reported as skipped for SNP, as unjudged for TDX */
+    const struct tdx_collateral *collateral; /* of TDX; may be NULL: what needs it is then unjudged */
+    const struct x509_certs *roots;          /* trusted besides the vendors'; may be NULL */
+    struct view nonce;                       /* 1 to 64 bytes: the report data is these, then zeros */
+    struct view report_data;                 /* 64 bytes */
+    struct view measurement;                 /* 48 bytes */
+    int64_t at;                              /* the time of verification, in seconds since 1970 */
 };
 
 /*

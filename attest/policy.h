@@ -6,6 +6,7 @@
 #define COFRE_ATTEST_POLICY_H
 
 #include "sev/tcb.h"
+#include "tdx/tcb_status.h"
 #include "vmm/base/bytes.h"
 
 #define POLICY_FILE_MAX (1u << 20)
@@ -43,8 +44,32 @@ struct policy_snp {
     enum policy_bit provisional_firmware, unknown_bits;
 };
 
+#define POLICY_TDX_ATTRIBUTES    6
+#define POLICY_TDX_PLATFORM_BITS 3
+
+struct policy_tdx {
+    struct policy_list mrtd, rtmr[4], mrconfigid, mrowner, mrownerconfig, mrseam, mrsignerseam,
+        platform_instance;
+    struct policy_list mrservicetd;                       /* count 0: it must be zero */
+    struct policy_list report_data, min_tee_tcb_svn;      /* one value or none */
+    enum policy_bit td_attributes[POLICY_TDX_ATTRIBUTES]; /* in the order of policy_tdx_attributes */
+    enum policy_bit platform[POLICY_TDX_PLATFORM_BITS];   /* in the order of policy_tdx_platform */
+    struct policy_xfam {
+        bool given;
+        uint64_t mask, value;
+    } xfam;
+    bool tcb_status[TDX_TCB_STATUSES];    /* accepted; never TDX_TCB_REVOKED */
+    struct policy_list reject_advisories; /* texts */
+    int64_t min_tcb_date;                 /* seconds since 1970; 0: none */
+    uint32_t min_evaluation_data_number;
+    uint32_t
+        grace_days; /* for which an OutOfDate level, counted from its date, and collateral that ran out still do */
+    enum policy_bit event_log, unknown_bits;
+};
+
 struct policy {
     struct policy_snp snp;
+    struct policy_tdx tdx;
 };
 
 /* Bits by the names that policies and claims give them. */
@@ -55,6 +80,8 @@ struct policy_named_bit {
 };
 extern const struct policy_named_bit policy_snp_guest_bits[POLICY_SNP_GUEST_BITS];
 extern const struct policy_named_bit policy_snp_platform_bits[POLICY_SNP_PLATFORM_BITS];
+extern const struct policy_named_bit policy_tdx_attributes[POLICY_TDX_ATTRIBUTES];
+extern const struct policy_named_bit policy_tdx_platform[POLICY_TDX_PLATFORM_BITS]; /* of a PCK certificate */
 
 void policy_init(struct policy *out); /* the defaults */
 void policy_free(struct policy *policy);

@@ -2,7 +2,6 @@
 
 #include <openssl/x509.h>
 
-#include <stdio.h>
 #include <string.h>
 
 #include "sev/cert_table.h"
@@ -70,26 +69,15 @@ static void settle(struct snp_case *c)
             c->tcb_decoded = false;
 }
 
-static enum check_outcome outcome_of(int rc)
-{
-    return rc == 0                ? CHECK_PASSED
-           : rc == CHECK_SKIP     ? CHECK_SKIPPED
-           : rc == -COFRE_LACKING ? CHECK_UNJUDGED
-                                  : CHECK_FAILED;
-}
-
 static int make_checks(struct verdict *out, const struct snp_case *c, const struct snp_check *checks,
                        struct cofre_err *err)
 {
     for (; checks->id; checks++) {
         struct cofre_err why = {""};
         int rc = checks->check(c, checks->arg, &why);
-        if (rc == -COFRE_FAILED || out->count == VERDICT_CHECKS_MAX)
-            return cofre_fail(err, COFRE_FAILED, "%s could not be checked: %.200s", checks->id, why.text);
-        struct check_result *r = &out->check[out->count++];
-        r->id = checks->id;
-        r->outcome = outcome_of(rc);
-        (void)snprintf(r->why, sizeof r->why, "%s", why.text);
+        rc = verdict_add(out, checks->id, rc, &why, err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }

@@ -3,6 +3,7 @@
 #define COFRE_ATTEST_SNP_H
 
 #include "attest/appraise.h"
+#include "attest/check.h"
 #include "sev/report.h"
 
 /* One appraisal under way. Everything is settled before the first check, and no check changes it. */
@@ -21,9 +22,6 @@ struct snp_case {
 };
 
 int snp_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err);
-
-#define CHECK_SKIP                                                                                           \
-    1 /* what a check returns besides 0, -COFRE_NEGATIVE, -COFRE_LACKING (unjudged), -COFRE_FAILED */
 
 /* arg tells apart checks that differ by one datum. why gets a sentence in every case. */
 struct snp_check {

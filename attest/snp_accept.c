@@ -4,9 +4,6 @@
 
 #include "attest/snp.h"
 
-#define say(why, rc, ...) ((void)cofre_fail(why, COFRE_FAILED, __VA_ARGS__), (rc))
-#define VIEW(field)       ((struct view){(field), sizeof(field)})
-
 static int check_tcb_order(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
@@ -41,17 +38,6 @@ static int check_min_tcb(const struct snp_case *c, int arg, struct cofre_err *wh
         return cofre_fail(why, COFRE_NEGATIVE, "%s is %u, below the policy's %u", snp_tcb_component_name(low),
                           tcbs[arg]->svn[low], minimum->svn[low]);
     return say(why, 0, "every component is at least the policy's");
-}
-
-/* What a bit must be, and what it is. */
-static int judge_bit(enum policy_bit wanted, bool set, const char *name, struct cofre_err *why)
-{
-    if (wanted == POLICY_ANY)
-        return say(why, CHECK_SKIP, "the policy allows either (it is %s)", set ? "set" : "clear");
-    if (set != (wanted == POLICY_REQUIRED))
-        return cofre_fail(why, COFRE_NEGATIVE, "%s is %s; the policy %s it", name, set ? "set" : "not set",
-                          set ? "forbids" : "requires");
-    return say(why, 0, "%s is %s, as the policy has it", name, set ? "set" : "not set");
 }
 
 static int check_provisional(const struct snp_case *c, int arg, struct cofre_err *why)
@@ -123,50 +109,24 @@ static int check_vmpl(const struct snp_case *c, int arg, struct cofre_err *why)
     return say(why, 0, "asked for at VMPL %" PRIu32, c->report.vmpl);
 }
 
-static int judge_list(const struct policy_list *list, struct view value, struct cofre_err *why)
-{
-    if (list->count == 0)
-        return say(why, CHECK_SKIP, "the policy does not compare it");
-    if (!policy_list_has(list, value))
-        return cofre_fail(why, COFRE_NEGATIVE, "it is not among the policy's %zu accepted value%s",
-                          list->count, list->count == 1 ? "" : "s");
-    return say(why, 0, "it is among the policy's accepted values");
-}
-
 static int check_measurement(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    struct view expected = c->in->measurement;
-    if (expected.len && !view_equal(expected, VIEW(c->report.measurement)))
-        return cofre_fail(why, COFRE_NEGATIVE, "the launch digest is not the one that --measurement expects");
-    int rc = judge_list(&c->policy->measurement, VIEW(c->report.measurement), why);
-    return rc == CHECK_SKIP && expected.len ? say(why, 0, "the launch digest is the expected one") : rc;
+    return judge_expected(c->in->measurement, "--measurement", &c->policy->measurement,
+                          VIEW(c->report.measurement), "the launch digest", why);
 }
 
 static int check_report_data(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    struct view expected = c->in->report_data;
-    if (expected.len && !view_equal(expected, VIEW(c->report.report_data)))
-        return cofre_fail(why, COFRE_NEGATIVE, "the report data is not what --report-data expects");
-    int rc = judge_list(&c->policy->report_data, VIEW(c->report.report_data), why);
-    return rc == CHECK_SKIP && expected.len ? say(why, 0, "all 64 bytes are the expected ones") : rc;
+    return judge_expected(c->in->report_data, "--report-data", &c->policy->report_data,
+                          VIEW(c->report.report_data), "the report data", why);
 }
 
 static int check_nonce(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    struct view nonce = c->in->nonce;
-    uint8_t expected[sizeof c->report.report_data] = {0};
-    if (nonce.len == 0)
-        return say(why, CHECK_SKIP, "no nonce was given (--nonce): the report may be an old one");
-    if (nonce.len > sizeof expected)
-        return cofre_fail(why, COFRE_NEGATIVE, "the nonce is longer than the report data");
-    memcpy(expected, nonce.data, nonce.len);
-    if (memcmp(expected, c->report.report_data, sizeof expected) != 0)
-        return cofre_fail(why, COFRE_NEGATIVE,
-                          "the report data is not the nonce: the report answers another question");
-    return say(why, 0, "the report data is the nonce: the report was made after it");
+    return judge_nonce(c->in->nonce, VIEW(c->report.report_data), why);
 }
 
 /* Fields that a list of the policy is compared with, and nothing else. */

@@ -2,35 +2,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "attest/claims.h"
 #include "attest/snp.h"
-
-static int set_hex(json_t *object, const char *name, const void *data, size_t len)
-{
-    char text[2 * 64 + 1];
-    hex_encode(text, data, len);
-    return json_object_set_new(object, name, json_string(text));
-}
-
-static json_t *hex_number(uint64_t value)
-{
-    char text[24];
-    (void)snprintf(text, sizeof text, "0x%" PRIx64, value);
-    return json_string(text);
-}
-
-static json_t *named_bits(uint64_t value, const struct policy_named_bit *bits, size_t count)
-{
-    json_t *object = json_object();
-    json_object_set_new(object, "raw", hex_number(value));
-    for (size_t i = 0; i < count; i++)
-        json_object_set_new(object, bits[i].name, json_boolean(value & bits[i].mask));
-    return object;
-}
 
 static json_t *guest_policy(uint64_t policy)
 {
     char abi[16];
-    json_t *object = named_bits(policy, policy_snp_guest_bits, POLICY_SNP_GUEST_BITS);
+    json_t *object = claim_bits(policy, policy_snp_guest_bits, POLICY_SNP_GUEST_BITS);
     (void)snprintf(abi, sizeof abi, "%u.%u", (unsigned)(policy >> 8 & 0xff), (unsigned)(policy & 0xff));
     json_object_set_new(object, "abi", json_string(abi));
     return object;
@@ -40,7 +18,7 @@ static json_t *tcb(uint64_t raw, enum snp_product product)
 {
     struct snp_tcb decoded;
     json_t *object = json_object();
-    json_object_set_new(object, "raw", hex_number(raw));
+    json_object_set_new(object, "raw", claim_number(raw));
     snp_tcb_decode(&decoded, raw, product);
     for (int i = 0; i < SNP_TCB_COMPONENTS; i++)
         if (snp_tcb_byte(product, i) >= 0)
@@ -63,7 +41,7 @@ static json_t *signing_key(uint32_t flags)
     return json_string(name ? name : "unknown");
 }
 
-#define SET_HEX(object, r, field) set_hex(object, #field, (r)->field, sizeof(r)->field)
+#define SET_HEX(object, r, field) claim_hex(object, #field, (r)->field, sizeof(r)->field)
 
 static void add_identity(json_t *object, const struct snp_report *r, const struct snp_leaf *leaf)
 {
@@ -105,7 +83,7 @@ json_t *snp_claims(const struct snp_report *r, enum snp_product product, const s
     json_object_set_new(object, "guest_svn", json_integer(r->guest_svn));
     json_object_set_new(object, "policy", guest_policy(r->policy));
     json_object_set_new(object, "platform_info",
-                        named_bits(r->platform_info, policy_snp_platform_bits, POLICY_SNP_PLATFORM_BITS));
+                        claim_bits(r->platform_info, policy_snp_platform_bits, POLICY_SNP_PLATFORM_BITS));
     add_tcb(object, r, product);
     json_object_set_new(object, "signing_key", signing_key(r->flags));
     json_object_set_new(object, "author_key_used", json_boolean(r->flags & SNP_REPORT_AUTHOR_KEY_EN));
@@ -116,7 +94,7 @@ json_t *snp_claims(const struct snp_report *r, enum snp_product product, const s
                                       "stepping", r->cpuid_step));
     if (r->version >= SNP_REPORT_HAS_VECTORS)
         json_object_set_new(object, "mitigations",
-                            json_pack("{s:o, s:o}", "launch", hex_number(r->launch_mit_vector), "current",
-                                      hex_number(r->current_mit_vector)));
+                            json_pack("{s:o, s:o}", "launch", claim_number(r->launch_mit_vector), "current",
+                                      claim_number(r->current_mit_vector)));
     return object;
 }

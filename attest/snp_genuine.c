@@ -6,9 +6,6 @@
 
 #include <openssl/x509.h>
 
-/* Writes the sentence of a check that passed or was skipped. */
-#define say(why, rc, ...) ((void)cofre_fail(why, COFRE_FAILED, __VA_ARGS__), (rc))
-
 static int check_version(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
