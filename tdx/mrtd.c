@@ -1,7 +1,6 @@
 #include "tdx/mrtd.h"
 
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,12 +84,4 @@ int tdx_mrtd_value(const struct tdx_mrtd *mrtd, uint8_t out[TDX_DIGEST_SIZE], st
         copy && EVP_MD_CTX_copy_ex(copy, mrtd->sha384) == 1 && EVP_DigestFinal_ex(copy, out, NULL) == 1;
     EVP_MD_CTX_free(copy);
     return done ? 0 : no_hash(err);
-}
-
-void tdx_rtmr_extend(uint8_t rtmr[TDX_DIGEST_SIZE], const uint8_t digest[TDX_DIGEST_SIZE])
-{
-    uint8_t both[2 * TDX_DIGEST_SIZE];
-    memcpy(both, rtmr, TDX_DIGEST_SIZE);
-    memcpy(both + TDX_DIGEST_SIZE, digest, TDX_DIGEST_SIZE);
-    SHA384(both, sizeof both, rtmr);
 }

@@ -13,17 +13,21 @@
 #include <unistd.h>
 
 #include "vmm/agent/provider.h"
+#include "vmm/agent/replay.h"
 #include "vmm/agent/server.h"
 #include "vmm/base/cleanup.h"
 
 static const char help[] =
     "usage: cofre-agent [--port N]\n"
+    "       cofre-agent --replay\n"
     "\n"
     "Answers requests for attestation evidence on vsock port N (4050 unless given) until it is\n"
     "ended by SIGTERM. It asks the kernel through configfs-tsm, or /dev/sev-guest where the\n"
     "kernel is older, and holds no secret. docs/agent.md has the protocol.\n"
     "\n"
     "  --port N   another vsock port\n"
+    "  --replay   instead: whether this TDX guest's event log (CCEL) replays to its RTMRs;\n"
+    "             exit code 1 where it does not\n"
     "  --help     this text\n"
     "\n"
     "example: cofre-agent &\n";
@@ -77,14 +81,21 @@ static int serve(unsigned port, struct cofre_err *err)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
+                                            {"replay", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     unsigned long port = AGENT_PORT;
+    bool replay = false;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         char *end = NULL;
         if (o == 'h') {
             fputs(help, stdout);
             return 0;
+        }
+        if (o == 'r') {
+            replay = true;
+            continue;
         }
         if (o == 'p')
             port = strtoul(optarg, &end, 10);
@@ -98,7 +109,7 @@ int main(int argc, char **argv)
         return COFRE_USAGE;
     }
     struct cofre_err err;
-    int rc = serve((unsigned)port, &err);
+    int rc = replay ? replay_here(stdout, &err) : serve((unsigned)port, &err);
     if (rc < 0)
         fprintf(stderr, "cofre-agent: %s\n", err.text);
     return -rc;

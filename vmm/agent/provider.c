@@ -1,5 +1,7 @@
 #include "vmm/agent/provider.h"
 
+#include <string.h>
+
 static bool tsm_here(void)
 {
     return tsm_present(TSM_ROOT);
@@ -14,12 +16,14 @@ static int tsm_from_here(const uint8_t report_data[REPORT_DATA_SIZE], struct age
 static const struct evidence_provider providers[] = {
     {"configfs-tsm", tsm_here, tsm_from_here},
     {"sev-guest", sev_guest_present, sev_guest_get},
+    {"tdx-guest", tdx_guest_present, tdx_guest_get},
 };
 
 void agent_evidence_free(struct agent_evidence *evidence)
 {
     bytes_free(&evidence->report);
     bytes_free(&evidence->certificates);
+    bytes_free(&evidence->event_log);
 }
 
 int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
@@ -30,6 +34,8 @@ int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evide
         if (!providers[i].present())
             continue;
         int rc = providers[i].get(report_data, out, err);
+        if (rc == 0 && strcmp(out->tee, "tdx") == 0)
+            rc = event_log_read(&out->event_log, EVENT_LOG_PATH, err);
         if (rc < 0) {
             agent_evidence_free(out);
             return cofre_within(err, rc, "%s", providers[i].name);
@@ -39,7 +45,7 @@ int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evide
     }
     return cofre_fail(
         err, COFRE_LACKING,
-        "this guest offers no evidence: neither %s nor /dev/sev-guest is there; load the kernel "
-        "modules tsm and sev-guest and mount configfs at /sys/kernel/config",
+        "this guest offers no evidence: there is no %s, no /dev/sev-guest and no /dev/tdx_guest; load the "
+        "kernel modules tsm and sev-guest or tdx-guest, and mount configfs at /sys/kernel/config",
         TSM_ROOT);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "tdx/abi.h"
 #include "vmm/base/bytes.h"
 
 #define REPORT_DATA_SIZE  64
@@ -14,6 +15,7 @@ struct agent_evidence {
     const char *tee;           /* "snp" or "tdx" */
     struct bytes report;       /* attestation report or quote, as the firmware gave it */
     struct bytes certificates; /* certificate table, as the host gave it: untrusted, may be empty */
+    struct bytes event_log;    /* tdx: the CCEL's log, as the firmware wrote it; may be empty */
 };
 
 void agent_evidence_free(struct agent_evidence *evidence);
@@ -41,5 +43,18 @@ int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struc
 bool sev_guest_present(void);
 int sev_guest_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
                   struct cofre_err *err);
+
+/* /dev/tdx_guest (linux/tdx-guest.h). It gives a TDREPORT, which proves nothing elsewhere: as a way to evidence it only
+ * says what is missing for a quote. */
+bool tdx_guest_present(void);
+int tdx_guest_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
+                  struct cofre_err *err);
+int tdx_guest_report(struct tdx_report *out, const uint8_t report_data[REPORT_DATA_SIZE],
+                     struct cofre_err *err);
+
+/* The event log that the ACPI table CCEL points at, without its padding where it is a log at all; path is normally
+ * EVENT_LOG_PATH. A guest without one has an empty log. */
+#define EVENT_LOG_PATH "/sys/firmware/acpi/tables/data/CCEL"
+int event_log_read(struct bytes *out, const char *path, struct cofre_err *err);
 
 #endif

@@ -38,9 +38,13 @@ static json_t *answer_evidence(const struct agent_actions *actions, const json_t
     struct cofre_err err;
     if (actions->evidence(report_data, &evidence, &err) < 0)
         return failed(err.text);
-    return json_pack("{s:b, s:s, s:s, s:o, s:o}", "ok", 1, "tee", evidence.tee, "provider", evidence.provider,
-                     "report", hex_string(bytes_view(&evidence.report)), "certificates",
-                     hex_string(bytes_view(&evidence.certificates)));
+    if (evidence.report.len == 0) /* all that Linux 6.12 tells of a failed GetQuote */
+        return failed("the host gave no quote: its quote generation service is not there, or refused; the "
+                      "host's log says why");
+    return json_pack("{s:b, s:s, s:s, s:o, s:o, s:o}", "ok", 1, "tee", evidence.tee, "provider",
+                     evidence.provider, "report", hex_string(bytes_view(&evidence.report)), "certificates",
+                     hex_string(bytes_view(&evidence.certificates)), "event_log",
+                     hex_string(bytes_view(&evidence.event_log)));
 }
 
 static json_t *answer_poweroff(const struct agent_actions *actions, const json_t *request)

@@ -1,7 +1,8 @@
 /*
  * The agent's protocol: one JSON object a line in, one a line out, over a stream (vsock port AGENT_PORT).
  *   {"op": "evidence", "report_data": "128 hex digits"}
- *     -> {"ok": true, "tee": "snp", "provider": "configfs-tsm", "report": HEX, "certificates": HEX}
+ *     -> {"ok": true, "tee": "snp" or "tdx", "provider": "configfs-tsm", "report": HEX, "certificates": HEX,
+ *         "event_log": HEX}; the last two may be empty
  *   {"op": "poweroff"} -> {"ok": true}, and the guest's own poweroff command is started
  *   {"op": "ping"}     -> {"ok": true, "agent": VERSION}
  *   anything else      -> {"ok": false, "error": SENTENCE}

@@ -29,6 +29,8 @@ static int fake_evidence(const unsigned char report_data[64], struct agent_evide
     out->tee = "snp";
     out->provider = "fake";
     int rc = bytes_copy(&out->report, (struct view){(const uint8_t *)"\x01\xab", 2}, err);
+    if (rc == 0)
+        rc = bytes_copy(&out->event_log, (struct view){(const uint8_t *)"\xcc", 1}, err);
     return rc < 0 ? rc : bytes_alloc(&out->certificates, 0, err);
 }
 
@@ -79,6 +81,7 @@ static void evidence_is_asked_for_with_the_callers_data(void **state)
     assert_true(json_is_true(json_object_get(answer, "ok")));
     assert_string_equal(json_string_value(json_object_get(answer, "report")), "01ab");
     assert_string_equal(json_string_value(json_object_get(answer, "certificates")), "");
+    assert_string_equal(json_string_value(json_object_get(answer, "event_log")), "cc");
     for (int i = 0; i < 64; i++)
         assert_int_equal(asked_with[i], i);
     json_decref(answer);
@@ -105,6 +108,26 @@ static void a_failing_firmware_is_reported_in_its_own_words(void **state)
     json_t *answer = ask(&failing, EVIDENCE_LINE);
     assert_true(json_is_false(json_object_get(answer, "ok")));
     assert_string_equal(json_string_value(json_object_get(answer, "error")), "the firmware is busy");
+    json_decref(answer);
+}
+
+static int empty_evidence(const unsigned char report_data[64], struct agent_evidence *out,
+                          struct cofre_err *err)
+{
+    (void)report_data;
+    (void)err;
+    out->tee = "tdx";
+    out->provider = "fake";
+    return 0;
+}
+
+static void a_quote_that_the_host_did_not_give_is_no_evidence(void **state)
+{
+    (void)state;
+    const struct agent_actions empty = {empty_evidence, fake_poweroff};
+    json_t *answer = ask(&empty, EVIDENCE_LINE);
+    assert_true(json_is_false(json_object_get(answer, "ok")));
+    assert_non_null(strstr(json_string_value(json_object_get(answer, "error")), "quote generation service"));
     json_decref(answer);
 }
 
@@ -265,6 +288,7 @@ int main(void)
         cmocka_unit_test(evidence_is_asked_for_with_the_callers_data),
         cmocka_unit_test(malformed_requests_are_refused_with_a_sentence),
         cmocka_unit_test(a_failing_firmware_is_reported_in_its_own_words),
+        cmocka_unit_test(a_quote_that_the_host_did_not_give_is_no_evidence),
         cmocka_unit_test(poweroff_starts_the_guests_command_once),
         cmocka_unit_test(one_connection_is_answered_line_by_line),
         cmocka_unit_test(a_line_without_end_ends_the_connection),
