@@ -24,7 +24,7 @@ extern const struct artefact_kind inspect_id_block, inspect_id_auth, inspect_shi
 /* inspect_ovmf.c */
 extern const struct artefact_kind inspect_ovmf;
 /* inspect_tdx.c */
-extern const struct artefact_kind inspect_td_report;
+extern const struct artefact_kind inspect_event_log, inspect_ccel_table, inspect_td_report;
 
 /* A member of at most 64 bytes as hexadecimal text; a member as "0x...". */
 void inspect_put_hex(json_t *object, const char *key, const void *data, size_t len);

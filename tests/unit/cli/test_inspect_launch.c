@@ -154,6 +154,59 @@ static void a_tdreport_is_described_whatever_its_bytes(void **state)
     json_decref(all);
 }
 
+static void unpack_evidence(const char *name)
+{
+    const char *evidence = getenv("COFRE_EVIDENCE"), *shared = getenv("COFRE_SHARED");
+    char command[4200];
+    (void)snprintf(command, sizeof command, "--help > /dev/null; cp '%s%s/tdx/%s' .",
+                   evidence ? evidence
+                   : shared ? shared
+                            : "../shared",
+                   evidence ? "" : "/evidence", name);
+    if (cli_run(command) != 0) {
+        print_message("# skipped: ../shared/evidence/tdx/%s is not here\n", name);
+        skip();
+    }
+}
+
+/* The log of a machine whose quote lies beside it, at these offsets (version 4). */
+static void an_event_log_says_what_it_replays_to(void **state)
+{
+    (void)state;
+    struct bytes quote = {0};
+    char want[2 * 48 + 1], key[] = "rtmr0";
+    unpack_evidence("a-ccel-ccel_data.dat");
+    unpack_evidence("a-ccel-cos-113-tdx-quote.dat");
+    cli_read(&quote, "a-ccel-cos-113-tdx-quote.dat");
+    json_t *all = inspected("a-ccel-ccel_data.dat");
+    assert_string_equal(text_of(all, "kind"), "TD event log");
+    for (unsigned i = 0; i < 4; i++) {
+        hex_encode(want, quote.data + 48 + 328 + 48 * i, 48);
+        key[4] = (char)('0' + i);
+        assert_string_equal(text_of(json_object_get(all, "replays_to"), key), want);
+    }
+    const json_t *first = json_array_get(json_object_get(all, "events"), 0);
+    assert_string_equal(text_of(first, "register"), "RTMR0");
+    assert_string_equal(text_of(first, "type"), "EV_EFI_HANDOFF_TABLES2");
+    json_decref(all);
+    bytes_free(&quote);
+    assert_int_equal(cli_run("--help > /dev/null; head -c 200 a-ccel-ccel_data.dat > cut"), 0);
+    assert_int_equal(cli_run("inspect cut"), 3);
+    assert_non_null(strstr(cli_output, "looks like a TD event log"));
+}
+
+static void a_ccel_table_says_where_the_log_lies(void **state)
+{
+    (void)state;
+    unpack_evidence("a-ccel-ccel_table.dat");
+    json_t *all = inspected("a-ccel-ccel_table.dat");
+    assert_string_equal(text_of(all, "kind"), "CCEL table");
+    assert_string_equal(text_of(all, "tee"), "Intel TDX");
+    assert_string_equal(text_of(all, "log_size"), "0x40000");
+    assert_string_equal(text_of(all, "log_address"), "0xbedbf000");
+    json_decref(all);
+}
+
 static void a_broken_table_is_malformed(void **state)
 {
     (void)state;
@@ -174,6 +227,8 @@ int main(void)
         cmocka_unit_test(a_firmware_image_shows_its_sections),
         cmocka_unit_test(a_tdvf_image_shows_its_sections_and_its_mrtd),
         cmocka_unit_test(a_tdreport_is_described_whatever_its_bytes),
+        cmocka_unit_test(an_event_log_says_what_it_replays_to),
+        cmocka_unit_test(a_ccel_table_says_where_the_log_lies),
         cmocka_unit_test(a_broken_table_is_malformed),
     };
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
