@@ -1,10 +1,12 @@
 /*
  * cofre-shim: from a measured 64 KiB to a verified Linux. The story of a measured boot, in order: check the boot page,
- * accept memory, bring kernel, initrd and command line into private memory and compare their hashes, enter.
+ * accept memory, bring kernel, initrd and command line into private memory and compare their hashes, enter. Where the
+ * TEE has run-time registers, they are extended with each of these things before it is used.
  */
+#include "vmm/shim/event.h"
+#include "vmm/shim/hash.h"
 #include "vmm/shim/linux.h"
 #include "vmm/shim/memory.h"
-#include "vmm/shim/sha256.h"
 #include "vmm/shim/start.h"
 #include "vmm/shim/tee.h"
 
@@ -13,26 +15,25 @@ static_assert(START_BOOT_SNP == BOOT_SNP && START_BOOT_TEE == offsetof(struct sh
 static_assert(START_TERM_SET == SHIM_TERM_SET && START_TERM_CPUID == SHIM_TERM_CPUID, "start.h");
 static_assert(START_TERM_EXCEPTION == SHIM_TERM_EXCEPTION, "start.h");
 
-uint64_t shim_private_mask;
+static_assert(HASH_SIZE == sizeof(((struct shim_item *)NULL)->digest) && HASH_SIZE == EVENT_DIGEST_SIZE, "");
 
-static const struct shim_boot_page *const boot = (const struct shim_boot_page *)SHIM_BOOT_PAGE;
+uint64_t shim_private_mask, shim_shared_mask;
+
+#define BOOT ((const struct shim_boot_page *)SHIM_BOOT_PAGE)
+static const struct shim_boot_page *const boot = BOOT;
 
 static const struct shim_tee *tee_of(uint32_t kind)
 {
-    switch (kind) {
-    case BOOT_PLAIN:
-        return &shim_tee_plain;
-    case BOOT_SNP:
-        return &shim_tee_snp;
-    default:
-        return NULL;
-    }
+    for (unsigned i = 0; shim_tees[i]; i++)
+        if (shim_tees[i]->kind == kind)
+            return shim_tees[i];
+    return NULL;
 }
 
 _Noreturn void shim_terminate(enum shim_term code)
 {
     const struct shim_tee *tee = tee_of(boot->tee);
-    (tee ? tee : &shim_tee_plain)->terminate(code);
+    (tee ? tee : shim_tees[0])->terminate(code);
     shim_halt();
 }
 
@@ -73,44 +74,85 @@ static void catch_exceptions(void)
     __asm__ volatile("lidt %0" : : "m"(pointer));
 }
 
-static bool staging_valid(void)
+/* Where the items lie in the window; false where they do not fit. */
+struct staging {
+    uint64_t kernel, initrd, cmdline;
+};
+static bool staging_find(struct staging *out)
 {
     const uint64_t size = STAGING_END - STAGING_BASE;
     const struct shim_item *item[] = {&boot->kernel, &boot->initrd, &boot->cmdline};
-    uint64_t used = 0;
+    uint64_t used = 0, *at[] = {&out->kernel, &out->initrd, &out->cmdline};
     for (unsigned i = 0; i < 3; i++) {
         if (item[i]->size > size - used)
             return false;
+        *at[i] = STAGING_BASE + used;
         used += SHIM_PAGE_UP(item[i]->size);
     }
     return true;
 }
 
+/* Into the TEE's registers, where it has any, and into the log that Linux gets. */
+static void measure(const struct shim_tee *tee, enum event event, const uint8_t digest[static HASH_SIZE])
+{
+    static size_t used;
+    if (!tee->extend)
+        return;
+    if (used == 0)
+        used = event_log_start((uint8_t *)SHIM_LOG);
+    tee->extend(event_kind[event].rtmr, digest);
+    used = event_log_add((uint8_t *)SHIM_LOG, used, event, digest);
+}
+
+static void measure_layout(const struct shim_tee *tee)
+{
+    enum { SIZE = offsetof(struct shim_boot_page, kernel) };
+    static_assert(SIZE < 64, "less than a block of either hash");
+    struct hash state;
+    uint8_t digest[HASH_SIZE];
+    hash_start(&state);
+    hash_end(&state, (const uint8_t *)boot, SIZE, digest);
+    measure(tee, EVENT_LAYOUT, digest);
+}
+
+/* What is brought, by its event. */
+static const struct {
+    const struct shim_item *item;
+    enum shim_term mismatch;
+} brought[EVENT_COUNT] = {
+    [EVENT_KERNEL] = {&BOOT->kernel, SHIM_TERM_KERNEL_HASH},
+    [EVENT_CMDLINE] = {&BOOT->cmdline, SHIM_TERM_CMDLINE_HASH},
+    [EVENT_INITRD] = {&BOOT->initrd, SHIM_TERM_INITRD_HASH},
+};
+
 /*
  * Copies an item out of shared memory, each byte once, and hashes the copy: nothing that is used later is read from the
  * window. first is a page of it that has been fetched already, or NULL.
  */
-static void bring(uint64_t to, uint64_t *staged, const uint8_t *first, const struct shim_item *item,
-                  enum shim_term mismatch)
+static void bring(const struct shim_tee *tee, enum event event, uint64_t to, uint64_t staged,
+                  const uint8_t *first)
 {
     enum { CHUNK = 1 << 16, PAGE = 4096 }; /* hashed while the cache still holds it */
-    struct sha256 state;
-    sha256_start(&state);
+    const uint64_t size = brought[event].item->size;
+    struct hash state;
+    hash_start(&state);
     uint64_t done = 0;
-    while (done < item->size) {
+    while (done < size) {
         bool fetched = done == 0 && first;
-        uint64_t left = item->size - done, most = fetched ? PAGE : CHUNK, part = left < most ? left : most;
-        memcpy((void *)(to + done), fetched ? first : (const uint8_t *)(*staged + done), part);
-        sha256_blocks(&state, (const uint8_t *)(to + done), part / 64);
+        uint64_t left = size - done, most = fetched ? PAGE : CHUNK, part = left < most ? left : most;
+        memcpy((void *)(to + done), fetched ? first : (const uint8_t *)(staged + done), part);
+        hash_blocks(&state, (const uint8_t *)(to + done), part / hash_block);
         done += part;
     }
-    uint8_t digest[32], differs = 0;
-    sha256_end(&state, (const uint8_t *)(to + item->size / 64 * 64), item->size, digest);
-    for (unsigned i = 0; i < 32; i++)
-        differs |= digest[i] ^ item->digest[i];
-    if (item->size && differs)
-        shim_terminate(mismatch);
-    *staged += SHIM_PAGE_UP(item->size);
+    if (size == 0)
+        return;
+    uint8_t digest[HASH_SIZE], differs = 0;
+    hash_end(&state, (const uint8_t *)(to + size / hash_block * hash_block), size, digest);
+    for (unsigned i = 0; i < HASH_SIZE; i++)
+        differs |= digest[i] ^ brought[event].item->digest[i];
+    if (differs)
+        shim_terminate(brought[event].mismatch);
+    measure(tee, event, digest);
 }
 
 /*
@@ -118,32 +160,33 @@ static void bring(uint64_t to, uint64_t *staged, const uint8_t *first, const str
  * the hash is right nothing follows from it but that place, which is bounded whatever the page says; where it says
  * nonsense, the hash decides whether that is the host's doing or the tenant's.
  */
-static void bring_kernel(uint64_t *staged, struct linux_kernel *kernel, struct linux_place *place)
+static void bring_kernel(const struct shim_tee *tee, uint64_t staged, struct linux_kernel *kernel,
+                         struct linux_place *place)
 {
     uint64_t size = boot->kernel.size, to = SHIM_END;
     uint8_t *header = (uint8_t *)OWN_HEADER;
-    memcpy(header, (const void *)*staged, size < 4096 ? size : 4096);
+    memcpy(header, (const void *)staged, size < 4096 ? size : 4096);
     bool is_kernel = linux_kernel_parse(kernel, header, size);
     bool fits = is_kernel && linux_place(place, kernel, boot->ram[0].size, boot->initrd.size);
     if (fits)
         to = place->kernel - kernel->setup_size;
     else if (size > boot->ram[0].size - to)
         shim_terminate(SHIM_TERM_NO_ROOM);
-    bring(to, staged, header, &boot->kernel, SHIM_TERM_KERNEL_HASH);
+    bring(tee, EVENT_KERNEL, to, staged, header);
     if (!is_kernel)
         shim_terminate(SHIM_TERM_KERNEL_FORMAT);
     if (!fits || boot->cmdline.size > kernel->cmdline_max || boot->cmdline.size >= OWN_CMDLINE_SIZE)
         shim_terminate(SHIM_TERM_NO_ROOM);
 }
 
-static void bring_all(struct linux_place *place)
+/* In the order of enum event. */
+static void bring_all(const struct shim_tee *tee, const struct staging *staged, struct linux_place *place)
 {
     struct linux_kernel kernel;
-    uint64_t staged = STAGING_BASE;
-    bring_kernel(&staged, &kernel, place);
-    bring(place->initrd, &staged, NULL, &boot->initrd, SHIM_TERM_INITRD_HASH);
-    bring(OWN_CMDLINE, &staged, NULL, &boot->cmdline, SHIM_TERM_CMDLINE_HASH);
+    bring_kernel(tee, staged->kernel, &kernel, place);
+    bring(tee, EVENT_CMDLINE, OWN_CMDLINE, staged->cmdline, NULL);
     ((char *)OWN_CMDLINE)[boot->cmdline.size] = 0;
+    bring(tee, EVENT_INITRD, place->initrd, staged->initrd, NULL);
 }
 
 _Noreturn static void enter(const struct linux_place *place)
@@ -170,26 +213,29 @@ _Noreturn static void enter(const struct linux_place *place)
 _Noreturn void shim_main(void)
 {
     const struct shim_tee *tee = tee_of(boot->tee);
-    struct shim_features features;
+    struct shim_features features = {0};
+    struct staging staged;
     struct linux_place place;
 
     catch_exceptions();
-    if (boot->magic != SHIM_BOOT_MAGIC || !tee || !shim_ram_valid(boot) || !staging_valid())
+    if (boot->magic != SHIM_BOOT_MAGIC || !tee || !shim_ram_valid(boot) || !staging_find(&staged))
         shim_terminate(SHIM_TERM_BOOT_PAGE);
     tee->check();
     memory_map(tee);
     tee->open();
     tee->tell(SHIM_PHASE_START);
 
+    if (tee->features)
+        tee->features(&features);
+    hash_init(&features);
+    measure_layout(tee);
     memory_accept(tee, boot);
     /* What Linux looks at below 1 MiB (BIOS data area, option ROMs) is empty, not the host's or chance's. */
     memset((void *)0x400, 0, 0x100);
     memset((void *)0xa0000, 0, SHIM_BASE - 0xa0000);
     tee->tell(SHIM_PHASE_ACCEPTED);
 
-    tee->features(&features);
-    sha256_init(&features);
-    bring_all(&place);
+    bring_all(tee, &staged, &place);
     tee->tell(SHIM_PHASE_VERIFIED);
     enter(&place);
 }

@@ -55,7 +55,7 @@ void memory_map(const struct shim_tee *tee)
         accept_small(tee, SHIM_OWN, SHIM_OWN, SHIM_END - SHIM_OWN);
     fill(own_pd(0), 1 * GIB, shim_private_mask, 512);
     fill(own_pd(1), 2 * GIB, shim_private_mask, 512);
-    fill(own_pd(2), STAGING_BASE, 0, (SHIM_GHCB + PAGE_SIZE - STAGING_BASE) / RAM_STEP);
+    fill(own_pd(2), STAGING_BASE, shim_shared_mask, (SHIM_GHCB + PAGE_SIZE - STAGING_BASE) / RAM_STEP);
     fill(own_pd(3), 0, 0, 0);
     for (unsigned i = 0; i < 4; i++)
         pdpt[1 + i] = (uintptr_t)own_pd(i) | TABLE | shim_private_mask;

@@ -34,9 +34,12 @@ static void features(struct shim_features *out)
 }
 
 const struct shim_tee shim_tee_plain = {
+    .kind = BOOT_PLAIN,
     .check = nothing,
     .open = nothing,
     .tell = tell,
     .terminate = terminate,
     .features = features,
 };
+
+const struct shim_tee *const shim_tees[] = {&shim_tee_plain, &shim_tee_snp, NULL};

@@ -169,6 +169,7 @@ static void features(struct shim_features *out)
 }
 
 const struct shim_tee shim_tee_snp = {
+    .kind = BOOT_SNP,
     .check = check,
     .accept = accept,
     .open = open,

@@ -1,15 +1,14 @@
 /*
- * The first instructions: 32-bit flat protected mode, paging off, and so every access private. Finds the C-bit, maps
- * the first GiB, enters 64-bit mode. Touches only pages that are valid from launch on.
+ * The first instructions: 32-bit flat protected mode, paging off, and so every access private. Maps the first GiB,
+ * enters 64-bit mode. Touches only pages that are private and valid from launch on. Where a TEE's CPUs all start at
+ * once, all come through here and write the same to the same tables.
  */
 #include "vmm/shim/start.h"
 
 #define CR0_BITS   0x80000033 /* PG, NE, ET, MP, PE */
-#define CR4_BITS   0x00000620 /* OSXMMEXCPT, OSFXSR, PAE: SHA-256 uses SSE registers */
+#define CR4_BITS   0x00000620 /* OSXMMEXCPT, OSFXSR, PAE: hashing uses SSE registers */
 #define MSR_EFER   0xc0000080
-#define EFER_LME   0x100
-#define MSR_GHCB   0xc0010130
-#define GHCB_TERMINATE 0x100
+#define EFER_LME   8          /* bit */
 #define LEAF_2M    0x83       /* present, writable, large */
 #define TABLE      0x03
 
@@ -19,31 +18,10 @@
 shim_start:
     cli
     cld
-    movl $START_STACK, %esp
-    xorl %edi, %edi             /* upper half of the private mask */
-    cmpl $START_BOOT_SNP, SHIM_BOOT_PAGE + START_BOOT_TEE
-    jne map
-    movl SHIM_CPUID, %ecx
-    cmpl $START_CPUID_MAX, %ecx
-    ja refuse
-    movl $SHIM_CPUID + START_CPUID_FIRST, %esi
-find:
-    testl %ecx, %ecx
-    jz refuse
-    cmpl $0x8000001f, (%esi)
-    je found
-    addl $START_CPUID_SIZE, %esi
-    decl %ecx
-    jmp find
-found:
-    movl START_CPUID_EBX(%esi), %ecx
-    andl $0x3f, %ecx
-    subl $32, %ecx              /* no C-bit lies in the lower half */
-    jb refuse
-    movl $1, %edi
-    shll %cl, %edi
+    jmp shim_start_tee          /* start_snp.S, start_tdx.S */
 
-map:
+    .globl shim_map
+shim_map:
     movl %edi, shim_private_mask + 4
     movl $START_PDPT + TABLE, START_PML4
     movl %edi, START_PML4 + 4
@@ -59,6 +37,7 @@ leaf:
     cmpl $512, %ecx
     jb leaf
 
+    lidt no_idt                 /* an exception is the end, until there are handlers */
     lgdt gdt_pointer
     movl %cr4, %eax
     orl $CR4_BITS, %eax
@@ -67,21 +46,13 @@ leaf:
     movl %eax, %cr3
     movl $MSR_EFER, %ecx
     rdmsr
-    orl $EFER_LME, %eax
+    btsl $EFER_LME, %eax
+    jc long_mode                /* TDX sets it, and allows no write */
     wrmsr
+long_mode:
     movl $CR0_BITS, %eax
     movl %eax, %cr0
     ljmp $0x10, $start64
-
-refuse:                         /* only SNP guests come here */
-    movl $MSR_GHCB, %ecx
-    movl $GHCB_TERMINATE | START_TERM_SET << 12 | START_TERM_CPUID << 16, %eax
-    xorl %edx, %edx
-    wrmsr
-    rep; vmmcall
-halt:
-    hlt
-    jmp halt
 
     .code64
 start64:
@@ -91,6 +62,11 @@ start64:
     movl %eax, %ss
     movl %eax, %fs
     movl %eax, %gs
+    movl %ebp, %ebp
+    jmp *%rbp
+
+    .globl shim_start_first
+shim_start_first:
     movl $START_STACK, %esp
     xorl %ebp, %ebp
     call shim_main
@@ -111,6 +87,9 @@ gdt:                            /* the selectors that Linux's 64-bit entry asks 
 gdt_pointer:
     .word . - gdt - 1
     .long gdt
+    .long 0
+no_idt:
+    .word 0
     .long 0
 
     .section .note.GNU-stack, "", @progbits

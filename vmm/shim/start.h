@@ -25,7 +25,7 @@
 #define START_CPUID_EBX   28
 
 #ifndef __ASSEMBLER__
-/* The bit that makes a leaf private, as 64-bit mask; 0 for a plain guest. Set before shim_main. */
+/* The bit that makes a leaf private, as 64-bit mask; 0 where there is none. Set before shim_main. */
 extern uint64_t shim_private_mask;
 void shim_exception(void); /* every vector of the IDT */
 _Noreturn void shim_main(void);

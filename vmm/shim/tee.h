@@ -1,4 +1,4 @@
-/* What differs between TEEs, as the shim sees it: snp.c, plain.c. */
+/* What differs between TEEs, as the shim sees it: plain.c and snp.c in one binary, tdx.c in another. */
 #ifndef COFRE_SHIM_TEE_H
 #define COFRE_SHIM_TEE_H
 
@@ -14,6 +14,7 @@ struct shim_features {
 };
 
 struct shim_tee {
+    uint32_t kind; /* enum boot_tee */
     /* Checks what can be checked with nothing but launched pages; ends the guest itself when it must. */
     void (*check)(void);
     /* Makes a page (2 MiB when large) of RAM the guest's. NULL: there is nothing to accept. */
@@ -23,11 +24,21 @@ struct shim_tee {
     void (*tell)(uint8_t value);            /* one byte to SHIM_PORT */
     void (*terminate)(enum shim_term code); /* does not return */
     void (*features)(struct shim_features *out);
+    /* Extends a run-time register with a SHA-384. NULL: what boots is in the launch measurement. */
+    void (*extend)(unsigned rtmr, const uint8_t digest[static 48]);
 };
 
+/*
+ * The binary's TEEs, ended by NULL. Where the boot page is not measured it must not choose: a shim that extends
+ * registers is the only one of its binary. The first ends a guest whose boot page names none of them.
+ */
+extern const struct shim_tee *const shim_tees[];
 extern const struct shim_tee shim_tee_plain, shim_tee_snp;
 
-/* The boot page's TEE; plain until that is known. */
+/* The bit that makes a leaf shared, as 64-bit mask; 0 where a private one has a bit (start.h). Set by check. */
+extern uint64_t shim_shared_mask;
+
+/* The boot page's TEE; the binary's first until that is known. */
 _Noreturn void shim_terminate(enum shim_term code);
 
 _Noreturn static inline void shim_halt(void)

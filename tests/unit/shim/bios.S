@@ -1,5 +1,6 @@
 /* The least firmware that starts the shim as a VMM does: 64 KiB below 4 GiB, from the reset vector into 32-bit flat
- * protected mode with paging off and other registers zero. */
+ * protected mode with paging off and other registers zero. A CPU's index that lies at 0x500 makes it one of a TD's: it is
+ * in ESI, and EFER.LME is set. */
 #define BASE 0xffff0000
     .code16
 start:
@@ -20,7 +21,14 @@ flat:
     xorl %ebx, %ebx
     xorl %ecx, %ecx
     xorl %edx, %edx
-    movl $0x100000, %eax
+    movl 0x500, %esi
+    testl %esi, %esi
+    jz 1f
+    movl $0xc0000080, %ecx
+    movl $0x100, %eax
+    wrmsr
+    xorl %ecx, %ecx
+1:  movl $0x100000, %eax
     jmp *%eax
     .balign 8
 gdt:

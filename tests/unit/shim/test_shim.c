@@ -33,6 +33,9 @@ struct fixture {
     size_t told_len;
 };
 
+#define AT_INDEX  0x500  /* bios.S: which of a TD's CPUs it is */
+#define AT_VECTOR 0x2000 /* where this test wakes it to */
+
 /* tests/run names the lab's; the system's otherwise. */
 static const char *qemu(void)
 {
@@ -71,8 +74,11 @@ static int teardown(void **state)
         snprintf(path, sizeof(path), "%s/%llx", f->folder, (unsigned long long)gpa);
         unlink(path);
     }
-    snprintf(path, sizeof(path), "%s/%x", f->folder, STAGING_BASE);
-    unlink(path);
+    static const uint64_t others[] = {AT_INDEX, AT_VECTOR, STAGING_BASE};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%llx", f->folder, (unsigned long long)others[i]);
+        unlink(path);
+    }
     rmdir(f->folder);
     launch_image_free(&f->image);
     bytes_free(&f->window);
@@ -144,8 +150,14 @@ static void listen_to(struct fixture *f, int fd)
     }
 }
 
+/* What a test puts into memory besides. */
+struct extra {
+    uint64_t gpa;
+    struct view data;
+};
+
 /* 3.5 GiB of memory, of which the shim is told config.memory, so that the staging window is plain RAM too. */
-static void run(struct fixture *f, const char *cpu)
+static void run_with(struct fixture *f, const char *cpu, const struct extra *extra, size_t extras)
 {
     struct arguments a = {.count = 0};
     int out[2];
@@ -172,6 +184,8 @@ static void run(struct fixture *f, const char *cpu)
         if (f->image.range[i].data)
             load(f, &a, f->image.range[i].gpa, (struct view){f->image.range[i].data, f->image.range[i].len});
     load(f, &a, STAGING_BASE, bytes_view(&f->window));
+    for (size_t i = 0; i < extras; i++)
+        load(f, &a, extra[i].gpa, extra[i].data);
 
     assert_int_equal(pipe(out), 0);
     pid_t pid = fork();
@@ -188,6 +202,11 @@ static void run(struct fixture *f, const char *cpu)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(out[0]);
+}
+
+static void run(struct fixture *f, const char *cpu)
+{
+    run_with(f, cpu, NULL, 0);
 }
 
 static void told(struct fixture *f, const char *bytes, size_t len)
@@ -307,6 +326,29 @@ static void refuses_too_little_memory(void **state)
     TOLD(f, "\1\2\x86");
 }
 
+/* Of a TD's CPUs but the first: through the 32-bit start into the mailbox, in which its number lies already, and from
+ * there in 64-bit mode to code that tells so. The first CPU is seen in test_tdx.c and the lab. */
+static void wakes_a_parked_cpu_of_a_td(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t index[4] = {3},
+                         code[] = {0x66, 0xba, 0xf1, 0x0c, 0x31, 0xc0, /* mov $0xcf1, %dx; xor %eax, %eax */
+                                   0x48, 0xff, 0xc8, /* dec %rax; in 32-bit mode dec and again dec */
+                                   0xee, 0xf4};      /* out %al, %dx; hlt */
+    static const uint8_t mailbox[16] = {[0] = 1, [4] = 3, [9] = AT_VECTOR >> 8};
+    const struct extra extra[] = {{AT_INDEX, {index, sizeof(index)}},
+                                  {AT_VECTOR, {code, sizeof(code)}},
+                                  {SHIM_MAILBOX, {mailbox, sizeof(mailbox)}}};
+    CLEAN_BYTES shim = {0};
+    prepare(f);
+    assert_int_equal(file_read(&shim, getenv("COFRE_TEST_SHIM_TDX"), SHIM_MAX_SIZE, &f->err), 0);
+    f->config.shim = bytes_view(&shim);
+    prepare(f);
+    run_with(f, "max", extra, 3);
+    TOLD(f, "\xff");
+    f->config.shim = bytes_view(&f->shim);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -318,6 +360,7 @@ int main(void)
         T(refuses_boot_pages),
         T(refuses_a_measured_kernel_that_is_none),
         T(refuses_too_little_memory),
+        T(wakes_a_parked_cpu_of_a_td),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,5 @@
 /*
- * The shim's SEV-SNP half against a host and a firmware that live in this process: the image is mapped where it belongs
- * and run unprivileged; each privileged instruction traps, and a signal handler plays the part of the hardware. PVALIDATE
- * and VMGEXIT, which hosts answer differently outside a guest, are replaced by UD2 beforehand. Only the first, 32-bit
+ * The shim's SEV-SNP half against a host and a firmware that live in this process. PVALIDATE and VMGEXIT, which hosts answer differently outside a guest, are replaced by UD2 beforehand. Only the first, 32-bit
  * instructions are not seen here.
  */
 #include <setjmp.h>
@@ -12,18 +10,15 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <elf.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 
+#include "tests/unit/shim/in_process.h"
 #include "vmm/base/file.h"
 #include "vmm/machine/boot.h"
 #include "vmm/shim/start.h"
 
 #define MIB       (1ull << 20)
 #define CBIT      51
-#define LOWEST    0x10000 /* unprivileged processes map nothing below */
 #define RAM_SIZE  (128 * MIB)
 #define RAM_PAGES ((RAM_LOW_END + 3 * 1024 * MIB) / 4096)
 
@@ -45,34 +40,15 @@ static struct seen {
 } seen;
 
 static uint8_t *validated; /* per page of guest memory */
-static sigjmp_buf done;
 static uint64_t main_address, mask_address;
-
-/* The guest's page tables as the hardware would walk them; RAM must be mapped with the C-bit, the rest without. */
-static bool translate(uint64_t va, uint64_t *gpa, bool *private)
-{
-    const uint64_t cbit = 1ull << CBIT, frame = ~0xfffull & ~cbit;
-    const uint64_t *pml4 = (const uint64_t *)START_PML4;
-    uint64_t e = pml4[va >> 39 & 511];
-    if (!(e & 1))
-        return false;
-    e = ((const uint64_t *)(e & frame))[va >> 30 & 511];
-    if (!(e & 1))
-        return false;
-    e = ((const uint64_t *)(e & frame))[va >> 21 & 511];
-    if (!(e & 1) || !(e & 0x80))
-        return false;
-    *private = e & cbit;
-    *gpa = (e & frame & ~(RAM_STEP - 1)) | (va & (RAM_STEP - 1));
-    return true;
-}
 
 static uint64_t pvalidate(uint64_t va, bool large, bool *unchanged)
 {
     uint64_t gpa, size = large ? RAM_STEP : 4096;
     bool private;
     *unchanged = false;
-    if (!translate(va, &gpa, &private) || !private || gpa % size || gpa + size > RAM_PAGES * 4096) {
+    if (!guest_translate(va, 1ull << CBIT, &gpa, &private) || !private || gpa % size ||
+        gpa + size > RAM_PAGES * 4096) {
         seen.unexpected = true;
         return 1;
     }
@@ -96,7 +72,7 @@ static void ghcb_page(void)
         le64(g + 0x3f0) != 1ull << 63 || le64(g + 0x3f8) != 7ull << (114 - 64) || le16(g + 0xffa) != 2 ||
         le32(g + 0xffc) != 0 || seen.told_len == sizeof(seen.told)) {
         seen.unexpected = true;
-        siglongjmp(done, 1);
+        siglongjmp(guest_done, 1);
     }
     seen.told[seen.told_len++] = g[0x1f8];
     put_le64(g + 0x398, host.ioio_error);
@@ -117,22 +93,11 @@ static void vmgexit(void)
         break;
     case 0x100:
         seen.terminated = seen.msr;
-        siglongjmp(done, 1);
+        siglongjmp(guest_done, 1);
     default:
         seen.unexpected = true;
-        siglongjmp(done, 1);
+        siglongjmp(guest_done, 1);
     }
-}
-
-/* Bytes of a ModRM byte's memory operand, itself included. */
-static unsigned modrm_length(const uint8_t *p)
-{
-    unsigned mod = p[0] >> 6, rm = p[0] & 7, len = 1 + (rm == 4);
-    if (mod == 1)
-        return len + 1;
-    if (mod == 2 || (mod == 0 && (rm == 5 || (rm == 4 && (p[1] & 7) == 5))))
-        return len + 4;
-    return len;
 }
 
 static void trap(int signal, siginfo_t *info, void *context)
@@ -143,7 +108,7 @@ static void trap(int signal, siginfo_t *info, void *context)
     if (r[REG_RIP] < SHIM_BASE || r[REG_RIP] >= SHIM_BOOT_PAGE) {
         seen.entered = r[REG_RIP] >= (greg_t)(16 * MIB) && r[REG_RIP] < (greg_t)RAM_SIZE;
         seen.params = (uint64_t)r[REG_RSI];
-        siglongjmp(done, 1);
+        siglongjmp(guest_done, 1);
     }
     if (p[0] == 0x0f && p[1] == 0x32) { /* RDMSR */
         uint64_t v = r[REG_RCX] == 0xc0010130 ? seen.msr : host.sev_status;
@@ -164,18 +129,9 @@ static void trap(int signal, siginfo_t *info, void *context)
     } else if (memcmp(p, "\x0f\x0b\x01\xd9", 4) == 0) { /* VMGEXIT */
         r[REG_RIP] += 4;
         vmgexit();
-    } else if (p[0] == 0x0f && p[1] == 0x22 && (p[2] & 0x38) == 0x18) { /* MOV to CR3 */
-        r[REG_RIP] += 3;
-    } else if (p[0] == 0x0f && p[1] == 0x01 && (p[2] & 0x38) == 0x18) { /* LIDT */
-        r[REG_RIP] += 2 + modrm_length(p + 2);
-    } else if (p[0] == 0xf3 && p[1] == 0xaa &&
-               (uint64_t)info->si_addr < LOWEST) { /* REP STOSB where we map nothing */
-        r[REG_RDI] += r[REG_RCX];
-        r[REG_RCX] = 0;
-        r[REG_RIP] += 2;
-    } else {
+    } else if (!guest_step(r, info)) {
         seen.unexpected = true;
-        siglongjmp(done, 1);
+        siglongjmp(guest_done, 1);
     }
 }
 
@@ -186,40 +142,10 @@ struct fixture {
     struct cofre_err err;
 };
 
-static uint64_t symbol(struct view elf, const char *name)
-{
-    const Elf64_Ehdr *e = (const void *)elf.data;
-    const Elf64_Shdr *s = (const void *)(elf.data + e->e_shoff);
-    for (unsigned i = 0; i < e->e_shnum; i++) {
-        const Elf64_Sym *sym = (const void *)(elf.data + s[i].sh_offset);
-        for (size_t n = 0; s[i].sh_type == SHT_SYMTAB && n < s[i].sh_size / sizeof(*sym); n++)
-            if (strcmp((const char *)elf.data + s[s[i].sh_link].sh_offset + sym[n].st_name, name) == 0)
-                return sym[n].st_value;
-    }
-    fail_msg("the shim has no symbol %s", name);
-    return 0;
-}
-
-static void map(uint64_t from, uint64_t to, int protection)
-{
-    void *want = (void *)from;
-    assert_ptr_equal(
-        mmap(want, to - from, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0),
-        want);
-}
-
 static void trap_privileged_instructions(uint8_t *image, size_t len)
 {
-    unsigned pvalidates = 0, vmgexits = 0;
-    for (size_t i = 0; i + 4 <= len; i++)
-        if (memcmp(image + i, "\xf2\x0f\x01\xff", 4) == 0) {
-            memcpy(image + i, "\x0f\x0b\x01\xff", 4);
-            pvalidates++;
-        } else if (memcmp(image + i, "\xf3\x0f\x01\xd9", 4) == 0) {
-            memcpy(image + i, "\x0f\x0b\x01\xd9", 4);
-            vmgexits++;
-        }
-    assert_true(pvalidates && vmgexits);
+    assert_true(guest_replace(image, len, "\xf2\x0f\x01\xff", "\x0f\x0b\x01\xff") > 0); /* PVALIDATE */
+    assert_true(guest_replace(image, len, "\xf3\x0f\x01\xd9", "\x0f\x0b\x01\xd9") > 0); /* VMGEXIT */
 }
 
 static uint8_t *cpuid_entry(unsigned i)
@@ -245,8 +171,8 @@ static int setup(void **state)
     assert_int_equal(boot_shim_load(BOOT_SNP, &f->shim, &f->err), 0);
     assert_int_equal(file_read(&f->elf, getenv("COFRE_TEST_ELF"), MIB, &f->err), 0);
     assert_int_equal(file_read(&f->kernel, getenv("COFRE_TEST_KERNEL"), MIB, &f->err), 0);
-    main_address = symbol(bytes_view(&f->elf), "shim_main");
-    mask_address = symbol(bytes_view(&f->elf), "shim_private_mask");
+    main_address = guest_symbol(bytes_view(&f->elf), "shim_main");
+    mask_address = guest_symbol(bytes_view(&f->elf), "shim_private_mask");
     f->config = (struct boot_config){
         .tee = BOOT_SNP,
         .shim = bytes_view(&f->shim),
@@ -257,8 +183,8 @@ static int setup(void **state)
     };
     assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
     assert_int_equal(boot_staging_layout(&f->config, &staging, &f->err), 0);
-    map(LOWEST, RAM_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
-    map(STAGING_BASE, STAGING_END + 4096, PROT_READ | PROT_WRITE);
+    guest_map(LOWEST, RAM_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
+    guest_map(STAGING_BASE, STAGING_END + 4096, PROT_READ | PROT_WRITE);
     for (size_t i = 0; i < f->image.count; i++)
         if (f->image.range[i].data)
             memcpy((void *)f->image.range[i].gpa, f->image.range[i].data, f->image.range[i].len);
@@ -300,24 +226,13 @@ static void start(void)
 
 static void run(void)
 {
-    static uint8_t stack[1 << 16];
-    static const int signals[] = {SIGSEGV, SIGILL, SIGBUS};
-    struct sigaction action = {.sa_sigaction = trap, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER},
-                     before[3];
     seen = (struct seen){0};
     memset(validated, 0, RAM_PAGES);
     memset(validated + SHIM_BASE / 4096, 1, (SHIM_OWN - SHIM_BASE) / 4096);
     if (host.valid_before != UINT64_MAX)
         validated[host.valid_before / 4096] = 1;
     start();
-    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof(stack)}, NULL);
-    for (int i = 0; i < 3; i++)
-        sigaction(signals[i], &action, &before[i]);
-    if (sigsetjmp(done, 1) == 0)
-        ((void (*)(void))main_address)();
-    for (int i = 0; i < 3; i++)
-        sigaction(signals[i], &before[i], NULL);
-    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    guest_run(main_address, trap);
     assert_false(seen.unexpected);
 }
 
@@ -361,7 +276,7 @@ static void validates_all_memory_and_enters(void **state)
 static void validates_memory_above_4_gib(void **state)
 {
     (void)state;
-    map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE | PROT_EXEC);
+    guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE | PROT_EXEC);
     page()->ram_count = boot_ram(RAM_LOW_END + 1026 * MIB, page()->ram);
     run();
     assert_true(seen.entered);
