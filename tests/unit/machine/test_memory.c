@@ -183,6 +183,24 @@ static void the_window_is_filled_and_goes_once(void **state)
     assert_int_equal(fake.calls, calls);
 }
 
+static void a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own(void **state)
+{
+    (void)state;
+    static const uint8_t page[4096];
+    struct launch_image image = {
+        .range = {{LAUNCH_MEASURED, 0x100000, 4096, page}, {LAUNCH_MEASURED, 0xfffff000, 4096, page}},
+        .count = 2};
+    assert_int_equal(machine_memory_add_beside(&mem, &image, &err), 0);
+    assert_int_equal(fake.slot[4].guest_phys_addr, 0xfffff000);
+    assert_int_equal(fake.slot[4].memory_size, 4096);
+    assert_int_equal(fake.slot[4].guest_memfd, fake.guest_memfd); /* the last one made */
+    assert_int_equal(machine_memory_all_private(&mem, &err), 0);
+    assert_int_equal(fake.attributes.address, 0xfffff000);
+    assert_int_equal(fake.attributes.attributes, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+    image.range[0].gpa = 0xffffe000;
+    assert_int_equal(machine_memory_add_beside(&mem, &image, &err), -COFRE_FAILED);
+}
+
 static void a_launch_image_outside_ram_is_refused(void **state)
 {
     (void)state;
@@ -207,6 +225,7 @@ int main(void)
         TEST(refuses_ranges_that_no_guest_of_this_size_has),
         TEST(keeps_both_copies_when_kvm_refuses),
         TEST(the_window_is_filled_and_goes_once),
+        TEST(a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own),
         TEST(a_launch_image_outside_ram_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
