@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "attest/snp.h"
+#include "attest/tdx.h"
 
 static const struct {
     const char *tee;
     int (*appraise)(struct verdict *out, const struct appraisal *in, struct cofre_err *err);
 } tees[] = {
     {"snp", snp_appraise},
+    {"tdx", tdx_appraise},
 };
 
 int appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sev/abi.h"
+#include "tdx/quote.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/json.h"
 
@@ -12,6 +13,7 @@ void evidence_free(struct evidence *e)
 {
     bytes_free(&e->report);
     bytes_free(&e->certificates);
+    bytes_free(&e->event_log);
     bytes_free(&e->nonce);
     *e = (struct evidence){0};
 }
@@ -19,7 +21,8 @@ void evidence_free(struct evidence *e)
 /* The object's members are all among the names. */
 static int only_known_members(json_t *object, struct cofre_err *err)
 {
-    static const char *const known[] = {"cofre_evidence", "tee", "report", "certificates", "nonce"};
+    static const char *const known[] = {"cofre_evidence", "tee",       "report",
+                                        "certificates",   "event_log", "nonce"};
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value)
@@ -48,31 +51,85 @@ static int text_member(const char **out, json_t *object, const char *name, bool 
     return 0;
 }
 
+static bool is_snp_report(struct view report)
+{
+    return report.len == sizeof(struct snp_report);
+}
+
+/* What each TEE's evidence is: its report, and which member may come with it. */
+static const struct tee {
+    const char *name, *extra, *is_not;
+    bool (*is_report)(struct view report);
+} tees[] = {
+    {"snp", "certificates", "an SEV-SNP report, which has 1184", is_snp_report},
+    {"tdx", "event_log", "a TDX quote of version 4 or 5", tdx_quote_recognises},
+};
+#define TEES (sizeof tees / sizeof *tees)
+
+static int parse_tee(const struct tee **out, json_t *object, struct cofre_err *err)
+{
+    const char *name;
+    int rc = text_member(&name, object, "tee", true, err);
+    if (rc < 0)
+        return rc;
+    *out = NULL;
+    for (size_t i = 0; i < TEES; i++)
+        if (strcmp(name, tees[i].name) == 0)
+            *out = &tees[i];
+        else if (json_object_get(object, tees[i].extra))
+            rc = cofre_fail(err, COFRE_MALFORMED, "evidence of TEE \"%.32s\" has no \"%s\"", name,
+                            tees[i].extra);
+    if (!*out)
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "evidence of TEE \"%.32s\": this version knows \"snp\" and \"tdx\"", name);
+    return rc;
+}
+
+static int base64_member(struct bytes *out, json_t *object, const char *name, bool required, size_t max,
+                         struct cofre_err *err)
+{
+    const char *text;
+    int rc = text_member(&text, object, name, required, err);
+    if (rc < 0 || !text)
+        return rc;
+    rc = base64_decode(out, max, text, err);
+    return rc < 0 ? cofre_within(err, rc, "evidence: \"%s\"", name) : 0;
+}
+
 static int parse_members(struct evidence *out, json_t *object, struct cofre_err *err)
 {
-    const char *tee, *report, *certificates, *nonce;
+    const struct tee *tee;
+    const char *nonce;
     int rc = only_known_members(object, err);
     if (rc < 0)
         return rc;
     json_t *version = json_object_get(object, "cofre_evidence");
     if (!json_is_integer(version) || json_integer_value(version) != 1)
         return cofre_fail(err, COFRE_MALFORMED, "\"cofre_evidence\" is not 1, the version known here");
-    if ((rc = text_member(&tee, object, "tee", true, err)) < 0 ||
-        (rc = text_member(&report, object, "report", true, err)) < 0 ||
-        (rc = text_member(&certificates, object, "certificates", false, err)) < 0 ||
+    if ((rc = parse_tee(&tee, object, err)) < 0)
+        return rc;
+    out->tee = tee->name;
+    if ((rc = base64_member(&out->report, object, "report", true, EVIDENCE_REPORT_MAX, err)) < 0 ||
+        (rc = base64_member(&out->certificates, object, "certificates", false, EVIDENCE_CERTIFICATES_MAX,
+                            err)) < 0 ||
+        (rc = base64_member(&out->event_log, object, "event_log", false, EVIDENCE_EVENT_LOG_MAX, err)) < 0 ||
         (rc = text_member(&nonce, object, "nonce", false, err)) < 0)
         return rc;
-    if (strcmp(tee, "snp") != 0)
-        return cofre_fail(err, COFRE_MALFORMED, "evidence of TEE \"%.32s\": this version knows \"snp\"", tee);
-    out->tee = "snp";
-    if ((rc = base64_decode(&out->report, EVIDENCE_REPORT_MAX, report, err)) < 0)
-        return cofre_within(err, rc, "evidence: \"report\"");
-    if (certificates &&
-        (rc = base64_decode(&out->certificates, EVIDENCE_CERTIFICATES_MAX, certificates, err)) < 0)
-        return cofre_within(err, rc, "evidence: \"certificates\"");
     if (nonce && (rc = hex_decode_some(&out->nonce, EVIDENCE_NONCE_MAX, nonce, err)) < 0)
         return cofre_within(err, rc, "evidence: \"nonce\"");
+    if (!tee->is_report(bytes_view(&out->report)))
+        return cofre_fail(err, COFRE_MALFORMED, "evidence: the %zu bytes of \"report\" are not %s",
+                          out->report.len, tee->is_not);
     return 0;
+}
+
+/* Of which TEE the bytes are a report; NULL: of none. */
+static const char *tee_of(struct view report)
+{
+    for (size_t i = 0; i < TEES; i++)
+        if (tees[i].is_report(report))
+            return tees[i].name;
+    return NULL;
 }
 
 /* White space between the digits is allowed: tools break the lines differently. */
@@ -109,7 +166,7 @@ static bool is_object_text(struct view file)
 
 bool evidence_recognises(struct view file)
 {
-    if (file.len == sizeof(struct snp_report))
+    if (tee_of(file))
         return true;
     if (is_object_text(file))
         return memmem(file.data, file.len, "\"cofre_evidence\"", 16) != NULL;
@@ -118,25 +175,31 @@ bool evidence_recognises(struct view file)
 
 static int parse_file(struct evidence *out, struct view file, struct cofre_err *err)
 {
-    out->tee = "snp";
-    if (file.len == sizeof(struct snp_report)) {
+    int rc = 0;
+    out->tee = tee_of(file);
+    if (out->tee) {
         out->form = EVIDENCE_RAW;
-        return bytes_copy(&out->report, file, err);
+        return file.len > EVIDENCE_REPORT_MAX
+                   ? cofre_fail(err, COFRE_MALFORMED, "%zu bytes are too many for a report", file.len)
+                   : bytes_copy(&out->report, file, err);
     }
     if (is_object_text(file)) {
         out->form = EVIDENCE_JSON;
         CLEAN_JSON *object = NULL;
-        int rc = json_read(&object, file, COFRE_MALFORMED, err);
+        rc = json_read(&object, file, COFRE_MALFORMED, err);
         return rc < 0 ? rc : parse_members(out, object, err);
     }
     if (is_hex_text(file)) {
         out->form = EVIDENCE_HEX;
-        return parse_hex(out, file, err);
+        rc = parse_hex(out, file, err);
+        out->tee = rc == 0 ? tee_of(bytes_view(&out->report)) : NULL;
+        if (rc < 0 || out->tee)
+            return rc;
     }
     return cofre_fail(
         err, COFRE_MALFORMED,
-        "%zu bytes that are no evidence known here: neither a raw SEV-SNP report (%zu bytes), nor its "
-        "hexadecimal text, nor an evidence file (JSON)",
+        "%zu bytes that are no evidence known here: neither a raw SEV-SNP report (%zu bytes) or TDX quote "
+        "(version 4 or 5), nor the hexadecimal text of one, nor an evidence file (JSON)",
         file.len, sizeof(struct snp_report));
 }
 
@@ -147,9 +210,6 @@ int evidence_parse(struct evidence *out, struct view file, struct cofre_err *err
         return cofre_fail(err, COFRE_MALFORMED, "%zu bytes, more than evidence has (%u)", file.len,
                           EVIDENCE_FILE_MAX);
     int rc = parse_file(out, file, err);
-    if (rc == 0 && out->report.len != sizeof(struct snp_report))
-        rc = cofre_fail(err, COFRE_MALFORMED, "the report has %zu bytes; an SEV-SNP report has %zu",
-                        out->report.len, sizeof(struct snp_report));
     if (rc < 0)
         evidence_free(out);
     return rc;
@@ -173,7 +233,7 @@ int evidence_write(struct bytes *out, const struct evidence *e, struct cofre_err
 {
     *out = (struct bytes){0};
     if (e->report.len > EVIDENCE_REPORT_MAX || e->certificates.len > EVIDENCE_CERTIFICATES_MAX ||
-        e->nonce.len > EVIDENCE_NONCE_MAX)
+        e->event_log.len > EVIDENCE_EVENT_LOG_MAX || e->nonce.len > EVIDENCE_NONCE_MAX)
         return cofre_fail(err, COFRE_MALFORMED, "the evidence is larger than its file form allows");
     CLEAN_JSON *object = json_object();
     char nonce[2 * EVIDENCE_NONCE_MAX + 1];
@@ -187,6 +247,8 @@ int evidence_write(struct bytes *out, const struct evidence *e, struct cofre_err
         rc = set_base64(object, "report", bytes_view(&e->report), err);
     if (rc == 0 && e->certificates.len)
         rc = set_base64(object, "certificates", bytes_view(&e->certificates), err);
+    if (rc == 0 && e->event_log.len)
+        rc = set_base64(object, "event_log", bytes_view(&e->event_log), err);
     if (rc < 0)
         return rc;
     CLEAN_FREE char *text = json_dumps(object, JSON_INDENT(2));

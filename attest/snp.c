@@ -2,7 +2,7 @@
 
 #include <openssl/x509.h>
 
-#include <string.h>
+#include <stdio.h>
 
 #include "sev/cert_table.h"
 
@@ -91,7 +91,7 @@ static void describe(struct verdict *out, const struct snp_case *c)
     out->tee = "snp";
     out->title = "AMD SEV-SNP";
     out->version = c->report.version;
-    out->product = snp_product_name(c->product);
+    (void)snprintf(out->product, sizeof out->product, "%s", snp_product_name(c->product));
     out->root = chain->root && snp_root_is_amd(chain->root, line)                           ? "AMD"
                 : chain->root && c->in->roots && x509_certs_have(c->in->roots, chain->root) ? "--trust-root"
                                                                                             : "none";

@@ -24,12 +24,12 @@ struct check_result {
 
 #define VERDICT_CHECKS_MAX 96
 struct verdict {
-    const char *tee;     /* "snp" */
-    const char *title;   /* "AMD SEV-SNP" */
-    uint32_t version;    /* of the report */
-    const char *product; /* "Milan"; "unknown" */
-    bool emulated;       /* the chain says that it is the emulated platform's: no confidentiality */
-    const char *root;    /* whose root the chain ends in: "AMD", "--trust-root", or "none" */
+    const char *tee;   /* "snp", "tdx" */
+    const char *title; /* "AMD SEV-SNP" */
+    uint32_t version;  /* of the report */
+    char product[16];  /* "Milan"; of TDX the FMSPC in hex; "unknown" */
+    bool emulated;     /* the chain says that it is the emulated platform's: no confidentiality */
+    const char *root;  /* whose root the chain ends in: "AMD", "--trust-root", or "none" */
     struct check_result check[VERDICT_CHECKS_MAX]; /* in the order made */
     size_t count;
     json_t *claims;

@@ -6,34 +6,40 @@
 #include <unistd.h>
 
 #include "attest/appraise.h"
+#include "tdx/collateral.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/verb.h"
 
 static const char help[] =
-    "usage: cofre verify --evidence F [--cert F]... [--crl F]... [--trust-root F]... [--policy F]\n"
-    "                    [--nonce HEX] [--report-data HEX] [--measurement HEX] [--at TIME] [--json]\n"
+    "usage: cofre verify --evidence F [--cert F]... [--collateral F] [--crl F]... [--trust-root F]...\n"
+    "                    [--policy F] [--nonce HEX] [--report-data HEX] [--measurement HEX]\n"
+    "                    [--at TIME] [--json]\n"
     "\n"
-    "Judges an attestation report: is it genuine, and does it satisfy the policy? Kind and version are\n"
-    "recognised from the evidence. Every check is made and reported, also after one fails.\n"
+    "Judges an SEV-SNP report or a TDX quote: is it genuine, and does it satisfy the policy? Kind and\n"
+    "version are recognised from the evidence. Every check is made and reported, also after one fails.\n"
     "\n"
-    "  --evidence F       what cofre attest wrote, or a raw report, or one as hexadecimal text\n"
+    "  --evidence F       what cofre attest wrote, or a raw report or quote, or one as hexadecimal text\n"
     "  --cert F           certificates, DER or PEM, one or many, in any order. AMD's own ARK, ASK and\n"
-    "                     ASVK are built in and used where no CA's certificate is given\n"
-    "  --crl F            revocation lists, DER or PEM; without any, revocation is not checked\n"
-    "  --collateral F     Intel's collateral; SEV-SNP evidence has none\n"
+    "                     ASVK are built in and used where no CA's certificate is given; quotes mostly\n"
+    "                     bring theirs\n"
+    "  --collateral F     Intel's collateral, which a quote cannot be judged without: TCB info, QE\n"
+    "                     identity and revocation lists in one JSON file; SEV-SNP evidence has none\n"
+    "  --crl F            revocation lists, DER or PEM; without any, revocation of SEV-SNP's\n"
+    "                     certificates is not checked\n"
     "  --trust-root F     trusts this root besides the vendors', as for the emulated platform\n"
-    "  --policy F         what is accepted (see cofre(1)); without it debugging and migration agents,\n"
-    "                     provisional firmware, unknown bits and VMPLs above 0 are refused\n"
+    "  --policy F         what is accepted (see cofre(1)); without it debugging, migration, unknown\n"
+    "                     bits, provisional firmware and VMPLs above 0 are refused, and so is every\n"
+    "                     TCB status but UpToDate\n"
     "  --nonce HEX        the report data must be these bytes (1 to 64), then zeros\n"
     "  --report-data HEX  the report data must be these 64 bytes\n"
-    "  --measurement HEX  the launch digest must be this one (cofre measure prints it)\n"
+    "  --measurement HEX  the launch digest or MRTD must be this one (cofre measure prints it)\n"
     "  --at TIME          judges as of then (RFC 3339, UTC); without it, now\n"
     "  --json             prints the verdict as one JSON object\n"
     "\n"
     "Exit code: 0 verified, 1 not (or not to be judged for want of something, which is named), 2 wrong\n"
-    "usage, 3 malformed evidence or certificates.\n"
+    "usage, 3 malformed evidence, certificates or collateral.\n"
     "\n"
     "example: cofre verify --evidence evidence.json --nonce $NONCE --measurement $DIGEST\n";
 
@@ -45,6 +51,7 @@ struct inputs {
     struct policy policy;
     struct x509_certs certs, roots;
     struct x509_crls crls;
+    struct tdx_collateral collateral;
     struct bytes nonce, report_data, measurement;
     bool has_evidence, has_policy, has_collateral, has_at, json;
     int64_t at;
@@ -57,6 +64,8 @@ static void inputs_free(struct inputs *in)
     x509_certs_free(&in->certs);
     x509_certs_free(&in->roots);
     x509_crls_free(&in->crls);
+    if (in->has_collateral)
+        tdx_collateral_free(&in->collateral);
     bytes_free(&in->nonce);
     bytes_free(&in->report_data);
     bytes_free(&in->measurement);
@@ -107,6 +116,19 @@ static int read_crls(struct x509_crls *to, const char *path, struct cofre_err *e
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
+static int read_collateral(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    if (in->has_collateral)
+        return cofre_fail(err, COFRE_USAGE, "--collateral is given twice; one file has all of it");
+    int rc = file_read(&file, path, TDX_COLLATERAL_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = tdx_collateral_parse(&in->collateral, bytes_view(&file), err);
+    in->has_collateral = rc == 0;
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
 static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
                     struct cofre_err *err)
 {
@@ -140,8 +162,7 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
         in->has_at = true;
         return time_parse(&in->at, value, "--at", err);
     case 'o':
-        in->has_collateral = true;
-        return 0;
+        return read_collateral(in, value, err);
     default:
         in->json = true;
         return 0;
@@ -189,6 +210,7 @@ static int verify(struct inputs *in, struct cofre_err *err)
         .policy = &in->policy,
         .certs = &in->certs,
         .crls = &in->crls,
+        .collateral = in->has_collateral ? &in->collateral : NULL,
         .roots = &in->roots,
         .nonce = bytes_view(&in->nonce),
         .report_data = bytes_view(&in->report_data),

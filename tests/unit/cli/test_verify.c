@@ -132,6 +132,48 @@ static void json_is_one_object_with_all_checks(void **state)
     json_decref(json);
 }
 
+static void genuine_quotes_verify_with_their_collateral(void **state)
+{
+    (void)state;
+    NEED_EVIDENCE();
+#define B_QUOTE "verify --evidence E/tdx/b-quote.dat --at 2025-06-20T00:00:00Z"
+#define B_BOTH  B_QUOTE " --collateral E/tdx/b-collateral.json"
+    expect(0, B_BOTH, "PASS");
+    expect(1, B_QUOTE, "COULD NOT BE JUDGED");
+    expect(1, B_BOTH " --at 2025-08-01T00:00:00Z", "COULD NOT BE JUDGED");
+    expect(1, B_BOTH " --nonce 00", "FAILED    tdx.nonce");
+    expect(1,
+           "verify --evidence E/tdx/a-tdx_prod_quote_SPR_E4.dat --collateral E/tdx/b-collateral.json --at "
+           "2025-06-20T00:00:00Z",
+           "FAILED    tdx.trailing");
+    expect(1, "verify --evidence E/tdx/c-quote-v4.dat --at 2025-06-20T00:00:00Z",
+           "FAILED    tdx.td_attributes.debug");
+    expect(2, B_BOTH " --collateral E/tdx/b-collateral.json", "--collateral");
+}
+
+static void the_measurement_of_a_quote_is_mrtd(void **state)
+{
+    (void)state;
+    NEED_EVIDENCE();
+#define B_MRTD                                                                                               \
+    "91eb2b44d141d4ece09f0c75c2c53d247a3c68edd7fafe8a3520c942a604a407de03ae6dc5f87f27428b2538873118b7"
+    expect(0, B_BOTH " --measurement " B_MRTD, "PASS");
+    expect(1, B_BOTH " --measurement " B_ZEROS "00000000000000000000000000000000", "FAILED    tdx.mrtd");
+    static const char policy[] = "{\"tdx\": {\"mrtd\": [\"" B_MRTD "\"]}}";
+    cli_write("mrtd.json", (struct view){(const uint8_t *)policy, strlen(policy)});
+    expect(0, B_BOTH " --policy mrtd.json", "ok        tdx.mrtd");
+    assert_int_equal(cli_run(B_BOTH " --json 2>/dev/null"), 0);
+    json_t *json = json_loads(cli_output, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "tee")), "tdx");
+    assert_int_equal(json_integer_value(json_object_get(json, "version")), 4);
+    assert_string_equal(json_string_value(json_object_get(json, "product")), "b0c06f000000");
+    assert_string_equal(json_string_value(json_object_get(json, "root")), "Intel");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "claims"), "measurement")),
+                        B_MRTD);
+    json_decref(json);
+}
+
 static void wrong_usage_is_2(void **state)
 {
     (void)state;
@@ -174,7 +216,9 @@ static void malformed_input_is_3(void **state)
     NEED_EVIDENCE();
     expect(3, "verify --evidence E/INDEX.md", "INDEX.md");
     expect(3, "verify --evidence /dev/null", "/dev/null");
-    expect(3, "verify --evidence E/tdx/b-quote.dat", "b-quote.dat");
+    expect(3, "verify --evidence E/tdx/a-report.dat", "a-report.dat");
+    expect(3, B_QUOTE " --collateral E/tdx/b-quote.dat", "b-quote.dat");
+    expect(3, B_QUOTE " --collateral /dev/null", "/dev/null");
     expect(3, "verify --evidence E/snp/b-report.bin --cert E/snp/b-report.bin" AT, "b-report.bin");
     expect(3, "verify --evidence E/snp/b-report.bin --cert /dev/null" AT, "/dev/null");
     expect(3, B " --crl E/snp/b-vcek.der", "b-vcek.der");
@@ -218,6 +262,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_judged_is_told_apart),
         cmocka_unit_test(expectations_are_compared),
         cmocka_unit_test(json_is_one_object_with_all_checks),
+        cmocka_unit_test(genuine_quotes_verify_with_their_collateral),
+        cmocka_unit_test(the_measurement_of_a_quote_is_mrtd),
         cmocka_unit_test(wrong_usage_is_2),
         cmocka_unit_test(malformed_input_is_3),
         cmocka_unit_test(help_has_an_example),

@@ -1,0 +1,156 @@
+#include "attest/tdx.h"
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tdx/collateral.h"
+
+/* PEM as Intel's service writes it may end in the zero of a C string. */
+static struct view certificate_text(const struct tdx_quote *quote)
+{
+    struct view text = quote->certification;
+    while (text.len && text.data[text.len - 1] == 0)
+        text.len--;
+    return text;
+}
+
+/* The quote's own, the verifier's, and for what a quote without a whole chain lacks, the collateral's. */
+static int collect_certs(struct tdx_case *c, struct cofre_err *err)
+{
+    unsigned type = c->quote.certification_type;
+    bool whole = type == TDX_CERTIFICATION_PCK_CHAIN;
+    int rc = 0;
+    if (whole || type == TDX_CERTIFICATION_PCK_LEAF) {
+        rc = x509_certs_add(&c->certs, certificate_text(&c->quote), err);
+        if (rc < 0)
+            return cofre_within(err, rc, "certificates in the quote");
+    }
+    if (c->in->certs)
+        rc = x509_certs_join(&c->certs, c->in->certs, err);
+    if (rc == 0 && c->collateral && !whole)
+        rc = x509_certs_join(&c->certs, &c->collateral->pck_chain, err);
+    return rc;
+}
+
+static int collect_crls(struct tdx_case *c, struct cofre_err *err)
+{
+    int rc = c->in->crls ? x509_crls_join(&c->crls, c->in->crls, err) : 0;
+    if (rc < 0 || !c->collateral)
+        return rc;
+    struct x509_crls bag = {0};
+    X509_CRL *const found[] = {c->collateral->pck_crl.crl, c->collateral->root_ca_crl.crl};
+    for (size_t i = 0; i < 2; i++)
+        if (found[i])
+            bag.crl[bag.count++] = found[i];
+    return x509_crls_join(&c->crls, &bag, err);
+}
+
+static bool signed_qe_report(X509 *cert, const struct tdx_quote *quote)
+{
+    struct view report = {(const uint8_t *)&quote->qe->report, sizeof quote->qe->report};
+    EVP_PKEY *key = X509_get0_pubkey(cert);
+    return key && ecdsa_verify(&ecdsa_p256, quote->qe->report_signature, key, report, NULL) == 0;
+}
+
+static bool is_ca_by_name(X509 *cert)
+{
+    enum tdx_role role = tdx_cert_role(cert);
+    return role == TDX_ROLE_ROOT || role == TDX_ROLE_PLATFORM_CA || role == TDX_ROLE_PROCESSOR_CA;
+}
+
+/* Of several certificates that no CA's name is on, the one whose key signed the QE's report; else a PCK's by its name; else
+ * the first. */
+static X509 *choose_pck(const struct tdx_case *c)
+{
+    X509 *leaf[X509_CERTS_MAX], *named = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < c->certs.count; i++) {
+        if (is_ca_by_name(c->certs.cert[i]))
+            continue;
+        leaf[count++] = c->certs.cert[i];
+        if (!named && tdx_cert_role(c->certs.cert[i]) == TDX_ROLE_PCK)
+            named = c->certs.cert[i];
+    }
+    for (size_t i = 0; count > 1 && i < count; i++)
+        if (signed_qe_report(leaf[i], &c->quote))
+            return leaf[i];
+    return named || count == 0 ? named : leaf[0];
+}
+
+static int settle(struct tdx_case *c, struct cofre_err *err)
+{
+    int rc = collect_certs(c, err);
+    if (rc == 0)
+        rc = collect_crls(c, err);
+    if (rc < 0)
+        return rc;
+    (void)ecdsa_key_import(&c->attestation_key, &ecdsa_p256, c->quote.signature->attestation_key, NULL);
+    tdx_chain_build(&c->chain, choose_pck(c), &c->certs, c->in->roots);
+    c->pck_rc = c->chain.leaf ? tdx_pck_parse(&c->pck, c->chain.leaf, &c->pck_why)
+                              : cofre_fail(&c->pck_why, COFRE_LACKING,
+                                           "there is no PCK certificate: the quote has none, and neither "
+                                           "--collateral nor --cert brings one");
+    return 0;
+}
+
+static int make_checks(struct verdict *out, const struct tdx_case *c, const struct tdx_check *checks,
+                       struct cofre_err *err)
+{
+    for (; checks->id; checks++) {
+        struct cofre_err why = {""};
+        int rc = checks->check(c, checks->arg, &why);
+        rc = verdict_add(out, checks->id, rc, &why, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void describe(struct verdict *out, const struct tdx_case *c)
+{
+    X509 *const chain[] = {c->chain.leaf, c->chain.intermediate, c->chain.root};
+    X509 *root = c->chain.root;
+    out->tee = "tdx";
+    out->title = "Intel TDX";
+    out->version = c->quote.version;
+    (void)strcpy(out->product, "unknown");
+    if (c->pck_rc == 0)
+        hex_encode(out->product, c->pck.fmspc, sizeof c->pck.fmspc);
+    out->root = root && tdx_root_is_intel(root)                               ? "Intel"
+                : root && c->in->roots && x509_certs_have(c->in->roots, root) ? "--trust-root"
+                                                                              : "none";
+    for (size_t i = 0; i < sizeof chain / sizeof *chain; i++)
+        out->emulated |= chain[i] && x509_is_emulated(chain[i]);
+    out->claims = tdx_claims(&c->quote, c->pck_rc == 0 ? &c->pck : NULL);
+    out->advisories = json_array();
+}
+
+static int appraise_case(struct verdict *out, struct tdx_case *c, struct cofre_err *err)
+{
+    static const struct tdx_check *const tables[] = {tdx_genuine_checks, tdx_policy_checks};
+    int rc = tdx_quote_parse(&c->quote, bytes_view(&c->in->evidence->report), err);
+    if (rc == 0)
+        rc = settle(c, err);
+    if (rc < 0)
+        return rc;
+    describe(out, c);
+    if (!out->claims || !out->advisories)
+        return cofre_fail(err, COFRE_FAILED, "no memory for the verdict");
+    for (size_t i = 0; rc == 0 && i < sizeof tables / sizeof *tables; i++)
+        rc = make_checks(out, c, tables[i], err);
+    return rc;
+}
+
+int tdx_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err)
+{
+    struct tdx_case c = {.in = in, .policy = &in->policy->tdx, .collateral = in->collateral};
+    int rc = appraise_case(out, &c, err);
+    EVP_PKEY_free(c.attestation_key);
+    x509_certs_free(&c.certs);
+    x509_crls_free(&c.crls);
+    if (rc < 0)
+        verdict_free(out);
+    return rc;
+}
