@@ -29,8 +29,8 @@ int quote_exchange_start(struct quote_exchange *x, const struct kvm_backend *bac
     };
     qgs_length_put(x->request.length, sizeof x->request - QGS_LENGTH_SIZE);
     memcpy(x->request.report, report, TDX_REPORT_SIZE);
-    if (quote_max > QUOTE_MAX)
-        quote_max = QUOTE_MAX;
+    if (quote_max > TDX_QUOTE_MAX)
+        quote_max = TDX_QUOTE_MAX;
     return bytes_alloc(&x->answer, QGS_LENGTH_SIZE + sizeof(struct qgs_get_quote_resp) + quote_max, err);
 }
 

@@ -11,10 +11,9 @@
 
 #include "tdx/abi.h"
 #include "tdx/launch/qgs.h"
+#include "tdx/quote.h"
 #include "vmm/base/bytes.h"
 #include "vmm/kvm/backend.h"
-
-#define QUOTE_MAX 0x20000u /* bytes of a quote; those of today have some 5 KiB */
 
 struct quote_request {
     uint8_t length[QGS_LENGTH_SIZE];
@@ -35,7 +34,7 @@ struct quote_exchange {
     uint64_t status; /* TDX_QUOTE_IN_FLIGHT until it is over */
 };
 
-/* Begins; quote_max is the guest's room. address is constant while it lasts. Fails only without memory, holding nothing. */
+/* Begins; quote_max is the guest's room, of which TDX_QUOTE_MAX is used. address is constant while it lasts. Fails only without memory, holding nothing. */
 int quote_exchange_start(struct quote_exchange *x, const struct kvm_backend *backend, const char *address,
                          const uint8_t report[TDX_REPORT_SIZE], size_t quote_max, int64_t now,
                          int64_t deadline, struct cofre_err *err);
