@@ -12,13 +12,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tdx/model/quote_service.h"
 #include "vmm/base/log.h"
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
 #include "vmm/emu/types.h"
 
-static const struct emu_type *const types[] = {&snp_type};
+static const struct emu_type *const types[] = {&snp_type, &tdx_type};
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
 enum file_kind { FILE_NOT_OURS, FILE_KVM, FILE_DEVICE, FILE_VM, FILE_VCPU, FILE_GMEM };
@@ -250,6 +251,20 @@ static int emulated_close(int fd)
     return rc;
 }
 
+/* The emulated host has a quote generation service of its own; any other is asked for as on a real one. */
+static int emulated_quote_service(const char *address)
+{
+    struct cofre_err err;
+    if (address)
+        return kvm_backend_kernel.quote_service(address);
+    int fd = tdx_quote_service_connect(&err);
+    if (fd < 0) {
+        log_error("the emulated quote generation service cannot start: %s", err.text);
+        errno = ECONNREFUSED;
+    }
+    return fd;
+}
+
 const struct kvm_backend kvm_backend_emulated = {
     .name = "emulated",
     .open = emulated_open,
@@ -257,4 +272,5 @@ const struct kvm_backend kvm_backend_emulated = {
     .mmap = emulated_mmap,
     .munmap = emulated_munmap,
     .close = emulated_close,
+    .quote_service = emulated_quote_service,
 };

@@ -101,6 +101,13 @@ int emu_vcpu_exit(struct emu_vcpu *vcpu, uint32_t reason, int (*complete)(struct
 int emu_vcpu_exit_map_gpa(struct emu_vcpu *vcpu, uint64_t gpa, uint64_t pages, uint64_t attributes,
                           int (*complete)(struct emu_vcpu *));
 int emu_vcpu_map_gpa_result(struct emu_vcpu *vcpu, uint64_t *result);
+/* KVM_EXIT_IO; the bytes are at emu_vcpu_port_data, before or after. */
+int emu_vcpu_exit_io(struct emu_vcpu *vcpu, bool in, uint16_t port, unsigned size, unsigned count,
+                     int (*complete)(struct emu_vcpu *));
+uint8_t *emu_vcpu_port_data(struct emu_vcpu *vcpu);
+/* KVM_EXIT_MMIO: a write of len bytes, or where data is NULL a read. */
+int emu_vcpu_exit_mmio(struct emu_vcpu *vcpu, uint64_t gpa, const void *data, unsigned len,
+                       int (*complete)(struct emu_vcpu *));
 /* KVM_EXIT_MEMORY_FAULT, for which KVM_RUN fails: -EFAULT. */
 int emu_vcpu_memory_fault(struct emu_vcpu *vcpu, uint64_t gpa, bool private);
 int emu_vcpu_inject(struct emu_vcpu *vcpu, uint8_t vector, bool has_error_code, uint32_t error_code);

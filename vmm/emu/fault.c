@@ -57,7 +57,7 @@ enum memory_access emu_vcpu_find_untouchable(struct emu_vcpu *vcpu, const struct
             return access;
     }
     *gpa = s->cr3 & ~(EMU_PAGE_SIZE - 1);
-    return memory_access(&vcpu->vm->memory, *gpa | EMU_HIGH_MASK);
+    return memory_access(&vcpu->vm->memory, *gpa);
 }
 
 static int read_gate(struct emu_vcpu *vcpu, const struct kvm_sregs *s, uint8_t vector, struct gate *gate)

@@ -1,4 +1,5 @@
-/* The instructions that an SNP guest executes and plain KVM does not know, by their bytes (APM volume 3). */
+/* The instructions that confidential guests execute and plain KVM does not know, by their bytes (APM volume 3, SDM
+ * volume 2). */
 #ifndef COFRE_EMU_INSN_H
 #define COFRE_EMU_INSN_H
 
@@ -11,6 +12,7 @@ enum insn {
     INSN_RMPADJUST, /* F3 0F 01 FE */
     INSN_VMGEXIT,   /* F3 0F 01 D9, or F2: VMMCALL with a repeat prefix */
     INSN_VMMCALL,   /* 0F 01 D9 */
+    INSN_TDCALL,    /* 66 0F 01 CC */
 };
 
 #define INSN_LENGTH_MAX 4

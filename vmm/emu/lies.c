@@ -15,13 +15,15 @@ static const struct {
 } lies[] = {
     {LIE_CPUID_PAGE, "cpuid-page",
      "the CPUID page is loaded past the firmware's check, with a feature removed"},
-    {LIE_REMAPPED_PAGE, "remapped-page", "one validated page is replaced by another"},
+    {LIE_REMAPPED_PAGE, "remapped-page", "one page that the guest has is replaced by another"},
     {LIE_REPLAYED_REQUEST, "replayed-request",
      "the second guest request is answered with the first one's response"},
     {LIE_ALTERED_CERTIFICATES, "altered-certificates", "one bit of the certificate table is flipped"},
     {LIE_STALE_PAGE_STATE, "stale-page-state", "one page is given to the guest already marked as validated"},
     {LIE_CHANGED_MEMORY, "changed-memory", "one bit of shared memory is changed before the guest reads it"},
-    {LIE_CHANGED_PAGE, "changed-page", "one measured page is changed before it is launched"},
+    {LIE_CHANGED_PAGE, "changed-page", "one page is changed before it is launched"},
+    {LIE_ADDED_PAGE, "added-page", "one page that the guest accepts is accepted before it asks"},
+    {LIE_WRONG_CPUID, "wrong-cpuid", "a CPUID bit is configured that no TD may have"},
 };
 
 static enum lie told;
@@ -42,8 +44,10 @@ static void read_environment(void)
             return;
         }
     log_error(
-        "COFRE_EMULATED_LIE names no lie: \"%.64s\"; known are cpuid-page, remapped-page, replayed-request, "
-        "altered-certificates, stale-page-state, changed-page, changed-memory@ADDRESS",
+        "COFRE_EMULATED_LIE names no lie: \"%.64s\"; known are cpuid-page, remapped-page[@ADDRESS], "
+        "replayed-request, "
+        "altered-certificates, stale-page-state, changed-page[@ADDRESS], changed-memory@ADDRESS, added-page, "
+        "wrong-cpuid",
         name);
     _Exit(COFRE_USAGE);
 }

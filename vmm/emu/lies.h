@@ -10,13 +10,15 @@
 
 enum lie {
     LIE_NONE,
-    LIE_CPUID_PAGE,           /* the CPUID page is loaded unmeasured, with a feature removed */
-    LIE_REMAPPED_PAGE,        /* a validated page is taken away and another one put in its place */
+    LIE_CPUID_PAGE, /* the CPUID page is loaded unmeasured, with a feature removed */
+    LIE_REMAPPED_PAGE, /* a page that the guest has validated or accepted is replaced by another; TDX: or remapped-page@GPA */
     LIE_REPLAYED_REQUEST,     /* the second guest request gets the first one's response */
     LIE_ALTERED_CERTIFICATES, /* one bit of the certificate table is flipped */
     LIE_STALE_PAGE_STATE,     /* a page given to the guest is already marked validated */
     LIE_CHANGED_MEMORY, /* shared memory at lie_address() is changed after the launch: changed-memory@GPA */
-    LIE_CHANGED_PAGE,   /* a measured page is changed before the firmware gets it */
+    LIE_CHANGED_PAGE,   /* a page is changed before the firmware gets it: the first, or changed-page@GPA */
+    LIE_ADDED_PAGE,     /* TDX: a page that the guest accepts is there already */
+    LIE_WRONG_CPUID,    /* TDX: a CPUID bit is configured that a TD may not have */
 };
 
 /* Reads the environment once; an unknown name ends the process with a sentence: a test that lies in no way would pass. */

@@ -2,6 +2,7 @@
 #include "vmm/emu/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -148,6 +149,23 @@ int memory_refresh_locked(struct emu_memory *memory, uint64_t start, uint64_t en
         int rc = slot->gmem && from < to ? refresh_slot(memory, slot, from, to) : 0;
         if (rc)
             return rc;
+    }
+    return 0;
+}
+
+int memory_zero_locked(struct emu_memory *memory, uint64_t start, uint64_t end)
+{
+    while (start < end) {
+        struct emu_slot *slot = slot_at(memory, start * EMU_PAGE_SIZE);
+        if (!slot || !slot->gmem)
+            return -EFAULT;
+        uint64_t stop = (slot->gpa + slot->size) / EMU_PAGE_SIZE;
+        stop = stop < end ? stop : end;
+        uint64_t offset = slot->gmem_offset + (start * EMU_PAGE_SIZE - slot->gpa);
+        if (fallocate(slot->gmem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                      (off_t)((stop - start) * EMU_PAGE_SIZE)) != 0)
+            return -errno;
+        start = stop;
     }
     return 0;
 }

@@ -105,5 +105,7 @@ void memory_unlock(pthread_mutex_t **lock);
     pthread_mutex_lock(locked)
 uint8_t *memory_private_locked(struct emu_memory *memory, uint64_t gpa);
 int memory_refresh_locked(struct emu_memory *memory, uint64_t start, uint64_t end);
+/* Private memory is all zeros again. */
+int memory_zero_locked(struct emu_memory *memory, uint64_t start, uint64_t end);
 
 #endif

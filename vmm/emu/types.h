@@ -5,5 +5,6 @@
 #include "vmm/emu/emu.h"
 
 extern const struct emu_type snp_type; /* snp/vm.c */
+extern const struct emu_type tdx_type; /* tdx/vm.c */
 
 #endif

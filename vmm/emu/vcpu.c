@@ -10,6 +10,8 @@
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 
+#define PIO_DATA_OFFSET EMU_PAGE_SIZE /* in the vCPU's mapping, where KVM too has its port data */
+
 int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out)
 {
     CLEAN_FREE struct emu_vcpu *vcpu = calloc(1, vm->type->vcpu_size);
@@ -184,6 +186,36 @@ int emu_vcpu_exit(struct emu_vcpu *vcpu, uint32_t reason, int (*next)(struct emu
     vcpu->run->exit_reason = reason;
     vcpu->complete = next;
     return EMU_EXIT;
+}
+
+uint8_t *emu_vcpu_port_data(struct emu_vcpu *vcpu)
+{
+    return (uint8_t *)vcpu->run + PIO_DATA_OFFSET;
+}
+
+int emu_vcpu_exit_io(struct emu_vcpu *vcpu, bool in, uint16_t port, unsigned size, unsigned count,
+                     int (*next)(struct emu_vcpu *))
+{
+    struct kvm_run *run = vcpu->run;
+    run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+    run->io.size = (uint8_t)size;
+    run->io.port = port;
+    run->io.count = count;
+    run->io.data_offset = PIO_DATA_OFFSET;
+    return emu_vcpu_exit(vcpu, KVM_EXIT_IO, next);
+}
+
+int emu_vcpu_exit_mmio(struct emu_vcpu *vcpu, uint64_t gpa, const void *data, unsigned len,
+                       int (*next)(struct emu_vcpu *))
+{
+    struct kvm_run *run = vcpu->run;
+    memset(&run->mmio, 0, sizeof(run->mmio));
+    run->mmio.phys_addr = gpa;
+    run->mmio.len = len;
+    run->mmio.is_write = data != NULL;
+    if (data)
+        memcpy(run->mmio.data, data, len);
+    return emu_vcpu_exit(vcpu, KVM_EXIT_MMIO, next);
 }
 
 int emu_vcpu_exit_map_gpa(struct emu_vcpu *vcpu, uint64_t gpa, uint64_t pages, uint64_t attributes,

@@ -4,13 +4,6 @@
 
 #include "vmm/emu/snp/event.h"
 
-#define PIO_DATA_OFFSET EMU_PAGE_SIZE /* in the vCPU's mapping, where KVM too has its port data */
-
-static uint8_t *port_data(struct snp_vcpu *vcpu)
-{
-    return (uint8_t *)vcpu->emu.run + PIO_DATA_OFFSET;
-}
-
 static int port_complete(struct emu_vcpu *emu)
 {
     struct snp_vcpu *vcpu = snp_vcpu(emu);
@@ -19,7 +12,7 @@ static int port_complete(struct emu_vcpu *emu)
     size_t len = (size_t)io->size * io->count;
     uint64_t rax = 0;
     int rc = 0;
-    memcpy(data, port_data(vcpu), len);
+    memcpy(data, emu_vcpu_port_data(&vcpu->emu), len);
     if (io->in && io->string) {
         rc = memory_write_shared(&vcpu->emu.vm->memory, io->scratch, data, len);
     } else if (io->in) {
@@ -34,7 +27,7 @@ static void port_output(struct snp_vcpu *vcpu, const struct ghcb *ghcb, size_t s
 {
     const uint8_t *from = vcpu->io.string ? (const uint8_t *)ghcb + scratch : (const uint8_t *)&ghcb->rax;
     if (!vcpu->io.in)
-        memcpy(port_data(vcpu), from, len);
+        memcpy(emu_vcpu_port_data(&vcpu->emu), from, len);
 }
 
 int event_port_io(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
@@ -55,13 +48,7 @@ int event_port_io(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
                                     .count = (unsigned)count,
                                     .scratch = ghcb->scratch};
     port_output(vcpu, ghcb, scratch, (size_t)count * io.size);
-    struct kvm_run *run = vcpu->emu.run;
-    run->io.direction = io.in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
-    run->io.size = io.size;
-    run->io.port = io.port;
-    run->io.count = (uint32_t)count;
-    run->io.data_offset = PIO_DATA_OFFSET;
-    return emu_vcpu_exit(&vcpu->emu, KVM_EXIT_IO, port_complete);
+    return emu_vcpu_exit_io(&vcpu->emu, io.in, io.port, io.size, (unsigned)count, port_complete);
 }
 
 static int mmio_complete(struct emu_vcpu *emu)
@@ -86,12 +73,6 @@ int event_mmio(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
         return event_refuse(vcpu, GHCB_INVALID_SCRATCH);
     vcpu->mmio = (struct snp_mmio){
         .read = ghcb->exit_code == GHCB_MMIO_READ, .len = (unsigned)len, .scratch = ghcb->scratch};
-    struct kvm_run *run = vcpu->emu.run;
-    memset(&run->mmio, 0, sizeof(run->mmio));
-    run->mmio.phys_addr = ghcb->exit_info_1;
-    run->mmio.len = (uint32_t)len;
-    run->mmio.is_write = ghcb->exit_code == GHCB_MMIO_WRITE;
-    if (run->mmio.is_write)
-        memcpy(run->mmio.data, (const uint8_t *)ghcb + scratch, len);
-    return emu_vcpu_exit(&vcpu->emu, KVM_EXIT_MMIO, mmio_complete);
+    const uint8_t *data = vcpu->mmio.read ? NULL : (const uint8_t *)ghcb + scratch;
+    return emu_vcpu_exit_mmio(&vcpu->emu, ghcb->exit_info_1, data, (unsigned)len, mmio_complete);
 }
