@@ -46,6 +46,7 @@ struct policy_snp {
 
 #define POLICY_TDX_ATTRIBUTES    6
 #define POLICY_TDX_PLATFORM_BITS 3
+#define POLICY_EVENTS_MAX        64
 
 struct policy_tdx {
     struct policy_list mrtd, rtmr[4], mrconfigid, mrowner, mrownerconfig, mrseam, mrsignerseam,
@@ -65,6 +66,11 @@ struct policy_tdx {
     uint32_t
         grace_days; /* for which an OutOfDate level, counted from its date, and collateral that ran out still do */
     enum policy_bit event_log, unknown_bits;
+    struct policy_event { /* something that must have been measured, by the event log */
+        uint32_t rtmr;
+        struct policy_list digest; /* one of these */
+    } event[POLICY_EVENTS_MAX];
+    size_t events;
 };
 
 struct policy {

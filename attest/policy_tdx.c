@@ -1,4 +1,5 @@
 /* The policy's section on TDX. */
+#include <stdio.h>
 #include <string.h>
 
 #include "attest/policy_read.h"
@@ -74,6 +75,30 @@ static int read_time(const struct member *m, json_t *value, const char *where, v
     return 0;
 }
 
+static const struct member event_members[] = {
+    {"rtmr", policy_read_number, offsetof(struct policy_event, rtmr), TDX_RTMRS - 1, NULL},
+    {"digest", policy_read_hex_list, offsetof(struct policy_event, digest), TDX_DIGEST_SIZE, NULL},
+};
+
+static int read_events(const struct member *m, json_t *value, const char *where, void *to,
+                       struct cofre_err *err)
+{
+    (void)m;
+    struct policy_tdx *tdx = to;
+    json_t *item;
+    int rc = policy_check_list(value, where, err);
+    if (rc == 0 && json_array_size(value) > POLICY_EVENTS_MAX)
+        rc = policy_wrong(where, err, "has more than %d values", POLICY_EVENTS_MAX);
+    for (size_t i = 0; rc == 0 && (item = json_array_get(value, i)); i++) {
+        char path[192];
+        (void)snprintf(path, sizeof path, "%s[%zu]", where, i);
+        rc = policy_read_object(event_members, 2, item, path, &tdx->event[tdx->events++], err);
+        if (rc == 0 && (!json_object_get(item, "rtmr") || !json_object_get(item, "digest")))
+            rc = policy_wrong(path, err, "needs both \"rtmr\" and \"digest\"");
+    }
+    return rc;
+}
+
 #define AT(FIELD)          offsetof(struct policy_tdx, FIELD)
 #define TDX_LIST(F, BYTES) HEX_LIST(struct policy_tdx, F, BYTES)
 static const struct member tdx_members[] = {
@@ -100,6 +125,7 @@ static const struct member tdx_members[] = {
     {"min_evaluation_data_number", policy_read_number, AT(min_evaluation_data_number), UINT32_MAX, NULL},
     {"grace_days", policy_read_number, AT(grace_days), 36500, NULL},
     {"event_log", policy_read_bit, AT(event_log), 0, NULL},
+    {"events", read_events, 0, 0, NULL},
     {"unknown_bits", policy_read_bit, AT(unknown_bits), 0, NULL},
 };
 #define MEMBERS (sizeof tdx_members / sizeof *tdx_members)
@@ -122,4 +148,7 @@ void policy_tdx_init(struct policy_tdx *out)
 void policy_tdx_free(struct policy_tdx *policy)
 {
     policy_free_lists(tdx_members, MEMBERS, policy);
+    for (size_t i = 0; i < policy->events; i++)
+        policy_free_lists(event_members, 2, &policy->event[i]);
+    policy->events = 0;
 }

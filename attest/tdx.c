@@ -92,6 +92,8 @@ static int settle(struct tdx_case *c, struct cofre_err *err)
                               : cofre_fail(&c->pck_why, COFRE_LACKING,
                                            "there is no PCK certificate: the quote has none, and neither "
                                            "--collateral nor --cert brings one");
+    tdx_tcb_settle(c);
+    tdx_event_log_settle(c);
     return 0;
 }
 
@@ -129,14 +131,15 @@ static void describe(struct verdict *out, const struct tdx_case *c)
 
 static int appraise_case(struct verdict *out, struct tdx_case *c, struct cofre_err *err)
 {
-    static const struct tdx_check *const tables[] = {tdx_genuine_checks, tdx_policy_checks};
+    static const struct tdx_check *const tables[] = {tdx_genuine_checks, tdx_collateral_checks,
+                                                     tdx_tcb_checks, tdx_event_log_checks, tdx_policy_checks};
     int rc = tdx_quote_parse(&c->quote, bytes_view(&c->in->evidence->report), err);
     if (rc == 0)
         rc = settle(c, err);
     if (rc < 0)
         return rc;
     describe(out, c);
-    if (!out->claims || !out->advisories)
+    if (!out->claims || !out->advisories || tdx_tcb_describe(out, c) < 0)
         return cofre_fail(err, COFRE_FAILED, "no memory for the verdict");
     for (size_t i = 0; rc == 0 && i < sizeof tables / sizeof *tables; i++)
         rc = make_checks(out, c, tables[i], err);
@@ -150,6 +153,7 @@ int tdx_appraise(struct verdict *out, const struct appraisal *in, struct cofre_e
     EVP_PKEY_free(c.attestation_key);
     x509_certs_free(&c.certs);
     x509_crls_free(&c.crls);
+    tdx_event_log_free(&c.events);
     if (rc < 0)
         verdict_free(out);
     return rc;

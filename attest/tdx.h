@@ -5,8 +5,10 @@
 #include "attest/appraise.h"
 #include "attest/check.h"
 #include "tdx/chain.h"
+#include "tdx/event_log.h"
 #include "tdx/pck.h"
 #include "tdx/quote.h"
+#include "tdx/tcb_status.h"
 
 /* One appraisal under way. Everything is settled before the first check, and no check changes it. */
 struct tdx_case {
@@ -22,6 +24,13 @@ struct tdx_case {
     struct tdx_pck pck;     /* where pck_rc is 0 */
     int pck_rc;             /* of decoding it */
     struct cofre_err pck_why;
+    struct tdx_tcb_found tcb; /* where tcb_rc is 0 */
+    int tcb_rc;
+    struct cofre_err tcb_why;
+    struct tdx_event_log events; /* where events_rc is 0; owned */
+    int events_rc;
+    struct cofre_err events_why;
+    uint8_t replayed[TDX_RTMRS][TDX_DIGEST_SIZE]; /* what the events come to */
 };
 
 int tdx_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err);
@@ -33,11 +42,27 @@ struct tdx_check {
     int arg;
 };
 
+/* After the PCK was decoded: what the TCB comes to by the collateral. tdx_tcb.c */
+void tdx_tcb_settle(struct tdx_case *c);
+/* The log that came with the evidence, parsed and replayed. tdx_event_log.c */
+void tdx_event_log_settle(struct tdx_case *c);
+
+/* The certificate by the lists of the collateral and of --crl: 0 where one is current and none names it. */
+int tdx_case_check_revocation(const struct tdx_case *c, X509 *cert, X509 *issuer, struct cofre_err *why);
+
 /* Each ended by a NULL id, in the order in which they are made; tdx.c lists the tables. */
 extern const struct tdx_check tdx_genuine_checks[]; /* is it a quote of an Intel platform? tdx_genuine.c */
-extern const struct tdx_check tdx_policy_checks[];  /* is it one that the policy accepts? tdx_accept.c */
+extern const struct tdx_check
+    tdx_collateral_checks[]; /* is it Intel's, of now, and of this platform? tdx_collateral.c */
+extern const struct tdx_check
+    tdx_tcb_checks[]; /* is the platform's TCB one that the policy accepts? tdx_tcb.c */
+extern const struct tdx_check
+    tdx_event_log_checks[];                        /* does the event log explain the RTMRs? tdx_event_log.c */
+extern const struct tdx_check tdx_policy_checks[]; /* is it one that the policy accepts? tdx_accept.c */
 
 /* What the quote says, whatever it is worth; pck may be NULL. NULL without memory. tdx_claims.c */
 json_t *tdx_claims(const struct tdx_quote *quote, const struct tdx_pck *pck);
+/* Adds to a verdict whose claims are made: TCB status, advisories, claims on TCB and collateral. tdx_tcb.c */
+int tdx_tcb_describe(struct verdict *out, const struct tdx_case *c);
 
 #endif
