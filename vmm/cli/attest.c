@@ -16,9 +16,9 @@
 static const char help[] =
     "usage: cofre attest --guest NAME|--socket F --nonce HEX [--out F] [--json]\n"
     "\n"
-    "Asks the agent in a running guest for evidence over the nonce: the attestation report and the\n"
-    "certificates that the host gave with it. Nothing is judged here; give the file to cofre verify,\n"
-    "on a machine that you trust.\n"
+    "Asks the agent in a running guest for evidence over the nonce: the attestation report, or on\n"
+    "TDX the quote and the event log, and the certificates that the host gave with it. Nothing is\n"
+    "judged here; give the file to cofre verify, on a machine that you trust.\n"
     "\n"
     "  --guest NAME   the guest's name, as cofre run printed it\n"
     "  --socket F     instead: the guest's vsock socket\n"
@@ -31,18 +31,24 @@ static const char help[] =
 #define VSOCK_SOCKET    "vsock"
 #define TIMEOUT_SECONDS 60 /* the firmware throttles requests; one takes at most some seconds */
 
+static const char *const tees[] = {"snp", "tdx"};
+
 struct arguments {
     const char *guest, *socket, *nonce, *out;
     bool json;
 };
 
-static int take_hex(struct bytes *out, const json_t *answer, const char *member, struct cofre_err *err)
+/* Hexadecimal in the agent's answer; what is not required may be missing. */
+static int take_hex(struct bytes *out, const json_t *answer, const char *member, size_t max, bool required,
+                    struct cofre_err *err)
 {
     const char *hex = json_string_value(json_object_get(answer, member));
+    if (!hex && !required)
+        return 0;
     if (!hex)
         return cofre_fail(err, COFRE_MALFORMED, "the agent's answer has no \"%s\"", member);
-    int rc = hex_decode_some(out, EVIDENCE_REPORT_MAX, hex, err);
-    return rc < 0 ? cofre_within(err, rc, "the agent's \"%s\"", member) : 0;
+    int rc = hex_decode_some(out, max, hex, err);
+    return rc < 0 ? cofre_within(err, -COFRE_MALFORMED, "the agent's \"%s\"", member) : 0;
 }
 
 /* What the agent says is taken as it is: the verifier judges it. */
@@ -58,12 +64,18 @@ static int understand(struct evidence *out, const struct bytes *line, struct cof
                           why ? why : "its agent does not say why");
     }
     const char *tee = json_string_value(json_object_get(answer, "tee"));
-    if (!tee || strcmp(tee, "snp") != 0)
+    for (size_t i = 0; tee && i < sizeof tees / sizeof *tees; i++)
+        if (strcmp(tee, tees[i]) == 0)
+            out->tee = tees[i];
+    if (!out->tee)
         return cofre_fail(err, COFRE_MALFORMED, "the agent's answer names no TEE that is known here");
-    out->tee = "snp";
     out->form = EVIDENCE_JSON;
-    rc = take_hex(&out->report, answer, "report", err);
-    return rc < 0 ? rc : take_hex(&out->certificates, answer, "certificates", err);
+    rc = take_hex(&out->report, answer, "report", EVIDENCE_REPORT_MAX, true, err);
+    if (rc == 0)
+        rc = take_hex(&out->certificates, answer, "certificates", EVIDENCE_CERTIFICATES_MAX, false, err);
+    if (rc == 0)
+        rc = take_hex(&out->event_log, answer, "event_log", EVIDENCE_EVENT_LOG_MAX, false, err);
+    return rc;
 }
 
 /* The report data is the nonce, with zeros after it. */
@@ -82,6 +94,27 @@ static int fetch(struct evidence *out, const char *path, const char *nonce, stru
     CLEAN_BYTES answer = {0};
     rc = agent_ask(&answer, path, request, TIMEOUT_SECONDS, err);
     return rc < 0 ? rc : understand(out, &answer, err);
+}
+
+static void print_json(const struct evidence *e, const char *out)
+{
+    CLEAN_JSON *result =
+        json_pack("{s:s, s:I, s:I, s:I, s:s}", "tee", e->tee, "report_bytes", (json_int_t)e->report.len,
+                  "certificates_bytes", (json_int_t)e->certificates.len, "event_log_bytes",
+                  (json_int_t)e->event_log.len, "out", out);
+    json_dumpf(result, stdout, JSON_COMPACT);
+    putchar('\n');
+}
+
+static void print_sentence(const struct evidence *e, const char *out)
+{
+    fprintf(stderr, "cofre: %s: %s of %zu bytes", out, strcmp(e->tee, "tdx") == 0 ? "a quote" : "a report",
+            e->report.len);
+    if (e->certificates.len)
+        fprintf(stderr, ", certificates of %zu bytes", e->certificates.len);
+    if (e->event_log.len)
+        fprintf(stderr, ", an event log of %zu bytes", e->event_log.len);
+    fprintf(stderr, "; cofre verify judges it\n");
 }
 
 static int attest(const struct arguments *a, struct cofre_err *err)
@@ -103,18 +136,10 @@ static int attest(const struct arguments *a, struct cofre_err *err)
         rc = file_write(a->out, bytes_view(&file), 0644, err);
     if (rc < 0)
         return rc;
-    if (a->json) {
-        CLEAN_JSON *result = json_pack("{s:s, s:I, s:I, s:s}", "tee", evidence.tee, "report_bytes",
-                                       (json_int_t)evidence.report.len, "certificates_bytes",
-                                       (json_int_t)evidence.certificates.len, "out", a->out);
-        json_dumpf(result, stdout, JSON_COMPACT);
-        putchar('\n');
-    } else {
-        fprintf(stderr,
-                "cofre: a report of %zu bytes and %zu bytes of certificates are in %s; cofre verify judges "
-                "them\n",
-                evidence.report.len, evidence.certificates.len, a->out);
-    }
+    if (a->json)
+        print_json(&evidence, a->out);
+    else
+        print_sentence(&evidence, a->out);
     return 0;
 }
 
