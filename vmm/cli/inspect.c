@@ -51,9 +51,9 @@ int inspect_put_sha256(json_t *out, struct view file, struct cofre_err *err)
 
 /* The first that recognises a file describes it: kinds that are told by more of their bytes come first. */
 static const struct artefact_kind *const kinds[] = {
-    &inspect_evidence,     &inspect_policy,  &inspect_cert_table, &inspect_crl,
-    &inspect_certificates, &inspect_ovmf,    &inspect_event_log,  &inspect_ccel_table,
-    &inspect_shim,         &inspect_id_auth, &inspect_id_block,   &inspect_td_report,
+    &inspect_evidence,   &inspect_policy, &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral,
+    &inspect_cert_table, &inspect_crl,    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,
+    &inspect_ccel_table, &inspect_shim,   &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

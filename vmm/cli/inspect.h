@@ -3,8 +3,10 @@
 #define COFRE_CLI_INSPECT_H
 
 #include <jansson.h>
+#include <openssl/types.h>
 
 #include "vmm/base/bytes.h"
+#include "vmm/base/x509.h"
 
 struct artefact_kind {
     const char *name; /* "attestation report": the description's "kind" */
@@ -21,6 +23,8 @@ extern const struct artefact_kind inspect_certificates, inspect_crl, inspect_cer
 /* inspect_launch.c */
 extern const struct artefact_kind inspect_id_block, inspect_id_auth, inspect_shim;
 
+/* inspect_collateral.c */
+extern const struct artefact_kind inspect_collateral, inspect_tcb_info, inspect_qe_identity;
 /* inspect_ovmf.c */
 extern const struct artefact_kind inspect_ovmf;
 /* inspect_tdx.c */
@@ -29,9 +33,13 @@ extern const struct artefact_kind inspect_event_log, inspect_ccel_table, inspect
 /* A member of at most 64 bytes as hexadecimal text; a member as "0x...". */
 void inspect_put_hex(json_t *object, const char *key, const void *data, size_t len);
 void inspect_put_address(json_t *object, const char *key, uint64_t address);
+/* "2025-06-20T00:00:00Z", or null. */
+json_t *inspect_time(const ASN1_TIME *time);
 /* Members size and sha256 of the whole file. */
 int inspect_put_sha256(json_t *object, struct view file, struct cofre_err *err);
 
+/* A bag of certificates as a list. */
+json_t *inspect_certs_list(const struct x509_certs *certs);
 /* The certificates of a table as a list; for evidence that carries one. */
 int inspect_describe_table(json_t **out, struct view table, struct cofre_err *err);
 

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "sev/certs.h"
+#include "tdx/chain.h"
+#include "tdx/pck.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/inspect.h"
 
-static json_t *time_text(const ASN1_TIME *time)
+json_t *inspect_time(const ASN1_TIME *time)
 {
     struct tm tm;
     char text[TIME_TEXT_SIZE];
@@ -86,6 +88,44 @@ static json_t *leaf_object(X509 *cert)
     return object;
 }
 
+static void put_flag(json_t *object, const char *key, const struct tdx_pck_flag *flag)
+{
+    if (flag->given)
+        json_object_set_new(object, key, json_boolean(flag->set));
+}
+
+/* Intel's extension of a PCK certificate, or why it cannot be read. */
+static json_t *pck_object(X509 *cert)
+{
+    static const char *const sgx_types[] = {"standard", "scalable", "scalable with integrity"};
+    struct tdx_pck pck;
+    struct cofre_err why;
+    if (tdx_pck_parse(&pck, cert, &why) < 0)
+        return json_pack("{s:s}", "malformed", why.text);
+    json_t *object =
+        json_pack("{s:s, s:i}", "sgx_type", pck.sgx_type < 3 ? sgx_types[pck.sgx_type] : "unknown", "pce_svn",
+                  pck.pce_svn);
+    inspect_put_hex(object, "fmspc", pck.fmspc, sizeof pck.fmspc);
+    inspect_put_hex(object, "pce_id", pck.pce_id, sizeof pck.pce_id);
+    inspect_put_hex(object, "ppid", pck.ppid, sizeof pck.ppid);
+    inspect_put_hex(object, "sgx", pck.sgx, sizeof pck.sgx);
+    inspect_put_hex(object, "cpu_svn", pck.cpu_svn, sizeof pck.cpu_svn);
+    if (pck.has_platform_instance)
+        inspect_put_hex(object, "platform_instance", pck.platform_instance, sizeof pck.platform_instance);
+    put_flag(object, "dynamic_platform", &pck.dynamic_platform);
+    put_flag(object, "cached_keys", &pck.cached_keys);
+    put_flag(object, "smt", &pck.smt);
+    return object;
+}
+
+/* By its name, as the chain has to bear out. */
+static const char *role_name(X509 *cert)
+{
+    enum snp_product product;
+    enum tdx_role intel = tdx_cert_role(cert);
+    return intel != TDX_ROLE_OTHER ? tdx_role_name(intel) : snp_cert_role_name(snp_cert_role(cert, &product));
+}
+
 static json_t *cert_object(X509 *cert)
 {
     enum snp_product product;
@@ -97,22 +137,26 @@ static json_t *cert_object(X509 *cert)
     X509_ALGOR_get0(&object, NULL, NULL, algorithm);
     OBJ_obj2txt(signed_by, sizeof signed_by, object, 0);
     json_t *made = json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "role", snp_cert_role_name(role), "subject",
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "role", role_name(cert), "subject",
         name_text(X509_get_subject_name(cert)), "issuer", name_text(X509_get_issuer_name(cert)), "serial",
-        serial_text(X509_get0_serialNumber(cert)), "not_before", time_text(X509_get0_notBefore(cert)),
-        "not_after", time_text(X509_get0_notAfter(cert)), "key", key_text(cert), "signature_algorithm",
+        serial_text(X509_get0_serialNumber(cert)), "not_before", inspect_time(X509_get0_notBefore(cert)),
+        "not_after", inspect_time(X509_get0_notAfter(cert)), "key", key_text(cert), "signature_algorithm",
         signed_by, "sha256", fingerprint(cert));
     if (snp_role_is_leaf(role))
         json_object_set_new(made, "amd", leaf_object(cert));
     if (role == SNP_ROLE_ARK)
         json_object_set_new(made, "amd_root_key", json_boolean(snp_root_is_amd(cert, product)));
+    if (tdx_cert_role(cert) == TDX_ROLE_PCK)
+        json_object_set_new(made, "intel", pck_object(cert));
+    if (tdx_cert_role(cert) == TDX_ROLE_ROOT)
+        json_object_set_new(made, "intel_root_key", json_boolean(tdx_root_is_intel(cert)));
     if (x509_is_emulated(cert))
         json_object_set_new(made, "emulated",
                             json_string("EMULATED platform: reports under it give no confidentiality"));
     return made;
 }
 
-static json_t *certs_list(const struct x509_certs *certs)
+json_t *inspect_certs_list(const struct x509_certs *certs)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < certs->count; i++)
@@ -141,7 +185,7 @@ static int describe_certs(json_t **out, struct view file, struct cofre_err *err)
     CLEAN_CERTS certs = {0};
     int rc = x509_certs_add(&certs, file, err);
     if (rc == 0)
-        *out = json_pack("{s:o}", "certificates", certs_list(&certs));
+        *out = json_pack("{s:o}", "certificates", inspect_certs_list(&certs));
     return rc;
 }
 
@@ -160,8 +204,8 @@ static json_t *crl_object(X509_CRL *crl)
         json_array_append_new(serials,
                               serial_text(X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(revoked, i))));
     return json_pack("{s:o, s:o, s:o, s:o}", "issuer", name_text(X509_CRL_get_issuer(crl)), "this_update",
-                     time_text(X509_CRL_get0_lastUpdate(crl)), "next_update",
-                     time_text(X509_CRL_get0_nextUpdate(crl)), "revoked_serials", serials);
+                     inspect_time(X509_CRL_get0_lastUpdate(crl)), "next_update",
+                     inspect_time(X509_CRL_get0_nextUpdate(crl)), "revoked_serials", serials);
 }
 
 static int describe_crl(json_t **out, struct view file, struct cofre_err *err)
@@ -191,7 +235,7 @@ int inspect_describe_table(json_t **out, struct view table, struct cofre_err *er
             json_pack("{s:s, s:I}", "entry", snp_cert_kind_name(e->kind), "bytes", (json_int_t)e->data.len);
         if (e->kind != SNP_CERT_OTHER && e->kind != SNP_CERT_CRL) {
             rc = x509_certs_add(&certs, e->data, err);
-            json_object_set_new(entry, "certificates", certs_list(&certs));
+            json_object_set_new(entry, "certificates", inspect_certs_list(&certs));
         }
         json_array_append_new(list, entry);
         if (rc < 0)
