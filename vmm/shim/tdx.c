@@ -33,7 +33,7 @@ static enum shim_accept accept(uint64_t gpa, void *mapped, bool large)
     (void)mapped;
     /* A page that was accepted before is no error to the module, and one to us. */
     uint64_t status = tdcall(TDG_MEM_PAGE_ACCEPT, &rcx, &rdx);
-    if (large && status >> 32 == size_mismatch)
+    if (status >> 32 == size_mismatch)
         return ACCEPT_SMALLER;
     return status ? ACCEPT_FAILED : ACCEPT_DONE;
 }

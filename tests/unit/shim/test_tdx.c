@@ -134,8 +134,8 @@ static void trap(int signal, siginfo_t *info, void *context)
     const uint8_t *p = (const uint8_t *)r[REG_RIP];
     (void)signal;
     if (r[REG_RIP] < SHIM_BASE || r[REG_RIP] >= SHIM_BOOT_PAGE) {
-        seen.entered = r[REG_RIP] >= (greg_t)(16 * MIB) && r[REG_RIP] < (greg_t)RAM_SIZE;
         seen.params = (uint64_t)r[REG_RSI];
+        seen.entered = (uint64_t)r[REG_RIP] == le32((const uint8_t *)seen.params + 0x214) + 0x200ull;
         siglongjmp(guest_done, 1);
     }
     if (memcmp(p, "\x0f\x0b\x01\xcc", 4) == 0) {
@@ -194,7 +194,8 @@ static int setup(void **state)
         .initrd = {f->initrd, sizeof(f->initrd)},
         .cmdline = {(const uint8_t *)"quiet", 5},
     };
-    guest_map(LOWEST, RAM_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
+    guest_map(LOWEST, SHIM_END, PROT_READ | PROT_WRITE | PROT_EXEC);
+    guest_map(SHIM_END, RAM_SIZE, PROT_READ | PROT_WRITE); /* the kernel traps at its first instruction */
     guest_map(STAGING_BASE, STAGING_END, PROT_READ | PROT_WRITE);
     load(f);
     host = (struct host){.gpaw = 48, .accepted_before = UINT64_MAX, .small = UINT64_MAX, .fails = UINT64_MAX};
@@ -299,7 +300,7 @@ static void maps_the_window_shared_and_memory_private(void **state)
 static void accepts_memory_above_4_gib(void **state)
 {
     (void)state;
-    guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE | PROT_EXEC);
+    guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE);
     page()->ram_count = boot_ram(RAM_LOW_END + 1026 * MIB, page()->ram);
     run();
     assert_true(seen.entered);
@@ -470,6 +471,78 @@ static void refuses_boot_pages_of_other_tees(void **state)
     ends_with(SHIM_TERM_BOOT_PAGE, 0);
 }
 
+static uint64_t next(uint64_t *random)
+{
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return *random;
+}
+
+static uint64_t hostile_number(uint64_t *random)
+{
+    static const uint64_t numbers[] = {0,           1,          4095,         4096,
+                                       RAM_STEP,    SHIM_END,   4 * RAM_STEP, 8 * RAM_STEP,
+                                       RAM_LOW_END, UINT64_MAX, RAM_HIGH - 1, 0xfffff000};
+    uint64_t pick = next(random) % 16;
+    return pick < 12 ? numbers[pick] : next(random) % (pick == 12 ? 4 * MIB : 9000);
+}
+
+/* A host that wants to be believed gives the digests of what it stages. */
+static void digest_as_staged(void)
+{
+    struct shim_item *items[] = {&page()->kernel, &page()->initrd, &page()->cmdline};
+    uint64_t used = 0;
+    for (size_t i = 0; i < 3 && items[i]->size <= STAGING_END - STAGING_BASE - used; i++) {
+        SHA384(window() + used, items[i]->size, items[i]->digest);
+        used += SHIM_PAGE_UP(items[i]->size);
+    }
+}
+
+static void change_something(uint64_t *random)
+{
+    uint64_t *const fields[] = {
+        &page()->ram[0].gpa,  &page()->ram[0].size,  &page()->ram[1].gpa,   &page()->ram[1].size,
+        &page()->kernel.size, &page()->initrd.size,  &page()->cmdline.size, &page()->kernel.size,
+        &page()->initrd.size, &page()->cmdline.size,
+    };
+    uint64_t pick = next(random) % 16;
+    if (pick < 10)
+        *fields[pick] = hostile_number(random);
+    else if (pick == 10)
+        page()->ram_count = (uint32_t)hostile_number(random);
+    else
+        put_le32(window() + 0x1f0 + next(random) % 0x78, (uint32_t)hostile_number(random));
+}
+
+/* The boot page is the host's word, and so is the kernel's header until it is in a register. */
+static void stays_within_its_memory_whatever_the_host_says(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t random = 0x9e3779b97f4a7c15;
+    unsigned entered = 0, ended = 0;
+    guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE);
+    for (unsigned i = 0; i < 400; i++) {
+        load(f);
+        for (uint64_t n = next(&random) % 3 + 1; n; n--)
+            change_something(&random);
+        digest_as_staged();
+        const struct shim_boot_page told = *page();
+        run(); /* a touch of what is not memory is an unexpected trap */
+        assert_memory_equal(&told, page(), sizeof(told));
+        assert_true(seen.entered != (seen.terminated != 0));
+        entered += seen.entered;
+        ended += seen.terminated != 0;
+        if (!seen.entered)
+            continue;
+        const uint64_t initrd = le32((const uint8_t *)seen.params + 0x218), size = page()->initrd.size;
+        assert_true(size == 0 || (initrd >= SHIM_END && initrd + size <= page()->ram[0].size));
+    }
+    assert_in_range(entered, 20, 380);
+    assert_in_range(ended, 20, 380);
+    munmap((void *)RAM_SIZE, RAM_LOW_END - RAM_SIZE);
+}
+
 static void refuses_answers_that_the_protocol_does_not_allow(void **state)
 {
     (void)state;
@@ -548,6 +621,7 @@ int main(void)
         T(an_item_changed_with_its_digest_shows_in_its_register),
         T(another_layout_shows_in_its_register),
         T(refuses_boot_pages_of_other_tees),
+        T(stays_within_its_memory_whatever_the_host_says),
         T(refuses_answers_that_the_protocol_does_not_allow),
         T(each_parked_cpu_wakes_at_its_own_number),
     };
