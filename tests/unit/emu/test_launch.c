@@ -538,7 +538,7 @@ static int extension(int fd, unsigned long capability)
 static void shows_the_capabilities_of_an_snp_host(void **state)
 {
     (void)state;
-    assert_int_equal(extension(kvm_fd, KVM_CAP_VM_TYPES), 1 << 0 | 1 << 4);
+    assert_int_equal(extension(kvm_fd, KVM_CAP_VM_TYPES), 1 << 0 | 1 << 4 | 1 << 5);
     assert_int_equal(extension(vm, KVM_CAP_GUEST_MEMFD), 1);
     assert_int_equal(extension(vm, KVM_CAP_MEMORY_ATTRIBUTES), 8);
     assert_int_equal(extension(vm, KVM_CAP_EXIT_HYPERCALL), 1 << 12);
