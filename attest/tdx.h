@@ -62,6 +62,8 @@ extern const struct tdx_check tdx_policy_checks[]; /* is it one that the policy 
 
 /* What the quote says, whatever it is worth; pck may be NULL. NULL without memory. tdx_claims.c */
 json_t *tdx_claims(const struct tdx_quote *quote, const struct tdx_pck *pck);
+/* Its member "platform": what the PCK certificate says. */
+json_t *tdx_pck_claims(const struct tdx_pck *pck);
 /* Adds to a verdict whose claims are made: TCB status, advisories, claims on TCB and collateral. tdx_tcb.c */
 int tdx_tcb_describe(struct verdict *out, const struct tdx_case *c);
 

@@ -58,7 +58,7 @@ static void add_flag(json_t *object, const char *name, struct tdx_pck_flag flag)
         json_object_set_new(object, name, json_boolean(flag.set));
 }
 
-static json_t *platform(const struct tdx_pck *pck)
+json_t *tdx_pck_claims(const struct tdx_pck *pck)
 {
     json_t *object = json_object(), *components = json_array();
     SET_HEX(object, pck, fmspc);
@@ -87,6 +87,6 @@ json_t *tdx_claims(const struct tdx_quote *quote, const struct tdx_pck *pck)
     json_object_set_new(object, "body_type", json_integer(quote->body_type));
     json_object_set_new(object, "quoting_enclave", quoting_enclave(&quote->qe->report));
     if (pck)
-        json_object_set_new(object, "platform", platform(pck));
+        json_object_set_new(object, "platform", tdx_pck_claims(pck));
     return object;
 }

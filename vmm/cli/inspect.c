@@ -15,9 +15,9 @@
 static const char help[] =
     "usage: cofre inspect F [--json]\n"
     "\n"
-    "Says what a file is and what it says: attestation reports and evidence, certificates, revocation\n"
-    "lists, certificate tables, policies, OVMF images, ID blocks, the boot shim. Nothing is judged\n"
-    "here; cofre verify does that.\n"
+    "Says what a file is and what it says: attestation reports, quotes and evidence, certificates,\n"
+    "revocation lists, certificate tables, TDX collateral, policies, OVMF images, event logs and CCEL\n"
+    "tables, TDREPORTs, ID blocks, the boot shim. Nothing is judged here; cofre verify does that.\n"
     "\n"
     "  --json   prints it as one JSON object\n"
     "\n"

@@ -4,6 +4,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#include "attest/tdx.h"
 #include "sev/certs.h"
 #include "tdx/chain.h"
 #include "tdx/pck.h"
@@ -88,34 +89,13 @@ static json_t *leaf_object(X509 *cert)
     return object;
 }
 
-static void put_flag(json_t *object, const char *key, const struct tdx_pck_flag *flag)
-{
-    if (flag->given)
-        json_object_set_new(object, key, json_boolean(flag->set));
-}
-
 /* Intel's extension of a PCK certificate, or why it cannot be read. */
 static json_t *pck_object(X509 *cert)
 {
-    static const char *const sgx_types[] = {"standard", "scalable", "scalable with integrity"};
     struct tdx_pck pck;
     struct cofre_err why;
-    if (tdx_pck_parse(&pck, cert, &why) < 0)
-        return json_pack("{s:s}", "malformed", why.text);
-    json_t *object =
-        json_pack("{s:s, s:i}", "sgx_type", pck.sgx_type < 3 ? sgx_types[pck.sgx_type] : "unknown", "pce_svn",
-                  pck.pce_svn);
-    inspect_put_hex(object, "fmspc", pck.fmspc, sizeof pck.fmspc);
-    inspect_put_hex(object, "pce_id", pck.pce_id, sizeof pck.pce_id);
-    inspect_put_hex(object, "ppid", pck.ppid, sizeof pck.ppid);
-    inspect_put_hex(object, "sgx", pck.sgx, sizeof pck.sgx);
-    inspect_put_hex(object, "cpu_svn", pck.cpu_svn, sizeof pck.cpu_svn);
-    if (pck.has_platform_instance)
-        inspect_put_hex(object, "platform_instance", pck.platform_instance, sizeof pck.platform_instance);
-    put_flag(object, "dynamic_platform", &pck.dynamic_platform);
-    put_flag(object, "cached_keys", &pck.cached_keys);
-    put_flag(object, "smt", &pck.smt);
-    return object;
+    return tdx_pck_parse(&pck, cert, &why) < 0 ? json_pack("{s:s}", "malformed", why.text)
+                                               : tdx_pck_claims(&pck);
 }
 
 /* By its name, as the chain has to bear out. */

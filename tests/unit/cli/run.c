@@ -42,6 +42,23 @@ int cli_run(const char *arguments)
     return WEXITSTATUS(status);
 }
 
+json_t *cli_inspected(const char *name)
+{
+    char arguments[256];
+    (void)snprintf(arguments, sizeof arguments, "inspect '%s' --json", name);
+    if (cli_run(arguments) != 0)
+        fail_msg("%s", cli_output);
+    json_t *all = json_loads(cli_output, 0, NULL);
+    assert_non_null(all);
+    return all;
+}
+
+const char *cli_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
 void cli_path(char path[CLI_PATH_SIZE], const char *name)
 {
     (void)snprintf(path, CLI_PATH_SIZE, "%s/%s", directory, name);

@@ -2,6 +2,8 @@
 #ifndef COFRE_TESTS_CLI_RUN_H
 #define COFRE_TESTS_CLI_RUN_H
 
+#include <jansson.h>
+
 #include "vmm/base/bytes.h"
 
 /* For cmocka's group: makes the directory, and removes it with all that is in it. */
@@ -12,6 +14,10 @@ int cli_teardown(void **state);
  * output and error. */
 int cli_run(const char *arguments);
 extern char cli_output[65536];
+
+/* What "cofre inspect NAME --json" says, which must succeed; the caller frees it. */
+json_t *cli_inspected(const char *name);
+const char *cli_text(const json_t *object, const char *key); /* "" where there is none */
 
 #define CLI_PATH_SIZE 128
 void cli_path(char path[CLI_PATH_SIZE], const char *name); /* of a file in the directory */
