@@ -50,22 +50,27 @@ static int check_trailing(const struct tdx_case *c, int arg, struct cofre_err *w
                     : say(why, 0, "nothing follows the quote");
 }
 
+static int check_form(const uint8_t signature[TDX_P256_SIZE], const char *r, const char *s,
+                      struct cofre_err *why)
+{
+    int rc = ecdsa_check_scalar(&ecdsa_p256, signature, r, why);
+    return rc < 0 ? rc : ecdsa_check_scalar(&ecdsa_p256, signature + TDX_P256_SIZE / 2, s, why);
+}
+
 static int check_signature_form(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    const struct {
-        const uint8_t *number;
-        const char *name;
-    } numbers[] = {{c->quote.signature->signature, "R of the quote's signature"},
-                   {c->quote.signature->signature + 32, "S of the quote's signature"},
-                   {c->quote.qe->report_signature, "R of the QE report's signature"},
-                   {c->quote.qe->report_signature + 32, "S of the QE report's signature"}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        int rc = ecdsa_check_scalar(&ecdsa_p256, numbers[i].number, numbers[i].name, why);
-        if (rc < 0)
-            return rc;
-    }
-    return say(why, 0, "R and S of both signatures are scalars of P-256");
+    int rc = check_form(c->quote.signature->signature, "R of the quote's signature",
+                        "S of the quote's signature", why);
+    if (rc == 0)
+        rc = check_form(c->quote.qe->report_signature, "R of the QE report's signature",
+                        "S of the QE report's signature", why);
+    return rc < 0 ? rc : say(why, 0, "R and S of both signatures are scalars of P-256");
+}
+
+static int no_signature(struct cofre_err *why)
+{
+    return cofre_fail(why, COFRE_LACKING, "there is no well-formed signature to verify");
 }
 
 static int check_attestation_key(const struct tdx_case *c, int arg, struct cofre_err *why)
@@ -81,6 +86,8 @@ static int check_signature(const struct tdx_case *c, int arg, struct cofre_err *
     (void)arg;
     if (!c->attestation_key)
         return cofre_fail(why, COFRE_LACKING, "there is no attestation key to verify with");
+    if (check_form(c->quote.signature->signature, "", "", NULL) < 0)
+        return no_signature(why);
     int rc = ecdsa_verify(&ecdsa_p256, c->quote.signature->signature, c->attestation_key,
                           c->quote.signed_bytes, NULL);
     if (rc == -COFRE_NEGATIVE)
@@ -124,6 +131,8 @@ static int check_qe_signature(const struct tdx_case *c, int arg, struct cofre_er
     (void)arg;
     if (!c->chain.leaf)
         return no_pck(c, why);
+    if (check_form(c->quote.qe->report_signature, "", "", NULL) < 0)
+        return no_signature(why);
     EVP_PKEY *key = X509_get0_pubkey(c->chain.leaf);
     struct view report = {(const uint8_t *)&c->quote.qe->report, sizeof c->quote.qe->report};
     int rc =

@@ -9,23 +9,7 @@
 
 #include "attest/appraise.h"
 #include "sev/report.h"
-
-#define FAKE_NOW 1700000000 /* 2023-11-14T22:13:20Z */
-
-/* A certificate to be made. */
-struct fake_cert {
-    const char *cn, *issuer_cn, *organisation;
-    EVP_PKEY *key, *issuer_key;
-    int64_t from, to;
-    long serial;
-    const char *basic_constraints, *key_usage; /* OpenSSL's configuration text; NULL: none */
-    bool pkcs1;                                /* signs by PKCS#1 v1.5 instead of PSS */
-    const EVP_MD *digest;
-    int salt;
-    const char *twice;        /* an extension that is there twice: an OID */
-    const char *key_id_of_cn; /* NULL: no authority key identifier; else 20 bytes made of that text */
-    const char *critical;     /* an unknown critical extension: an OID */
-};
+#include "tests/unit/attest/fake_cert.h"
 
 /* AMD's extensions of a leaf; -1: left out. */
 struct fake_leaf {
@@ -39,15 +23,6 @@ struct fake_leaf {
     const char *raw_oid; /* this one's value is raw_value instead */
     uint8_t raw_value[8];
     int raw_len;
-};
-
-struct fake_crl {
-    bool given;
-    const char *issuer_cn;
-    EVP_PKEY *key;
-    int64_t from, to;
-    long revoked_serial; /* 0: none */
-    bool pkcs1;
 };
 
 enum fake_ca { FAKE_ARK, FAKE_ASK, FAKE_LEAF, FAKE_CERTS };
@@ -82,7 +57,6 @@ void fake_use_vlek(struct fake *f);
 /* Every component of every TCB version, and the leaf's. */
 void fake_set_tcb(struct fake *f, const struct snp_tcb *tcb);
 
-X509 *fake_cert_make(const struct fake_cert *draft, const struct fake_leaf *leaf);
 void fake_report_sign(struct fake *f);
 int fake_appraise(struct verdict *out, struct fake *f, struct cofre_err *err);
 

@@ -16,16 +16,7 @@
 #include <openssl/x509.h>
 
 #include "tests/unit/attest/fake_amd.h"
-
-static void list(const struct verdict *v, enum check_outcome outcome, char out[1024])
-{
-    out[0] = 0;
-    for (size_t i = 0; i < v->count; i++)
-        if (v->check[i].outcome == outcome) {
-            strncat(out, v->check[i].id, 1023 - strlen(out));
-            strncat(out, " ", 1023 - strlen(out));
-        }
-}
+#include "tests/unit/attest/outcomes.h"
 
 static void judge(struct verdict *v, struct fake *f)
 {
@@ -37,38 +28,22 @@ static void judge(struct verdict *v, struct fake *f)
 static void must_pass(struct fake *f)
 {
     CLEAN_VERDICT v = {0};
-    char failed[1024], unjudged[1024];
     judge(&v, f);
-    list(&v, CHECK_FAILED, failed);
-    list(&v, CHECK_UNJUDGED, unjudged);
-    assert_string_equal(failed, "");
-    assert_string_equal(unjudged, "");
-    assert_int_equal(verdict_outcome(&v), CHECK_PASSED);
+    verdict_must_pass(&v);
 }
 
-/* ids: mostly one; several, with spaces between them, where one fact breaks them all. */
 static void must_fail_only(struct fake *f, const char *ids)
 {
     CLEAN_VERDICT v = {0};
-    char failed[1024], expected[160], first[80];
     judge(&v, f);
-    list(&v, CHECK_FAILED, failed);
-    (void)snprintf(expected, sizeof expected, "%s ", ids);
-    assert_string_equal(failed, expected);
-    assert_int_equal(verdict_outcome(&v), CHECK_FAILED);
-    (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(ids, " "), ids);
-    assert_true(strlen(verdict_check(&v, first)->why) > 10);
+    verdict_must_fail_only(&v, ids);
 }
 
 static void must_be_unjudged(struct fake *f, const char *id)
 {
     CLEAN_VERDICT v = {0};
-    char failed[1024];
     judge(&v, f);
-    list(&v, CHECK_FAILED, failed);
-    assert_string_equal(failed, "");
-    assert_int_equal(verdict_outcome(&v), CHECK_UNJUDGED);
-    assert_int_equal(verdict_check(&v, id)->outcome, CHECK_UNJUDGED);
+    verdict_must_be_unjudged(&v, id);
 }
 
 /* --- what is done to a report after it was signed --- */
@@ -735,7 +710,7 @@ static void a_product_without_a_minimum_fails(void **state)
     fake_init(&f, SNP_PRODUCT_MILAN, 3);
     f.policy = "{\"snp\": {\"min_tcb\": {\"Genoa\": {\"snp\": 0}}}}";
     judge(&v, &f);
-    list(&v, CHECK_FAILED, failed);
+    verdict_list(&v, CHECK_FAILED, failed);
     assert_string_equal(failed,
                         "snp.min_tcb.reported snp.min_tcb.committed snp.min_tcb.launch snp.min_tcb.current ");
 }
@@ -799,7 +774,7 @@ static void the_emulated_platform_is_named_in_every_verdict(void **state)
     assert_string_equal(trusted.root, "--trust-root");
     f.trust_root = false;
     judge(&pinned, &f);
-    list(&pinned, CHECK_FAILED, failed);
+    verdict_list(&pinned, CHECK_FAILED, failed);
     assert_string_equal(failed, "snp.ark ");
     assert_true(pinned.emulated);
     json_t *json = verdict_json(&pinned);
