@@ -8,10 +8,12 @@
 #include "tdx/model/quote_service.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "tdx/launch/qgs.h"
 #include "tdx/model/platform.h"
@@ -35,9 +37,32 @@ static const struct {
     {4, 28}, /* GET_PLATFORM_INFO_REQ */
 };
 
-/* Opened once; threads only read it. */
-static pthread_mutex_t platform_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct tdx_platform *platform;
+#define EXIT_WAIT_SECONDS 2
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tdx_platform *platform; /* opened once; threads only read it */
+
+/* A thread and its end of a socket. */
+struct connection {
+    int fd;
+    struct connection *next;
+};
+static struct connection *connections;
+static pthread_cond_t none_left = PTHREAD_COND_INITIALIZER;
+
+/* OpenSSL takes itself apart at the end of the process: no thread may be within it then. */
+static void end_connections(void)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += EXIT_WAIT_SECONDS; /* a child of fork has the list and not the threads */
+    pthread_mutex_lock(&lock);
+    for (struct connection *c = connections; c; c = c->next)
+        (void)shutdown(c->fd, SHUT_RDWR);
+    while (connections && pthread_cond_timedwait(&none_left, &lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&lock);
+}
 
 /* $COFRE_EMULATED_QUOTE: the version of quotes. */
 static int open_platform(struct cofre_err *err)
@@ -47,10 +72,13 @@ static int open_platform(struct cofre_err *err)
     uint64_t number = 0;
     int rc = version ? number_parse(&number, version, "COFRE_EMULATED_QUOTE", 4, 5, err) : 0;
     options.quote_version = (unsigned)number;
-    pthread_mutex_lock(&platform_lock);
-    if (rc == 0 && !platform)
+    pthread_mutex_lock(&lock);
+    if (rc == 0 && !platform) {
         rc = tdx_platform_open(&platform, NULL, &options, err);
-    pthread_mutex_unlock(&platform_lock);
+        if (rc == 0)
+            (void)atexit(end_connections); /* after OpenSSL's own, and so before it */
+    }
+    pthread_mutex_unlock(&lock);
     return rc;
 }
 
@@ -143,41 +171,72 @@ static void serve_message(int fd, const uint8_t *message, size_t len)
     }
 }
 
-static void *serve(void *argument)
+static void serve_connection(int fd)
 {
-    CLEAN_FD fd = (int)(intptr_t)argument;
     uint8_t prefix[QGS_LENGTH_SIZE], message[REQUEST_MAX];
     if (!receive(fd, prefix, sizeof prefix))
-        return NULL;
+        return;
     uint32_t len = qgs_length_get(prefix);
-    if (len < sizeof(struct qgs_header) || len > sizeof message || !receive(fd, message, len))
-        return NULL;
-    serve_message(fd, message, len);
+    if (len >= sizeof(struct qgs_header) && len <= sizeof message && receive(fd, message, len))
+        serve_message(fd, message, len);
+}
+
+static void *serve(void *argument)
+{
+    struct connection *connection = argument;
+    serve_connection(connection->fd);
+    OPENSSL_thread_stop();
+    pthread_mutex_lock(&lock);
+    struct connection **at = &connections;
+    while (*at != connection)
+        at = &(*at)->next;
+    *at = connection->next;
+    if (!connections)
+        pthread_cond_broadcast(&none_left);
+    pthread_mutex_unlock(&lock);
+    close(connection->fd);
+    free(connection);
     return NULL;
+}
+
+/* The thread owns the connection, unless an error is returned. */
+static int start(struct connection *connection)
+{
+    pthread_t thread;
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_mutex_lock(&lock);
+    int error = pthread_create(&thread, &detached, serve, connection);
+    if (!error) {
+        connection->next = connections;
+        connections = connection;
+    }
+    pthread_mutex_unlock(&lock);
+    pthread_attr_destroy(&detached);
+    return error;
 }
 
 int tdx_quote_service_connect(struct cofre_err *err)
 {
     int ends[2];
-    pthread_t thread;
-    pthread_attr_t detached;
     if (open_platform(err) < 0)
         return -1;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
         (void)cofre_fail(err, COFRE_FAILED, "emulated quote service: no socket: %m");
+        free(connection);
         return -1;
     }
-    CLEAN_FD ours = ends[0];
+    connection->fd = ends[0];
     CLEAN_FD theirs = ends[1];
     (void)fcntl(theirs, F_SETFL, O_RDWR | O_NONBLOCK);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    int error = pthread_create(&thread, &detached, serve, (void *)(intptr_t)ours);
-    pthread_attr_destroy(&detached);
+    int error = start(connection);
     if (error) {
         (void)cofre_fail(err, COFRE_FAILED, "emulated quote service: no thread: %s", strerror(error));
+        close(connection->fd);
+        free(connection);
         return -1;
     }
-    (void)TAKE_FD(ours);
     return TAKE_FD(theirs);
 }
