@@ -41,6 +41,11 @@ struct fake_member *fake_intel_member(struct fake_intel *f, const char *path)
     return NULL;
 }
 
+void fake_intel_leave_out(struct fake_intel *f, const char *path)
+{
+    fake_intel_member(f, path)->times = 0;
+}
+
 static void set_octets(struct fake_member *m, const char *path, uint8_t fill, size_t len)
 {
     *m = (struct fake_member){.path = path, .tag = V_ASN1_OCTET_STRING, .len = len, .times = 1};

@@ -67,6 +67,7 @@ void fake_intel_keys_free(void);
 /* version 4, or 5 with a body of that type. */
 void fake_intel_init(struct fake_intel *f, unsigned version, enum tdx_quote_body_type body);
 struct fake_member *fake_intel_member(struct fake_intel *f, const char *path);
+void fake_intel_leave_out(struct fake_intel *f, const char *path);
 void fake_intel_set_integer(struct fake_intel *f, const char *path, unsigned value);
 
 /* The quote alone, signed; the caller frees it. */

@@ -12,92 +12,30 @@
 #include "tdx/event_log.h"
 #include "tdx/mrtd.h"
 #include "tests/unit/attest/real_file.h"
-
-/* A log that is being written. */
-struct made {
-    uint8_t bytes[4096];
-    size_t len;
-};
-
-static void put(struct made *m, const void *data, size_t len)
-{
-    memcpy(m->bytes + m->len, data, len);
-    m->len += len;
-}
-
-static void put_number(struct made *m, uint32_t value, size_t width)
-{
-    uint8_t raw[4];
-    put_le32(raw, value);
-    put(m, raw, width);
-}
+#include "tests/unit/tdx/made_log.h"
 
 /* Offsets in the header that tests change. */
 #define AT_SPEC_ID    32
 #define AT_ALGORITHMS 56
 #define AT_FIRST      65
 
-static void put_header(struct made *m, const uint16_t (*algorithm)[2], size_t count)
-{
-    static const uint8_t zeros[20];
-    put_number(m, 0, 4);
-    put_number(m, TDX_EV_NO_ACTION, 4);
-    put(m, zeros, 20);
-    put_number(m, (uint32_t)(28 + 4 * count + 1), 4);
-    put(m, "Spec ID Event03", 16);
-    put(m, "\0\0\0\0\0\2\0\2", 8);
-    put_number(m, (uint32_t)count, 4);
-    for (size_t i = 0; i < count; i++) {
-        put_number(m, algorithm[i][0], 2);
-        put_number(m, algorithm[i][1], 2);
-    }
-    put_number(m, 0, 1);
-}
-
-static const uint16_t sha384[][2] = {{0xc, 48}};
-
-static void digest_of(uint8_t out[48], const void *data, size_t len)
-{
-    assert_int_equal(EVP_Digest(data, len, out, NULL, EVP_sha384(), NULL), 1);
-}
-
-/* An event whose digest is that of `measured`. */
-static void put_event(struct made *m, uint32_t mr, uint32_t type, const void *data, size_t len,
-                      const void *measured, size_t measured_len)
-{
-    uint8_t digest[48];
-    digest_of(digest, measured, measured_len);
-    put_number(m, mr, 4);
-    put_number(m, type, 4);
-    put_number(m, 1, 4);
-    put_number(m, 0xc, 2);
-    put(m, digest, 48);
-    put_number(m, (uint32_t)len, 4);
-    put(m, data, len);
-}
-
-static void make(struct made *m)
+static void make(struct made_log *m)
 {
     m->len = 0;
-    put_header(m, sha384, 1);
-    put_event(m, 1, TDX_EV_SEPARATOR, "\0\0\0\0", 4, "\0\0\0\0", 4);
-    put_event(m, 2, TDX_EV_IPL, "grub_cmd: boot", 15, "boot", 4);
-    put_event(m, 4, TDX_EV_EVENT_TAG, "app", 3, "what it was", 11);
-}
-
-static struct view view_of(const struct made *m)
-{
-    return (struct view){m->bytes, m->len};
+    made_header(m, made_sha384, 1);
+    made_event(m, 1, TDX_EV_SEPARATOR, "\0\0\0\0", 4, "\0\0\0\0", 4);
+    made_event(m, 2, TDX_EV_IPL, "grub_cmd: boot", 15, "boot", 4);
+    made_event(m, 4, TDX_EV_EVENT_TAG, "app", 3, "what it was", 11);
 }
 
 static void reads_events_in_order(void **state)
 {
     (void)state;
-    struct made m;
+    struct made_log m;
     CLEAN_EVENT_LOG log = {0};
     uint8_t rtmr[4][48], expected[48] = {0}, digest[48], zeros[48] = {0};
     make(&m);
-    assert_int_equal(tdx_event_log_parse(&log, view_of(&m), NULL), 0);
+    assert_int_equal(tdx_event_log_parse(&log, made_view(&m), NULL), 0);
     assert_int_equal(log.count, 3);
     assert_int_equal(log.len, m.len);
     assert_int_equal(log.event[1].mr, 2);
@@ -105,7 +43,7 @@ static void reads_events_in_order(void **state)
     assert_int_equal(log.event[2].data.len, 3);
     assert_int_equal(log.event[0].offset, AT_FIRST);
     tdx_event_log_replay(&log, rtmr);
-    digest_of(digest, "boot", 4);
+    made_digest(digest, "boot", 4);
     tdx_rtmr_extend(expected, digest);
     assert_memory_equal(rtmr[1], expected, 48);
     assert_memory_equal(rtmr[2], zeros, 48);
@@ -115,15 +53,15 @@ static void reads_events_in_order(void **state)
 static void events_that_extend_nothing_are_not_replayed(void **state)
 {
     (void)state;
-    struct made m;
+    struct made_log m;
     CLEAN_EVENT_LOG log = {0}, more = {0};
     uint8_t before[4][48], after[4][48];
     make(&m);
-    assert_int_equal(tdx_event_log_parse(&log, view_of(&m), NULL), 0);
+    assert_int_equal(tdx_event_log_parse(&log, made_view(&m), NULL), 0);
     tdx_event_log_replay(&log, before);
-    put_event(&m, 1, TDX_EV_NO_ACTION, "x", 1, "x", 1);
-    put_event(&m, TDX_EVENT_MRTD, TDX_EV_ACTION, "x", 1, "x", 1);
-    assert_int_equal(tdx_event_log_parse(&more, view_of(&m), NULL), 0);
+    made_event(&m, 1, TDX_EV_NO_ACTION, "x", 1, "x", 1);
+    made_event(&m, TDX_EVENT_MRTD, TDX_EV_ACTION, "x", 1, "x", 1);
+    assert_int_equal(tdx_event_log_parse(&more, made_view(&m), NULL), 0);
     assert_int_equal(more.count, 5);
     tdx_event_log_replay(&more, after);
     assert_memory_equal(before, after, sizeof before);
@@ -132,21 +70,21 @@ static void events_that_extend_nothing_are_not_replayed(void **state)
 static void padding_of_one_value_may_follow_and_nothing_else(void **state)
 {
     (void)state;
-    struct made m;
+    struct made_log m;
     make(&m);
     size_t len = m.len;
     for (int i = 0; i < 2; i++) {
         CLEAN_EVENT_LOG log = {0};
         memset(m.bytes + len, i ? 0xff : 0, 300);
         m.len = len + 300;
-        assert_int_equal(tdx_event_log_parse(&log, view_of(&m), NULL), 0);
+        assert_int_equal(tdx_event_log_parse(&log, made_view(&m), NULL), 0);
         assert_int_equal(log.count, 3);
         assert_int_equal(log.len, len);
         for (size_t at = 0; at < 300; at += 7) {
             CLEAN_EVENT_LOG bad = {0};
             struct cofre_err err = {""};
             m.bytes[len + at] ^= 1;
-            assert_int_equal(tdx_event_log_parse(&bad, view_of(&m), &err), -COFRE_MALFORMED);
+            assert_int_equal(tdx_event_log_parse(&bad, made_view(&m), &err), -COFRE_MALFORMED);
             assert_true(*err.text);
             m.bytes[len + at] ^= 1;
         }
@@ -156,7 +94,7 @@ static void padding_of_one_value_may_follow_and_nothing_else(void **state)
 static void every_cut_is_refused_or_has_fewer_events(void **state)
 {
     (void)state;
-    struct made m;
+    struct made_log m;
     make(&m);
     size_t whole = 0;
     for (size_t len = 0; len < m.len; len++) {
@@ -206,12 +144,12 @@ static void what_is_not_well_formed_is_refused(void **state)
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         CLEAN_EVENT_LOG log = {0};
         struct cofre_err err = {""};
-        struct made m;
+        struct made_log m;
         uint8_t raw[4];
         make(&m);
         put_le32(raw, changes[i].value);
         memcpy(m.bytes + changes[i].at, raw, changes[i].width);
-        int rc = tdx_event_log_parse(&log, view_of(&m), &err);
+        int rc = tdx_event_log_parse(&log, made_view(&m), &err);
         if (rc != -COFRE_MALFORMED || !strstr(err.text, changes[i].word))
             fail_msg("change %zu: %d, %s", i, rc, err.text);
     }
@@ -223,28 +161,28 @@ static void digests_of_several_algorithms_are_read(void **state)
     static const uint16_t both[][2] = {{0xb, 32}, {0xc, 48}}, twice[][2] = {{0xc, 48}, {0xc, 48}};
     static const uint8_t sha256[32];
     uint8_t digest[48];
-    struct made m = {.len = 0};
+    struct made_log m = {.len = 0};
     CLEAN_EVENT_LOG log = {0}, bad = {0};
     struct cofre_err err = {""};
     memset(digest, 7, sizeof digest);
-    put_header(&m, both, 2);
-    put_number(&m, 3, 4);
-    put_number(&m, TDX_EV_EVENT_TAG, 4);
-    put_number(&m, 2, 4);
-    put_number(&m, 0xc, 2);
-    put(&m, digest, 48);
+    made_header(&m, both, 2);
+    made_number(&m, 3, 4);
+    made_number(&m, TDX_EV_EVENT_TAG, 4);
+    made_number(&m, 2, 4);
+    made_number(&m, 0xc, 2);
+    made_bytes(&m, digest, 48);
     size_t second = m.len;
-    put_number(&m, 0xb, 2);
-    put(&m, sha256, 32);
-    put_number(&m, 0, 4);
-    assert_int_equal(tdx_event_log_parse(&log, view_of(&m), NULL), 0);
+    made_number(&m, 0xb, 2);
+    made_bytes(&m, sha256, 32);
+    made_number(&m, 0, 4);
+    assert_int_equal(tdx_event_log_parse(&log, made_view(&m), NULL), 0);
     assert_memory_equal(log.event[0].digest, digest, 48);
     m.bytes[second] = 0xc;
-    assert_int_equal(tdx_event_log_parse(&bad, view_of(&m), &err), -COFRE_MALFORMED);
+    assert_int_equal(tdx_event_log_parse(&bad, made_view(&m), &err), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, "twice"));
     m.len = 0;
-    put_header(&m, twice, 2);
-    assert_int_equal(tdx_event_log_parse(&bad, view_of(&m), &err), -COFRE_MALFORMED);
+    made_header(&m, twice, 2);
+    assert_int_equal(tdx_event_log_parse(&bad, made_view(&m), &err), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, "twice"));
 }
 
@@ -293,7 +231,7 @@ static void data_is_compared_with_what_was_measured(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct cofre_err err = {""};
         struct tdx_event event = {.mr = 1, .type = cases[i].type, .data = {cases[i].data, cases[i].len}};
-        digest_of(event.digest, cases[i].measured, cases[i].measured_len);
+        made_digest(event.digest, cases[i].measured, cases[i].measured_len);
         int rc = tdx_event_check_data(&event, &err);
         if (rc != cases[i].rc)
             fail_msg("case %zu: %d, %s", i, rc, err.text);
