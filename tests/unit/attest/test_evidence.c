@@ -10,6 +10,7 @@
 
 #include "attest/evidence.h"
 #include "sev/abi.h"
+#include "tdx/quote.h"
 #include "vmm/base/json.h"
 
 static int parse(struct evidence *out, const char *text, struct cofre_err *err)
@@ -41,6 +42,65 @@ static void what_is_written_is_read_back(void **state)
     assert_true(view_equal(bytes_view(&in.report), bytes_view(&out.report)));
     assert_true(view_equal(bytes_view(&in.certificates), bytes_view(&out.certificates)));
     assert_true(view_equal(bytes_view(&in.nonce), bytes_view(&out.nonce)));
+}
+
+/* What is told from other bytes by its header; whether a quote is whole is the appraisal's matter. */
+static void make_quote(struct evidence *out)
+{
+    struct tdx_quote_head head = {.version = {4}, .key_type = {2}, .tee_type = {TDX_TEE_TYPE}};
+    *out = (struct evidence){.tee = "tdx"};
+    assert_int_equal(bytes_alloc(&out->report, 1300, NULL), 0);
+    memcpy(out->report.data, &head, sizeof head);
+    assert_int_equal(bytes_copy(&out->event_log, (struct view){(const uint8_t *)"log", 3}, NULL), 0);
+    assert_int_equal(bytes_copy(&out->nonce, (struct view){(const uint8_t *)"nonce", 5}, NULL), 0);
+}
+
+static void a_quote_and_its_event_log_are_read_back(void **state)
+{
+    (void)state;
+    CLEAN_EVIDENCE in = {0}, out = {0}, raw = {0}, hex = {0};
+    CLEAN_BYTES file = {0};
+    char digits[2 * 1300 + 1];
+    make_quote(&in);
+    assert_int_equal(evidence_write(&file, &in, NULL), 0);
+    assert_int_equal(evidence_parse(&out, bytes_view(&file), NULL), 0);
+    assert_string_equal(out.tee, "tdx");
+    assert_true(view_equal(bytes_view(&in.report), bytes_view(&out.report)));
+    assert_true(view_equal(bytes_view(&in.event_log), bytes_view(&out.event_log)));
+    assert_true(view_equal(bytes_view(&in.nonce), bytes_view(&out.nonce)));
+    assert_true(evidence_recognises(bytes_view(&in.report)));
+    assert_int_equal(evidence_parse(&raw, bytes_view(&in.report), NULL), 0);
+    assert_string_equal(raw.tee, "tdx");
+    assert_int_equal(raw.form, EVIDENCE_RAW);
+    hex_encode(digits, in.report.data, in.report.len);
+    assert_int_equal(evidence_parse(&hex, (struct view){(const uint8_t *)digits, strlen(digits)}, NULL), 0);
+    assert_string_equal(hex.tee, "tdx");
+    assert_int_equal(hex.form, EVIDENCE_HEX);
+    assert_true(view_equal(bytes_view(&in.report), bytes_view(&hex.report)));
+}
+
+/* No TEE's evidence passes for the other's, and none has the other's members. */
+static void evidence_is_of_the_tee_that_it_names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        CLEAN_EVIDENCE e = {0}, out = {0};
+        CLEAN_BYTES file = {0};
+        struct cofre_err err = {""};
+        if (i % 2)
+            make(&e);
+        else
+            make_quote(&e);
+        if (i < 2)
+            e.tee = i % 2 ? "tdx" : "snp";
+        else
+            assert_int_equal(bytes_copy(i % 2 ? &e.event_log : &e.certificates,
+                                        (struct view){(const uint8_t *)"x", 1}, NULL),
+                             0);
+        assert_int_equal(evidence_write(&file, &e, NULL), 0);
+        assert_int_equal(evidence_parse(&out, bytes_view(&file), &err), -COFRE_MALFORMED);
+        assert_true(strlen(err.text) > 10);
+    }
 }
 
 static void raw_and_hexadecimal_reports_are_read(void **state)
@@ -125,6 +185,16 @@ static void members_are_bounded(void **state)
     e.certificates.len++;
     assert_int_equal(evidence_write(&file, &e, NULL), -COFRE_MALFORMED);
     e.certificates.len--;
+    CLEAN_EVIDENCE quote = {0};
+    make_quote(&quote);
+    bytes_free(&quote.event_log);
+    assert_int_equal(bytes_alloc(&quote.event_log, EVIDENCE_EVENT_LOG_MAX, NULL), 0);
+    assert_int_equal(evidence_write(&file, &quote, NULL), 0);
+    assert_true(file.len <= EVIDENCE_FILE_MAX); /* what may be written may be read */
+    bytes_free(&file);
+    quote.event_log.len++;
+    assert_int_equal(evidence_write(&file, &quote, NULL), -COFRE_MALFORMED);
+    quote.event_log.len--;
     static uint8_t huge[EVIDENCE_FILE_MAX + 1];
     struct evidence out;
     memset(huge, ' ', sizeof huge);
@@ -159,6 +229,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(a_quote_and_its_event_log_are_read_back),
+        cmocka_unit_test(evidence_is_of_the_tee_that_it_names),
         cmocka_unit_test(raw_and_hexadecimal_reports_are_read),
         cmocka_unit_test(other_lengths_are_no_report),
         cmocka_unit_test(files_that_are_wrong_are_refused_with_a_sentence),
