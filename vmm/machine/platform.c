@@ -1,10 +1,12 @@
 #include "vmm/machine/platform.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "vmm/devices/block.h"
 #include "vmm/devices/console.h"
 #include "vmm/devices/entropy.h"
+#include "vmm/devices/rtc.h"
 #define LOG_ROOM "machine"
 #include "vmm/base/log.h"
 #include "vmm/devices/vsock.h"
@@ -43,19 +45,17 @@ static void shim_write(void *device, uint64_t offset, unsigned len, uint64_t val
 }
 
 /*
- * There is no CMOS, but one write to it is heard. Linux restarts a hardware-reduced machine by EFI; without EFI it goes
+ * The CMOS is a clock to be read, and one write to it is heard. Linux restarts a hardware-reduced machine by EFI; without EFI it goes
  * the way of old BIOSes: zero into the shutdown status (register 0x0f, NMIs off), then real mode and a jump to 0xffff0
  * (arch/x86/kernel/reboot.c, machine_real_restart), where no BIOS is and the guest would run for ever.
  */
-#define CMOS_PORT            0x70
 #define CMOS_SHUTDOWN_STATUS 0x8f
 
 static uint64_t cmos_read(void *device, uint64_t offset, unsigned len)
 {
-    (void)device;
-    (void)offset;
+    const struct machine *machine = device;
     (void)len;
-    return UINT64_MAX;
+    return offset ? rtc_register(atomic_load(&machine->platform.cmos_index), time(NULL)) : UINT64_MAX;
 }
 
 static void cmos_write(void *device, uint64_t offset, unsigned len, uint64_t value)
@@ -68,6 +68,20 @@ static void cmos_write(void *device, uint64_t offset, unsigned len, uint64_t val
         machine_ended(machine, MACHINE_RESET, 0, NULL);
 }
 
+/* There is no interval timer. Linux, where no paravirtual clock tells its frequency, tries to measure by one all the same,
+ * before it reads the ACPI tables that deny it: ones look to it like a counter whose high byte is still 0xff, and it reads
+ * them 100 000 times (arch/x86/kernel/tsc.c, quick_pit_calibrate). Zeros end that at once. */
+#define PIT_PORT 0x40
+
+static void pit_write(void *device, uint64_t offset, unsigned len, uint64_t value)
+{
+    (void)device;
+    (void)offset;
+    (void)len;
+    (void)value;
+}
+
+static const struct bus_ops pit_ops = {port_read, pit_write};
 static const struct bus_ops cmos_ops = {cmos_read, cmos_write};
 static const struct bus_ops sleep_ops = {port_read, sleep_control_write};
 static const struct bus_ops reset_ops = {port_read, reset_write};
@@ -78,7 +92,8 @@ static int map_ports(struct platform *platform, struct machine *machine, struct 
     const struct bus_range ranges[] = {
         {"ACPI sleep control and status", ACPI_PORT_SLEEP_CONTROL, 2, &sleep_ops, machine},
         {"ACPI reset", ACPI_PORT_RESET, 1, &reset_ops, machine},
-        {"CMOS", CMOS_PORT, 2, &cmos_ops, machine},
+        {"CMOS", RTC_PORT, 2, &cmos_ops, machine},
+        {"interval timer", PIT_PORT, 4, &pit_ops, machine},
         {"shim port", SHIM_PORT, 1, &shim_ops, machine},
     };
     int rc = 0;
