@@ -89,7 +89,7 @@ static void describe(struct verdict *out, const struct snp_case *c)
     if (chain->root)
         snp_cert_role(chain->root, &line);
     out->tee = "snp";
-    out->title = "AMD SEV-SNP";
+    out->title = "AMD SEV-SNP report";
     out->version = c->report.version;
     (void)snprintf(out->product, sizeof out->product, "%s", snp_product_name(c->product));
     out->root = chain->root && snp_root_is_amd(chain->root, line)                           ? "AMD"

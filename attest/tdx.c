@@ -115,7 +115,7 @@ static void describe(struct verdict *out, const struct tdx_case *c)
     X509 *const chain[] = {c->chain.leaf, c->chain.intermediate, c->chain.root};
     X509 *root = c->chain.root;
     out->tee = "tdx";
-    out->title = "Intel TDX";
+    out->title = "Intel TDX quote";
     out->version = c->quote.version;
     (void)strcpy(out->product, "unknown");
     if (c->pck_rc == 0)

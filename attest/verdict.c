@@ -126,6 +126,20 @@ static void print_checks(const struct verdict *v, FILE *to, bool colour)
     }
 }
 
+static void print_tcb(const struct verdict *v, FILE *to)
+{
+    size_t i;
+    json_t *name;
+    if (!v->tcb_status)
+        return;
+    fprintf(to, "\nTCB status: %s", v->tcb_status);
+    json_array_foreach(v->advisories, i, name)
+    {
+        fprintf(to, "%s%s", i ? ", " : "; advisories: ", json_string_value(name));
+    }
+    fputs("\n", to);
+}
+
 static const char *const meanings[] = {
     [CHECK_PASSED] = "PASS: the evidence is genuine and satisfies the policy",
     [CHECK_FAILED] = "FAIL: do not trust this guest with anything",
@@ -136,7 +150,7 @@ static const char *const meanings[] = {
 void verdict_print(const struct verdict *v, FILE *to, bool colour)
 {
     enum check_outcome outcome = verdict_outcome(v);
-    fprintf(to, "%s report, version %u, product %s, root %s\n", v->title, v->version, v->product, v->root);
+    fprintf(to, "%s, version %u, product %s, root %s\n", v->title, v->version, v->product, v->root);
     if (v->emulated)
         fputs("This platform is EMULATED: it gives no confidentiality. Its host reads everything in the "
               "guest.\n",
@@ -145,6 +159,7 @@ void verdict_print(const struct verdict *v, FILE *to, bool colour)
     print_checks(v, to, colour);
     fputs("\nClaims\n", to);
     claims_print(v->claims, to);
+    print_tcb(v, to);
     fprintf(to, "\n%zu passed, %zu failed, %zu could not be made, %zu skipped\nVerdict: %s%s.\n",
             count_of(v, CHECK_PASSED), count_of(v, CHECK_FAILED), count_of(v, CHECK_UNJUDGED),
             count_of(v, CHECK_SKIPPED), meanings[outcome],

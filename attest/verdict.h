@@ -25,7 +25,7 @@ struct check_result {
 #define VERDICT_CHECKS_MAX 96
 struct verdict {
     const char *tee;   /* "snp", "tdx" */
-    const char *title; /* "AMD SEV-SNP" */
+    const char *title; /* "AMD SEV-SNP report" */
     uint32_t version;  /* of the report */
     char product[16];  /* "Milan"; of TDX the FMSPC in hex; "unknown" */
     bool emulated;     /* the chain says that it is the emulated platform's: no confidentiality */

@@ -139,6 +139,8 @@ static void genuine_quotes_verify_with_their_collateral(void **state)
 #define B_QUOTE "verify --evidence E/tdx/b-quote.dat --at 2025-06-20T00:00:00Z"
 #define B_BOTH  B_QUOTE " --collateral E/tdx/b-collateral.json"
     expect(0, B_BOTH, "PASS");
+    expect(0, B_BOTH, "Intel TDX quote, version 4, product b0c06f000000, root Intel");
+    expect(0, B_BOTH, "TCB status: UpToDate");
     expect(1, B_QUOTE, "COULD NOT BE JUDGED");
     expect(1, B_BOTH " --at 2025-08-01T00:00:00Z", "COULD NOT BE JUDGED");
     expect(1, B_BOTH " --nonce 00", "FAILED    tdx.nonce");
@@ -169,6 +171,9 @@ static void the_measurement_of_a_quote_is_mrtd(void **state)
     assert_int_equal(json_integer_value(json_object_get(json, "version")), 4);
     assert_string_equal(json_string_value(json_object_get(json, "product")), "b0c06f000000");
     assert_string_equal(json_string_value(json_object_get(json, "root")), "Intel");
+    assert_string_equal(json_string_value(json_object_get(json, "tcb_status")), "UpToDate");
+    assert_true(json_is_array(json_object_get(json, "advisories")));
+    assert_true(json_array_size(json_object_get(json, "checks")) > 60);
     assert_string_equal(json_string_value(json_object_get(json_object_get(json, "claims"), "measurement")),
                         B_MRTD);
     json_decref(json);
