@@ -15,6 +15,7 @@
 #include <openssl/x509.h>
 
 #include "sev/report.h"
+#include "tests/unit/attest/mutate.h"
 #include "tests/unit/attest/real.h"
 #include "vmm/base/json.h"
 
@@ -26,36 +27,6 @@
 static const struct real_case *chosen;
 static struct bytes report, vcek, chain, file; /* report: raw */
 static struct x509_certs leaf_cert, ca_certs; /* vcek and chain, parsed once: OpenSSL takes most time there */
-static uint64_t state_of_random = 0x2545f4914f6cdd1d;
-
-static uint64_t any(uint64_t below)
-{
-    state_of_random ^= state_of_random << 13;
-    state_of_random ^= state_of_random >> 7;
-    state_of_random ^= state_of_random << 17;
-    return state_of_random % below;
-}
-
-/* Bits flipped, bytes changed, and here and there a cut or some bytes more; never the original. */
-static void mutate(struct bytes *out, struct view in)
-{
-    assert_int_equal(bytes_alloc(out, in.len + 8, NULL), 0);
-    do {
-        memcpy(out->data, in.data, in.len);
-        out->len = in.len;
-        for (uint64_t n = 1 + any(3); n > 0; n--) {
-            uint64_t how = any(40);
-            if (how < 20)
-                out->data[any(out->len)] ^= (uint8_t)(1u << any(8));
-            else if (how < 36)
-                out->data[any(out->len)] = (uint8_t)any(256);
-            else if (how < 38)
-                out->len = 1 + any(out->len);
-            else if (out->len < in.len + 8)
-                out->data[out->len++] = (uint8_t)any(256);
-        }
-    } while (view_equal(bytes_view(out), in));
-}
 
 /* True where it passed; a mutant that is refused as malformed did not. A view that is given stands for certificates
  * as a file has them, an empty one for the original's, parsed already. */
@@ -94,7 +65,7 @@ static void no_mutant_of_the_report_passes(void **state)
     assert_true(passes(bytes_view(&report), original, original));
     for (unsigned i = 0; i < IN_REPORT; i++) {
         CLEAN_BYTES mutant = {0};
-        mutate(&mutant, bytes_view(&report));
+        mutate_bytes(&mutant, bytes_view(&report));
         if (passes(bytes_view(&mutant), original, original))
             fail_msg("mutant %u of the report passes", i);
     }
@@ -106,7 +77,7 @@ static void no_mutant_of_the_vcek_passes(void **state)
     need_evidence();
     for (unsigned i = 0; i < IN_VCEK; i++) {
         CLEAN_BYTES mutant = {0};
-        mutate(&mutant, bytes_view(&vcek));
+        mutate_bytes(&mutant, bytes_view(&vcek));
         if (passes(bytes_view(&report), bytes_view(&mutant), original))
             fail_msg("mutant %u of the VCEK passes", i);
     }
@@ -130,7 +101,7 @@ static void no_mutant_of_the_chain_passes_but_as_other_text_of_the_same(void **s
     for (unsigned i = 0; i < IN_CHAIN; i++) {
         CLEAN_BYTES mutant = {0};
         CLEAN_CERTS certs = {0};
-        mutate(&mutant, bytes_view(&chain));
+        mutate_bytes(&mutant, bytes_view(&chain));
         if (passes(bytes_view(&report), original, bytes_view(&mutant)) &&
             (x509_certs_add(&certs, bytes_view(&mutant), NULL) < 0 || !same_certs(&certs, &ca_certs)))
             fail_msg("mutant %u of the chain passes", i);
@@ -157,7 +128,7 @@ static void no_mutant_of_the_evidence_file_passes_but_as_other_text_of_the_same(
     for (unsigned i = 0; i < IN_FILE; i++) {
         CLEAN_BYTES mutant = {0};
         CLEAN_EVIDENCE evidence = {0};
-        mutate(&mutant, bytes_view(&file));
+        mutate_bytes(&mutant, bytes_view(&file));
         if (passes_file(bytes_view(&mutant)) &&
             (evidence_parse(&evidence, bytes_view(&mutant), NULL) < 0 ||
              !view_equal(bytes_view(&evidence.report), bytes_view(&whole.report)) ||

@@ -15,6 +15,7 @@
 
 #include "attest/appraise.h"
 #include "tdx/collateral.h"
+#include "tests/unit/attest/mutate.h"
 #include "tests/unit/attest/real_file.h"
 #include "vmm/base/json.h"
 
@@ -29,38 +30,6 @@ static struct bytes file, quote;
 static json_t *members;
 static struct tdx_collateral original;
 static struct policy policy; /* the defaults */
-static uint64_t state_of_random = 0x9e3779b97f4a7c15;
-
-static uint64_t any(uint64_t below)
-{
-    state_of_random ^= state_of_random << 13;
-    state_of_random ^= state_of_random >> 7;
-    state_of_random ^= state_of_random << 17;
-    return state_of_random % below;
-}
-
-/* Bits flipped, bytes changed, here and there a cut, a copy of other bytes of it, or some bytes more; never the original. */
-static void mutate(struct bytes *out, struct view in)
-{
-    assert_int_equal(bytes_alloc(out, in.len + 8, NULL), 0);
-    do {
-        memcpy(out->data, in.data, in.len);
-        out->len = in.len;
-        for (uint64_t n = 1 + any(3); n > 0; n--) {
-            uint64_t how = any(40), len = 1 + any(16);
-            if (how < 16)
-                out->data[any(out->len)] ^= (uint8_t)(1u << any(7));
-            else if (how < 34)
-                out->data[any(out->len)] = (uint8_t)(' ' + any(95));
-            else if (how < 37 && out->len > len)
-                memmove(out->data + any(out->len - len), out->data + any(out->len - len), len);
-            else if (how < 38)
-                out->len = 1 + any(out->len);
-            else if (out->len < in.len + 8)
-                out->data[out->len++] = (uint8_t)(' ' + any(95));
-        }
-    } while (view_equal(bytes_view(out), in));
-}
 
 static bool have_same_certs(const struct x509_certs *a, const struct x509_certs *b)
 {
@@ -122,7 +91,7 @@ static void no_mutant_of_the_file_passes_but_as_other_text_of_the_same(void **st
     assert_true(passes(bytes_view(&file), &same) && same);
     for (unsigned i = 0; i < IN_FILE; i++) {
         CLEAN_BYTES mutant = {0};
-        mutate(&mutant, bytes_view(&file));
+        mutate_text(&mutant, bytes_view(&file));
         if (passes(bytes_view(&mutant), &same) && !same)
             fail_msg("mutant %u of the file passes", i);
     }
@@ -141,7 +110,7 @@ static void no_mutant_of_a_member_passes_but_as_other_text_of_the_same(void **st
         CLEAN_JSON *changed = json_copy(members);
         const char *name = covered[i % (sizeof covered / sizeof *covered)];
         json_t *was = json_object_get(members, name);
-        mutate(&mutant, (struct view){(const uint8_t *)json_string_value(was), json_string_length(was)});
+        mutate_text(&mutant, (struct view){(const uint8_t *)json_string_value(was), json_string_length(was)});
         assert_int_equal(
             json_object_set_new(changed, name, json_stringn((const char *)mutant.data, mutant.len)), 0);
         char *text = json_dumps(changed, 0);
@@ -193,11 +162,11 @@ static void no_mutant_of_a_document_is_taken(void **state)
         memcpy(signature, is->signature, sizeof signature);
         assert_true(i > 2 || is_taken(is, documents[i % 2].parse, bytes_view(&is->text), signature));
         if (i % 10 < 2) {
-            signature[any(64)] ^= (uint8_t)(1u << any(8));
+            signature[mutate_any(64)] ^= (uint8_t)(1u << mutate_any(8));
             assert_false(is_taken(is, documents[i % 2].parse, bytes_view(&is->text), signature));
             continue;
         }
-        mutate(&mutant, bytes_view(&is->text));
+        mutate_text(&mutant, bytes_view(&is->text));
         assert_false(is_taken(is, documents[i % 2].parse, bytes_view(&mutant), signature));
     }
 }
@@ -213,7 +182,7 @@ static void no_mutant_of_a_list_is_taken(void **state)
         CLEAN_CRLS crls = {0};
         const struct tdx_crl *list = lists[i % 2];
         int len = i2d_X509_CRL(list->crl, &der);
-        mutate(&mutant, (struct view){der, (size_t)len});
+        mutate_text(&mutant, (struct view){der, (size_t)len});
         OPENSSL_free(der);
         if (x509_crls_add(&crls, bytes_view(&mutant), NULL) < 0)
             continue;
