@@ -34,19 +34,6 @@ static int collect_certs(struct tdx_case *c, struct cofre_err *err)
     return rc;
 }
 
-static int collect_crls(struct tdx_case *c, struct cofre_err *err)
-{
-    int rc = c->in->crls ? x509_crls_join(&c->crls, c->in->crls, err) : 0;
-    if (rc < 0 || !c->collateral)
-        return rc;
-    struct x509_crls bag = {0};
-    X509_CRL *const found[] = {c->collateral->pck_crl.crl, c->collateral->root_ca_crl.crl};
-    for (size_t i = 0; i < 2; i++)
-        if (found[i])
-            bag.crl[bag.count++] = found[i];
-    return x509_crls_join(&c->crls, &bag, err);
-}
-
 static bool signed_qe_report(X509 *cert, const struct tdx_quote *quote)
 {
     struct view report = {(const uint8_t *)&quote->qe->report, sizeof quote->qe->report};
@@ -82,8 +69,6 @@ static X509 *choose_pck(const struct tdx_case *c)
 static int settle(struct tdx_case *c, struct cofre_err *err)
 {
     int rc = collect_certs(c, err);
-    if (rc == 0)
-        rc = collect_crls(c, err);
     if (rc < 0)
         return rc;
     (void)ecdsa_key_import(&c->attestation_key, &ecdsa_p256, c->quote.signature->attestation_key, NULL);
@@ -152,7 +137,6 @@ int tdx_appraise(struct verdict *out, const struct appraisal *in, struct cofre_e
     int rc = appraise_case(out, &c, err);
     EVP_PKEY_free(c.attestation_key);
     x509_certs_free(&c.certs);
-    x509_crls_free(&c.crls);
     tdx_event_log_free(&c.events);
     if (rc < 0)
         verdict_free(out);

@@ -19,7 +19,6 @@ struct tdx_case {
     EVP_PKEY *attestation_key; /* owned; NULL where the quote's is no point of P-256 */
     struct x509_certs
         certs; /* the quote's, or the collateral's where the quote has none, and --cert's; owned */
-    struct x509_crls crls;  /* the collateral's and --crl's; owned */
     struct tdx_chain chain; /* of the PCK certificate */
     struct tdx_pck pck;     /* where pck_rc is 0 */
     int pck_rc;             /* of decoding it */

@@ -66,23 +66,23 @@ static int check_root(const struct tdx_case *c, X509 *root, struct cofre_err *wh
     return 0;
 }
 
+/* A list that revokes counts wherever it comes from; one that is current and does not is enough. */
 int tdx_case_check_revocation(const struct tdx_case *c, X509 *cert, X509 *issuer, struct cofre_err *why)
 {
-    static const struct tdx_crl none;
+    static const struct tdx_collateral none;
+    const struct tdx_collateral *all = c->collateral ? c->collateral : &none;
     bool by_root = tdx_cert_role(issuer) == TDX_ROLE_ROOT;
     const char *member = by_root ? "root_ca_crl" : "pck_crl";
-    const struct tdx_crl *list = !c->collateral ? &none
-                                 : by_root      ? &c->collateral->root_ca_crl
-                                                : &c->collateral->pck_crl;
+    const struct tdx_crl *list = by_root ? &all->root_ca_crl : &all->pck_crl;
     int rc =
         list->crl ? tdx_crl_check(list, member, issuer, cert, c->in->at, why) : no_collateral(member, why);
     if (rc == -COFRE_NEGATIVE || !c->in->crls || c->in->crls->count == 0)
         return rc;
     struct cofre_err other = {""};
     int by_option = x509_check_revocation(&tdx_scheme, cert, issuer, c->in->crls, c->in->at, &other);
-    if (by_option == -COFRE_NEGATIVE || (rc < 0 && by_option == 0))
-        return by_option == 0 ? 0 : cofre_fail(why, COFRE_NEGATIVE, "%s", other.text);
-    return rc;
+    if (by_option == -COFRE_NEGATIVE || (by_option < 0 && !list->crl))
+        return cofre_fail(why, (enum cofre_error) - by_option, "%s", other.text);
+    return rc == 0 || by_option == 0 ? 0 : rc;
 }
 
 static int check_signer(const struct tdx_case *c, int which, struct cofre_err *why)

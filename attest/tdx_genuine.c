@@ -249,9 +249,7 @@ static int check_revocation(const struct tdx_case *c, int arg, struct cofre_err 
     X509 *issuer = arg == PCK ? c->chain.intermediate : c->chain.root;
     if (!cert || !issuer)
         return cofre_fail(why, COFRE_LACKING, "the chain is not whole");
-    if (c->crls.count == 0)
-        return cofre_fail(why, COFRE_LACKING, "no revocation list was given (--collateral or --crl)");
-    int rc = x509_check_revocation(&tdx_scheme, cert, issuer, &c->crls, c->in->at, why);
+    int rc = tdx_case_check_revocation(c, cert, issuer, why);
     return rc < 0 ? rc
                   : say(why, 0, "a current list, signed by the %s, does not name the %s",
                         arg == PCK ? "PCK CA" : "root", arg == PCK ? "PCK certificate" : "PCK CA");

@@ -18,12 +18,19 @@
 CLEANUP(sig, ECDSA_SIG, ECDSA_SIG_free)
 CLEANUP(md, EVP_MD_CTX, EVP_MD_CTX_free)
 CLEANUP(pctx, EVP_PKEY_CTX, EVP_PKEY_CTX_free)
-CLEANUP(group, EC_GROUP, EC_GROUP_free)
-CLEANUP(bn, BIGNUM, BN_free)
 #define CLEAN(name) __attribute__((cleanup(cleanup_##name)))
 
-const struct ecdsa_curve ecdsa_p256 = {"P-256", NID_X9_62_prime256v1, 32, EVP_sha256};
-const struct ecdsa_curve ecdsa_p384 = {"P-384", NID_secp384r1, 48, EVP_sha384};
+const struct ecdsa_curve ecdsa_p256 = {
+    "P-256", NID_X9_62_prime256v1, 32, EVP_sha256, {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00,
+                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
+                                                    0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51}};
+const struct ecdsa_curve ecdsa_p384 = {
+    "P-384", NID_secp384r1, 48, EVP_sha384, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37,
+                                             0x2d, 0xdf, 0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a,
+                                             0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73}};
 
 bool ecdsa_is_key(const struct ecdsa_curve *curve, const EVP_PKEY *key)
 {
@@ -43,11 +50,7 @@ int ecdsa_check_scalar(const struct ecdsa_curve *curve, const uint8_t *number, c
 {
     if (bytes_are_zero(number, curve->size))
         return cofre_fail(err, COFRE_NEGATIVE, "%s is zero: nobody signed", what);
-    CLEAN(group) EC_GROUP *group = EC_GROUP_new_by_curve_name(curve->nid);
-    CLEAN(bn) BIGNUM *value = BN_bin2bn(number, (int)curve->size, NULL);
-    if (!group || !value)
-        return cofre_fail(err, COFRE_FAILED, "no memory for a signature of %s", curve->name);
-    return BN_cmp(value, EC_GROUP_get0_order(group)) < 0
+    return memcmp(number, curve->order, curve->size) < 0
                ? 0
                : cofre_fail(err, COFRE_NEGATIVE, "%s is not below the order of %s", what, curve->name);
 }

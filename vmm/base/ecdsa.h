@@ -17,6 +17,7 @@ struct ecdsa_curve {
     int nid;
     size_t size; /* bytes of a number */
     const EVP_MD *(*md)(void);
+    uint8_t order[ECDSA_SIZE_MAX]; /* n, big-endian (FIPS 186-4, D.1.2) */
 };
 extern const struct ecdsa_curve ecdsa_p256; /* with SHA-256 */
 extern const struct ecdsa_curve ecdsa_p384; /* with SHA-384 */
