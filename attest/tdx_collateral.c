@@ -66,12 +66,17 @@ static int check_root(const struct tdx_case *c, X509 *root, struct cofre_err *wh
     return 0;
 }
 
+static bool is_list_of(const struct tdx_crl *list, X509 *issuer)
+{
+    return list->crl && X509_NAME_cmp(X509_CRL_get_issuer(list->crl), X509_get_subject_name(issuer)) == 0;
+}
+
 /* A list that revokes counts wherever it comes from; one that is current and does not is enough. */
 int tdx_case_check_revocation(const struct tdx_case *c, X509 *cert, X509 *issuer, struct cofre_err *why)
 {
     static const struct tdx_collateral none;
     const struct tdx_collateral *all = c->collateral ? c->collateral : &none;
-    bool by_root = tdx_cert_role(issuer) == TDX_ROLE_ROOT;
+    bool by_root = tdx_cert_role(issuer) == TDX_ROLE_ROOT || is_list_of(&all->root_ca_crl, issuer);
     const char *member = by_root ? "root_ca_crl" : "pck_crl";
     const struct tdx_crl *list = by_root ? &all->root_ca_crl : &all->pck_crl;
     int rc =
