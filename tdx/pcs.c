@@ -83,7 +83,7 @@ static int advisories_of(const json_t *level, const json_t **out, struct cofre_e
 int pcs_judgement(const json_t *level, int64_t *date, enum tdx_tcb_status *status, const json_t **advisories,
                   struct cofre_err *err)
 {
-    json_t *value;
+    json_t *value = NULL;
     int rc = pcs_time(level, "tcbDate", date, err);
     if (rc == 0)
         rc = member(level, "tcbStatus", &value, err);
