@@ -16,18 +16,28 @@ static struct view certificate_text(const struct tdx_quote *quote)
     return text;
 }
 
+/* The quote's own; what of it the collateral has too is taken from there, with what was found of it. */
+static int collect_quote_certs(struct tdx_case *c, struct cofre_err *err)
+{
+    static const struct x509_certs none;
+    const struct tdx_collateral *have = c->collateral;
+    const struct x509_certs *const known[] = {have ? &have->pck_crl_issuers : &none, NULL};
+    struct view text = certificate_text(&c->quote);
+    int rc = have && have->pck_chain.count && view_equal(text, bytes_view(&have->pck_chain_text))
+                 ? x509_certs_join(&c->certs, &have->pck_chain, err)
+                 : x509_certs_add_known(&c->certs, text, known, err);
+    return rc < 0 ? cofre_within(err, rc, "certificates in the quote") : 0;
+}
+
 /* The quote's own, the verifier's, and for what a quote without a whole chain lacks, the collateral's. */
 static int collect_certs(struct tdx_case *c, struct cofre_err *err)
 {
     unsigned type = c->quote.certification_type;
     bool whole = type == TDX_CERTIFICATION_PCK_CHAIN;
     int rc = 0;
-    if (whole || type == TDX_CERTIFICATION_PCK_LEAF) {
-        rc = x509_certs_add(&c->certs, certificate_text(&c->quote), err);
-        if (rc < 0)
-            return cofre_within(err, rc, "certificates in the quote");
-    }
-    if (c->in->certs)
+    if (whole || type == TDX_CERTIFICATION_PCK_LEAF)
+        rc = collect_quote_certs(c, err);
+    if (rc == 0 && c->in->certs)
         rc = x509_certs_join(&c->certs, c->in->certs, err);
     if (rc == 0 && c->collateral && !whole)
         rc = x509_certs_join(&c->certs, &c->collateral->pck_chain, err);
@@ -73,7 +83,7 @@ static int settle(struct tdx_case *c, struct cofre_err *err)
         return rc;
     (void)ecdsa_key_import(&c->attestation_key, &ecdsa_p256, c->quote.signature->attestation_key, NULL);
     tdx_chain_build(&c->chain, choose_pck(c), &c->certs, c->in->roots);
-    c->pck_rc = c->chain.leaf ? tdx_pck_parse(&c->pck, c->chain.leaf, &c->pck_why)
+    c->pck_rc = c->chain.leaf ? tdx_collateral_pck(&c->pck, c->collateral, c->chain.leaf, &c->pck_why)
                               : cofre_fail(&c->pck_why, COFRE_LACKING,
                                            "there is no PCK certificate: the quote has none, and neither "
                                            "--collateral nor --cert brings one");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attest/tdx.h"
+#include "tdx/collateral.h"
 
 static int check_key_type(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
@@ -165,7 +166,7 @@ static int check_root(const struct tdx_case *c, int arg, struct cofre_err *why)
                               : "; the chain could be anybody's");
     int rc = x509_check_ca(&tdx_scheme, root, 1, why);
     if (rc == 0)
-        rc = x509_check_issued(&tdx_scheme, root, root, why);
+        rc = tdx_check_issued(c->collateral, root, root, why);
     return rc < 0 ? rc
                   : say(why, 0,
                         trusted ? "%s was given with --trust-root and signs itself"
@@ -183,7 +184,7 @@ static int check_pck_ca(const struct tdx_case *c, int arg, struct cofre_err *why
                           c->chain.intermediate ? "root certificate" : "PCK CA's certificate");
     int rc = x509_check_ca(&tdx_scheme, c->chain.intermediate, 0, why);
     if (rc == 0)
-        rc = x509_check_issued(&tdx_scheme, c->chain.intermediate, c->chain.root, why);
+        rc = tdx_check_issued(c->collateral, c->chain.intermediate, c->chain.root, why);
     return rc < 0 ? rc : say(why, 0, "the root's key signed the PCK CA");
 }
 
@@ -199,7 +200,7 @@ static int check_pck(const struct tdx_case *c, int arg, struct cofre_err *why)
         return cofre_fail(why, COFRE_NEGATIVE, "the PCK's key may not sign by its key usage");
     if (!c->chain.intermediate)
         return cofre_fail(why, COFRE_LACKING, "the PCK CA's certificate is missing: give it with --cert");
-    rc = x509_check_issued(&tdx_scheme, c->chain.leaf, c->chain.intermediate, why);
+    rc = tdx_check_issued(c->collateral, c->chain.leaf, c->chain.intermediate, why);
     return rc < 0 ? rc : say(why, 0, "the PCK CA's key signed the PCK certificate");
 }
 

@@ -185,13 +185,53 @@ static void judge_crl(struct tdx_crl *crl, const struct tdx_collateral *c)
                 crl->signer = bags[b]->cert[i];
 }
 
+static void judge_issued(struct tdx_collateral *c, const struct x509_certs *chain)
+{
+    size_t count = chain->count < TDX_ISSUED_MAX ? chain->count : TDX_ISSUED_MAX; /* a chain has three */
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < count && c->issued_count < TDX_ISSUED_MAX; j++)
+            if (x509_check_issued(&tdx_scheme, chain->cert[i], chain->cert[j], NULL) == 0)
+                c->issued[c->issued_count++] = (struct tdx_issued){chain->cert[i], chain->cert[j]};
+}
+
+static int read_pck_chain(const json_t *file, struct tdx_collateral *out, struct cofre_err *err)
+{
+    static const char name[] = "pck_certificate_chain";
+    struct view text;
+    int rc = read_certs(file, name, &out->pck_chain, err);
+    if (rc == 0)
+        rc = text_member(file, name, &text, err);
+    if (rc == 0)
+        rc = bytes_copy(&out->pck_chain_text, text, err);
+    for (size_t i = 0; i < out->pck_chain.count && !out->pck_cert; i++)
+        if (tdx_pck_parse(&out->pck, out->pck_chain.cert[i], NULL) == 0)
+            out->pck_cert = out->pck_chain.cert[i];
+    return rc;
+}
+
+int tdx_collateral_pck(struct tdx_pck *out, const struct tdx_collateral *c, X509 *cert, struct cofre_err *err)
+{
+    if (!c || cert != c->pck_cert)
+        return tdx_pck_parse(out, cert, err);
+    *out = c->pck;
+    return 0;
+}
+
+int tdx_check_issued(const struct tdx_collateral *c, X509 *cert, X509 *issuer, struct cofre_err *err)
+{
+    for (size_t i = 0; c && i < c->issued_count; i++)
+        if (c->issued[i].cert == cert && c->issued[i].issuer == issuer)
+            return 0;
+    return x509_check_issued(&tdx_scheme, cert, issuer, err);
+}
+
 static int read_members(struct tdx_collateral *out, const json_t *file, struct cofre_err *err)
 {
     int rc;
     if ((rc = read_signed(file, &tcb_info, &out->tcb_signed, err)) < 0 ||
         (rc = read_signed(file, &qe_identity, &out->qe_signed, err)) < 0 ||
         (rc = read_certs(file, "pck_crl_issuer_chain", &out->pck_crl_issuers, err)) < 0 ||
-        (rc = read_certs(file, "pck_certificate_chain", &out->pck_chain, err)) < 0 ||
+        (rc = read_pck_chain(file, out, err)) < 0 ||
         (rc = read_crl(file, "pck_crl", &out->pck_crl, err)) < 0 ||
         (rc = read_crl(file, "root_ca_crl", &out->root_ca_crl, err)) < 0)
         return rc;
@@ -218,6 +258,8 @@ int tdx_collateral_parse(struct tdx_collateral *out, struct view file, struct co
     }
     judge_signed(&out->tcb_signed, &tcb_info);
     judge_signed(&out->qe_signed, &qe_identity);
+    judge_issued(out, &out->pck_chain);
+    judge_issued(out, &out->pck_crl_issuers);
     judge_crl(&out->pck_crl, out);
     judge_crl(&out->root_ca_crl, out);
     return 0;
@@ -231,6 +273,7 @@ void tdx_collateral_free(struct tdx_collateral *c)
     x509_certs_free(&c->qe_signed.issuers);
     x509_certs_free(&c->pck_crl_issuers);
     x509_certs_free(&c->pck_chain);
+    bytes_free(&c->pck_chain_text);
     X509_CRL_free(c->pck_crl.crl);
     X509_CRL_free(c->root_ca_crl.crl);
     tdx_tcb_info_free(&c->tcb);

@@ -18,6 +18,7 @@
 
 #include <openssl/types.h>
 
+#include "tdx/pck.h"
 #include "tdx/qe_identity.h"
 #include "tdx/tcb_info.h"
 #include "vmm/base/x509.h"
@@ -48,12 +49,23 @@ struct tdx_crl {
     X509 *signer;  /* whose key signed it, of the collateral's own certificates; NULL: none of them */
 };
 
+/* That one of the collateral's own certificates issued another (x509_check_issued), found at the parse. */
+struct tdx_issued {
+    X509 *cert, *issuer;
+};
+#define TDX_ISSUED_MAX 8
+
 struct tdx_collateral {
     struct tdx_signed tcb_signed, qe_signed;
     struct tdx_tcb_info tcb;   /* where tcb_signed.text.len */
     struct tdx_qe_identity qe; /* where qe_signed.text.len */
     struct x509_certs pck_crl_issuers;
-    struct x509_certs pck_chain; /* of quotes that do not bring theirs */
+    struct x509_certs pck_chain; /* of quotes that do not bring theirs, or bring this one again */
+    struct bytes pck_chain_text;
+    X509 *pck_cert; /* of pck_chain: the first that tdx_pck_parse takes, as it did; or NULL */
+    struct tdx_pck pck;
+    struct tdx_issued issued[TDX_ISSUED_MAX]; /* within these two chains */
+    size_t issued_count;
     struct tdx_crl pck_crl, root_ca_crl;
 };
 
@@ -72,6 +84,13 @@ bool tdx_collateral_recognises(struct view file);
  */
 int tdx_crl_check(const struct tdx_crl *crl, const char *member, X509 *issuer, X509 *cert, int64_t at,
                   struct cofre_err *err);
+
+/* tdx_pck_parse, which costs nothing for the collateral's own certificate (NULL: there is no collateral). */
+int tdx_collateral_pck(struct tdx_pck *out, const struct tdx_collateral *collateral, X509 *cert,
+                       struct cofre_err *err);
+/* x509_check_issued, which costs nothing for the collateral's own certificates (NULL: there is no collateral). */
+int tdx_check_issued(const struct tdx_collateral *collateral, X509 *cert, X509 *issuer,
+                     struct cofre_err *err);
 
 /* A service's answer {"tcbInfo":{...},"signature":"..."} or {"enclaveIdentity":...}: the view of the signed object within
  * it, byte for byte. False where the text is not such an answer. */

@@ -3,7 +3,7 @@
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SGX_ARC "1.2.840.113741.1.13.1"
@@ -143,6 +143,17 @@ static int read_value(struct tdx_pck *out, const struct member *m, const ASN1_TY
     }
 }
 
+/* The one or two digits by which an OID lies directly below an arc; 0 where it does not. */
+static size_t number_below(const char *oid, const char *arc)
+{
+    size_t len = strlen(arc);
+    const char *digits = oid + len + 1;
+    if (strncmp(oid, arc, len) != 0 || oid[len] != '.' || strlen(digits) > 2 ||
+        digits[strspn(digits, "0123456789")] != 0)
+        return 0;
+    return strtoul(digits, NULL, 10);
+}
+
 /* A pair (OID, value): which member it is, and the value. */
 static int read_pair(const struct member **m, struct tdx_pck *out, uint32_t *seen,
                      const struct member *members, size_t count, const ASN1_TYPE *pair, const char *arc,
@@ -152,21 +163,18 @@ static int read_pair(const struct member **m, struct tdx_pck *out, uint32_t *see
     CLEAN_ANY *parts =
         pair->type == V_ASN1_SEQUENCE ? elements(ASN1_STRING_get0_data(der), ASN1_STRING_length(der)) : NULL;
     const ASN1_TYPE *id = parts && sk_ASN1_TYPE_num(parts) == 2 ? sk_ASN1_TYPE_value(parts, 0) : NULL;
-    char oid[64] = "", expected[64];
+    char oid[64] = "";
     if (id && id->type == V_ASN1_OBJECT)
         OBJ_obj2txt(oid, sizeof oid, id->value.object, 1);
-    for (size_t i = 0; i < count; i++) {
-        (void)snprintf(expected, sizeof expected, "%s.%zu", arc, i + 1);
-        if (strcmp(oid, expected) != 0)
-            continue;
-        *m = &members[i];
-        if (*seen & 1u << i)
-            return wrong(*m, err, "is there twice");
-        *seen |= 1u << i;
-        return read_value(out, *m, sk_ASN1_TYPE_value(parts, 1), oid, err);
-    }
-    return cofre_fail(err, COFRE_NEGATIVE, "the PCK certificate has a member \"%s\" that is not known here",
-                      oid);
+    size_t i = number_below(oid, arc);
+    if (i == 0 || i > count)
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the PCK certificate has a member \"%s\" that is not known here", oid);
+    *m = &members[i - 1];
+    if (*seen & 1u << (i - 1))
+        return wrong(*m, err, "is there twice");
+    *seen |= 1u << (i - 1);
+    return read_value(out, *m, sk_ASN1_TYPE_value(parts, 1), oid, err);
 }
 
 static int read_sequence(struct tdx_pck *out, const struct member *members, size_t count, const uint8_t *der,

@@ -77,10 +77,13 @@ int ecdsa_verify(const struct ecdsa_curve *curve, const uint8_t *signature, EVP_
     if (!ecdsa_is_key(curve, key))
         return other_curve(curve, err);
     size_t len = to_der(der, curve, signature);
-    CLEAN(md) EVP_MD_CTX *md = EVP_MD_CTX_new();
-    if (!len || !md || EVP_DigestVerifyInit(md, NULL, curve->md(), NULL, key) != 1)
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned digest_len = 0;
+    CLEAN(pctx) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    if (!len || !ctx || EVP_PKEY_verify_init(ctx) != 1 ||
+        EVP_Digest(message.data, message.len, digest, &digest_len, curve->md(), NULL) != 1)
         return cofre_fail(err, COFRE_FAILED, "OpenSSL could not begin to verify a signature");
-    bool good = EVP_DigestVerify(md, der, len, message.data, message.len) == 1;
+    bool good = EVP_PKEY_verify(ctx, der, len, digest, digest_len) == 1;
     ERR_clear_error();
     return good ? 0 : cofre_fail(err, COFRE_NEGATIVE, "the signature is not one of these bytes by this key");
 }

@@ -34,12 +34,50 @@ static bool is_canonical(uint8_t *again, int again_len, const uint8_t *der, cons
     return same;
 }
 
+/* Certificates on their way into a bag. */
+struct incoming {
+    struct x509_certs *certs;
+    const struct x509_certs *const *known; /* ended by NULL */
+};
+
+/* A certificate ends with its signature, which tells it apart before it is encoded to be compared. */
+static bool has_encoding(const X509 *cert, const uint8_t *der, size_t len)
+{
+    const ASN1_BIT_STRING *signature;
+    uint8_t *encoded = NULL;
+    X509_get0_signature(&signature, NULL, cert);
+    size_t tail = (size_t)ASN1_STRING_length(signature);
+    if (tail > len || memcmp(der + len - tail, ASN1_STRING_get0_data(signature), tail) != 0)
+        return false;
+    int encoded_len = i2d_X509((X509 *)cert, &encoded);
+    return is_canonical(encoded, encoded_len, der, der + len);
+}
+
+static X509 *find_known(const struct x509_certs *const *known, const uint8_t *der, size_t len)
+{
+    for (; *known; known++)
+        for (size_t i = 0; i < (*known)->count; i++)
+            if (has_encoding((*known)->cert[i], der, len) && X509_up_ref((*known)->cert[i]) == 1)
+                return (*known)->cert[i];
+    return NULL;
+}
+
+static X509 *decode_cert(const struct incoming *in, const uint8_t **p, size_t len)
+{
+    X509 *known = find_known(in->known, *p, len);
+    if (!known)
+        return d2i_X509(NULL, p, (long)len);
+    *p += len;
+    return known;
+}
+
 static int take_cert(void *bag, const uint8_t **p, size_t len, struct cofre_err *err)
 {
-    struct x509_certs *certs = bag;
+    const struct incoming *in = bag;
+    struct x509_certs *certs = in->certs;
     const uint8_t *der = *p;
     uint8_t *again = NULL;
-    X509 *cert = d2i_X509(NULL, p, (long)len);
+    X509 *cert = decode_cert(in, p, len);
     int again_len = cert ? i2d_X509(cert, &again) : 0;
     int rc = 0;
     if (!is_canonical(again, again_len, der, *p))
@@ -145,13 +183,20 @@ static int take_all(const struct kind *kind, void *bag, struct view file, struct
     return rc;
 }
 
-int x509_certs_add(struct x509_certs *certs, struct view file, struct cofre_err *err)
+int x509_certs_add_known(struct x509_certs *certs, struct view file, const struct x509_certs *const *known,
+                         struct cofre_err *err)
 {
     size_t before = certs->count;
-    int rc = take_all(&certificates, certs, file, err);
+    struct incoming in = {certs, known};
+    int rc = take_all(&certificates, &in, file, err);
     while (rc < 0 && certs->count > before)
         X509_free(certs->cert[--certs->count]);
     return rc;
+}
+
+int x509_certs_add(struct x509_certs *certs, struct view file, struct cofre_err *err)
+{
+    return x509_certs_add_known(certs, file, (const struct x509_certs *const[]){NULL}, err);
 }
 
 int x509_crls_add(struct x509_crls *crls, struct view file, struct cofre_err *err)

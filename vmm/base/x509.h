@@ -33,6 +33,10 @@ void x509_crls_free(struct x509_crls *crls);
 /* One or many, PEM or DER (one after another), nothing else in the file. -COFRE_MALFORMED and none added otherwise. */
 int x509_certs_add(struct x509_certs *certs, struct view file, struct cofre_err *err);
 int x509_crls_add(struct x509_crls *crls, struct view file, struct cofre_err *err);
+/* The same; a certificate whose very bytes are one's in a known bag (ended by NULL) is taken from there: decoding one costs
+ * more than two signatures' verification, and what was found of the known one need not be found again. */
+int x509_certs_add_known(struct x509_certs *certs, struct view file, const struct x509_certs *const *known,
+                         struct cofre_err *err);
 /* Adds those of another bag, which keeps its own. */
 int x509_certs_join(struct x509_certs *certs, const struct x509_certs *others, struct cofre_err *err);
 int x509_crls_join(struct x509_crls *crls, const struct x509_crls *others, struct cofre_err *err);
