@@ -1,0 +1,55 @@
+/*
+ * Rates as ratios to something that is measured beside it, in the same process and the same rounds, so that they say the
+ * same on a slow machine as on a fast one. Time is the thread's own, and of several rounds the fastest counts.
+ */
+#ifndef COFRE_TESTS_BENCH_H
+#define COFRE_TESTS_BENCH_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define BENCH_ROUNDS 15
+
+static inline double bench_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct bench_times {
+    double measured, beside; /* seconds of one call */
+};
+
+/* Calls both in turns: count times each in a round. */
+static inline struct bench_times bench(void (*measured)(void *), void (*beside)(void *), void *context,
+                                       unsigned count)
+{
+    struct bench_times best = {1e9, 1e9};
+    for (unsigned round = 0; round < BENCH_ROUNDS; round++) {
+        double start = bench_now();
+        for (unsigned i = 0; i < count; i++)
+            measured(context);
+        double middle = bench_now();
+        for (unsigned i = 0; i < count; i++)
+            beside(context);
+        double end = bench_now();
+        if (middle - start < best.measured * count)
+            best.measured = (middle - start) / count;
+        if (end - middle < best.beside * count)
+            best.beside = (end - middle) / count;
+    }
+    return best;
+}
+
+/* What must hold for a figure to mean anything. */
+#define BENCH_CHECK(condition)                                                                               \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                   \
+            exit(1);                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+#endif
