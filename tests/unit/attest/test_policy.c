@@ -74,26 +74,20 @@ static void every_member_of_tdx_is_read(void **state)
 #define X48(B) "[\"" X16(B) X16(B) X16(B) "\"]"
     CLEAN_POLICY p;
     struct cofre_err err = {""};
-    int rc =
-        parse(&p,
-              "{\"tdx\": {\"mrtd\": " X48("01") ", \"rtmr0\": " X48("02") ", \"rtmr1\": " X48("03") ", "
-                                                                                                    "\"rtmr2"
-                                                                                                    "\":"
-                                                                                                    " " X48("04") ", \"rtmr3\": " X48("05") ", \"mrconfigid\": " X48("06") ", \"mrowner\": " X48("07") ", \"mrownerconfig\": " X48("08") ", \"mrseam\": " X48("09") ", \"mrsignerseam\": " X48("0a") ", \"mrservicetd\": " X48("0b") ", \"platform_instance\": [\"" X16(
-                                                                                                        "0c") "\", \"" X16("0d") "\"],"
-                                                                                                                                 "\"report_data\": \"" X16(
-                                                                                                                                     "0e") X16("0e")
-                                                                                                                                     X16("0e") X16(
-                                                                                                                                         "0e") "\","
-                                                                                                                                               "\"min_tee_tcb_svn\": \"" X16(
-                                                                                                                                                   "0f") "\", \"xfam\": {\"mask\": \"600E7\", \"value\": \"e7\"},"
-                                                                                                                                                         "\"td_attributes\": {\"debug\": \"any\", \"pks\": \"required\"},"
-                                                                                                                                                         "\"platform\": {\"smt\": \"forbidden\"},"
-                                                                                                                                                         "\"tcb_status\": [\"SWHardeningNeeded\", \"OutOfDate\"],"
-                                                                                                                                                         "\"reject_advisories\": [\"INTEL-SA-00001\"], \"min_tcb_date\": \"2023-11-14T22:13:20Z\","
-                                                                                                                                                         "\"min_evaluation_data_number\": 17, \"grace_days\": 30, \"event_log\": \"required\","
-                                                                                                                                                         "\"unknown_bits\": \"any\"}}",
-              &err);
+    /* clang-format off */
+    int rc = parse(&p,
+        "{\"tdx\": {\"mrtd\": " X48("01") ", \"rtmr0\": " X48("02") ", \"rtmr1\": " X48("03") ","
+        "\"rtmr2\": " X48("04") ", \"rtmr3\": " X48("05") ", \"mrconfigid\": " X48("06") ","
+        "\"mrowner\": " X48("07") ", \"mrownerconfig\": " X48("08") ", \"mrseam\": " X48("09") ","
+        "\"mrsignerseam\": " X48("0a") ", \"mrservicetd\": " X48("0b") ","
+        "\"platform_instance\": [\"" X16("0c") "\", \"" X16("0d") "\"],"
+        "\"report_data\": \"" X16("0e") X16("0e") X16("0e") X16("0e") "\","
+        "\"min_tee_tcb_svn\": \"" X16("0f") "\", \"xfam\": {\"mask\": \"600E7\", \"value\": \"e7\"},"
+        "\"td_attributes\": {\"debug\": \"any\", \"pks\": \"required\"}, \"platform\": {\"smt\": \"forbidden\"},"
+        "\"tcb_status\": [\"SWHardeningNeeded\", \"OutOfDate\"], \"reject_advisories\": [\"INTEL-SA-00001\"],"
+        "\"min_tcb_date\": \"2023-11-14T22:13:20Z\", \"min_evaluation_data_number\": 17, \"grace_days\": 30,"
+        "\"event_log\": \"required\", \"unknown_bits\": \"any\"}}", &err);
+    /* clang-format on */
     assert_string_equal(err.text, "");
     assert_int_equal(rc, 0);
     const struct policy_list *const digests[] = {&p.tdx.mrtd,         &p.tdx.rtmr[0],       &p.tdx.rtmr[1],

@@ -141,64 +141,18 @@ static void what_the_policy_lists_passes(void **state)
     struct fake_intel f;
 #define X16(B) B B B B B B B B B B B B B B B B
 #define X48(B) X16(B) X16(B) X16(B)
+    /* clang-format off */
     static const char policy[] =
-        "{\"tdx\": {\"mrtd\": [\"" X48("00") "\", \"" X48("11") "\"], \"rtmr0\": [\"" X48(
-            "20") "\"],"
-                  "\"rtmr1\": [\"" X48("21") "\"], \"rtmr2\": [\"" X48("22") "\"], \"rtmr3\": [\"" X48(
-                      "23") "\"],"
-                            "\"mrconfigid\": [\"" X48("12") "\"], \"mrowner\": [\"" X48(
-                                "13") "\"],"
-                                      "\"mrownerconfig\": [\"" X48("14") "\"], \"mrseam\": [\"" X48(
-                                          "5e") "\"],"
-                                                "\"mrsignerseam\": [\"" X48(
-                                                    "00") "\"], \"mrservicetd\": "
-                                                          "[\"" X48("77") "\"],"
-                                                                          "\"platform_"
-                                                                          "instance\": "
-                                                                          "[\"" X16("06") "\"], "
-                                                                                          "\"min_"
-                                                                                          "tee_"
-                                                                                          "tcb_"
-                                                                                          "svn\":"
-                                                                                          " \"060"
-                                                                                          "103000"
-                                                                                          "000000"
-                                                                                          "000000"
-                                                                                          "000000"
-                                                                                          "00000"
-                                                                                          "\","
-                                                                                          "\"xfam"
-                                                                                          "\": "
-                                                                                          "{\"mas"
-                                                                                          "k\": "
-                                                                                          "\"ff\""
-                                                                                          ", "
-                                                                                          "\"valu"
-                                                                                          "e\": "
-                                                                                          "\"E7\""
-                                                                                          "},"
-                                                                                          "\"plat"
-                                                                                          "form\""
-                                                                                          ": "
-                                                                                          "{\"dyn"
-                                                                                          "amic_"
-                                                                                          "platfo"
-                                                                                          "rm\": "
-                                                                                          "\"requ"
-                                                                                          "ired\""
-                                                                                          ", "
-                                                                                          "\"cach"
-                                                                                          "ed_"
-                                                                                          "keys\""
-                                                                                          ": "
-                                                                                          "\"forb"
-                                                                                          "idden"
-                                                                                          "\", "
-                                                                                          "\"smt"
-                                                                                          "\": "
-                                                                                          "\"requ"
-                                                                                          "ired\""
-                                                                                          "}}}";
+        "{\"tdx\": {\"mrtd\": [\"" X48("00") "\", \"" X48("11") "\"], \"rtmr0\": [\"" X48("20") "\"],"
+        "\"rtmr1\": [\"" X48("21") "\"], \"rtmr2\": [\"" X48("22") "\"], \"rtmr3\": [\"" X48("23") "\"],"
+        "\"mrconfigid\": [\"" X48("12") "\"], \"mrowner\": [\"" X48("13") "\"],"
+        "\"mrownerconfig\": [\"" X48("14") "\"], \"mrseam\": [\"" X48("5e") "\"],"
+        "\"mrsignerseam\": [\"" X48("00") "\"], \"mrservicetd\": [\"" X48("77") "\"],"
+        "\"platform_instance\": [\"" X16("06") "\"],"
+        "\"min_tee_tcb_svn\": \"06010300000000000000000000000000\","
+        "\"xfam\": {\"mask\": \"ff\", \"value\": \"E7\"}, \"platform\": {\"dynamic_platform\": \"required\","
+        "\"cached_keys\": \"forbidden\", \"smt\": \"required\"}}}";
+    /* clang-format on */
     fake_intel_init(&f, 5, TDX_BODY_15_EX);
     memset(f.body.mrservicetd, 0x77, 48);
     memset(f.body.init_servtd_hash, 0x77, 48);
