@@ -13,6 +13,9 @@
 #define APIC_BASE_X2APIC (3ull << 10) /* enabled, and in x2APIC mode */
 #define CR0_PE_NE        0x21ull
 #define CR4_MCE          0x40ull
+/* The module leaves PAE clear. QEMU's software CPU does not come back from a guest that has LME set without PAE: it takes
+ * the host's CR0 for the guest's entering long mode, and refuses it. */
+#define CR4_PAE          0x20ull
 #define CR4_PAE          0x20ull
 #define EFER_SCE_LME_NXE 0x901ull
 #define MSR_FMASK        0xc0000084u
