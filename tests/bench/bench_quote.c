@@ -16,8 +16,8 @@
 #include "vmm/base/file.h"
 
 #define COUNT       50
-#define LEAST_KNOWN 0.3 /* of three bare verifications' speed: sanitizers and busy machines need room */
-#define LEAST_OTHER 0.15
+#define LEAST_KNOWN 0.2 /* of three bare verifications' speed: sanitizers and busy machines need room */
+#define LEAST_OTHER 0.08
 
 struct subject {
     struct evidence evidence;
