@@ -82,5 +82,6 @@ int tdx_untouchable_page(struct tdx_vcpu *vcpu)
         rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &sregs);
     if (rc)
         return rc;
-    return tdx_touched(vcpu, emu_vcpu_find_untouchable(&vcpu->emu, &regs, &sregs, &gpa), gpa, 0);
+    enum memory_access access = emu_vcpu_find_untouchable(&vcpu->emu, &regs, &sregs, &gpa);
+    return tdx_touched(vcpu, access, gpa, 0);
 }
