@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/base/x509.h"
+
 static enum check_outcome outcome_of(int rc)
 {
     return rc == 0                ? CHECK_PASSED
@@ -30,6 +32,19 @@ int judge_bit(enum policy_bit wanted, bool set, const char *name, struct cofre_e
         return cofre_fail(why, COFRE_NEGATIVE, "%s is %s; the policy %s it", name, set ? "set" : "not set",
                           set ? "forbids" : "requires");
     return say(why, 0, "%s is %s, as the policy has it", name, set ? "set" : "not set");
+}
+
+int judge_validity(X509 *const *chain, size_t count, int64_t at, struct cofre_err *why)
+{
+    bool whole = true;
+    for (size_t i = 0; i < count; i++) {
+        int rc = chain[i] ? x509_check_time(chain[i], at, why) : 0;
+        whole &= chain[i] != NULL;
+        if (rc < 0)
+            return rc;
+    }
+    return whole ? say(why, 0, "every certificate of the chain is valid at the time of verification")
+                 : cofre_fail(why, COFRE_LACKING, "the chain is not whole");
 }
 
 int judge_list(const struct policy_list *list, struct view value, struct cofre_err *why)

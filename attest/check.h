@@ -5,6 +5,8 @@
 #ifndef COFRE_ATTEST_CHECK_H
 #define COFRE_ATTEST_CHECK_H
 
+#include <openssl/x509.h>
+
 #include "attest/policy.h"
 #include "attest/verdict.h"
 #include "vmm/base/bytes.h"
@@ -27,6 +29,8 @@ int judge_list(const struct policy_list *list, struct view value, struct cofre_e
 /* Against an argument where one was given (len > 0), and the policy's list. what: "the launch digest". */
 int judge_expected(struct view expected, const char *option, const struct policy_list *list,
                    struct view value, const char *what, struct cofre_err *why);
+/* Every certificate of the chain is valid at that time; NULL stands for one that is missing. */
+int judge_validity(X509 *const *chain, size_t count, int64_t at, struct cofre_err *why);
 /* The report data is the nonce, then zeros. */
 int judge_nonce(struct view nonce, struct view report_data, struct cofre_err *why);
 

@@ -231,16 +231,8 @@ static int check_names(const struct tdx_case *c, int arg, struct cofre_err *why)
 static int check_validity(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    X509 *const certs[] = {c->chain.leaf, c->chain.intermediate, c->chain.root};
-    bool whole = true;
-    for (size_t i = 0; i < sizeof certs / sizeof *certs; i++) {
-        int rc = certs[i] ? x509_check_time(certs[i], c->in->at, why) : 0;
-        whole &= certs[i] != NULL;
-        if (rc < 0)
-            return rc;
-    }
-    return whole ? say(why, 0, "every certificate of the chain is valid at the time of verification")
-                 : cofre_fail(why, COFRE_LACKING, "the chain is not whole");
+    X509 *const chain[] = {c->chain.leaf, c->chain.intermediate, c->chain.root};
+    return judge_validity(chain, 3, c->in->at, why);
 }
 
 enum revoked { PCK_CA, PCK };

@@ -5,27 +5,21 @@
 #include <string.h>
 
 #include "sev/fw_status.h"
+#include "vmm/kvm/command.h"
 #include "vmm/kvm/uapi.h"
 #include "vmm/machine/boot.h"
 
-static const struct {
-    uint32_t id;
-    const char *name;
-} commands[] = {
+static const struct kvm_command_name commands[] = {
     {UAPI_SEV_INIT2, "KVM_SEV_INIT2"},
     {UAPI_SEV_SNP_ENABLE_REQ_CERTS, "KVM_SEV_SNP_ENABLE_REQ_CERTS"},
     {UAPI_SEV_SNP_LAUNCH_START, "KVM_SEV_SNP_LAUNCH_START"},
     {UAPI_SEV_SNP_LAUNCH_UPDATE, "KVM_SEV_SNP_LAUNCH_UPDATE"},
     {UAPI_SEV_SNP_LAUNCH_FINISH, "KVM_SEV_SNP_LAUNCH_FINISH"},
+    {0},
 };
 
-/* What KVM means by an errno that does not come from the firmware; command 0 stands for every command. */
-static const struct {
-    uint32_t command;
-    int error;
-    enum cofre_error code;
-    const char *sentence;
-} reasons[] = {
+/* What KVM means by an errno that does not come from the firmware. */
+static const struct kvm_command_reason reasons[] = {
     {UAPI_SEV_INIT2, EBUSY, COFRE_LACKING,
      "no address space identifier (ASID) is free; end another encrypted guest, or give SNP more ASIDs in the "
      "BIOS"},
@@ -41,37 +35,26 @@ static const struct {
     {UAPI_SEV_SNP_LAUNCH_FINISH, EIO, COFRE_FAILED, "a vCPU's state could not be encrypted"},
     {UAPI_SEV_SNP_LAUNCH_FINISH, EINVAL, COFRE_FAILED,
      "the launch was finished before, or a vCPU is being debugged"},
-    {0, ENOTTY, COFRE_LACKING, "KVM has SEV-SNP switched off; see \"cofre doctor\""},
-    {0, EBADF, COFRE_LACKING, "/dev/sev is not the security processor's device"},
-    {0, EBUSY, COFRE_LACKING, "the security processor does not answer any more; restart the host"},
-    {0, ETIMEDOUT, COFRE_LACKING, "the security processor did not answer in time; restart the host"},
-    {0, EPERM, COFRE_FAILED, "KVM does not allow the command now"},
-    {0, ENOMEM, COFRE_FAILED, "the host has no memory left"},
+    {KVM_EVERY_COMMAND, ENOTTY, COFRE_LACKING, "KVM has SEV-SNP switched off; see \"cofre doctor\""},
+    {KVM_EVERY_COMMAND, EBADF, COFRE_LACKING, "/dev/sev is not the security processor's device"},
+    {KVM_EVERY_COMMAND, EBUSY, COFRE_LACKING,
+     "the security processor does not answer any more; restart the host"},
+    {KVM_EVERY_COMMAND, ETIMEDOUT, COFRE_LACKING,
+     "the security processor did not answer in time; restart the host"},
+    {KVM_EVERY_COMMAND, EPERM, COFRE_FAILED, "KVM does not allow the command now"},
+    {KVM_EVERY_COMMAND, ENOMEM, COFRE_FAILED, "the host has no memory left"},
+    {0},
 };
-
-static const char *command_name(uint32_t command)
-{
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (commands[i].id == command)
-            return commands[i].name;
-    return "KVM_MEMORY_ENCRYPT_OP";
-}
 
 int snp_launch_failed(struct cofre_err *err, uint32_t command, int error, uint32_t fw_status)
 {
-    const char *name = command_name(command);
-    if (fw_status) {
-        const struct snp_fw_status *status = snp_fw_status(fw_status);
-        enum cofre_error code = fw_status == SNP_FW_BAD_MEASUREMENT ? COFRE_NEGATIVE : COFRE_FAILED;
-        return cofre_fail(err, code, "%s: the SEV-SNP firmware refused with %s (0x%x): %s%s%s", name,
-                          status->name, fw_status, status->meaning, *status->remedy ? "; " : "",
-                          status->remedy);
-    }
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if ((reasons[i].command == command || reasons[i].command == 0) && reasons[i].error == error)
-            return cofre_fail(err, reasons[i].code, "%s: %s (%s)", name, reasons[i].sentence,
-                              strerror(error));
-    return cofre_fail(err, COFRE_FAILED, "%s: %s", name, strerror(error));
+    if (!fw_status)
+        return kvm_command_failed(err, commands, reasons, command, error, "");
+    const struct snp_fw_status *status = snp_fw_status(fw_status);
+    enum cofre_error code = fw_status == SNP_FW_BAD_MEASUREMENT ? COFRE_NEGATIVE : COFRE_FAILED;
+    return cofre_fail(err, code, "%s: the SEV-SNP firmware refused with %s (0x%x): %s%s%s",
+                      kvm_command_name(commands, command), status->name, fw_status, status->meaning,
+                      *status->remedy ? "; " : "", status->remedy);
 }
 
 /* GHCB specification, table "SEV-ES Termination Reason Code Sets", and Linux's own set 1 (asm/sev-common.h). */

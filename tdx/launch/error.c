@@ -7,27 +7,22 @@
 #include <string.h>
 
 #include "vmm/base/bytes.h"
+#include "vmm/kvm/command.h"
 #include "vmm/kvm/uapi.h"
 #include "vmm/machine/boot.h"
 
-static const struct {
-    uint32_t id;
-    const char *name;
-} commands[] = {
-    {UAPI_TDX_CAPABILITIES, "KVM_TDX_CAPABILITIES"}, {UAPI_TDX_INIT_VM, "KVM_TDX_INIT_VM"},
-    {UAPI_TDX_INIT_VCPU, "KVM_TDX_INIT_VCPU"},       {UAPI_TDX_INIT_MEM_REGION, "KVM_TDX_INIT_MEM_REGION"},
-    {UAPI_TDX_FINALIZE_VM, "KVM_TDX_FINALIZE_VM"},   {UAPI_TDX_GET_CPUID, "KVM_TDX_GET_CPUID"},
+static const struct kvm_command_name commands[] = {
+    {UAPI_TDX_CAPABILITIES, "KVM_TDX_CAPABILITIES"},
+    {UAPI_TDX_INIT_VM, "KVM_TDX_INIT_VM"},
+    {UAPI_TDX_INIT_VCPU, "KVM_TDX_INIT_VCPU"},
+    {UAPI_TDX_INIT_MEM_REGION, "KVM_TDX_INIT_MEM_REGION"},
+    {UAPI_TDX_FINALIZE_VM, "KVM_TDX_FINALIZE_VM"},
+    {UAPI_TDX_GET_CPUID, "KVM_TDX_GET_CPUID"},
+    {0},
 };
 
-#define EVERY UINT32_MAX
-
 /* What KVM means by an errno (arch/x86/kvm/vmx/tdx.c). */
-static const struct {
-    uint32_t command;
-    int error;
-    enum cofre_error code;
-    const char *sentence;
-} reasons[] = {
+static const struct kvm_command_reason reasons[] = {
     {UAPI_TDX_INIT_VM, ENOSPC, COFRE_LACKING,
      "no private key identifier (KeyID) is free; end another TDX guest, or give TDX more of them in the "
      "BIOS"},
@@ -42,29 +37,17 @@ static const struct {
     {UAPI_TDX_FINALIZE_VM, EBUSY, COFRE_FAILED, "the TDX module is busy with this guest"},
     {UAPI_TDX_FINALIZE_VM, EIO, COFRE_FAILED,
      "the TDX module refused to finish the launch; the guest is lost"},
-    {EVERY, ENOTTY, COFRE_LACKING, "KVM has TDX switched off; see \"cofre doctor\""},
-    {EVERY, ENOMEM, COFRE_FAILED, "the host has no memory left"},
+    {KVM_EVERY_COMMAND, ENOTTY, COFRE_LACKING, "KVM has TDX switched off; see \"cofre doctor\""},
+    {KVM_EVERY_COMMAND, ENOMEM, COFRE_FAILED, "the host has no memory left"},
+    {0},
 };
-
-static const char *command_name(uint32_t command)
-{
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (commands[i].id == command)
-            return commands[i].name;
-    return "KVM_MEMORY_ENCRYPT_OP";
-}
 
 int tdx_launch_failed(struct cofre_err *err, uint32_t command, int error, uint64_t hw_error)
 {
-    const char *name = command_name(command);
     char module[64] = "";
     if (hw_error)
-        snprintf(module, sizeof module, "; the TDX module said %#" PRIx64, hw_error);
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if ((reasons[i].command == command || reasons[i].command == EVERY) && reasons[i].error == error)
-            return cofre_fail(err, reasons[i].code, "%s: %s (%s%s)", name, reasons[i].sentence,
-                              strerror(error), module);
-    return cofre_fail(err, COFRE_FAILED, "%s: %s%s", name, strerror(error), module);
+        snprintf(module, sizeof module, "the TDX module said %#" PRIx64, hw_error);
+    return kvm_command_failed(err, commands, reasons, command, error, module);
 }
 
 /* ReportFatalError's text: 64 bytes in these registers, in this order (348552, section 3.4). */
