@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "tdx/abi.h"
-#include "tdx/launch/qgs.h"
+#include "tdx/qgs.h"
 #include "tdx/quote.h"
 #include "vmm/base/bytes.h"
 #include "vmm/kvm/backend.h"

@@ -1,5 +1,5 @@
 /*
- * The emulated host's quote generation service. It speaks what Intel's qgsd does today (tdx/launch/qgs.h has the messages
+ * The emulated host's quote generation service. It speaks what Intel's qgsd does today (tdx/qgs.h has the messages
  * and their source): packed structures, not protobuf, one request and one answer a connection. What it does not take
  * apart it does not answer: it closes, as qgsd does. Collateral and platform information it does not have, and says so.
  * The raw form without messages (a bare TDREPORT, a bare quote), which is for guests that reach qgsd themselves, is not
@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "tdx/launch/qgs.h"
+#include "tdx/qgs.h"
 #include "tdx/model/platform.h"
 #include "tdx/report.h"
 #include "vmm/base/cleanup.h"

@@ -1,4 +1,4 @@
-/* The emulated host's quote generation service: the protocol of Intel's (tdx/launch/qgs.h) over a connected stream socket. */
+/* The emulated host's quote generation service: the protocol of Intel's (tdx/qgs.h) over a connected stream socket. */
 #ifndef COFRE_TDX_MODEL_QUOTE_SERVICE_H
 #define COFRE_TDX_MODEL_QUOTE_SERVICE_H
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tdx/launch/qgs.h"
+#include "tdx/qgs.h"
 #include "tdx/model/quote_service.h"
 #include "tdx/quote.h"
 #include "vmm/base/bytes.h"

@@ -16,7 +16,6 @@
 /* The module leaves PAE clear. QEMU's software CPU does not come back from a guest that has LME set without PAE: it takes
  * the host's CR0 for the guest's entering long mode, and refuses it. */
 #define CR4_PAE          0x20ull
-#define CR4_PAE          0x20ull
 #define EFER_SCE_LME_NXE 0x901ull
 #define MSR_FMASK        0xc0000084u
 #define FMASK_RESET      0x20200ull
@@ -54,8 +53,6 @@ static int reset_system(struct tdx_vcpu *vcpu)
     s.idt = (struct kvm_dtable){0};
     s.cr0 = CR0_PE_NE;
     s.cr2 = s.cr3 = s.cr8 = 0;
-    /* The module leaves PAE to the guest. QEMU's software CPU, where it leaves a guest with EFER.LME and without PAE, fails
-     * to give its host paging back (cpu_x86_update_cr0): the whole lab would die of one exit. */
     s.cr4 = CR4_MCE | CR4_PAE;
     s.efer = EFER_SCE_LME_NXE;
     s.apic_base = APIC_BASE | APIC_BASE_X2APIC | (vcpu->emu.id == 0 ? APIC_BASE_BSP : 0);

@@ -6,8 +6,8 @@
  * own limit of 30 seconds). Its first releases had protobuf after the same length; these messages replaced it
  * (docs/decisions.md).
  */
-#ifndef COFRE_TDX_LAUNCH_QGS_H
-#define COFRE_TDX_LAUNCH_QGS_H
+#ifndef COFRE_TDX_QGS_H
+#define COFRE_TDX_QGS_H
 
 #include <assert.h>
 #include <stddef.h>
