@@ -50,8 +50,8 @@ enum memory_access emu_vcpu_find_untouchable(struct emu_vcpu *vcpu, const struct
                                r->r14,
                                r->r15};
     for (size_t i = 0; i < sizeof(linear) / sizeof(linear[0]); i++) {
-        if (emu_vcpu_translate(vcpu, linear[i], gpa) != 0)
-            continue;
+        if (linear[i] < EMU_PAGE_SIZE || emu_vcpu_translate(vcpu, linear[i], gpa) != 0)
+            continue; /* small numbers are no addresses */
         enum memory_access access = memory_access(&vcpu->vm->memory, *gpa);
         if (access != MEMORY_OK && access != MEMORY_NO_SLOT)
             return access;

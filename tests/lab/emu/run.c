@@ -12,6 +12,7 @@
 
 #include "sev/abi.h"
 #include "tests/lab/emu/guest.h"
+#include "tests/lab/emu/tap.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/kvm/backend.h"
@@ -20,23 +21,7 @@
 static const struct kvm_backend *kvm = &kvm_backend_emulated;
 static int vm, kvm_fd, sev_fd;
 static uint8_t *ram;
-static int tests, failures;
 static bool two_large_pages_in_one_exit;
-
-static void result(bool right, const char *what)
-{
-    printf("%sok %d - %s\n", right ? "" : "not ", ++tests, what);
-    failures += !right;
-}
-
-static int must(int rc, const char *what)
-{
-    if (rc < 0) {
-        printf("Bail out! %s: %s\n", what, strerror(errno));
-        exit(1);
-    }
-    return rc;
-}
 
 static int sev(uint32_t id, void *data, uint32_t *error)
 {
@@ -106,30 +91,6 @@ static int make_vcpu(unsigned id)
     struct kvm_regs r = {.rip = GUEST_BASE, .rflags = 2};
     must(kvm->ioctl(fd, KVM_SET_REGS, &r), "regs");
     return fd;
-}
-
-static void on_io(struct kvm_run *run)
-{
-    static uint8_t port;
-    static char line[200];
-    static size_t len;
-    uint8_t *data = (uint8_t *)run + run->io.data_offset;
-    if (run->io.port == GUEST_PORT && run->io.direction == KVM_EXIT_IO_OUT)
-        port = *data;
-    else if (run->io.port == GUEST_PORT)
-        *data = port;
-    if (run->io.port != GUEST_LOG_PORT)
-        return;
-    if (*data != '\n' && len < sizeof(line) - 1) {
-        line[len++] = (char)*data;
-        return;
-    }
-    line[len] = 0;
-    len = 0;
-    if (strncmp(line, "ok ", 3) == 0)
-        result(true, line + 3);
-    else if (strncmp(line, "not ok ", 7) == 0)
-        result(false, line + 7);
 }
 
 static void on_hypercall(struct kvm_run *run)
@@ -241,7 +202,5 @@ int main(int argc, char **argv)
     uint64_t end = run_vcpu(vcpu[0], map_run(vcpu[0]));
     result(end == (1u << 12 | GUEST_DONE << 16 | 0x100), "the guest came to its end");
     result(two_large_pages_in_one_exit, "adjacent conversions come as one exit");
-    printf("1..%d\n", tests);
-    fflush(stdout);
-    _exit(failures != 0);
+    tap_end();
 }

@@ -1,24 +1,34 @@
 /* The payload's entry: 32-bit flat protected mode, paging off, as the launch starts every vCPU. */
+#ifdef TDX                                  /* the shared bit, else the C-bit: bit 47 is bit 15 of the upper half */
+#define PRIVATE_HIGH 0
+#define SHARED_HIGH  0x8000
+#define IDT_ENTRIES  96
+#else
+#define PRIVATE_HIGH 0x8000
+#define SHARED_HIGH  0
+#define IDT_ENTRIES  32
+#endif
     .section .text.start, "ax"
     .code32
     .globl start
 start:
     cli
     movl $stack_top, %esp
-    /* PML4 -> PDPT -> two page directories of 2 MiB pages: [0, 1 GiB) with the C-bit, [1, 2 GiB) the same without. */
+    /* PML4 -> PDPT -> two page directories of 2 MiB pages: [0, 1 GiB) private, [1, 2 GiB) the same shared. */
     movl $pdpt + 3, pml4
-    movl $0x8000, pml4 + 4              /* tables are private: C-bit 47 is bit 15 of the upper half */
+    movl $PRIVATE_HIGH, pml4 + 4
     movl $pd_private + 3, pdpt
-    movl $0x8000, pdpt + 4
+    movl $PRIVATE_HIGH, pdpt + 4
     movl $pd_shared + 3, pdpt + 8
-    movl $0x8000, pdpt + 12
+    movl $PRIVATE_HIGH, pdpt + 12
     xorl %ecx, %ecx
 1:  movl %ecx, %eax
     shll $21, %eax
     orl $0x83, %eax
     movl %eax, pd_private(, %ecx, 8)
-    movl $0x8000, pd_private + 4(, %ecx, 8)
+    movl $PRIVATE_HIGH, pd_private + 4(, %ecx, 8)
     movl %eax, pd_shared(, %ecx, 8)
+    movl $SHARED_HIGH, pd_shared + 4(, %ecx, 8)
     incl %ecx
     cmpl $512, %ecx
     jb 1b
@@ -88,7 +98,7 @@ gdt_pointer:
     .word 23
     .quad gdt
 idt_pointer:
-    .word 32 * 16 - 1
+    .word IDT_ENTRIES * 16 - 1
     .quad idt
 
     .section .bss

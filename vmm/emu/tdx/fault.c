@@ -48,7 +48,8 @@ static int end_td(struct tdx_vcpu *vcpu, uint64_t gpa)
     struct kvm_regs regs = {0};
     host_ioctl(vcpu->emu.fd, KVM_GET_REGS, &regs);
     if (gpa != UINT64_MAX)
-        log_error("the TD is ended: vCPU %u touched the private page at %#llx, which it has not accepted "
+        log_error("the TD is ended: vCPU %u touched the private page at %#llx (as its registers say), which "
+                  "it has not accepted "
                   "(instruction at %#llx)",
                   vcpu->emu.id, (unsigned long long)(gpa & ~(EMU_PAGE_SIZE - 1)),
                   (unsigned long long)regs.rip);
