@@ -7,6 +7,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/emu/memory.h"
 
 static const struct {
     enum lie lie;
@@ -62,6 +63,15 @@ bool lie_is(enum lie lie)
 uint64_t lie_address(void)
 {
     return told_at;
+}
+
+void lie_change_memory(struct emu_memory *memory)
+{
+    uint8_t byte;
+    if (!lie_is(LIE_CHANGED_MEMORY) || memory_read_shared(memory, told_at, &byte, 1) != 0)
+        return;
+    byte ^= 1;
+    memory_write_shared(memory, told_at, &byte, 1);
 }
 
 void lie_announce(void)

@@ -25,6 +25,9 @@ enum lie {
 bool lie_is(enum lie lie);
 /* Where a lie that is told at an address is told. */
 uint64_t lie_address(void);
+/* LIE_CHANGED_MEMORY's part, once the launch is finished. */
+struct emu_memory;
+void lie_change_memory(struct emu_memory *memory);
 /* Says it loudly, if there is one. */
 void lie_announce(void);
 

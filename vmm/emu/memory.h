@@ -15,11 +15,10 @@
 #include "vmm/emu/gfn_set.h"
 #include "vmm/kvm/uapi.h"
 
-#define EMU_HIGH_BIT    47
-#define EMU_HIGH_MASK   (1ull << EMU_HIGH_BIT)
-#define EMU_PAGE_SIZE   4096ull
-#define EMU_LARGE_PAGES 512     /* 4 KiB pages of a 2 MiB page */
-#define EMU_SLOTS_MAX   0x2000u /* slots of the caller's; the plain KVM has more than twice as many */
+#define EMU_HIGH_BIT  47
+#define EMU_HIGH_MASK (1ull << EMU_HIGH_BIT)
+#define EMU_PAGE_SIZE 4096ull
+#define EMU_SLOTS_MAX 0x2000u /* slots of the caller's; the plain KVM has more than twice as many */
 
 /* A guest_memfd: in truth an ordinary memfd, which the caller holds too. */
 struct emu_gmem {

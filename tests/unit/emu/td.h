@@ -27,7 +27,7 @@ extern struct plain { /* the plain vCPU, and what happened to it */
     unsigned runs;
     unsigned exits; /* KVM_RUN still to leave with exit_reason; afterwards it is interrupted */
     uint32_t exit_reason;
-    int run_error; /* of the next KVM_RUN */
+    int run_error;                      /* of the next KVM_RUN */
     struct kvm_cpuid_entry2 cpuid[256]; /* as set */
     unsigned cpuid_count;
 } plain;

@@ -214,15 +214,6 @@ static int launch_vmsa(struct snp_vcpu *vcpu, struct uapi_sev_cmd *cmd)
     return rc;
 }
 
-static void change_memory(struct snp_vm *vm)
-{
-    uint8_t byte;
-    if (!lie_is(LIE_CHANGED_MEMORY) || memory_read_shared(&vm->emu.memory, lie_address(), &byte, 1) != 0)
-        return;
-    byte ^= 1;
-    memory_write_shared(&vm->emu.memory, lie_address(), &byte, 1);
-}
-
 /* snp_launch_finish */
 static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
@@ -256,7 +247,7 @@ static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
     if (rc)
         return rc;
     vm->phase = PHASE_FINISHED;
-    change_memory(vm);
+    lie_change_memory(&vm->emu.memory);
     return 0;
 }
 

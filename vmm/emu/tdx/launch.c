@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "tdx/model/platform.h"
 #include "vmm/base/cleanup.h"
@@ -48,7 +46,7 @@ static uint64_t supported_attributes(void)
 }
 
 /* tdx_get_supported_xfam: KVM's XCR0 and XSS, as the module allows them */
-uint64_t tdx_supported_xfam(struct tdx_vm *vm)
+static uint64_t supported_xfam(struct tdx_vm *vm)
 {
     struct tdx_capabilities module;
     CLEAN_FREE struct kvm_cpuid_entry2 *entry = calloc(EMU_CPUID_MAX, sizeof(*entry));
@@ -78,7 +76,7 @@ static int get_capabilities(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
         return -E2BIG;
     *out = (struct uapi_tdx_capabilities){
         .supported_attrs = supported_attributes(),
-        .supported_xfam = tdx_supported_xfam(vm),
+        .supported_xfam = supported_xfam(vm),
         .user_tdvmcallinfo_1_r11 = TDVMCALLINFO_SETUP_EVENT_NOTIFY_INTERRUPT,
         .cpuid.nent = n,
     };
@@ -103,7 +101,7 @@ static int init_td(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd, const struct uap
     struct cofre_err err;
     tdx_status status = TDX_SUCCESS;
     struct tdx_td *td;
-    if (in->attributes & ~supported_attributes() || in->xfam & ~tdx_supported_xfam(vm))
+    if (in->attributes & ~supported_attributes() || in->xfam & ~supported_xfam(vm))
         return -EINVAL;
     params.xfam |= TDX_XFAM_FIXED1;
     vm->attributes = params.attributes;
@@ -149,15 +147,6 @@ static int init_vm(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
     return rc;
 }
 
-static void change_memory(struct emu_memory *memory)
-{
-    uint8_t byte;
-    if (!lie_is(LIE_CHANGED_MEMORY) || memory_read_shared(memory, lie_address(), &byte, 1) != 0)
-        return;
-    byte ^= 1;
-    memory_write_shared(memory, lie_address(), &byte, 1);
-}
-
 /* tdx_td_finalize */
 static int finalize(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
 {
@@ -169,7 +158,7 @@ static int finalize(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
         return -EIO;
     }
     vm->state = TD_RUNNABLE;
-    change_memory(&vm->emu.memory);
+    lie_change_memory(&vm->emu.memory);
     return 0;
 }
 

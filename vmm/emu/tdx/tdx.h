@@ -72,7 +72,6 @@ static inline struct tdx_vm *tdx_vm_of(const struct tdx_vcpu *vcpu)
 /* launch.c: KVM_MEMORY_ENCRYPT_OP on the virtual machine, and on a vCPU (with the machine's lock held) */
 int tdx_vm_command(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd);
 int tdx_vcpu_command(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd);
-uint64_t tdx_supported_xfam(struct tdx_vm *vm);
 
 /* cpuid.c */
 /* KVM_TDX_CAPABILITIES' table: what may be configured. entry has room for TDX_CPUID_MAX. */
