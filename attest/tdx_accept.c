@@ -133,7 +133,8 @@ static int check_rtmr(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
     const struct policy_list *list = &c->policy->rtmr[arg];
     if (arg > 0 && arg < 3 && list->count == 0)
-        return say(why, CHECK_SKIP, "the policy does not compare it: MRTD alone does not say what was booted");
+        return say(why, CHECK_SKIP,
+                   "the policy does not compare it: MRTD alone does not say what was booted");
     return judge_list(list, VIEW(c->quote.body->rtmr[arg]), why);
 }
 

@@ -112,7 +112,7 @@ enum tdx_vmcall {
     TDVMCALL_SERVICE = 0x10005,
 };
 /* GetTdVmCallInfo, leaf 1, R11: what is there besides the base calls. */
-#define TDVMCALL_INFO_EVENT_NOTIFY (1ull << 1)
+#define TDVMCALL_INFO_EVENT_NOTIFY   (1ull << 1)
 #define TDVMCALL_SUCCESS             0ull
 #define TDVMCALL_RETRY               1ull
 #define TDVMCALL_INVALID_OPERAND     0x8000000000000000ull

@@ -15,8 +15,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "tdx/qgs.h"
 #include "tdx/model/platform.h"
+#include "tdx/qgs.h"
 #include "tdx/report.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/number.h"

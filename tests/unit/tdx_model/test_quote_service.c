@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tdx/qgs.h"
 #include "tdx/model/quote_service.h"
+#include "tdx/qgs.h"
 #include "tdx/quote.h"
 #include "vmm/base/bytes.h"
 
