@@ -42,12 +42,16 @@ static int text_member(const json_t *file, const char *name, struct view *out, s
     return 0;
 }
 
-static int read_certs(const json_t *file, const char *name, struct x509_certs *out, struct cofre_err *err)
+/* Certificates that are in several chains become one object, found to be the same by its address. */
+static int read_certs(const json_t *file, const char *name, struct x509_certs *out,
+                      const struct tdx_collateral *all, struct cofre_err *err)
 {
+    const struct x509_certs *const known[] = {&all->tcb_signed.issuers, &all->qe_signed.issuers,
+                                              &all->pck_crl_issuers, NULL};
     struct view text;
     int rc = text_member(file, name, &text, err);
     if (rc == 0 && text.len)
-        rc = x509_certs_add(out, text, err);
+        rc = x509_certs_add_known(out, text, known, err);
     return rc < 0 ? cofre_within(err, rc, "\"%s\"", name) : 0;
 }
 
@@ -102,12 +106,12 @@ static int read_signature(const json_t *file, const char *name, struct tdx_signe
 }
 
 static int read_signed(const json_t *file, const struct document *names, struct tdx_signed *out,
-                       struct cofre_err *err)
+                       const struct tdx_collateral *all, struct cofre_err *err)
 {
     struct view text, object;
     int rc = text_member(file, names->text, &text, err);
     if (rc == 0)
-        rc = read_certs(file, names->issuers, &out->issuers, err);
+        rc = read_certs(file, names->issuers, &out->issuers, all, err);
     if (rc == 0)
         rc = read_signature(file, names->signature, out, err);
     if (rc < 0)
@@ -198,7 +202,7 @@ static int read_pck_chain(const json_t *file, struct tdx_collateral *out, struct
 {
     static const char name[] = "pck_certificate_chain";
     struct view text;
-    int rc = read_certs(file, name, &out->pck_chain, err);
+    int rc = read_certs(file, name, &out->pck_chain, out, err);
     if (rc == 0)
         rc = text_member(file, name, &text, err);
     if (rc == 0)
@@ -228,9 +232,9 @@ int tdx_check_issued(const struct tdx_collateral *c, X509 *cert, X509 *issuer, s
 static int read_members(struct tdx_collateral *out, const json_t *file, struct cofre_err *err)
 {
     int rc;
-    if ((rc = read_signed(file, &tcb_info, &out->tcb_signed, err)) < 0 ||
-        (rc = read_signed(file, &qe_identity, &out->qe_signed, err)) < 0 ||
-        (rc = read_certs(file, "pck_crl_issuer_chain", &out->pck_crl_issuers, err)) < 0 ||
+    if ((rc = read_signed(file, &tcb_info, &out->tcb_signed, out, err)) < 0 ||
+        (rc = read_signed(file, &qe_identity, &out->qe_signed, out, err)) < 0 ||
+        (rc = read_certs(file, "pck_crl_issuer_chain", &out->pck_crl_issuers, out, err)) < 0 ||
         (rc = read_pck_chain(file, out, err)) < 0 ||
         (rc = read_crl(file, "pck_crl", &out->pck_crl, err)) < 0 ||
         (rc = read_crl(file, "root_ca_crl", &out->root_ca_crl, err)) < 0)
