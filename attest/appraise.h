@@ -8,6 +8,7 @@
 #include "sev/certs.h"
 
 struct tdx_collateral; /* tdx/collateral.h */
+struct tdx_signers;    /* tdx/signer.h */
 
 /* All borrowed. Views of length 0 are not asked for. */
 struct appraisal {
@@ -18,6 +19,7 @@ struct appraisal {
     const struct x509_crls
         *crls; /* may be NULL: revocation is then reported as skipped for SNP, as unjudged for TDX */
     const struct tdx_collateral *collateral; /* of TDX; may be NULL: what needs it is then unjudged */
+    struct tdx_signers *signers;             /* of TDX; may be NULL: who signed quotes that passed */
     const struct x509_certs *roots;          /* trusted besides the vendors'; may be NULL */
     struct view nonce;                       /* 1 to 64 bytes: the report data is these, then zeros */
     struct view report_data;                 /* 64 bytes */

@@ -23,9 +23,11 @@ static int collect_quote_certs(struct tdx_case *c, struct cofre_err *err)
     const struct tdx_collateral *have = c->collateral;
     const struct x509_certs *const known[] = {have ? &have->pck_crl_issuers : &none, NULL};
     struct view text = certificate_text(&c->quote);
-    int rc = have && have->pck_chain.count && view_equal(text, bytes_view(&have->pck_chain_text))
+    int rc = c->signer ? x509_certs_join(&c->certs, &c->signer->certs, err)
+             : have && have->pck_chain.count && view_equal(text, bytes_view(&have->pck_chain_text))
                  ? x509_certs_join(&c->certs, &have->pck_chain, err)
                  : x509_certs_add_known(&c->certs, text, known, err);
+    c->own_certs = c->certs.count;
     return rc < 0 ? cofre_within(err, rc, "certificates in the quote") : 0;
 }
 
@@ -76,17 +78,32 @@ static X509 *choose_pck(const struct tdx_case *c)
     return named || count == 0 ? named : leaf[0];
 }
 
-static int settle(struct tdx_case *c, struct cofre_err *err)
+/* Whoever signed a quote that passed and came with these bytes; what was found of it then holds for the chain as it was. */
+static void settle_signer(struct tdx_case *c)
 {
-    int rc = collect_certs(c, err);
-    if (rc < 0)
-        return rc;
-    (void)ecdsa_key_import(&c->attestation_key, &ecdsa_p256, c->quote.signature->attestation_key, NULL);
     tdx_chain_build(&c->chain, choose_pck(c), &c->certs, c->in->roots);
+    if (c->signer && memcmp(&c->chain, &c->signer->chain, sizeof c->chain) != 0)
+        c->signer = NULL;
+    if (c->signer && EVP_PKEY_up_ref(c->signer->attestation_key) == 1) {
+        c->attestation_key = c->signer->attestation_key;
+        c->pck = c->signer->pck;
+        return;
+    }
+    (void)ecdsa_key_import(&c->attestation_key, &ecdsa_p256, c->quote.signature->attestation_key, NULL);
     c->pck_rc = c->chain.leaf ? tdx_collateral_pck(&c->pck, c->collateral, c->chain.leaf, &c->pck_why)
                               : cofre_fail(&c->pck_why, COFRE_LACKING,
                                            "there is no PCK certificate: the quote has none, and neither "
                                            "--collateral nor --cert brings one");
+}
+
+static int settle(struct tdx_case *c, struct cofre_err *err)
+{
+    if (c->in->signers)
+        c->signer = tdx_signers_find(c->in->signers, tdx_signer_bytes(&c->quote));
+    int rc = collect_certs(c, err);
+    if (rc < 0)
+        return rc;
+    settle_signer(c);
     tdx_tcb_settle(c);
     tdx_event_log_settle(c);
     return 0;
@@ -141,10 +158,26 @@ static int appraise_case(struct verdict *out, struct tdx_case *c, struct cofre_e
     return rc;
 }
 
+/* Only of quotes that pass, whose checks found all that is remembered: strangers cannot push out those that are known. */
+static void remember_signer(const struct tdx_case *c, const struct verdict *verdict)
+{
+    if (!c->in->signers || c->signer || verdict_outcome(verdict) != CHECK_PASSED)
+        return;
+    struct tdx_signer met = {.bytes = tdx_signer_bytes(&c->quote),
+                             .certs = c->certs,
+                             .chain = c->chain,
+                             .pck = c->pck,
+                             .attestation_key = c->attestation_key};
+    met.certs.count = c->own_certs;
+    tdx_signers_add(c->in->signers, &met);
+}
+
 int tdx_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err)
 {
     struct tdx_case c = {.in = in, .policy = &in->policy->tdx, .collateral = in->collateral};
     int rc = appraise_case(out, &c, err);
+    if (rc == 0)
+        remember_signer(&c, out);
     EVP_PKEY_free(c.attestation_key);
     x509_certs_free(&c.certs);
     tdx_event_log_free(&c.events);

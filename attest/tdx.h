@@ -8,6 +8,7 @@
 #include "tdx/event_log.h"
 #include "tdx/pck.h"
 #include "tdx/quote.h"
+#include "tdx/signer.h"
 #include "tdx/tcb_status.h"
 
 /* One appraisal under way. Everything is settled before the first check, and no check changes it. */
@@ -18,12 +19,14 @@ struct tdx_case {
     struct tdx_quote quote;
     EVP_PKEY *attestation_key; /* owned; NULL where the quote's is no point of P-256 */
     struct x509_certs
-        certs; /* the quote's, or the collateral's where the quote has none, and --cert's; owned */
+        certs;        /* the quote's, or the collateral's where the quote has none, and --cert's; owned */
+    size_t own_certs; /* the first so many are the quote's */
     struct tdx_chain chain; /* of the PCK certificate */
     struct tdx_pck pck;     /* where pck_rc is 0 */
     int pck_rc;             /* of decoding it */
     struct cofre_err pck_why;
-    struct tdx_tcb_found tcb; /* where tcb_rc is 0 */
+    const struct tdx_signer *signer; /* remembered, and with this very chain; or NULL */
+    struct tdx_tcb_found tcb;        /* where tcb_rc is 0 */
     int tcb_rc;
     struct cofre_err tcb_why;
     struct tdx_event_log events; /* where events_rc is 0; owned */

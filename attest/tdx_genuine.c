@@ -127,6 +127,16 @@ static int no_pck(const struct tdx_case *c, struct cofre_err *why)
         c->quote.certification_type);
 }
 
+static int verify_qe_report(const struct tdx_case *c)
+{
+    EVP_PKEY *key = X509_get0_pubkey(c->chain.leaf);
+    struct view report = {(const uint8_t *)&c->quote.qe->report, sizeof c->quote.qe->report};
+    if (c->signer)
+        return 0;
+    return key ? ecdsa_verify(&ecdsa_p256, c->quote.qe->report_signature, key, report, NULL)
+               : -COFRE_MALFORMED;
+}
+
 static int check_qe_signature(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
@@ -134,10 +144,7 @@ static int check_qe_signature(const struct tdx_case *c, int arg, struct cofre_er
         return no_pck(c, why);
     if (check_form(c->quote.qe->report_signature, "", "", NULL) < 0)
         return no_signature(why);
-    EVP_PKEY *key = X509_get0_pubkey(c->chain.leaf);
-    struct view report = {(const uint8_t *)&c->quote.qe->report, sizeof c->quote.qe->report};
-    int rc =
-        key ? ecdsa_verify(&ecdsa_p256, c->quote.qe->report_signature, key, report, NULL) : -COFRE_MALFORMED;
+    int rc = verify_qe_report(c);
     if (rc == -COFRE_MALFORMED)
         return cofre_fail(why, COFRE_LACKING, "the PCK certificate has no key of P-256 to verify with");
     if (rc == -COFRE_NEGATIVE)
@@ -145,6 +152,12 @@ static int check_qe_signature(const struct tdx_case *c, int arg, struct cofre_er
                           "the QE report's signature is not one by the PCK certificate's key: the report was "
                           "altered, or the certificate is another platform's");
     return rc < 0 ? rc : say(why, 0, "made by the PCK certificate's key over the QE's report");
+}
+
+/* Within the chain, which a remembered signer has as it is. */
+static int check_issued(const struct tdx_case *c, X509 *cert, X509 *issuer, struct cofre_err *why)
+{
+    return c->signer ? 0 : tdx_check_issued(c->collateral, cert, issuer, why);
 }
 
 static int check_root(const struct tdx_case *c, int arg, struct cofre_err *why)
@@ -166,7 +179,7 @@ static int check_root(const struct tdx_case *c, int arg, struct cofre_err *why)
                               : "; the chain could be anybody's");
     int rc = x509_check_ca(&tdx_scheme, root, 1, why);
     if (rc == 0)
-        rc = tdx_check_issued(c->collateral, root, root, why);
+        rc = check_issued(c, root, root, why);
     return rc < 0 ? rc
                   : say(why, 0,
                         trusted ? "%s was given with --trust-root and signs itself"
@@ -184,7 +197,7 @@ static int check_pck_ca(const struct tdx_case *c, int arg, struct cofre_err *why
                           c->chain.intermediate ? "root certificate" : "PCK CA's certificate");
     int rc = x509_check_ca(&tdx_scheme, c->chain.intermediate, 0, why);
     if (rc == 0)
-        rc = tdx_check_issued(c->collateral, c->chain.intermediate, c->chain.root, why);
+        rc = check_issued(c, c->chain.intermediate, c->chain.root, why);
     return rc < 0 ? rc : say(why, 0, "the root's key signed the PCK CA");
 }
 
@@ -200,7 +213,7 @@ static int check_pck(const struct tdx_case *c, int arg, struct cofre_err *why)
         return cofre_fail(why, COFRE_NEGATIVE, "the PCK's key may not sign by its key usage");
     if (!c->chain.intermediate)
         return cofre_fail(why, COFRE_LACKING, "the PCK CA's certificate is missing: give it with --cert");
-    rc = tdx_check_issued(c->collateral, c->chain.leaf, c->chain.intermediate, why);
+    rc = check_issued(c, c->chain.leaf, c->chain.intermediate, why);
     return rc < 0 ? rc : say(why, 0, "the PCK CA's key signed the PCK certificate");
 }
 

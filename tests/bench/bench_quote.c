@@ -1,7 +1,8 @@
 /*
- * Verification of a TDX quote with parsed collateral, beside three bare P-256 verifications. The quote's signature and the
- * QE report's are made in any case; the third is the PCK certificate's, of a platform that was not met before. Of one whose
- * PCK chain the collateral has ("pck_certificate_chain"), it was made when the collateral was parsed.
+ * Verification of a TDX quote with parsed collateral, beside three bare P-256 verifications: the quote's signature, the QE
+ * report's, and the PCK certificate's, of a platform that was not met before. Of one whose PCK chain the collateral has
+ * ("pck_certificate_chain"), the third was made when the collateral was parsed; of one that a quote of passed before, only
+ * the quote's own is made.
  *   bench_quote [DIR]      DIR: of quote.bin, collateral.json and root.pem, as emulated_quote writes them
  */
 #include <openssl/ec.h>
@@ -12,11 +13,13 @@
 #include "tdx/collateral.h"
 #include "tdx/model/platform.h"
 #include "tdx/quote.h"
+#include "tdx/signer.h"
 #include "tests/bench/bench.h"
 #include "vmm/base/file.h"
 
 #define COUNT       50
-#define LEAST_KNOWN 0.2 /* of three bare verifications' speed: sanitizers and busy machines need room */
+#define LEAST_MET   0.3 /* of three bare verifications' speed: sanitizers and busy machines need room */
+#define LEAST_KNOWN 0.2
 #define LEAST_OTHER 0.08
 
 struct subject {
@@ -25,6 +28,7 @@ struct subject {
     struct x509_certs roots;
     struct tdx_collateral without, with; /* the PCK chain */
     const struct tdx_collateral *collateral;
+    struct tdx_signers met, *signers;
     EVP_PKEY_CTX *bare;
     uint8_t digest[32], signature[80];
     size_t signature_len;
@@ -101,6 +105,7 @@ static void verify_quote(void *context)
     const struct appraisal in = {.evidence = &s->evidence,
                                  .policy = &s->policy,
                                  .collateral = s->collateral,
+                                 .signers = s->signers,
                                  .roots = &s->roots,
                                  .at = (int64_t)time(NULL)};
     BENCH_CHECK(appraise(&verdict, &in, NULL) == 0 && verdict_outcome(&verdict) == CHECK_PASSED);
@@ -115,9 +120,11 @@ static void verify_bare(void *context)
 }
 
 /* Returns its speed, of three bare verifications'. */
-static double measure(struct subject *s, const struct tdx_collateral *collateral, const char *what)
+static double measure(struct subject *s, const struct tdx_collateral *collateral, struct tdx_signers *signers,
+                      const char *what)
 {
     s->collateral = collateral;
+    s->signers = signers;
     const struct bench_times times = bench(verify_quote, verify_bare, s, COUNT);
     double speed = times.beside / times.measured;
     printf("a quote of %s: %.0f us; three bare P-256 verifications: %.0f us; %.2f of their speed\n", what,
@@ -129,14 +136,16 @@ int main(int argc, char **argv)
 {
     static struct subject s;
     prepare(&s, argc > 1 ? argv[1] : NULL);
-    double known = measure(&s, &s.with, "a platform whose PCK chain is cached");
-    double other = measure(&s, &s.without, "another platform");
-    printf("aim 0.80 for the cached one, bounds %.2f and %.2f\n", LEAST_KNOWN, LEAST_OTHER);
+    double met = measure(&s, &s.without, &s.met, "a platform met before");
+    double known = measure(&s, &s.with, NULL, "a platform whose PCK chain is in the collateral");
+    double other = measure(&s, &s.without, NULL, "another platform");
+    printf("aim 0.80 for what is cached, bounds %.2f, %.2f and %.2f\n", LEAST_MET, LEAST_KNOWN, LEAST_OTHER);
     evidence_free(&s.evidence);
     policy_free(&s.policy);
     x509_certs_free(&s.roots);
+    tdx_signers_free(&s.met);
     tdx_collateral_free(&s.with);
     tdx_collateral_free(&s.without);
     EVP_PKEY_CTX_free(s.bare);
-    return known >= LEAST_KNOWN && other >= LEAST_OTHER ? 0 : 1;
+    return met >= LEAST_MET && known >= LEAST_KNOWN && other >= LEAST_OTHER ? 0 : 1;
 }
