@@ -54,6 +54,7 @@ struct inputs {
     struct tdx_collateral collateral;
     struct bytes nonce, report_data, measurement;
     bool has_evidence, has_policy, has_collateral, has_at, json;
+    uint32_t given; /* of the options that stand for one thing, by their letters */
     int64_t at;
 };
 
@@ -77,7 +78,6 @@ static int read_evidence(struct inputs *in, const char *path, struct cofre_err *
     int rc = file_read(&file, path, EVIDENCE_FILE_MAX, err);
     if (rc < 0)
         return rc;
-    evidence_free(&in->evidence);
     in->has_evidence = true;
     rc = evidence_parse(&in->evidence, bytes_view(&file), err);
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
@@ -86,8 +86,6 @@ static int read_evidence(struct inputs *in, const char *path, struct cofre_err *
 static int read_policy(struct inputs *in, const char *path, struct cofre_err *err)
 {
     CLEAN_BYTES file = {0};
-    if (in->has_policy)
-        return cofre_fail(err, COFRE_USAGE, "--policy is given twice; one policy decides");
     int rc = file_read(&file, path, POLICY_FILE_MAX, err);
     if (rc < 0)
         return rc == -COFRE_MALFORMED ? -COFRE_USAGE : rc;
@@ -119,8 +117,6 @@ static int read_crls(struct x509_crls *to, const char *path, struct cofre_err *e
 static int read_collateral(struct inputs *in, const char *path, struct cofre_err *err)
 {
     CLEAN_BYTES file = {0};
-    if (in->has_collateral)
-        return cofre_fail(err, COFRE_USAGE, "--collateral is given twice; one file has all of it");
     int rc = file_read(&file, path, TDX_COLLATERAL_FILE_MAX, err);
     if (rc < 0)
         return rc;
@@ -132,7 +128,6 @@ static int read_collateral(struct inputs *in, const char *path, struct cofre_err
 static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
                     struct cofre_err *err)
 {
-    bytes_free(out);
     int rc = hex_decode_some(out, max, text, err);
     if (rc == 0 && out->len < min)
         rc = cofre_fail(err, COFRE_USAGE, "%zu bytes where %zu are due", out->len, min);
@@ -167,6 +162,16 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
         in->json = true;
         return 0;
     }
+}
+
+/* Of two values one would be lost without a word, and with it what it was to decide. */
+static int check_once(struct inputs *in, int o, const char *name, struct cofre_err *err)
+{
+    const uint32_t bit = strchr("epndmao", o) ? 1u << (o - 'a') : 0;
+    if (in->given & bit)
+        return cofre_fail(err, COFRE_USAGE, "--%s is given twice; only one can decide", name);
+    in->given |= bit;
+    return 0;
 }
 
 static int check_inputs(struct inputs *in, struct cofre_err *err)
@@ -241,13 +246,15 @@ int verb_verify(int argc, char **argv)
     };
     __attribute__((cleanup(inputs_free))) struct inputs in = {0};
     struct cofre_err err = {""};
-    int rc = 0;
-    for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    int rc = 0, which = 0;
+    for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, &which)) != -1;) {
         if (o == 'h' || o == '?') {
             fputs(help, o == 'h' ? stdout : stderr);
             return o == 'h' ? 0 : COFRE_USAGE;
         }
-        rc = take_option(&in, o, optarg, &err);
+        rc = check_once(&in, o, options[which].name, &err);
+        if (rc == 0)
+            rc = take_option(&in, o, optarg, &err);
     }
     if (rc == 0 && optind != argc)
         rc = cofre_fail(&err, COFRE_USAGE, "\"%s\" is no option; cofre verify --help lists them",
