@@ -97,12 +97,14 @@ static int find_module(struct tdx_tcb_found *out, const struct tdx_tcb_info *inf
                                     "SVN %u of the TDX module reaches no level of Intel's", seen->tdx[0]);
 }
 
-/* The module that is loaded now is the latest: what is old was in force only when the TD was started. */
+/* The module that is loaded now is the latest, and a good one: what is old was in force only when the TD was started. Intel's
+ * library does not ask whether it is good; a TD that is launched again would gain nothing where it is not. */
 static int find_relaunch(bool *out, const struct tdx_tcb_info *info, const struct tdx_tcb_seen *seen,
                          struct cofre_err *err)
 {
     const struct tdx_tcb_level *latest = &info->level[0];
     uint16_t due = latest->tdx[0];
+    bool good = latest->status < TDX_TCB_OUT_OF_DATE;
     if (seen->tdx_2[1] != 0) {
         const struct tdx_module_identity *identity = tdx_tcb_info_module(info, seen->tdx_2);
         if (!identity)
@@ -110,8 +112,9 @@ static int find_relaunch(bool *out, const struct tdx_tcb_info *info, const struc
                               "Intel's TCB info has no TDX module of version %u, which is loaded now",
                               seen->tdx_2[1]);
         due = identity->levels.level[0].isv_svn;
+        good = identity->levels.level[0].status == TDX_TCB_UP_TO_DATE;
     }
-    *out = seen->tdx_2[0] >= due && seen->tdx_2[2] >= latest->tdx[2];
+    *out = good && seen->tdx_2[0] >= due && seen->tdx_2[2] >= latest->tdx[2];
     return 0;
 }
 

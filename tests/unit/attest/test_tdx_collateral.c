@@ -345,7 +345,7 @@ static void an_old_part_is_not_hidden_by_the_others(void **state)
     (void)state;
     struct fake_level *const parts[] = {&c->level[0], &c->module[0], &c->enclave[0]};
     for (size_t i = 0; i < 3; i++) {
-        fake_intel_init(&f, 4, TDX_BODY_10); /* which says nothing of a newer module */
+        start();
         parts[i]->status = "OutOfDate";
         CLEAN_VERDICT v = {0};
         judge(&v);

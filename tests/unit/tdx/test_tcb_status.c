@@ -234,6 +234,27 @@ static void an_old_module_with_a_new_one_loaded_advises_a_relaunch(void **state)
     }
 }
 
+/* The latest module can be bad itself, the one that the TD was started under among them. */
+static void a_relaunch_under_a_bad_module_is_not_advised(void **state)
+{
+    (void)state;
+    static const enum tdx_tcb_status bad[] = {OLD, GONE};
+    for (size_t i = 0; i < 2; i++) {
+        set_up(NULL);
+        seen.tdx[0] = 4;
+        seen.has_tdx_2 = true;
+        memcpy(seen.tdx_2, (uint8_t[16]){9, 3, 6}, 16);
+        must_be(TRA, 350);
+        module3[0].status = bad[i];
+        must_be(OLD, 350);
+    }
+    set_up(NULL);
+    module1[0].status = OLD;
+    seen.has_tdx_2 = true;
+    memcpy(seen.tdx_2, seen.tdx, 16);
+    must_be(OLD, 420);
+}
+
 static void a_relaunch_mends_no_enclave_and_no_platform(void **state)
 {
     (void)state;
@@ -274,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup(what_no_level_knows_is_not_supported, set_up),
         cmocka_unit_test_setup(a_revoked_level_of_sgx_alone_revokes, set_up),
         cmocka_unit_test(an_old_module_with_a_new_one_loaded_advises_a_relaunch),
+        cmocka_unit_test(a_relaunch_under_a_bad_module_is_not_advised),
         cmocka_unit_test_setup(a_relaunch_mends_no_enclave_and_no_platform, set_up),
         cmocka_unit_test_setup(a_loaded_module_that_intel_does_not_know_is_not_supported, set_up),
     };
