@@ -94,11 +94,21 @@ static int check_level(const struct tdx_case *c, int arg, struct cofre_err *why)
                tdx_tcb_status_name(c->tcb.qe->status));
 }
 
+/* What the platform's level says beside its age. */
+static enum tdx_tcb_status but_for_age(enum tdx_tcb_status platform)
+{
+    return platform == TDX_TCB_OUT_OF_DATE                        ? TDX_TCB_UP_TO_DATE
+           : platform == TDX_TCB_OUT_OF_DATE_CONFIGURATION_NEEDED ? TDX_TCB_CONFIGURATION_NEEDED
+                                                                  : platform;
+}
+
+/* Grace excuses age alone: what else is wanting, the policy must accept. */
 static bool is_within_grace(const struct tdx_case *c)
 {
     enum tdx_tcb_status status = c->tcb.status;
     return (status == TDX_TCB_OUT_OF_DATE || status == TDX_TCB_OUT_OF_DATE_CONFIGURATION_NEEDED) &&
-           c->policy->grace_days && c->in->at <= c->tcb.date + (int64_t)c->policy->grace_days * DAY;
+           c->policy->tcb_status[but_for_age(c->tcb.platform->status)] && c->policy->grace_days &&
+           c->in->at <= c->tcb.date + (int64_t)c->policy->grace_days * DAY;
 }
 
 static int check_status(const struct tdx_case *c, int arg, struct cofre_err *why)

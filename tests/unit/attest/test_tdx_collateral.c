@@ -390,6 +390,32 @@ static void grace_counts_from_the_date_of_the_level(void **state)
     must_fail("tdx.tcb_status");
 }
 
+/* A configuration that the policy does not accept is no better for being old as well. */
+static void grace_excuses_age_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *platform, *module, *needed;
+    } cases[] = {
+        {"OutOfDateConfigurationNeeded", "UpToDate", "ConfigurationNeeded"},
+        {"ConfigurationNeeded", "OutOfDate", "ConfigurationNeeded"},
+        {"ConfigurationAndSWHardeningNeeded", "OutOfDate", "ConfigurationAndSWHardeningNeeded"},
+        {"SWHardeningNeeded", "OutOfDate", "SWHardeningNeeded"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char policy[128];
+        start();
+        c->level[0].status = cases[i].platform;
+        c->module[0].status = cases[i].module;
+        f.policy = "{\"tdx\": {\"grace_days\": 36500}}";
+        must_fail("tdx.tcb_status");
+        (void)snprintf(policy, sizeof policy, "{\"tdx\": {\"grace_days\": 36500, \"tcb_status\": [\"%s\"]}}",
+                       cases[i].needed);
+        f.policy = policy;
+        must_pass();
+    }
+}
+
 static void levels_that_nothing_reaches_are_not_supported(void **state)
 {
     (void)state;
@@ -565,6 +591,7 @@ int main(void)
         cmocka_unit_test(an_old_part_is_not_hidden_by_the_others),
         cmocka_unit_test(a_relaunch_is_advised_where_only_the_running_module_is_old),
         cmocka_unit_test(grace_counts_from_the_date_of_the_level),
+        cmocka_unit_test(grace_excuses_age_alone),
         cmocka_unit_test(levels_that_nothing_reaches_are_not_supported),
         cmocka_unit_test(a_tcb_has_an_earliest_date),
         cmocka_unit_test(advisories_are_united_and_can_be_rejected),
