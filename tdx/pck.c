@@ -82,7 +82,7 @@ static ASN1_SEQUENCE_ANY *elements(const uint8_t *der, long len)
     uint8_t *again = NULL;
     ASN1_SEQUENCE_ANY *found = d2i_ASN1_SEQUENCE_ANY(NULL, &p, len);
     int again_len = found ? i2d_ASN1_SEQUENCE_ANY(found, &again) : 0;
-    if (again_len != len || memcmp(again, der, (size_t)len) != 0) {
+    if (!found || again_len != len || memcmp(again, der, (size_t)len) != 0) {
         sk_ASN1_TYPE_pop_free(found, ASN1_TYPE_free);
         found = NULL;
     }

@@ -69,7 +69,7 @@ X509 *x509_find_issuer(const struct x509_scheme *scheme, X509 *cert, const struc
 int x509_check_ca(const struct x509_scheme *scheme, X509 *cert, int path, struct cofre_err *err);
 /* The issuer's key signed it, by the vendor's algorithm; the names agree, and the key identifiers where given. */
 int x509_check_issued(const struct x509_scheme *scheme, X509 *cert, X509 *issuer, struct cofre_err *err);
-/* An end entity with a key of that curve, given by the curve's name and as an uncompressed point. */
+/* An end entity that may sign data, with a key of that curve, given by the curve's name and as an uncompressed point. */
 int x509_check_end_entity(X509 *cert, const struct ecdsa_curve *curve, struct cofre_err *err);
 /* Valid at the time, in seconds since 1970. */
 int x509_check_time(X509 *cert, int64_t at, struct cofre_err *err);

@@ -126,6 +126,8 @@ int x509_check_end_entity(X509 *leaf, const struct ecdsa_curve *curve, struct co
         return rc;
     if (X509_get_extension_flags(leaf) & EXFLAG_CA)
         return cofre_fail(err, COFRE_NEGATIVE, "%s is a CA, where an end entity is due", name);
+    if (!(X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE)) /* all of them where there is no such extension */
+        return cofre_fail(err, COFRE_NEGATIVE, "%s may not sign data by its key usage", name);
     if (!is_plain_key(leaf, curve))
         return cofre_fail(err, COFRE_NEGATIVE, "%s has no %s key given as an uncompressed point", name,
                           curve->name);

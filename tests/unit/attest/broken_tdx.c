@@ -268,6 +268,10 @@ static const char *break_chain(struct fake_intel *f, unsigned n)
         FAILS("tdx.revocation.pck_ca")
         collateral->root_crl.revoked_serial = ca->serial;
         f->crls_by_option = true;
+        FAILS("tdx.revocation.pck_ca tdx.tcb_info_signer tdx.qe_identity_signer") /* a list of nobody's */
+        collateral->root_crl.key = fake_intel_keys.other;
+        FAILS("tdx.revocation.pck_ca tdx.tcb_info_signer tdx.qe_identity_signer") /* nor of the CA below */
+        collateral->root_crl.key = fake_intel_keys.intel.ca;
         FAILS("tdx.revocation.pck")
         collateral->pck_crl.revoked_serial = pck->serial;
         FAILS("tdx.revocation.pck")
@@ -292,6 +296,9 @@ static const char *break_extension(struct fake_intel *f, unsigned n)
     default:
         FAILS("tdx.pck_extensions")
         f->extension_times = 0;
+        FAILS("tdx.pck_extensions") /* there, and of no bytes */
+        f->extension_times = 0;
+        f->extension_empty = true;
         FAILS("tdx.pck tdx.pck_extensions")
         f->extension_times = 2;
         FAILS("tdx.pck_extensions")
@@ -651,7 +658,7 @@ static const char *break_event_log(struct fake_intel *f, unsigned n)
 }
 
 const struct broken_list broken_tdx[] = {
-    {break_quote, 30},      {break_chain, 35}, {break_extension, 25}, {break_acceptance, 38},
+    {break_quote, 30},      {break_chain, 37}, {break_extension, 26}, {break_acceptance, 38},
     {break_collateral, 20}, {break_tcb, 20},   {break_event_log, 10}, {NULL, 0}};
 
 #define LACKS(ID) FAILS(ID)

@@ -142,6 +142,8 @@ static void extend_pck(X509 *cert, const void *arg)
     put_tlv(&whole, 0x30, top.bytes, top.len);
     for (int i = 0; i < f->extension_times; i++)
         fake_add_raw(cert, "1.2.840.113741.1.13.1", 0, whole.bytes, (int)whole.len);
+    if (f->extension_empty)
+        fake_add_raw(cert, "1.2.840.113741.1.13.1", 0, whole.bytes, 0);
 }
 
 /* --- the quote --- */

@@ -26,7 +26,8 @@ struct fake_intel {
     struct fake_cert cert[FAKE_INTEL_CERTS];
     bool left_out[FAKE_INTEL_CERTS];
     struct fake_member member[FAKE_MEMBERS];
-    int extension_times; /* the SGX extension itself */
+    int extension_times;  /* the SGX extension itself */
+    bool extension_empty; /* one without content as well */
 
     unsigned version, body_type;
     struct tdx_quote_head head;

@@ -110,6 +110,9 @@ static void a_signer_has_the_role_and_the_root(void **state)
         d->signer.basic_constraints = "critical,CA:TRUE";
         must_fail(signer);
         start();
+        d->signer.key_usage = "critical,keyAgreement";
+        must_fail(signer);
+        start();
         d->signer.twice = "1.2.3.4";
         must_fail(signer);
         start();
