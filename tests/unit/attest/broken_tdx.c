@@ -81,6 +81,10 @@ static void forbid_intermediates(struct fake_cert *root)
 {
     root->basic_constraints = "critical,CA:TRUE,pathlen:0";
 }
+static void forbid_certificates(struct fake_cert *root)
+{
+    root->key_usage = "critical,cRLSign";
+}
 static void alter_body(struct fake_cert *root)
 {
     root->serial = 4242;
@@ -202,6 +206,8 @@ static const char *break_chain(struct fake_intel *f, unsigned n)
         f->trust_root = false;
         FAILS("tdx.root")
         root_everywhere(f, forbid_intermediates);
+        FAILS("tdx.root tdx.tcb_info_signer tdx.qe_identity_signer")
+        root_everywhere(f, forbid_certificates);
         FAILS(
             "tdx.root tdx.tcb_info_signer tdx.qe_identity_signer") /* the right key in a body of somebody else's */
         root_everywhere(f, alter_body);
@@ -263,6 +269,8 @@ static const char *break_chain(struct fake_intel *f, unsigned n)
         expire(ca);
         FAILS("tdx.validity")
         ca->from = FAKE_NOW + 1;
+        FAILS("tdx.validity tdx.tcb_info_signer tdx.qe_identity_signer")
+        root_everywhere(f, expire);
         FAILS("tdx.revocation.pck_ca")
         collateral->root_crl.revoked_serial = ca->serial;
         FAILS("tdx.revocation.pck_ca")
@@ -658,7 +666,7 @@ static const char *break_event_log(struct fake_intel *f, unsigned n)
 }
 
 const struct broken_list broken_tdx[] = {
-    {break_quote, 30},      {break_chain, 37}, {break_extension, 26}, {break_acceptance, 38},
+    {break_quote, 30},      {break_chain, 39}, {break_extension, 26}, {break_acceptance, 38},
     {break_collateral, 20}, {break_tcb, 20},   {break_event_log, 10}, {NULL, 0}};
 
 #define LACKS(ID) FAILS(ID)
@@ -699,6 +707,10 @@ const char *lacking_tdx(struct fake_intel *f, unsigned n)
         LACKS("tdx.revocation.pck") /* of the other issuer */
         c->pck_crl.issuer_cn = "Intel SGX PCK Processor CA";
         f->crls_by_option = true;
+        LACKS("tdx.revocation.pck") /* of user certificates alone, which is not known here */
+        c->pck_crl.scoped = true;
+        LACKS("tdx.revocation.pck_ca")
+        c->root_crl.scoped = true;
         LACKS("tdx.tcb_info_signer") /* the signer of collateral can be revoked too */
         c->root_crl.to = FAKE_NOW;
         LACKS("tdx.tcb_info_window") /* old, with fresh lists */

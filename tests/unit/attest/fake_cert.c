@@ -145,6 +145,12 @@ X509_CRL *fake_crl_make(const struct fake_crl *d, const EVP_MD *digest)
              X509_REVOKED_set_revocationDate(revoked, from) && X509_CRL_add0_revoked(crl, revoked));
         ASN1_INTEGER_free(serial);
     }
+    if (d->scoped) {
+        X509_EXTENSION *ext =
+            X509V3_EXT_conf_nid(NULL, NULL, NID_issuing_distribution_point, "critical,onlyuser:TRUE");
+        MUST(ext && X509_CRL_add_ext(crl, ext, -1));
+        X509_EXTENSION_free(ext);
+    }
     EVP_MD_CTX *md = begin_signature(d->key, digest, d->pkcs1, 48);
     MUST(X509_CRL_sign_ctx(crl, md) > 0);
     EVP_MD_CTX_free(md);

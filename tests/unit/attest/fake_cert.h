@@ -41,6 +41,7 @@ struct fake_crl {
     EVP_PKEY *key;
     int64_t from, to;
     long revoked_serial; /* 0: none */
+    bool scoped;         /* says that it is of user certificates alone, critically */
     bool pkcs1;
 };
 

@@ -354,6 +354,13 @@ int fake_intel_appraise(struct verdict *out, struct fake_intel *f, struct cofre_
     if (f->trust_root)
         fake_add_der(&roots, root);
     X509_free(root);
+    if (f->also_trusted) {
+        root = fake_cert_make(f->also_trusted, NULL, NULL);
+        fake_add_der(&roots, root);
+        X509_free(root);
+    }
+    if (f->also_crl)
+        crls.crl[crls.count++] = fake_crl_make(f->also_crl, EVP_sha256());
     if (f->crls_by_option) {
         crls.crl[crls.count++] = fake_crl_make(&f->collateral.pck_crl, EVP_sha256());
         crls.crl[crls.count++] = fake_crl_make(&f->collateral.root_crl, EVP_sha256());

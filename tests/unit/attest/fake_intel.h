@@ -48,7 +48,9 @@ struct fake_intel {
     bool no_collateral, crls_by_option;
     void (*tamper_collateral)(struct bytes *text); /* the file */
 
-    bool trust_root; /* the root is given as --trust-root */
+    bool trust_root;                      /* the root is given as --trust-root */
+    const struct fake_cert *also_trusted; /* and this one; may be NULL */
+    const struct fake_crl *also_crl;      /* given as --crl beside the collateral's; may be NULL */
     const char *policy;
     struct view event_log;
     struct view nonce, report_data, measurement;

@@ -136,6 +136,23 @@ static void a_signer_has_the_role_and_the_root(void **state)
     }
 }
 
+/* Several roots may be trusted at once; a quote under one is not judged by a word under another. */
+static void one_root_vouches_for_quote_and_collateral(void **state)
+{
+    (void)state;
+    const char *signer, *signature, *window;
+    for (int i = 0; i < 2; i++) {
+        start();
+        struct fake_document *d = document(i, &signer, &signature, &window);
+        d->root.key = d->root.issuer_key = d->signer.issuer_key = fake_intel_keys.other;
+        f.also_trusted = &d->root;
+        CLEAN_VERDICT v = {0};
+        judge(&v);
+        verdict_must_fail_only(&v, signer);
+        assert_non_null(strstr(verdict_check(&v, signer)->why, "another root"));
+    }
+}
+
 static void a_document_is_signed_byte_for_byte(void **state)
 {
     (void)state;
@@ -217,6 +234,24 @@ static void a_list_revokes(void **state)
     CLEAN_VERDICT v = {0};
     judge(&v);
     assert_int_equal(verdict_check(&v, "tdx.qe_identity_signer")->outcome, CHECK_FAILED);
+}
+
+/* The collateral's list and one by option: neither makes good what the other says. */
+static void a_list_revokes_beside_one_that_does_not(void **state)
+{
+    (void)state;
+    start();
+    struct fake_crl other = c->pck_crl;
+    f.also_crl = &other;
+    must_pass();
+    other.revoked_serial = f.cert[FAKE_PCK].serial;
+    must_fail("tdx.revocation.pck");
+    other.revoked_serial = 0;
+    c->pck_crl.revoked_serial = f.cert[FAKE_PCK].serial;
+    must_fail("tdx.revocation.pck");
+    c->pck_crl.revoked_serial = 0;
+    c->pck_crl.to = FAKE_NOW - 1; /* one that is current is enough */
+    must_pass();
 }
 
 static void each_missing_member_is_named(void **state)
@@ -581,10 +616,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signer_has_the_role_and_the_root),
+        cmocka_unit_test(one_root_vouches_for_quote_and_collateral),
         cmocka_unit_test(a_document_is_signed_byte_for_byte),
         cmocka_unit_test(a_document_has_a_window),
         cmocka_unit_test(expired_tcb_info_and_expired_lists_are_each_noticed),
         cmocka_unit_test(a_list_revokes),
+        cmocka_unit_test(a_list_revokes_beside_one_that_does_not),
         cmocka_unit_test(each_missing_member_is_named),
         cmocka_unit_test(collateral_is_about_the_platform),
         cmocka_unit_test(the_quoting_enclave_is_the_one_of_its_identity),
