@@ -9,7 +9,7 @@
 #include "vmm/cli/inspect.h"
 
 static const char *const forms[] = {
-    [EVIDENCE_RAW] = "raw report", [EVIDENCE_HEX] = "hexadecimal text", [EVIDENCE_JSON] = "evidence file"};
+    [EVIDENCE_RAW] = "raw bytes", [EVIDENCE_HEX] = "hexadecimal text", [EVIDENCE_JSON] = "evidence file"};
 
 /* The product that the VCEK or VLEK names, where the report does not. */
 static void find_leaf(struct snp_leaf *out, bool *found, struct view table)
@@ -120,5 +120,5 @@ static int describe_policy(json_t **out, struct view file, struct cofre_err *err
     return rc < 0 ? -COFRE_MALFORMED : 0;
 }
 
-const struct artefact_kind inspect_evidence = {"attestation report", evidence_recognises, describe_evidence};
+const struct artefact_kind inspect_evidence = {"attestation evidence", evidence_recognises, describe_evidence};
 const struct artefact_kind inspect_policy = {"policy", policy_recognises, describe_policy};

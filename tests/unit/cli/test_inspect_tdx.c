@@ -94,7 +94,7 @@ static void a_quote_says_what_it_claims_and_by_whom(void **state)
     (void)state;
     unpack_evidence("a-quote_v5_sample.dat");
     json_t *all = cli_inspected("a-quote_v5_sample.dat");
-    assert_string_equal(cli_text(all, "kind"), "attestation report");
+    assert_string_equal(cli_text(all, "kind"), "attestation evidence");
     assert_string_equal(cli_text(all, "tee"), "Intel TDX");
     assert_int_equal(json_integer_value(json_object_get(all, "version")), 5);
     const json_t *claims = json_object_get(all, "claims");

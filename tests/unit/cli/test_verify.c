@@ -260,7 +260,7 @@ static void inspect_tells_what_files_are(void **state)
 {
     (void)state;
     NEED_EVIDENCE();
-    expect(0, "inspect E/snp/b-report.bin", "attestation report");
+    expect(0, "inspect E/snp/b-report.bin", "attestation evidence");
     expect(0, "inspect E/snp/c-report-milan.hex", "hexadecimal text");
     expect(0, "inspect E/snp/b-vcek.der", "Milan-B0");
     expect(0, "inspect E/roots/amd-turin-asvk-ark.pem", "amd_root_key");
