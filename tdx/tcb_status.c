@@ -97,8 +97,8 @@ static int find_module(struct tdx_tcb_found *out, const struct tdx_tcb_info *inf
                                     "SVN %u of the TDX module reaches no level of Intel's", seen->tdx[0]);
 }
 
-/* The module that is loaded now is the latest, and a good one: what is old was in force only when the TD was started. Intel's
- * library does not ask whether it is good; a TD that is launched again would gain nothing where it is not. */
+/* The module that is loaded now is the latest, and a good one: what is old was in force only when the TD was started. (Where
+ * it is not good, a TD that is launched again would gain nothing: we leave it OutOfDate, whatever others advise.) */
 static int find_relaunch(bool *out, const struct tdx_tcb_info *info, const struct tdx_tcb_seen *seen,
                          struct cofre_err *err)
 {
