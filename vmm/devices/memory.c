@@ -3,7 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-int guest_memory_add(struct guest_memory *mem, uint64_t gpa, uint64_t len, void *host, struct cofre_err *err)
+int guest_memory_add_file(struct guest_memory *mem, uint64_t gpa, uint64_t len, void *host, int fd,
+                          uint64_t offset, struct cofre_err *err)
 {
     if (mem->count == GUEST_REGIONS_MAX)
         return cofre_fail(err, COFRE_FAILED, "guest memory: more than %d regions", GUEST_REGIONS_MAX);
@@ -17,8 +18,13 @@ int guest_memory_add(struct guest_memory *mem, uint64_t gpa, uint64_t len, void 
                               "guest memory: 0x%" PRIx64 " overlaps the region at 0x%" PRIx64, gpa,
                               other->gpa);
     }
-    mem->region[mem->count++] = (struct guest_region){gpa, len, host};
+    mem->region[mem->count++] = (struct guest_region){gpa, len, host, fd, offset};
     return 0;
+}
+
+int guest_memory_add(struct guest_memory *mem, uint64_t gpa, uint64_t len, void *host, struct cofre_err *err)
+{
+    return guest_memory_add_file(mem, gpa, len, host, -1, 0, err);
 }
 
 void *guest_memory_at(const struct guest_memory *mem, uint64_t gpa, uint64_t len)

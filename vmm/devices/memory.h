@@ -14,6 +14,8 @@
 struct guest_region {
     uint64_t gpa, len;
     uint8_t *host; /* len bytes; belongs to the machine and outlives every device */
+    int fd;        /* the memfd that host maps from offset on, to be shared with another process; or -1 */
+    uint64_t offset;
 };
 
 /* Filled before the first device exists, then constant. Zero it to begin. */
@@ -25,6 +27,9 @@ struct guest_memory {
 
 /* Refuses an empty region, one that wraps around, and one that overlaps another. */
 int guest_memory_add(struct guest_memory *mem, uint64_t gpa, uint64_t len, void *host, struct cofre_err *err);
+/* The same for memory that fd has at offset; fd stays the caller's, as long as the memory. */
+int guest_memory_add_file(struct guest_memory *mem, uint64_t gpa, uint64_t len, void *host, int fd,
+                          uint64_t offset, struct cofre_err *err);
 
 /* The host's address of [gpa, gpa+len), or NULL unless all of it lies in one region. len 0 is NULL too. */
 void *guest_memory_at(const struct guest_memory *mem, uint64_t gpa, uint64_t len);

@@ -12,12 +12,13 @@
 
 #include "vmm/kvm/backend.h"
 #include "vmm/machine/boot.h"
+#include "vmm/machine/device_kinds.h"
 #include "vmm/machine/phase.h"
 #include "vmm/machine/tee.h"
 
 struct machine;
 
-#define MACHINE_DISKS_MAX 16
+#define MACHINE_DEVICES_MAX 24 /* that options add */
 struct machine_config {
     const struct kvm_backend *backend;
     const struct tee_ops *tee_ops; /* NULL: a plain guest */
@@ -25,8 +26,8 @@ struct machine_config {
     const struct boot_config *boot;
     const struct launch_image *image;
     struct phases *phases;
-    const char *disk[MACHINE_DISKS_MAX]; /* virtio_block_new's specs */
-    unsigned disks;
+    struct device_request device[MACHINE_DEVICES_MAX]; /* in the order of their PCI slots */
+    unsigned devices;
     uint32_t vsock_cid; /* 0: no vsock */
     const char *vsock_directory;
     int console_in, console_out; /* in may be -1 */

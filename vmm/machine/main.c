@@ -150,13 +150,13 @@ static int run_machine(struct run *run, struct cofre_err *err)
         .boot = &run->guest.config,
         .image = &run->guest.image,
         .phases = &run->result.phases,
-        .disks = o->disks,
+        .devices = o->devices,
         .vsock_cid = o->vsock_cid,
         .vsock_directory = run->directory,
         .console_in = run->console.in,
         .console_out = run->console.out,
     };
-    memcpy(config.disk, o->disk, sizeof config.disk);
+    memcpy(config.device, o->device, sizeof config.device);
     run->tee = NULL; /* the machine's now */
     struct machine *machine;
     int rc = machine_create(&machine, &config, &run->result.measurement, err);

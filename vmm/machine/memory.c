@@ -56,7 +56,8 @@ static int add_ram(struct machine_memory *mem, unsigned i, struct cofre_err *err
                             .memfd = mem->guest,
                             .memfd_offset = offset};
     int rc = kvm_vm_slot_set(mem->vm, &slot, err);
-    return rc ? rc : guest_memory_add(&mem->view, ram->gpa, ram->size, slot.host, err);
+    return rc ? rc
+              : guest_memory_add_file(&mem->view, ram->gpa, ram->size, slot.host, mem->shared, offset, err);
 }
 
 int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,

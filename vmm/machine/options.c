@@ -6,6 +6,8 @@
 
 #include "vmm/base/number.h"
 
+#define LONG_MAX_COUNT 64
+
 enum option_id {
     OPTION_TEE = 1,
     OPTION_EMULATED,
@@ -14,14 +16,14 @@ enum option_id {
     OPTION_CMDLINE,
     OPTION_CPUS,
     OPTION_MEMORY,
-    OPTION_DISK,
     OPTION_VSOCK_CID,
     OPTION_EXPECT,
     OPTION_NAME,
     OPTION_CONSOLE,
     OPTION_JSON,
     OPTION_HELP,
-    OPTION_OF_TEE, /* this one and those above it are the TEEs' own */
+    OPTION_OF_DEVICES,                                  /* from here on, the index in device_kinds */
+    OPTION_OF_TEE = OPTION_OF_DEVICES + LONG_MAX_COUNT, /* this one and those above it are the TEEs' own */
 };
 
 static const struct {
@@ -37,8 +39,6 @@ static const struct {
      OPTION_CMDLINE},
     {"cpus", "N", "virtual CPUs; default 1", OPTION_CPUS},
     {"memory", "SIZE", "RAM, in steps of 2M; default 512M", OPTION_MEMORY},
-    {"disk", "F[,ro][,serial=S]", "a raw file or block device as a virtio disk; may be repeated",
-     OPTION_DISK},
     {"vsock-cid", "N", "virtio sockets, on unix sockets in the guest's run directory", OPTION_VSOCK_CID},
     {"expect-measurement", "HEX", "do not start a guest with another launch digest or MRTD", OPTION_EXPECT},
     {"name", "NAME", "names the run directory; default guest-PID", OPTION_NAME},
@@ -61,8 +61,13 @@ static const char *tee_names(char *out, size_t size, const char *between, const 
 }
 #define TEE_NAMES_SIZE 64
 
-#define OWN            (sizeof own / sizeof own[0])
-#define LONG_MAX_COUNT 64
+#define OWN (sizeof own / sizeof own[0])
+
+static void help_line(const char *name, const char *argument, const char *help)
+{
+    printf("  --%s%s%-*s %s\n", name, argument ? " " : "", (int)(24 - strlen(name)), argument ? argument : "",
+           help);
+}
 
 void run_options_help(const struct tee_ops *const *tees)
 {
@@ -71,12 +76,14 @@ void run_options_help(const struct tee_ops *const *tees)
            "Boots one guest and ends with it.\n\n",
            tee_names(names, sizeof names, "|", tees));
     for (size_t i = 0; i < OWN; i++)
-        printf("  --%s%s%-*s %s\n", own[i].name, own[i].argument ? " " : "", (int)(24 - strlen(own[i].name)),
-               own[i].argument ? own[i].argument : "", own[i].help);
+        help_line(own[i].name, own[i].argument, own[i].help);
+    puts("\nDevices, in the order of their PCI slots; each may be repeated:");
+    for (const struct device_kind *kind = device_kinds; kind->option; kind++)
+        help_line(kind->option, kind->argument, kind->help);
     for (; *tees; tees++) {
         printf("\nOf %s guests:\n", (*tees)->title);
         for (const struct tee_option *o = (*tees)->options; o->name; o++)
-            printf("  --%s %-*s %s\n", o->name, (int)(24 - strlen(o->name)), o->argument, o->help);
+            help_line(o->name, o->argument, o->help);
     }
     puts("\nCtrl-C and SIGTERM ask the guest's agent to power it off; a second one, or 20 seconds, stops the "
          "guest\n"
@@ -91,13 +98,15 @@ void run_options_help(const struct tee_ops *const *tees)
          "--memory 1G");
 }
 
-/* getopt's table: ours, then every TEE's. val is the index of the TEE's option beyond OPTION_OF_TEE. */
+/* getopt's table: ours, then every device's, then every TEE's. val is the index of the TEE's option beyond OPTION_OF_TEE. */
 static int long_options(struct option *table, const struct tee_ops *const *tees)
 {
     int n = 0;
     for (size_t i = 0; i < OWN; i++)
         table[n++] = (struct option){own[i].name, own[i].argument ? required_argument : no_argument, NULL,
                                      (int)own[i].id};
+    for (int i = 0; device_kinds[i].option; i++)
+        table[n++] = (struct option){device_kinds[i].option, required_argument, NULL, OPTION_OF_DEVICES + i};
     for (int id = OPTION_OF_TEE; *tees; tees++)
         for (const struct tee_option *o = (*tees)->options; o->name && n < LONG_MAX_COUNT - 1; o++)
             table[n++] = (struct option){o->name, required_argument, NULL, id++};
@@ -131,12 +140,13 @@ static int take_number(uint32_t *out, const char *text, const char *what, uint64
     return rc;
 }
 
-static int take_disk(struct run_options *out, const char *spec, struct cofre_err *err)
+static int take_device(struct run_options *out, const struct device_kind *kind, const char *spec,
+                       struct cofre_err *err)
 {
-    if (out->disks == MACHINE_DISKS_MAX)
-        return cofre_fail(err, COFRE_USAGE, "--disk %s: a guest has at most %d disks", spec,
-                          MACHINE_DISKS_MAX);
-    out->disk[out->disks++] = spec;
+    if (out->devices == MACHINE_DEVICES_MAX)
+        return cofre_fail(err, COFRE_USAGE, "--%s %s: a guest has at most %d devices", kind->option, spec,
+                          MACHINE_DEVICES_MAX);
+    out->device[out->devices++] = (struct device_request){kind, spec};
     return 0;
 }
 
@@ -182,8 +192,6 @@ static int take(struct run_options *out, const struct option *option, const char
         return take_number(&out->guest.cpus, value, "--cpus", 1, BOOT_CPUS_MAX, err);
     case OPTION_MEMORY:
         return size_parse(&out->guest.memory, value, "--memory", err);
-    case OPTION_DISK:
-        return take_disk(out, value, err);
     case OPTION_VSOCK_CID:
         return take_number(&out->vsock_cid, value, "--vsock-cid", 3, UINT32_MAX - 1, err);
     case OPTION_EXPECT:
@@ -201,6 +209,8 @@ static int take(struct run_options *out, const struct option *option, const char
         out->help = true;
         return 0;
     default:
+        if (option->val < OPTION_OF_TEE)
+            return take_device(out, &device_kinds[option->val - OPTION_OF_DEVICES], value, err);
         return take_tee_option(out, option->name, value, err);
     }
 }

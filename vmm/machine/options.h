@@ -15,8 +15,8 @@ struct run_options {
     } tee_option[OPTIONS_TEE_MAX]; /* in the order given */
     unsigned tee_options;
     bool emulated, json, help;
-    const char *disk[MACHINE_DISKS_MAX];
-    unsigned disks;
+    struct device_request device[MACHINE_DEVICES_MAX]; /* in the order given */
+    unsigned devices;
     uint32_t vsock_cid;  /* 0: none */
     const char *name;    /* NULL: by process id */
     const char *console; /* NULL: standard output, or standard error with json */

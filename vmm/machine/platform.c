@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "vmm/devices/block.h"
 #include "vmm/devices/console.h"
 #include "vmm/devices/entropy.h"
 #include "vmm/devices/rtc.h"
@@ -147,8 +146,8 @@ static int add_devices(struct platform *platform, struct machine *machine, struc
         rc = virtio_entropy_new(&device, err);
     if (rc == 0)
         rc = attach(platform, machine, device, err);
-    for (unsigned i = 0; i < config->disks && rc == 0; i++) {
-        rc = virtio_block_new(&device, config->disk[i], err);
+    for (unsigned i = 0; i < config->devices && rc == 0; i++) {
+        rc = config->device[i].kind->new (&device, config->device[i].spec, err);
         if (rc == 0)
             rc = attach(platform, machine, device, err);
     }

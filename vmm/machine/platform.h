@@ -9,7 +9,7 @@
 #include "vmm/devices/virtio.h"
 #include "vmm/machine/machine.h"
 
-#define PLATFORM_DEVICES_MAX (MACHINE_DISKS_MAX + 4)
+#define PLATFORM_DEVICES_MAX (MACHINE_DEVICES_MAX + 4)
 
 struct platform {
     struct bus ports, mmio;

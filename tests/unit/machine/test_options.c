@@ -16,7 +16,7 @@ static const struct tee_ops *const tees[] = {&snp, NULL};
 static struct run_options options;
 static struct cofre_err err;
 
-#define ARGS_MAX 48
+#define ARGS_MAX 64
 static int parse(const char *first, ...)
 {
     const char *argv[ARGS_MAX] = {"cofre-vmm"};
@@ -45,8 +45,8 @@ static void takes_all_that_a_guest_is(void **state)
     assert_string_equal(options.guest.cmdline, "a b");
     assert_int_equal(options.guest.cpus, 4);
     assert_int_equal(options.guest.memory, 5ull << 30);
-    assert_int_equal(options.disks, 2);
-    assert_string_equal(options.disk[1], "d2,ro");
+    assert_int_equal(options.devices, 2);
+    assert_string_equal(options.device[1].spec, "d2,ro");
     assert_int_equal(options.vsock_cid, 3);
     assert_int_equal(options.tee_options, 2);
     assert_string_equal(options.tee_option[1].name, "host-data");
@@ -129,13 +129,13 @@ static void a_plain_guest_takes_nothing_of_a_tee(void **state)
                      -COFRE_USAGE);
 }
 
-static void a_seventeenth_disk_is_refused(void **state)
+static void too_many_devices_are_refused(void **state)
 {
     (void)state;
 #define D  "--disk", "d"
 #define D4 D, D, D, D
-    assert_int_equal(parse("--tee", "none", "--kernel", "k", D4, D4, D4, D4, NULL), 0);
-    assert_int_equal(parse("--tee", "none", "--kernel", "k", D4, D4, D4, D4, D, NULL), -COFRE_USAGE);
+    assert_int_equal(parse("--tee", "none", "--kernel", "k", D4, D4, D4, D4, D4, D4, NULL), 0);
+    assert_int_equal(parse("--tee", "none", "--kernel", "k", D4, D4, D4, D4, D4, D4, D, NULL), -COFRE_USAGE);
 }
 
 int main(void)
@@ -147,7 +147,7 @@ int main(void)
         cmocka_unit_test(a_tee_that_is_not_there_is_refused_with_those_that_are),
         cmocka_unit_test(names_the_option_that_is_wrong),
         cmocka_unit_test(a_plain_guest_takes_nothing_of_a_tee),
-        cmocka_unit_test(a_seventeenth_disk_is_refused),
+        cmocka_unit_test(too_many_devices_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

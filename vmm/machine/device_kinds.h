@@ -1,0 +1,22 @@
+/* The devices that an option of cofre run adds, beside those that every guest has. */
+#ifndef COFRE_MACHINE_DEVICE_KINDS_H
+#define COFRE_MACHINE_DEVICE_KINDS_H
+
+#include "vmm/devices/virtio.h"
+
+struct device_kind {
+    const char *option;          /* "disk" */
+    const char *argument, *help; /* of --help */
+    /* Opens what the spec names; the device is ready to be attached. The spec outlives it. */
+    int (*new)(struct virtio_device **out, const char *spec, struct cofre_err *err);
+};
+
+/* Ended by an option of NULL. */
+extern const struct device_kind device_kinds[];
+
+struct device_request {
+    const struct device_kind *kind;
+    const char *spec;
+};
+
+#endif
