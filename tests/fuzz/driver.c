@@ -1,9 +1,10 @@
 /*
- * Mutates a target's seeds, and files named on the command line, without libFuzzer: every cut and every flipped bit of a
- * short seed, then random changes. The same numbers come out in every run, so a failure is found again.
- *   fuzz_NOUN RUNS [FILE]...
+ * Mutates inputs without libFuzzer: every cut and every flipped bit of a short one, then random changes. The same numbers
+ * come out in every run, so a failure is found again.
+ *   fuzz_NOUN RUNS [FILE or FOLDER]...      without any, the target's own seeds
  * A run that fails leaves its input in ./fuzz-failure; fuzz_NOUN 0 ./fuzz-failure shows it again.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,7 +15,7 @@
 #include "vmm/base/bytes.h"
 #include "vmm/base/file.h"
 
-#define SEEDS_MAX    64
+#define SEEDS_MAX    256
 #define EXHAUST_BITS 16384 /* seeds of at most so many bits have each of them flipped */
 
 static struct bytes seeds[SEEDS_MAX];
@@ -115,26 +116,44 @@ static void mutate_once(void)
     }
 }
 
-static bool add_file(const char *path)
+static bool add(const char *path)
 {
+    struct dirent **entries;
     struct cofre_err err;
-    if (file_read(&seeds[seed_count], path, sizeof input, &err) == 0)
-        return ++seed_count < SEEDS_MAX;
-    fprintf(stderr, "%s\n", err.text);
-    return false;
+    int n = scandir(path, &entries, NULL, alphasort);
+    if (n < 0) {
+        if (seed_count == SEEDS_MAX || file_read(&seeds[seed_count], path, sizeof input, &err) == 0)
+            return seed_count == SEEDS_MAX || ++seed_count;
+        fprintf(stderr, "%s\n", err.text);
+        return false;
+    }
+    bool ok = true;
+    for (int i = 0; i < n; free(entries[i++])) {
+        char file[4096];
+        (void)snprintf(file, sizeof file, "%s/%s", path, entries[i]->d_name);
+        ok = ok && (*entries[i]->d_name == '.' || add(file));
+    }
+    free(entries);
+    return ok;
+}
+
+static bool add_own(void)
+{
+    static uint8_t seed[FUZZ_SEED_MAX];
+    for (size_t len; seed_count < SEEDS_MAX && (len = fuzz_seed(seed_count, seed)) > 0;)
+        if (bytes_copy(&seeds[seed_count++], (struct view){seed, len}, NULL) < 0)
+            return false;
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    static uint8_t seed[FUZZ_SEED_MAX];
+    (void)LLVMFuzzerInitialize(&argc, &argv);
     unsigned long runs = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
-    for (size_t len; seed_count < SEEDS_MAX / 2 && (len = fuzz_seed(seed_count, seed)) > 0;)
-        if (bytes_copy(&seeds[seed_count++], (struct view){seed, len}, NULL) < 0)
-            return 1;
-    for (int i = 2; i < argc; i++)
-        if (!add_file(argv[i]))
-            return 1;
-    if (seed_count == 0)
+    bool ok = argc > 2 || add_own();
+    for (int i = 2; ok && i < argc; i++)
+        ok = add(argv[i]);
+    if (!ok || seed_count == 0)
         return 1;
     struct sigaction action = {.sa_handler = keep_input, .sa_flags = SA_RESETHAND};
     sigaction(SIGABRT, &action, NULL);

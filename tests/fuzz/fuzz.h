@@ -11,10 +11,15 @@
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv); /* seeds.c */
 
 #define FUZZ_SEED_MAX 65536
-/* Writes valid input number index and returns its length; 0: there are no more. For driver.c, without libFuzzer. */
+#define FUZZ_NOW      1717200000 /* time(2) in every target: 2024-06-01 */
+/* Writes valid input number index and returns its length; 0: there are no more. Called in order, from 0 on. */
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX]);
+
+/* Warnings and errors that were logged so far. */
+extern unsigned fuzz_log_lines;
 
 #define FUZZ_CHECK(condition)                                                                                \
     do {                                                                                                     \

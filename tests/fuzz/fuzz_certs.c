@@ -68,7 +68,7 @@ static size_t seed_cert(uint8_t out[FUZZ_SEED_MAX])
     X509_NAME *name = X509_get_subject_name(cert);
     uint8_t hwid[64] = {1, 2, 3}, *p = out;
     FUZZ_CHECK(X509_set_version(cert, 2) && X509_set_pubkey(cert, key) &&
-               X509_gmtime_adj(X509_getm_notBefore(cert), 0) &&
+               X509_gmtime_adj(X509_getm_notBefore(cert), -1000) &&
                X509_gmtime_adj(X509_getm_notAfter(cert), 1000) &&
                X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"SEV-VCEK", -1, -1, 0) &&
                X509_set_issuer_name(cert, name));

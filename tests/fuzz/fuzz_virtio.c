@@ -43,7 +43,6 @@ static void prepare(void)
         abort();
     snprintf(disk, sizeof disk, "/proc/self/fd/%d", disk_fd);
     snprintf(sockets, sizeof sockets, "%s/vsock", directory);
-    (void)setenv("COFRE_LOG", "error", 1);
     (void)atexit(remove_directory);
 }
 
