@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "vmm/agent/request.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/unix_socket.h"
 
 #define GREETING_MAX 256
 
@@ -98,10 +98,9 @@ static int send_text(const struct stream *s, const char *text, struct cofre_err 
 
 static int connect_to(struct stream *s, struct cofre_err *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(s->path) >= sizeof address.sun_path)
+    struct sockaddr_un address;
+    if (!unix_address(&address, s->path))
         return cofre_fail(err, COFRE_USAGE, "%s: the name is too long for a socket", s->path);
-    strcpy(address.sun_path, s->path);
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct timeval limit = {.tv_sec = s->seconds};
     if (s->fd < 0 || setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||

@@ -8,11 +8,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/base/bytes.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/unix_socket.h"
 #include "vmm/devices/vsock_stream.h"
 
 enum queue { TO_GUEST = 0, FROM_GUEST = 1, EVENTS = 2, QUEUES = 3 };
@@ -20,26 +20,6 @@ enum queue { TO_GUEST = 0, FROM_GUEST = 1, EVENTS = 2, QUEUES = 3 };
 #define FEATURE_STREAM 0
 #define FIRST_PORT     (1u << 30) /* for connections that the host begins */
 #define PORT_SUFFIX    11         /* "_4294967295" */
-
-static bool socket_address(struct sockaddr_un *address, const char *path)
-{
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    size_t len = strlen(path);
-    if (len >= sizeof address->sun_path)
-        return false;
-    memcpy(address->sun_path, path, len);
-    return true;
-}
-
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address;
-    CLEAN_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || !socket_address(&address, path) ||
-        connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return -1;
-    return TAKE_FD(fd);
-}
 
 static void watch_all(struct vsock *v)
 {
@@ -121,7 +101,7 @@ static bool accept_guest(struct vsock *v, const struct vsock_header *h)
 {
     char path[sizeof((struct sockaddr_un *)0)->sun_path + PORT_SUFFIX];
     (void)snprintf(path, sizeof path, "%s_%u", v->path, h->dst_port);
-    int fd = connect_to(path);
+    int fd = unix_connect(path);
     struct vsock_stream *s = fd < 0 ? NULL : vsock_stream_new(v, fd, VSOCK_OPEN);
     if (!s)
         return false;
@@ -220,7 +200,7 @@ static const struct virtio_ops vsock_ops = {
 static void remove_stale(const char *path)
 {
     struct stat st;
-    CLEAN_FD fd = connect_to(path);
+    CLEAN_FD fd = unix_connect(path);
     if (fd < 0 && errno == ECONNREFUSED && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         (void)unlink(path);
 }
@@ -228,7 +208,7 @@ static void remove_stale(const char *path)
 static int listen_at(const char *path, int *out, struct cofre_err *err)
 {
     struct sockaddr_un address;
-    if (strlen(path) + PORT_SUFFIX >= sizeof address.sun_path || !socket_address(&address, path))
+    if (strlen(path) + PORT_SUFFIX >= sizeof address.sun_path || !unix_address(&address, path))
         return cofre_fail(err, COFRE_USAGE, "vsock: %s: a socket's path has at most %zu bytes", path,
                           sizeof address.sun_path - 1 - PORT_SUFFIX);
     remove_stale(path);
