@@ -75,7 +75,7 @@ static void set_going(struct virtio_device *device, struct pci_bus *pci)
     pci_config_write(pci, 1, 0x04, 2, 6); /* memory decoding, bus master */
     device->driver_features = virtio_offered(device);
     virtio_set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
-    for (unsigned i = 0; i < device->ops->queues; i++) {
+    for (unsigned i = 0; i < device->queues; i++) {
         uint64_t base = i * RINGS;
         device->queue[i].rings = (struct queue_rings){QUEUE, base, base + 0x1000, base + 0x2000};
         virtio_enable_queue(device, &device->queue[i]);
@@ -113,8 +113,9 @@ static void act(struct virtio_device *device, struct pci_bus *pci, const uint8_t
             put_le64(memory + address, value);
         break;
     default:
-        device->kicked |= (uint32_t)value;
-        device->kick.ready(device->kick.context, 0);
+        for (unsigned i = 0; i < device->queues; i++)
+            if (value & 1u << i)
+                device->queue[i].kick.ready(device->queue[i].kick.context, 0);
         break;
     }
 }
@@ -131,10 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(memory, 0, MEMORY);
     struct virtio_device *device = new_device(data[0]);
     pci_bus_init(&pci, (struct pci_window){WINDOW, 0x100000}, (struct msi_sink){discard_message, NULL});
-    if (guest_memory_add(&mem, 0, MEMORY, memory, NULL) || pci_bus_add(&pci, &device->pci, NULL))
+    if (guest_memory_add(&mem, 0, MEMORY, memory, NULL) || virtio_plug(device, &pci, &mem, NULL))
         abort();
-    device->mem = &mem;
-    virtio_reset(device);
     set_going(device, &pci);
     for (size_t at = 1; at + RECORD <= size; at += RECORD)
         act(device, &pci, data + at);

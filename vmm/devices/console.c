@@ -50,7 +50,7 @@ static void transmit(struct console *c)
             break;
         virtio_done(&c->virtio, TRANSMIT, &c->sending, 0);
     }
-    (void)loop_watch(&c->virtio.loop, &c->out, c->busy ? EPOLLOUT : 0);
+    (void)loop_watch(virtio_loop(&c->virtio, 0), &c->out, c->busy ? EPOLLOUT : 0);
 }
 
 static void out_ready(void *context, uint32_t events)
@@ -68,7 +68,7 @@ static void in_ready(void *context, uint32_t events)
     uint8_t input[256];
     (void)events;
     if (!virtio_next(&c->virtio, RECEIVE, &chain)) {
-        (void)loop_watch(&c->virtio.loop, &c->in, 0);
+        (void)loop_watch(virtio_loop(&c->virtio, 0), &c->in, 0);
         return;
     }
     size_t room = chain.writable_len < sizeof input ? chain.writable_len : sizeof input;
@@ -76,7 +76,7 @@ static void in_ready(void *context, uint32_t events)
     size_t written = n > 0 ? chain_write(&chain, 0, input, (size_t)n) : 0;
     virtio_done(&c->virtio, RECEIVE, &chain, written);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        (void)loop_watch(&c->virtio.loop, &c->in, 0);
+        (void)loop_watch(virtio_loop(&c->virtio, 0), &c->in, 0);
         c->in.fd = -1;
     }
 }
@@ -86,7 +86,7 @@ static void console_queue(void *device, unsigned index)
     struct console *c = device;
     if (index == TRANSMIT)
         transmit(c);
-    else if (c->in.fd >= 0 && !loop_watch(&c->virtio.loop, &c->in, EPOLLIN))
+    else if (c->in.fd >= 0 && !loop_watch(virtio_loop(&c->virtio, 0), &c->in, EPOLLIN))
         c->in.fd = -1; /* a regular file: nobody types into it */
 }
 
@@ -94,8 +94,8 @@ static void console_reset(void *device)
 {
     struct console *c = device;
     c->busy = false;
-    (void)loop_watch(&c->virtio.loop, &c->in, 0);
-    (void)loop_watch(&c->virtio.loop, &c->out, 0);
+    (void)loop_watch(virtio_loop(&c->virtio, 0), &c->in, 0);
+    (void)loop_watch(virtio_loop(&c->virtio, 0), &c->out, 0);
 }
 
 static const struct virtio_ops console_ops = {

@@ -16,7 +16,7 @@
 
 #define PCI_SLOTS        32
 #define PCI_CONFIG_SIZE  256
-#define PCI_MSIX_VECTORS 8 /* at most, of one function */
+#define PCI_MSIX_VECTORS 18 /* at most, of one function */
 
 struct pci_identity {
     uint16_t vendor, device, subsystem_vendor, subsystem;

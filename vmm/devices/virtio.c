@@ -12,10 +12,26 @@
 #define LOG_ROOM       "virtio"
 #define COMPLAINTS_MAX 16 /* log lines that one device's driver may cause */
 
-#define FEATURES_ALWAYS                                                                                      \
-    (1ull << FEATURE_INDIRECT | 1ull << FEATURE_EVENT_IDX | 1ull << FEATURE_VERSION_1 |                      \
-     1ull << FEATURE_ACCESS_PLATFORM)
+#define FEATURES_RING     (1ull << FEATURE_INDIRECT | 1ull << FEATURE_EVENT_IDX)
 #define FEATURES_REQUIRED (1ull << FEATURE_VERSION_1 | 1ull << FEATURE_ACCESS_PLATFORM)
+
+struct loop *virtio_loop(struct virtio_device *virtio, unsigned thread)
+{
+    assert(thread < virtio->threads);
+    return &virtio->loop[thread];
+}
+
+void virtio_lock(struct virtio_device *virtio)
+{
+    for (unsigned i = 0; i < virtio->threads; i++)
+        loop_lock(&virtio->loop[i]);
+}
+
+void virtio_unlock(struct virtio_device *virtio)
+{
+    for (unsigned i = virtio->threads; i-- > 0;)
+        loop_unlock(&virtio->loop[i]);
+}
 
 bool virtio_has(const struct virtio_device *virtio, unsigned feature_bit)
 {
@@ -30,46 +46,58 @@ bool virtio_live(const struct virtio_device *virtio, unsigned queue)
 
 static void interrupt(struct virtio_device *virtio, uint16_t vector, uint8_t isr)
 {
-    virtio->isr |= isr;
+    atomic_fetch_or(&virtio->isr, isr);
     pci_msix_raise(&virtio->pci, vector);
 }
 
 void virtio_break(struct virtio_device *virtio, const struct cofre_err *why)
 {
-    if (virtio->complaints < COMPLAINTS_MAX) {
-        virtio->complaints++;
+    unsigned before = atomic_fetch_or(&virtio->status, STATUS_NEEDS_RESET);
+    if (before & STATUS_NEEDS_RESET)
+        return;
+    unsigned nth = virtio->complaints < COMPLAINTS_MAX ? ++virtio->complaints : COMPLAINTS_MAX + 1;
+    if (nth <= COMPLAINTS_MAX)
         log_warn("%s: the guest's driver broke the protocol: %s; the device stops until it is reset%s",
                  virtio->ops->name, why->text,
-                 virtio->complaints == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
-    }
-    virtio->status |= STATUS_NEEDS_RESET;
+                 nth == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
+    if (before & STATUS_DRIVER_OK)
+        interrupt(virtio, virtio->config_vector, ISR_CONFIG);
+}
+
+void virtio_config_set(struct virtio_device *virtio, unsigned offset, const void *data, unsigned len)
+{
+    assert(offset <= virtio->config_len && len <= virtio->config_len - offset);
+    pthread_mutex_lock(&virtio->config_lock);
+    memcpy(virtio->config + offset, data, len);
+    virtio->generation++;
+    pthread_mutex_unlock(&virtio->config_lock);
     if (virtio->status & STATUS_DRIVER_OK)
         interrupt(virtio, virtio->config_vector, ISR_CONFIG);
 }
 
-static void kick(struct virtio_device *virtio, uint32_t queues)
+/* A vCPU's notification takes no lock: the eventfd wakes the queue's thread. */
+static void kick(struct virtio_queue *q)
 {
-    __atomic_fetch_or(&virtio->kicked, queues, __ATOMIC_RELEASE);
-    (void)eventfd_write(virtio->kick.fd, 1);
+    (void)eventfd_write(q->kick.fd, 1);
 }
 
 bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chain *chain)
 {
-    struct virtqueue *ring = &virtio->queue[queue].ring;
+    struct virtio_queue *q = &virtio->queue[queue];
     struct cofre_err err;
     int rc;
     if (!virtio_live(virtio, queue))
         return false;
-    if (virtio->budget == 0) {
-        kick(virtio, 1u << queue);
+    if (q->budget == 0) {
+        kick(q);
         return false;
     }
-    rc = virtqueue_next(ring, chain, &err);
-    if (rc == 0 && virtqueue_rearm(ring))
-        rc = virtqueue_next(ring, chain, &err);
+    rc = virtqueue_next(&q->ring, chain, &err);
+    if (rc == 0 && virtqueue_rearm(&q->ring))
+        rc = virtqueue_next(&q->ring, chain, &err);
     if (rc < 0)
         virtio_break(virtio, &err);
-    virtio->budget--;
+    q->budget--;
     return rc > 0;
 }
 
@@ -82,25 +110,31 @@ void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queu
         interrupt(virtio, q->vector, ISR_QUEUE);
 }
 
-/* The device's thread: notifications are gathered in a word of bits, so that a vCPU's notification takes no
- * lock. */
 static void kicked(void *context, uint32_t events)
 {
-    struct virtio_device *virtio = context;
+    struct virtio_queue *q = context;
+    struct virtio_device *virtio = q->virtio;
+    unsigned index = (unsigned)(q - virtio->queue);
     eventfd_t count;
     (void)events;
-    (void)eventfd_read(virtio->kick.fd, &count);
-    uint32_t queues = __atomic_exchange_n(&virtio->kicked, 0, __ATOMIC_ACQUIRE);
-    virtio->budget = QUEUE_SIZE_MAX;
-    for (unsigned i = 0; i < virtio->ops->queues; i++)
-        if ((queues & 1u << i) && virtio_live(virtio, i))
-            virtio->ops->queue(virtio->device, i);
+    (void)eventfd_read(q->kick.fd, &count);
+    q->budget = QUEUE_SIZE_MAX;
+    if (virtio_live(virtio, index))
+        virtio->ops->queue(virtio->device, index);
 }
 
 void virtio_notify(struct virtio_device *virtio, unsigned queue)
 {
-    if (queue < virtio->ops->queues)
-        kick(virtio, 1u << queue);
+    if (queue < virtio->queues)
+        kick(&virtio->queue[queue]);
+}
+
+static void reset_queue(struct virtio_device *virtio, struct virtio_queue *q)
+{
+    q->ring = (struct virtqueue){0};
+    q->rings = (struct queue_rings){.size = virtio->ops->queue_size};
+    q->vector = NO_VECTOR;
+    q->enabled = false;
 }
 
 void virtio_reset(struct virtio_device *virtio)
@@ -110,18 +144,23 @@ void virtio_reset(struct virtio_device *virtio)
     virtio->device_feature_select = virtio->driver_feature_select = 0;
     virtio->queue_select = 0;
     virtio->config_vector = NO_VECTOR;
-    memset(virtio->queue, 0, sizeof virtio->queue);
-    for (unsigned i = 0; i < virtio->ops->queues; i++) {
-        virtio->queue[i].rings.size = virtio->ops->queue_size;
-        virtio->queue[i].vector = NO_VECTOR;
-    }
     if (virtio->ops->reset)
         virtio->ops->reset(virtio->device);
+    for (unsigned i = 0; i < virtio->queues; i++)
+        reset_queue(virtio, &virtio->queue[i]);
 }
 
 uint64_t virtio_offered(const struct virtio_device *virtio)
 {
-    return virtio->features | FEATURES_ALWAYS;
+    return virtio->features | (virtio->ring_features & FEATURES_RING) | FEATURES_REQUIRED;
+}
+
+static void start(struct virtio_device *virtio)
+{
+    if (virtio->ops->start)
+        virtio->ops->start(virtio->device);
+    for (unsigned i = 0; i < virtio->queues; i++)
+        kick(&virtio->queue[i]);
 }
 
 /* Status bits are only ever added; what the driver adds must be acceptable (virtio 1.2, 2.1, 3.1.1). */
@@ -140,7 +179,7 @@ void virtio_set_status(struct virtio_device *virtio, uint8_t status)
         added &= (uint8_t)~STATUS_DRIVER_OK;
     virtio->status |= added & (uint8_t)~STATUS_NEEDS_RESET;
     if (added & STATUS_DRIVER_OK)
-        kick(virtio, (1u << virtio->ops->queues) - 1);
+        start(virtio);
 }
 
 /* Queues are set up between FEATURES_OK and DRIVER_OK. */
@@ -160,37 +199,72 @@ void virtio_enable_queue(struct virtio_device *virtio, struct virtio_queue *q)
 int virtio_init(struct virtio_device *virtio, const struct virtio_ops *ops, void *device,
                 struct cofre_err *err)
 {
-    *virtio = (struct virtio_device){.ops = ops, .device = device, .kick.fd = -1, .loop.epoll = -1};
-    virtio_pci_init(virtio);
-    CLEAN_FD event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event < 0)
-        return cofre_fail(err, COFRE_FAILED, "%s device: %s", ops->name, strerror(errno));
-    int rc = loop_init(&virtio->loop, err);
+    *virtio = (struct virtio_device){
+        .ops = ops, .device = device, .ring_features = FEATURES_RING, .queues = ops->queues};
+    for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+        virtio->queue[i] = (struct virtio_queue){.virtio = virtio, .kick.fd = -1};
+    pthread_mutex_init(&virtio->config_lock, NULL);
+    int rc = virtio_set_threads(virtio, 1, err);
     if (rc)
-        return cofre_within(err, rc, "%s device", ops->name);
-    virtio->kick = (struct loop_source){.fd = TAKE_FD(event), .ready = kicked, .context = virtio};
+        pthread_mutex_destroy(&virtio->config_lock);
+    return rc;
+}
+
+int virtio_set_threads(struct virtio_device *virtio, unsigned threads, struct cofre_err *err)
+{
+    assert(threads <= VIRTIO_THREADS_MAX);
+    int rc = 0;
+    for (; virtio->threads < threads && rc == 0; virtio->threads += rc == 0)
+        rc = loop_init(&virtio->loop[virtio->threads], err);
+    return rc ? cofre_within(err, rc, "%s device", virtio->ops->name) : 0;
+}
+
+static int watch_queue(struct virtio_device *virtio, unsigned index, struct cofre_err *err)
+{
+    struct virtio_queue *q = &virtio->queue[index];
+    q->kick =
+        (struct loop_source){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = kicked, .context = q};
+    if (q->kick.fd < 0 || !loop_watch(virtio_loop(virtio, virtio->thread_of[index]), &q->kick, EPOLLIN))
+        return cofre_fail(err, COFRE_FAILED, "%s device: queue %u: %s", virtio->ops->name, index,
+                          strerror(errno));
     return 0;
+}
+
+int virtio_plug(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
+                struct cofre_err *err)
+{
+    assert(virtio->queues <= VIRTIO_QUEUES_MAX && virtio->config_len <= VIRTIO_CONFIG_MAX);
+    virtio->mem = mem;
+    virtio_pci_init(virtio);
+    virtio->plugged = true;
+    int rc = 0;
+    for (unsigned i = 0; i < virtio->queues && rc == 0; i++)
+        rc = watch_queue(virtio, i, err);
+    if (rc)
+        return rc;
+    virtio_reset(virtio);
+    return pci_bus_add(pci, &virtio->pci, err);
 }
 
 int virtio_attach(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
                   struct cofre_err *err)
 {
-    virtio->mem = mem;
-    virtio_reset(virtio);
-    int rc = pci_bus_add(pci, &virtio->pci, err);
-    if (rc)
-        return rc;
-    if (!loop_watch(&virtio->loop, &virtio->kick, EPOLLIN))
-        return cofre_fail(err, COFRE_FAILED, "%s device: %s", virtio->ops->name, strerror(errno));
-    return loop_start(&virtio->loop, virtio->ops->name, err);
+    int rc = virtio_plug(virtio, pci, mem, err);
+    for (unsigned i = 0; i < virtio->threads && rc == 0; i++)
+        rc = loop_start(&virtio->loop[i], virtio->ops->name, err);
+    return rc;
 }
 
 void virtio_free(struct virtio_device *virtio)
 {
     if (!virtio)
         return;
-    loop_destroy(&virtio->loop);
-    cleanup_close(&virtio->kick.fd);
-    pci_function_destroy(&virtio->pci);
+    for (unsigned i = 0; i < virtio->threads; i++)
+        loop_destroy(&virtio->loop[i]);
+    for (unsigned i = 0; i < virtio->queues; i++)
+        cleanup_close(&virtio->queue[i].kick.fd);
+    if (virtio->plugged)
+        pci_function_destroy(&virtio->pci);
+    pthread_mutex_destroy(&virtio->config_lock);
     virtio->ops->free(virtio->device);
 }

@@ -1,5 +1,6 @@
 #include "vmm/devices/virtio_pci.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -63,7 +64,7 @@ static unsigned add_capability(struct virtio_device *virtio, enum capability_typ
 
 static struct virtio_queue *selected(struct virtio_device *virtio)
 {
-    return virtio->queue_select < virtio->ops->queues ? &virtio->queue[virtio->queue_select] : NULL;
+    return virtio->queue_select < virtio->queues ? &virtio->queue[virtio->queue_select] : NULL;
 }
 
 static uint32_t half(uint64_t features, uint32_t select)
@@ -81,8 +82,9 @@ static void common_image(struct virtio_device *virtio, uint8_t image[COMMON_SIZE
     put_le32(image + COMMON_DRIVER_FEATURE_SELECT, virtio->driver_feature_select);
     put_le32(image + COMMON_DRIVER_FEATURE, half(virtio->driver_features, virtio->driver_feature_select));
     put_le16(image + COMMON_CONFIG_VECTOR, virtio->config_vector);
-    put_le16(image + COMMON_NUM_QUEUES, (uint16_t)virtio->ops->queues);
+    put_le16(image + COMMON_NUM_QUEUES, (uint16_t)virtio->queues);
     image[COMMON_STATUS] = virtio->status;
+    image[COMMON_GENERATION] = virtio->generation;
     put_le16(image + COMMON_QUEUE_SELECT, virtio->queue_select);
     if (!q)
         return;
@@ -188,17 +190,18 @@ static uint64_t bar_read(void *device, uint64_t offset, unsigned len)
     struct virtio_device *virtio = device;
     uint8_t image[COMMON_SIZE];
     uint64_t value = 0;
-    loop_lock(&virtio->loop);
     if (offset < BAR_ISR) {
+        virtio_lock(virtio);
         common_image(virtio, image);
+        virtio_unlock(virtio);
         value = part(image, COMMON_SIZE, offset, len);
     } else if (offset == BAR_ISR) {
-        value = virtio->isr;
-        virtio->isr = 0; /* reading acknowledges (4.1.4.5) */
+        value = atomic_exchange(&virtio->isr, 0); /* reading acknowledges (4.1.4.5) */
     } else if (offset >= BAR_CONFIG && offset < BAR_NOTIFY) {
+        pthread_mutex_lock(&virtio->config_lock);
         value = part(virtio->config, virtio->config_len, offset - BAR_CONFIG, len);
+        pthread_mutex_unlock(&virtio->config_lock);
     }
-    loop_unlock(&virtio->loop);
     return value;
 }
 
@@ -209,9 +212,9 @@ static void bar_write(void *device, uint64_t offset, unsigned len, uint64_t valu
     if (offset >= BAR_NOTIFY && offset < BAR_MSIX_TABLE) {
         virtio_notify(virtio, (unsigned)(offset - BAR_NOTIFY) / NOTIFY_MULTIPLIER);
     } else if (offset < BAR_ISR) {
-        loop_lock(&virtio->loop);
+        virtio_lock(virtio);
         common_write(virtio, (unsigned)offset, len, value);
-        loop_unlock(&virtio->loop);
+        virtio_unlock(virtio);
     }
 }
 
@@ -258,7 +261,7 @@ void virtio_pci_init(struct virtio_device *virtio)
     const struct pci_identity identity = {VENDOR_VIRTIO,           (uint16_t)(DEVICE_MODERN + id),
                                           VENDOR_VIRTIO,           (uint16_t)(DEVICE_MODERN + id),
                                           virtio->ops->class_code, 1};
-    unsigned queues = virtio->ops->queues;
+    unsigned queues = virtio->queues;
     pci_function_init(&virtio->pci, virtio->ops->name, &identity, BAR_SIZE, &ops, virtio);
     pci_msix_add(&virtio->pci, queues + 1, BAR_MSIX_TABLE,
                  BAR_MSIX_PBA); /* one for changes of configuration */

@@ -15,14 +15,6 @@ enum virtio_status {
     STATUS_FAILED = 128,
 };
 
-/* virtio 1.2, 6: bits of features that belong to no kind of device */
-enum virtio_feature {
-    FEATURE_INDIRECT = 28,
-    FEATURE_EVENT_IDX = 29,
-    FEATURE_VERSION_1 = 32,
-    FEATURE_ACCESS_PLATFORM = 33,
-};
-
 enum virtio_isr { ISR_QUEUE = 1, ISR_CONFIG = 2 };
 #define NO_VECTOR 0xffff
 
@@ -37,14 +29,22 @@ enum virtio_bar {
     BAR_SIZE = 0x8000,
 };
 
+/* PCI's side of a device whose queues and configuration are known. */
 void virtio_pci_init(struct virtio_device *virtio);
+/* What virtio_attach does before it starts the threads. */
+int virtio_plug(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
+                struct cofre_err *err);
 
-/* With the lock held. */
+/* The locks of all threads, in order. */
+void virtio_lock(struct virtio_device *virtio);
+void virtio_unlock(struct virtio_device *virtio);
+
+/* With all of them held. */
 void virtio_reset(struct virtio_device *virtio);
 uint64_t virtio_offered(const struct virtio_device *virtio);
 void virtio_set_status(struct virtio_device *virtio, uint8_t status);
 void virtio_enable_queue(struct virtio_device *virtio, struct virtio_queue *q);
-/* Without the lock. */
+/* Without any. */
 void virtio_notify(struct virtio_device *virtio, unsigned queue);
 
 #endif

@@ -242,7 +242,7 @@ int virtio_vsock_new(struct virtio_device **out, uint64_t cid, const char *path,
     v->virtio.features = 1u << FEATURE_STREAM;
     v->virtio.config_len = sizeof cid;
     put_le64(v->virtio.config, cid);
-    (void)loop_watch(&v->virtio.loop, &v->listener, EPOLLIN);
+    (void)loop_watch(virtio_loop(&v->virtio, 0), &v->listener, EPOLLIN);
     *out = &v->virtio;
     return 0;
 }

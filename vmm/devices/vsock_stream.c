@@ -74,7 +74,7 @@ void vsock_stream_watch(struct vsock_stream *s)
     bool reads = open && !s->vsock->starved && credit(s) && !(s->host_shut & VSOCK_NO_SEND) &&
                  !(s->guest_shut & VSOCK_NO_RECEIVE) && !(s->owed & 1u << VSOCK_RESPONSE);
     uint32_t events = (reads || s->state == VSOCK_GREETING ? EPOLLIN : 0) | (open && s->count ? EPOLLOUT : 0);
-    (void)loop_watch(&s->vsock->virtio.loop, &s->source, events);
+    (void)loop_watch(virtio_loop(&s->vsock->virtio, 0), &s->source, events);
 }
 
 void vsock_stream_end(struct vsock_stream *s, bool tell_guest)
@@ -84,7 +84,7 @@ void vsock_stream_end(struct vsock_stream *s, bool tell_guest)
         tell_host(s, "ERROR the guest refused the connection to port %u\n", s->guest_port);
     if (tell_guest && s->state != VSOCK_GREETING)
         vsock_owe_reset(v, &(struct vsock_reset){VSOCK_HOST, s->host_port, s->guest_port, VSOCK_STREAM_TYPE});
-    (void)loop_watch(&v->virtio.loop, &s->source, 0);
+    (void)loop_watch(virtio_loop(&v->virtio, 0), &s->source, 0);
     close(s->source.fd);
     for (unsigned i = 0; i < VSOCK_STREAMS; i++)
         if (v->stream[i] == s)

@@ -13,9 +13,9 @@
 #include "vmm/devices/pci.h"
 #include "vmm/devices/virtio.h"
 
-#define DRIVER_MEMORY (1u << 20)
+#define DRIVER_MEMORY (1u << 21)
 #define DRIVER_GPA    0x100000ull
-#define DRIVER_BUFFER 0x40000u /* offset in memory from which on tests may use it as they like */
+#define DRIVER_BUFFER 0x80000u /* offset in memory from which on tests may use it as they like */
 #define DRIVER_QUEUE  16
 #define DRIVER_WINDOW 0xe0000000u
 

@@ -387,6 +387,160 @@ static void the_window_capability_reaches_the_bar(void **state)
     driver_close(&d);
 }
 
+#define CROWD_QUEUES  VIRTIO_QUEUES_MAX
+#define CROWD_THREADS 4
+
+/* A device of many queues and several threads, which gives requests back and sees who serves what. */
+struct crowd {
+    struct virtio_device virtio;
+    pthread_t by[CROWD_QUEUES];
+    atomic_uint inside[CROWD_THREADS]; /* queue functions that run now, by thread */
+    atomic_uint overlaps, starts, early;
+};
+
+static void crowd_queue(void *device, unsigned index)
+{
+    struct crowd *c = device;
+    struct queue_chain chain;
+    unsigned thread = c->virtio.thread_of[index];
+    c->overlaps += atomic_fetch_add(&c->inside[thread], 1) != 0;
+    c->early += c->starts == 0;
+    c->by[index] = pthread_self();
+    while (virtio_next(&c->virtio, index, &chain))
+        virtio_done(&c->virtio, index, &chain, 0);
+    c->inside[thread]--;
+}
+
+/* Of start and reset: all locks are held, so no queue function runs. */
+static void crowd_alone(struct crowd *c)
+{
+    for (unsigned i = 0; i < CROWD_THREADS; i++)
+        c->overlaps += c->inside[i] != 0;
+}
+
+static void crowd_start(void *device)
+{
+    crowd_alone(device);
+    ((struct crowd *)device)->starts++;
+}
+
+static void crowd_reset(void *device)
+{
+    crowd_alone(device);
+}
+
+static const struct virtio_ops crowd_ops = {
+    .name = "crowd",
+    .id = VIRTIO_ID_ENTROPY,
+    .class_code = 0xff0000,
+    .queues = 1,
+    .queue_size = 64,
+    .queue = crowd_queue,
+    .start = crowd_start,
+    .reset = crowd_reset,
+    .free = free,
+};
+
+static struct crowd *crowd_open(struct driver *d)
+{
+    struct crowd *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    assert_int_equal(virtio_init(&c->virtio, &crowd_ops, c, NULL), 0);
+    assert_int_equal(virtio_set_threads(&c->virtio, CROWD_THREADS, NULL), 0);
+    c->virtio.queues = CROWD_QUEUES;
+    c->virtio.config_len = 8;
+    for (unsigned i = 0; i < CROWD_QUEUES; i++)
+        c->virtio.thread_of[i] = (uint8_t)(i / 2 % CROWD_THREADS);
+    driver_open(d, &c->virtio);
+    return c;
+}
+
+static void each_queue_has_its_thread_and_its_vector(void **state)
+{
+    struct driver d;
+    (void)state;
+    struct crowd *c = crowd_open(&d);
+    driver_go(&d, 0);
+    assert_int_equal(driver_read(&d, d.common + 0x12, 2), CROWD_QUEUES);
+    assert_int_equal(c->starts, 1);
+    for (unsigned i = 0; i < CROWD_QUEUES; i++) {
+        (void)driver_ask(&d, i, BUFFER, 4, 0, 0);
+        driver_wait_interrupts(&d, i + 1, 1);
+    }
+    assert_int_equal(c->early, 0);
+    for (unsigned i = 0; i < CROWD_QUEUES; i++)
+        for (unsigned j = 0; j < CROWD_QUEUES; j++)
+            assert_int_equal(pthread_equal(c->by[i], c->by[j]) != 0,
+                             c->virtio.thread_of[i] == c->virtio.thread_of[j]);
+    driver_close(&d);
+}
+
+static void *kick_all(void *context)
+{
+    struct driver *d = context;
+    for (unsigned i = 0; i < 4000; i++)
+        driver_notify(d, i % CROWD_QUEUES);
+    return NULL;
+}
+
+/* Vcpus that notify while another resets and sets going again: what the driver set never changes under a queue function. */
+static void reset_and_start_happen_while_no_queue_function_runs(void **state)
+{
+    struct driver d;
+    pthread_t vcpu[2];
+    (void)state;
+    struct crowd *c = crowd_open(&d);
+    driver_go(&d, 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&vcpu[i], NULL, kick_all, &d), 0);
+    for (unsigned i = 0; i < 50; i++)
+        driver_go(&d, 0);
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(vcpu[i], NULL);
+    assert_int_equal(c->starts, 51);
+    assert_int_equal(c->overlaps, 0);
+    assert_int_equal(c->early, 0);
+    for (unsigned i = 0; i < CROWD_QUEUES; i++)
+        (void)driver_ask(&d, i, BUFFER, 4, 0, 0);
+    driver_close(&d);
+}
+
+static void a_changed_configuration_has_a_new_generation_and_an_interrupt(void **state)
+{
+    struct driver d;
+    const uint16_t up = 0x1234;
+    (void)state;
+    struct crowd *c = crowd_open(&d);
+    uint64_t generation = driver_read(&d, d.common + 0x15, 1);
+    virtio_config_set(&c->virtio, 6, &up, sizeof up); /* nobody is there to be interrupted */
+    assert_int_equal(d.interrupts[0], 0);
+    driver_go(&d, 0);
+    assert_int_equal(driver_read(&d, d.config, 8), 0x1234000000000000);
+    assert_int_not_equal(driver_read(&d, d.common + 0x15, 1), generation);
+    generation = driver_read(&d, d.common + 0x15, 1);
+    assert_int_equal(driver_read(&d, d.common + 0x15, 1), generation); /* it stays while nothing changes */
+    virtio_config_set(&c->virtio, 0, &up, sizeof up);
+    driver_wait_interrupts(&d, 0, 1);
+    assert_int_not_equal(driver_read(&d, d.common + 0x15, 1), generation);
+    assert_int_equal(driver_read(&d, d.config, 8), 0x1234000000001234);
+    assert_int_equal(driver_read(&d, d.isr, 1), 2);
+    driver_close(&d);
+}
+
+static void ring_features_can_be_withheld(void **state)
+{
+    struct driver d;
+    struct crowd *c = calloc(1, sizeof *c);
+    (void)state;
+    assert_non_null(c);
+    assert_int_equal(virtio_init(&c->virtio, &crowd_ops, c, NULL), 0);
+    c->virtio.ring_features &= ~EVENT;
+    driver_open(&d, &c->virtio);
+    assert_int_equal(driver_offered(&d) & EVENT, 0);
+    assert_false(driver_negotiate(&d, FEATURES_NEEDED | EVENT));
+    driver_close(&d);
+}
+
 /* A driver that keeps a queue full does not keep the device's lock: a reset gets through. */
 static void a_busy_queue_does_not_lock_the_driver_out(void **state)
 {
@@ -422,6 +576,10 @@ int main(void)
         cmocka_unit_test(the_isr_is_cleared_by_reading_it),
         cmocka_unit_test(every_access_to_the_bar_is_bounded),
         cmocka_unit_test(the_window_capability_reaches_the_bar),
+        cmocka_unit_test(each_queue_has_its_thread_and_its_vector),
+        cmocka_unit_test(reset_and_start_happen_while_no_queue_function_runs),
+        cmocka_unit_test(a_changed_configuration_has_a_new_generation_and_an_interrupt),
+        cmocka_unit_test(ring_features_can_be_withheld),
         cmocka_unit_test(a_busy_queue_does_not_lock_the_driver_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
