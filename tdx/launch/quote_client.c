@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "tdx/launch/quote_exchange.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/base/thread.h"
 
 #define LOG_ROOM "tdx"
 
@@ -140,14 +140,9 @@ int quote_client_new(struct quote_client **out, const struct quote_client_config
     c->wake = wake;
     c->said = now_ms() - 1000;
     pthread_mutex_init(&c->lock, NULL);
-    sigset_t all, before; /* signals are the vCPU threads' and the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&c->thread, NULL, run, c);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = thread_start(&c->thread, "quotes", run, c, err);
     if (rc)
-        return cofre_fail(err, COFRE_FAILED, "thread of the quote generation service's client: %s",
-                          strerror(rc));
+        return cofre_within(err, rc, "client of the quote generation service");
     (void)TAKE_FD(wake);
     *out = TAKE_PTR(c);
     return 0;

@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/thread.h"
 
 int loop_init(struct loop *loop, struct cofre_err *err)
 {
@@ -60,18 +60,11 @@ static void *run(void *context)
     return NULL;
 }
 
-/* Signals are the vCPU threads' and the main thread's; a device's thread sees none. */
 int loop_start(struct loop *loop, const char *name, struct cofre_err *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&loop->thread, NULL, run, loop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc)
-        return cofre_fail(err, COFRE_FAILED, "thread of %s: %s", name, strerror(rc));
-    loop->running = true;
-    return 0;
+    int rc = thread_start(&loop->thread, name, run, loop, err);
+    loop->running = rc == 0;
+    return rc;
 }
 
 bool loop_watch(struct loop *loop, struct loop_source *source, uint32_t events)

@@ -27,6 +27,7 @@ struct loop {
 int loop_init(struct loop *loop, struct cofre_err *err);
 /* Ends the thread, if it was started, after the callback that runs; the lock must not be held. */
 void loop_destroy(struct loop *loop);
+/* The name is the kind of its thread (vmm/base/thread.h). */
 int loop_start(struct loop *loop, const char *name, struct cofre_err *err);
 
 static inline void loop_lock(struct loop *loop)

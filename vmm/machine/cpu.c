@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/thread.h"
 #include "vmm/machine/cpuid.h"
 #include "vmm/machine/parts.h"
 
@@ -60,6 +61,10 @@ static void *run(void *context)
 {
     struct machine_cpu *cpu = context;
     struct machine *machine = cpu->machine;
+    sigset_t kick;
+    sigemptyset(&kick);
+    sigaddset(&kick, KICK_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
     while (!atomic_load(&machine->stopping)) {
         int error = kvm_vcpu_run(&cpu->vcpu);
         if (error == 0)
@@ -78,20 +83,13 @@ static void woken(int signal)
     (void)signal; /* its delivery is all that is wanted: KVM_RUN returns */
 }
 
-/* The thread takes no signal but the kick: those that end a program are the caller's. */
 int machine_cpu_start(struct machine_cpu *cpu, struct cofre_err *err)
 {
     struct sigaction action = {.sa_handler = woken};
     sigaction(KICK_SIGNAL, &action, NULL);
-    sigset_t blocked, before;
-    sigfillset(&blocked);
-    sigdelset(&blocked, KICK_SIGNAL);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    int error = pthread_create(&cpu->thread, NULL, run, cpu);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    cpu->started = error == 0;
-    return error ? cofre_fail(err, COFRE_FAILED, "vCPU %u: its thread: %s", cpu->vcpu.id, strerror(error))
-                 : 0;
+    int rc = thread_start(&cpu->thread, "vcpu", run, cpu, err);
+    cpu->started = rc == 0;
+    return rc ? cofre_within(err, rc, "vCPU %u", cpu->vcpu.id) : 0;
 }
 
 /* immediate_exit comes first: a thread that is not in KVM_RUN yet will leave it at once, one that is gets the signal. */
