@@ -36,9 +36,9 @@ struct machine_config {
 enum machine_ending {
     MACHINE_RUNNING,
     MACHINE_POWER_OFF, /* the guest powered off */
-    MACHINE_RESET, /* the guest asked for a restart, which ends it: a confidential guest has no second launch */
-    MACHINE_STOPPED, /* machine_stop */
-    MACHINE_FAILED,  /* anything else; the sentence says what */
+    MACHINE_RESET,     /* the guest asked for a restart: its next life is another machine's */
+    MACHINE_STOPPED,   /* machine_stop */
+    MACHINE_FAILED,    /* anything else; the sentence says what */
 };
 
 struct machine_end {

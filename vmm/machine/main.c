@@ -1,4 +1,4 @@
-/* cofre-vmm, also known as `cofre run`: one process, one guest. */
+/* cofre-vmm, also known as `cofre run`: one guest, for as long as it restarts; each launch in a process of its own. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,11 +14,14 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/rundir.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/launch.h"
 #include "vmm/machine/options.h"
+#include "vmm/machine/restart.h"
 #include "vmm/machine/result.h"
 
 #define ANSWER_SECONDS   2  /* the agent answers before it acts */
 #define POWEROFF_SECONDS 20 /* for a guest that was asked, before it is stopped as if its power was cut */
+#define STOP_SECONDS     60 /* for a process that was asked, which flushes disks, before it is killed */
 
 static const struct tee_ops *const tees[] = {&snp_tee_ops, &tdx_tee_ops, NULL};
 
@@ -31,6 +34,8 @@ struct run {
     char name[80];
     char directory[4096]; /* empty: none made */
     int signals;
+    bool stopping; /* a signal came: no other launch */
+    struct restarts restarts;
 };
 
 /* The tenant's word: what the guest will be measured as, before anything touches KVM. */
@@ -92,19 +97,21 @@ static int make_rundir(struct run *run, struct cofre_err *err)
     return rc;
 }
 
-/* Until the guest ends (*ended), a signal comes, or the time is over (milliseconds; -1: never). */
-static int wait_for(struct run *run, struct machine *machine, int milliseconds, bool *ended,
+/* Until the guest's process ends (*ended), a signal comes, or the time is over (milliseconds; -1: never). launch may be
+ * NULL. */
+static int wait_for(struct run *run, const struct launch *launch, int milliseconds, bool *ended,
                     struct cofre_err *err)
 {
-    struct pollfd fds[] = {{.fd = machine_end_fd(machine), .events = POLLIN},
-                           {.fd = run->signals, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = run->signals, .events = POLLIN},
+                           {.fd = launch ? launch->ended_fd : -1, .events = POLLIN}};
     while (poll(fds, 2, milliseconds) < 0)
         if (errno != EINTR)
             return cofre_fail(err, COFRE_FAILED, "poll: %s", strerror(errno));
     struct signalfd_siginfo taken;
-    if (fds[1].revents && read(run->signals, &taken, sizeof taken) != (ssize_t)sizeof taken)
+    if (fds[0].revents && read(run->signals, &taken, sizeof taken) != (ssize_t)sizeof taken)
         return cofre_fail(err, COFRE_FAILED, "signalfd: %s", strerror(errno));
-    *ended = fds[0].revents != 0;
+    run->stopping |= fds[0].revents != 0;
+    *ended = fds[1].revents != 0;
     return 0;
 }
 
@@ -120,33 +127,37 @@ static int ask_to_power_off(const struct run *run, struct cofre_err *why)
     return agent_ask(&answer, path, "{\"op\": \"poweroff\"}", ANSWER_SECONDS, why);
 }
 
-/* The first signal asks the guest to power itself off, the second, or the end of its time, cuts its power. */
-static int wait_for_end(struct run *run, struct machine *machine, struct cofre_err *err)
+/* The first signal asks the guest to power itself off, the second, or the end of its time, cuts its power; a process
+ * that does not even end then is killed. */
+static int wait_for_end(struct run *run, struct launch *launch, struct cofre_err *err)
 {
     bool ended = false;
-    int rc = wait_for(run, machine, -1, &ended, err);
+    int rc = wait_for(run, launch, -1, &ended, err);
     if (rc || ended)
         return rc;
     struct cofre_err why;
     if (ask_to_power_off(run, &why) == 0) {
         fprintf(stderr, "cofre run: the guest was asked to power off; another signal stops it at once\n");
-        rc = wait_for(run, machine, POWEROFF_SECONDS * 1000, &ended, err);
+        rc = wait_for(run, launch, POWEROFF_SECONDS * 1000, &ended, err);
     } else {
         fprintf(stderr, "cofre run: the guest cannot be asked to power off (%s); it is stopped\n", why.text);
     }
+    if (rc || ended)
+        return rc;
+    launch_stop(launch);
+    rc = wait_for(run, launch, STOP_SECONDS * 1000, &ended, err);
     if (rc == 0 && !ended)
-        machine_stop(machine);
+        launch_kill(launch);
     return rc;
 }
 
-static int run_machine(struct run *run, struct cofre_err *err)
+static struct machine_config machine_config(struct run *run)
 {
     const struct run_options *o = &run->options;
-    const struct kvm_backend *backend = o->emulated ? &kvm_backend_emulated : &kvm_backend_kernel;
     struct machine_config config = {
         .tee_ops = o->tee,
         .tee = run->tee,
-        .backend = backend,
+        .backend = o->emulated ? &kvm_backend_emulated : &kvm_backend_kernel,
         .boot = &run->guest.config,
         .image = &run->guest.image,
         .phases = &run->result.phases,
@@ -157,20 +168,100 @@ static int run_machine(struct run *run, struct cofre_err *err)
         .console_out = run->console.out,
     };
     memcpy(config.device, o->device, sizeof config.device);
-    run->tee = NULL; /* the machine's now */
-    struct machine *machine;
-    int rc = machine_create(&machine, &config, &run->result.measurement, err);
+    return config;
+}
+
+/* The guest's files were read, and its measurement compared, in this process; they go as the launch has its copy. */
+static void forget_guest(struct run *run)
+{
+    if (run->tee)
+        run->options.tee->free(run->tee);
+    run->tee = NULL;
+    guest_free(&run->guest);
+}
+
+static int run_launch(struct run *run, struct cofre_err *err)
+{
+    struct run_result *result = &run->result;
+    struct launch launch;
+    struct launch_report report;
+    const struct machine_config config = machine_config(run);
+    int rc = launch_start(&launch, &config, run->signals, err);
+    forget_guest(run);
     if (rc)
         return rc;
-    run->result.given = o->tee;
-    rc = machine_start(machine, err);
-    if (rc == 0)
-        rc = wait_for_end(run, machine, err);
+    result->launches++;
+    rc = wait_for_end(run, &launch, err);
     if (rc)
-        machine_stop(machine);
-    machine_join(machine, &run->result.end);
-    machine_free(machine);
+        launch_kill(&launch);
+    launch_finish(&launch, &report);
+    result->given = report.given;
+    result->measurement.name = result->prediction.name;
+    memcpy(result->measurement.value, report.measurement, sizeof report.measurement);
+    for (unsigned i = PHASE_PREDICTED + 1; i < PHASES; i++)
+        result->phases.seconds[i] = report.seconds[i];
+    result->end = report.end;
     return rc;
+}
+
+/* A confidential guest's restart is a new launch in everything: files are read again, and if they changed, so has what is
+ * measured. */
+static void say_if_changed(const struct run *run, const struct tee_measurement *before)
+{
+    const struct tee_measurement *now = &run->result.prediction;
+    char hex[2 * sizeof now->value + 1];
+    if (!run->result.launches || !run->result.predicted ||
+        memcmp(before->value, now->value, sizeof now->value) == 0)
+        return;
+    hex_encode(hex, now->value, sizeof now->value);
+    fprintf(stderr, "cofre run: its files were changed since its last launch: its %s is now %s\n", now->name,
+            hex);
+}
+
+static int launch(struct run *run, struct cofre_err *err)
+{
+    const struct run_options *o = &run->options;
+    struct run_result *result = &run->result;
+    const struct tee_measurement before = result->prediction;
+    result->predicted = result->given = false;
+    result->end = (struct machine_end){0};
+    phases_start(&result->phases, false);
+    int rc = guest_load(&run->guest, &o->guest, o->tee ? o->tee->boot_tee : BOOT_PLAIN, err);
+    if (rc == 0)
+        rc = predict(run, err);
+    if (rc)
+        return rc;
+    say_if_changed(run, &before);
+    return run_launch(run, err);
+}
+
+/* A file that came from standard input cannot be read again. */
+static bool has_piped_file(const struct run_options *o)
+{
+    const char *const files[] = {o->guest.kernel, o->guest.initrd};
+    bool piped = false;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        piped |= files[i] && strcmp(files[i], "-") == 0;
+    for (unsigned i = 0; i < o->tee_options; i++)
+        piped |= strcmp(o->tee_option[i].value, "-") == 0;
+    return piped;
+}
+
+/* True if the guest is to be launched again. */
+static bool restarts(struct run *run, int *rc, struct cofre_err *err)
+{
+    const struct machine_end *end = &run->result.end;
+    if (*rc || end->how != MACHINE_RESET || run->stopping || run->options.no_reboot ||
+        has_piped_file(&run->options))
+        return false;
+    unsigned wait = restart_wait(&run->restarts, run->result.phases.seconds[PHASE_ENDED]);
+    if (wait)
+        fprintf(stderr, "cofre run: the guest restarts again and again; its next launch is in %u s\n", wait);
+    else
+        fprintf(stderr, "cofre run: the guest restarts\n");
+    bool ended;
+    *rc = wait_for(run, NULL, (int)wait * 1000, &ended, err);
+    return *rc == 0 && !run->stopping;
 }
 
 static int run_guest(struct run *run, struct cofre_err *err)
@@ -178,12 +269,13 @@ static int run_guest(struct run *run, struct cofre_err *err)
     const struct run_options *o = &run->options;
     int rc = make_rundir(run, err);
     if (rc == 0)
-        rc = guest_load(&run->guest, &o->guest, o->tee ? o->tee->boot_tee : BOOT_PLAIN, err);
-    if (rc == 0)
-        rc = predict(run, err);
-    if (rc == 0)
         rc = console_open(&run->console, o->console, o->json, err);
-    return rc ? rc : run_machine(run, err);
+    if (rc)
+        return rc;
+    do
+        rc = launch(run, err);
+    while (restarts(run, &rc, err));
+    return rc;
 }
 
 /* From here on these signals are read from a descriptor; no call of the launch is interrupted by them. */
@@ -203,9 +295,7 @@ static int hold_signals(struct run *run, struct cofre_err *err)
 static void clean_up(struct run *run)
 {
     console_close(&run->console);
-    if (run->tee)
-        run->options.tee->free(run->tee);
-    guest_free(&run->guest);
+    forget_guest(run);
     if (run->directory[0])
         rmdir(run->directory);
     close(run->signals);
@@ -241,7 +331,6 @@ int main(int argc, char **argv)
     result->name = run.name;
     result->tee = o->tee;
     result->emulated = o->emulated;
-    phases_start(&result->phases, false);
     rc = hold_signals(&run, &err);
     if (rc == 0)
         rc = run_guest(&run, &err);

@@ -20,6 +20,7 @@ enum option_id {
     OPTION_EXPECT,
     OPTION_NAME,
     OPTION_CONSOLE,
+    OPTION_NO_REBOOT,
     OPTION_JSON,
     OPTION_HELP,
     OPTION_OF_DEVICES,                                  /* from here on, the index in device_kinds */
@@ -46,6 +47,7 @@ static const struct {
      "the guest's output: a file, or none; default standard output (input: standard input),\n"
      "                             with --json standard error",
      OPTION_CONSOLE},
+    {"no-reboot", NULL, "end with the guest when it restarts; else that is a new launch", OPTION_NO_REBOOT},
     {"json", NULL, "one JSON object on standard output at the end", OPTION_JSON},
     {"help", NULL, "this text", OPTION_HELP},
 };
@@ -73,7 +75,7 @@ void run_options_help(const struct tee_ops *const *tees)
 {
     char names[TEE_NAMES_SIZE];
     printf("usage: cofre run --tee %s|none --kernel F [OPTION]...\n\n"
-           "Boots one guest and ends with it.\n\n",
+           "Boots one guest, again if it restarts, and ends with it.\n\n",
            tee_names(names, sizeof names, "|", tees));
     for (size_t i = 0; i < OWN; i++)
         help_line(own[i].name, own[i].argument, own[i].help);
@@ -88,7 +90,10 @@ void run_options_help(const struct tee_ops *const *tees)
     puts("\nCtrl-C and SIGTERM ask the guest's agent to power it off; a second one, or 20 seconds, stops the "
          "guest\n"
          "as if its power was cut. What it had written to its disks is flushed in any case.\n"
-         "A guest that restarts ends too: run it again.\n"
+         "A guest that restarts is launched anew: its files are read, and its measurement is compared, "
+         "again. After "
+         "a second\n"
+         "restart within a minute it waits, from 1 second up to 60.\n"
          "Exit codes: 0 the guest ended itself or was stopped; 1 its measurement or its files are not those "
          "expected; 2 wrong\n"
          "usage; 3 malformed input; 4 the host lacks something; 5 other failure. COFRE_LOG=kvm=debug shows "
@@ -201,6 +206,9 @@ static int take(struct run_options *out, const struct option *option, const char
         return 0;
     case OPTION_CONSOLE:
         out->console = value;
+        return 0;
+    case OPTION_NO_REBOOT:
+        out->no_reboot = true;
         return 0;
     case OPTION_JSON:
         out->json = true;

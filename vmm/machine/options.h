@@ -14,7 +14,7 @@ struct run_options {
         const char *name, *value;
     } tee_option[OPTIONS_TEE_MAX]; /* in the order given */
     unsigned tee_options;
-    bool emulated, json, help;
+    bool emulated, no_reboot, json, help;
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order given */
     unsigned devices;
     uint32_t vsock_cid;  /* 0: none */

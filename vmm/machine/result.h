@@ -13,12 +13,13 @@ struct run_result {
     struct tee_measurement predicted_register[TEE_REGISTERS_MAX]; /* as Linux will find them */
     unsigned registers;
     struct phases phases;
+    unsigned launches;      /* what is above is of the last one */
     struct machine_end end; /* MACHINE_RUNNING: it never started */
 };
 
 /* {"tee", "emulated", "name", "measurement": {"name", "predicted", "given"} or null, "registers":
  * {NAME: predicted}, "phases": [{"name", "seconds"}],
- * "ended", "why", "exit_code"} and a newline, to standard output. */
+ * "launches", "ended", "why", "exit_code"} and a newline, to standard output. */
 int run_result_print(const struct run_result *result, struct cofre_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * The smallest kernel that cofre-shim starts: a bzImage (Linux Documentation/arch/x86/boot.rst, protocol 2.15) whose
- * 64-bit entry powers the machine off. It has no GHCB: plain guests and guests of the emulated platform only. For tests
- * that are about the launch and not about Linux.
+ * 64-bit entry powers the machine off, or by the first letter of its command line (r)estarts it or (w)aits for ever. It
+ * has no GHCB: plain guests and guests of the emulated platform only. For tests that are about the launch and not about
+ * Linux.
  */
 #define SETUP_SECTORS 1
 #define LOAD_ADDRESS  0x1000000
@@ -39,10 +40,24 @@ kernel:
     .org 0x200 * (SETUP_SECTORS + 1) + 0x200
     .code64
 startup_64:
+    mov 0x228(%rsi), %eax /* cmd_line_ptr */
+    test %eax, %eax
+    jz off
+    mov (%rax), %al
+    cmp $'r', %al
+    je restart
+    cmp $'w', %al
+    je 1f
+off:
     mov $0x600, %edx /* sleep control register of vmm/machine/acpi.h */
     mov $0x34, %al
     out %al, %dx
 1:  hlt
+    jmp 1b
+restart:
+    mov $0x602, %edx /* reset register */
+    mov $1, %al
+    out %al, %dx
     jmp 1b
     .balign 4096
 kernel_end:
