@@ -22,7 +22,7 @@ int snp_digest_page(struct snp_digest *digest, enum snp_page_type type, uint64_t
                     struct cofre_err *err);
 
 /* Extends the digest by len / 4096 pages from gpa on; len and gpa are whole pages. data is NULL, or has len
- * bytes. */
+ * bytes. Many pages are hashed by as many threads as the caller may run on, 8 at most; they end before it returns. */
 int snp_digest_pages(struct snp_digest *digest, enum snp_page_type type, uint64_t gpa, const void *data,
                      uint64_t len, struct cofre_err *err);
 

@@ -11,10 +11,10 @@
 
 #define BENCH_ROUNDS 15
 
-static inline double bench_now(void)
+static inline double bench_clock(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -22,25 +22,38 @@ struct bench_times {
     double measured, beside; /* seconds of one call */
 };
 
-/* Calls both in turns: count times each in a round. */
-static inline struct bench_times bench(void (*measured)(void *), void (*beside)(void *), void *context,
-                                       unsigned count)
+static inline struct bench_times bench_by(clockid_t clock, void (*measured)(void *), void (*beside)(void *),
+                                          void *context, unsigned count)
 {
     struct bench_times best = {1e9, 1e9};
     for (unsigned round = 0; round < BENCH_ROUNDS; round++) {
-        double start = bench_now();
+        double start = bench_clock(clock);
         for (unsigned i = 0; i < count; i++)
             measured(context);
-        double middle = bench_now();
+        double middle = bench_clock(clock);
         for (unsigned i = 0; i < count; i++)
             beside(context);
-        double end = bench_now();
+        double end = bench_clock(clock);
         if (middle - start < best.measured * count)
             best.measured = (middle - start) / count;
         if (end - middle < best.beside * count)
             best.beside = (end - middle) / count;
     }
     return best;
+}
+
+/* Calls both in turns: count times each in a round. */
+static inline struct bench_times bench(void (*measured)(void *), void (*beside)(void *), void *context,
+                                       unsigned count)
+{
+    return bench_by(CLOCK_THREAD_CPUTIME_ID, measured, beside, context, count);
+}
+
+/* The same by the time that passes: for work of several threads. */
+static inline struct bench_times bench_elapsed(void (*measured)(void *), void (*beside)(void *),
+                                               void *context, unsigned count)
+{
+    return bench_by(CLOCK_MONOTONIC, measured, beside, context, count);
 }
 
 /* What must hold for a figure to mean anything. */

@@ -55,20 +55,26 @@ static void type_address_and_contents_each_change_the_digest(void **state)
                             48);
 }
 
+/* As few as one thread hashes, and as many as several share, also where they do not share evenly. */
 static void a_run_of_pages_is_its_pages(void **state)
 {
     (void)state;
-    static uint8_t run[3 * SNP_PAGE_SIZE];
-    memset(run, 0x5a, sizeof run);
-    run[SNP_PAGE_SIZE] = 1;
-    struct snp_digest a, b;
-    snp_digest_init(&a);
-    snp_digest_init(&b);
-    assert_int_equal(snp_digest_pages(&a, SNP_PAGE_NORMAL, 0x8000, run, sizeof run, NULL), 0);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(snp_digest_page(&b, SNP_PAGE_NORMAL, 0x8000 + i * 0x1000, run + i * 0x1000, NULL),
+    static const size_t pages[] = {1, 3, 127, 128, 1027};
+    static uint8_t run[1027 * SNP_PAGE_SIZE];
+    for (size_t i = 0; i < sizeof run; i++)
+        run[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t n = 0; n < sizeof pages / sizeof pages[0]; n++) {
+        struct snp_digest a, b;
+        snp_digest_init(&a);
+        snp_digest_init(&b);
+        assert_int_equal(snp_digest_pages(&a, SNP_PAGE_NORMAL, 0x8000, run, pages[n] * SNP_PAGE_SIZE, NULL),
                          0);
-    assert_memory_equal(a.value, b.value, 48);
+        for (size_t i = 0; i < pages[n]; i++)
+            assert_int_equal(snp_digest_page(&b, SNP_PAGE_NORMAL, 0x8000 + i * SNP_PAGE_SIZE,
+                                             run + i * SNP_PAGE_SIZE, NULL),
+                             0);
+        assert_memory_equal(a.value, b.value, 48);
+    }
 }
 
 static void what_the_firmware_cannot_be_given_is_refused(void **state)
@@ -79,6 +85,7 @@ static void what_the_firmware_cannot_be_given_is_refused(void **state)
     before = d;
     assert_true(snp_digest_page(&d, SNP_PAGE_NORMAL, 0, NULL, NULL) < 0);
     assert_true(snp_digest_page(&d, SNP_PAGE_ZERO, 0, page, NULL) < 0);
+    assert_true(snp_digest_pages(&d, SNP_PAGE_NORMAL, 0, NULL, sizeof page, NULL) < 0);
     assert_true(snp_digest_pages(&d, SNP_PAGE_ZERO, 0x800, NULL, 0x1000, NULL) < 0);
     assert_true(snp_digest_pages(&d, SNP_PAGE_ZERO, 0x1000, NULL, 0x1001, NULL) < 0);
     assert_true(snp_digest_pages(&d, SNP_PAGE_ZERO, 0xfffffffffffff000, NULL, 0x2000, NULL) < 0);
