@@ -1,22 +1,21 @@
 #include "vmm/devices/block.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "vmm/base/bytes.h"
-#include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/devices/block_file.h"
+#include "vmm/devices/block_io.h"
 
 #define LOG_ROOM "block"
 
-#define SECTOR      512u
+#define SECTOR      BLOCK_SECTOR
 #define SERIAL_SIZE 20
 
 /* virtio 1.2, 5.2.3 */
@@ -51,204 +50,458 @@ enum config {
 #define DISCARD_SECTORS   (1u << 22)
 #define ZEROES_SECTORS    (1u << 15)
 #define RANGES_MAX        16
-#define COMPLAINTS_MAX    16 /* log lines that one disk may cause */
+#define RANGE_SIZE        16  /* sector, number of sectors, flags */
+#define HEADER_SIZE       16  /* type, reserved, sector */
+#define COMPLAINTS_MAX    16  /* log lines that one disk may cause */
+#define DEPTH             128 /* requests of one queue under way; others wait in the ring */
+#define BOUNCE_SIZE       (1u << 16)
+#define ATTEMPTS_MAX      8 /* at an operation that the kernel wants asked again */
 
-enum status { OK = 0, IOERR = 1, UNSUPPORTED = 2 };
+/* What a request comes to; PENDING: an operation on the file has been started for it. */
+enum status { OK = 0, IOERR = 1, UNSUPPORTED = 2, PENDING = 0x100 };
 enum { RANGE_UNMAP = 1 };
+
+struct request {
+    struct block_op op; /* first: what comes back from the file is the request */
+    const struct request_type *type;
+    uint64_t sector;
+    uint64_t len, done; /* bytes of the data, or of the range under way, and how many are through */
+    uint64_t written;   /* into the chain, status not counted */
+    unsigned attempts;
+    uint8_t *bounce; /* heap: BOUNCE_SIZE bytes, where the guest's buffers are not aligned; else NULL */
+    unsigned range, ranges;
+    uint8_t range_data[RANGES_MAX * RANGE_SIZE];
+    struct request *next; /* of those that are free */
+    struct iovec iov[QUEUE_CHAIN_MAX];
+    struct queue_chain chain;
+};
+
+/* One queue's requests, served by its thread. */
+struct lane {
+    struct block *block;
+    unsigned index;
+    struct block_io *io;
+    struct loop_source ready;
+    unsigned busy; /* requests under way */
+    bool ending;   /* those that end now are nobody's any more */
+    struct request *free, *requests;
+};
 
 struct block {
     struct virtio_device virtio;
-    int fd;
-    bool read_only;
-    uint64_t sectors;
+    struct block_file file;
     char serial[SERIAL_SIZE];
-    char *path;
-    unsigned complaints;
+    atomic_uint complaints;
+    unsigned queues;
+    struct lane lane[VIRTIO_QUEUES_MAX];
 };
 
-struct request {
-    const struct queue_chain *chain;
-    uint32_t type;
-    uint64_t sector;
-    uint64_t len;     /* of the data, in its direction */
-    uint64_t written; /* into the chain so far, status not counted */
+/* virtio 1.2, 5.2.6. Both functions give what the request has come to; resume is called with the operation's result. */
+struct request_type {
+    uint32_t number;
+    enum status (*begin)(struct lane *l, struct request *r);
+    enum status (*resume)(struct lane *l, struct request *r);
 };
 
 static bool in_disk(const struct block *b, uint64_t sector, uint64_t sectors)
 {
-    return sector <= b->sectors && sectors <= b->sectors - sector;
+    uint64_t capacity = b->file.size / SECTOR;
+    return sector <= capacity && sectors <= capacity - sector;
 }
 
-static enum status host_failed(struct block *b, const char *what)
+static enum status host_failed(struct block *b, const char *what, int error)
 {
-    if (b->complaints < COMPLAINTS_MAX) {
-        b->complaints++;
-        log_warn("%s: %s: %s; the guest gets an I/O error%s", b->path, what, strerror(errno),
-                 b->complaints == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
-    }
+    unsigned nth = atomic_load(&b->complaints) < COMPLAINTS_MAX ? atomic_fetch_add(&b->complaints, 1) + 1
+                                                                : COMPLAINTS_MAX + 1;
+    if (nth <= COMPLAINTS_MAX)
+        log_warn("%s: %s: %s; the guest gets an I/O error%s", b->file.path, what, strerror(error),
+                 nth == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
     return IOERR;
 }
 
-typedef ssize_t transfer(int fd, const struct iovec *iov, int count, off_t offset);
-
-/* Moves all of the data between chain and file, whatever parts the kernel does it in. */
-static enum status move(struct block *b, const struct request *r, bool to_guest, uint64_t skip, transfer *go)
+static enum status start(struct lane *l, struct request *r)
 {
-    struct iovec iov[QUEUE_CHAIN_MAX];
-    for (uint64_t done = 0; done < r->len;) {
-        unsigned count = chain_slice(r->chain, to_guest, skip + done, r->len - done, iov);
-        ssize_t n = go(b->fd, iov, (int)count, (off_t)(r->sector * SECTOR + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            errno = n ? errno : ENODATA;
-            return host_failed(b, to_guest ? "read" : "write");
-        }
-        done += (uint64_t)n;
-    }
-    return OK;
+    block_io_start(l->io, &r->op);
+    return PENDING;
+}
+
+/* Whether the kernel only wants to be asked again, which has an end. */
+static bool once_more(struct request *r)
+{
+    return (r->op.result == -EINTR || r->op.result == -EAGAIN) && r->attempts++ < ATTEMPTS_MAX;
 }
 
 static bool data_fits(const struct block *b, const struct request *r)
 {
-    return r->len % SECTOR == 0 && r->len <= (uint64_t)SEGMENTS_MAX * SEGMENT_BYTES_MAX &&
-           in_disk(b, r->sector, r->len / SECTOR);
+    return r->len % b->file.block == 0 && r->sector % (b->file.block / SECTOR) == 0 &&
+           r->len <= (uint64_t)SEGMENTS_MAX * SEGMENT_BYTES_MAX && in_disk(b, r->sector, r->len / SECTOR);
 }
 
-static enum status do_read(struct block *b, struct request *r)
+static bool aligned(const struct block_file *f, const struct iovec *iov, unsigned count)
 {
-    r->len = r->chain->writable_len - 1;
-    if (!data_fits(b, r))
+    uintptr_t all = 0;
+    for (unsigned i = 0; i < count && f->align > 1; i++)
+        all |= ((uintptr_t)iov[i].iov_base & (f->align - 1)) | (iov[i].iov_len & (f->block - 1));
+    return all == 0;
+}
+
+/* The rest of the data between chain and file, or a piece of it by way of an aligned buffer of ours. */
+static enum status move(struct lane *l, struct request *r)
+{
+    bool to_guest = r->op.what == BLOCK_READ;
+    uint64_t from = (to_guest ? 0 : HEADER_SIZE) + r->done, len = r->len - r->done;
+    r->op.offset = r->sector * SECTOR + r->done;
+    r->op.iov = r->iov;
+    r->op.count = chain_slice(&r->chain, to_guest, from, len, r->iov);
+    if (!r->bounce && aligned(&l->block->file, r->iov, r->op.count))
+        return start(l, r);
+    if (!r->bounce && !(r->bounce = aligned_alloc(BLOCK_ALIGN_MAX, BOUNCE_SIZE)))
+        return host_failed(l->block, "buffer", ENOMEM);
+    r->iov[0] = (struct iovec){r->bounce, len < BOUNCE_SIZE ? len : BOUNCE_SIZE};
+    r->op.count = 1;
+    if (!to_guest)
+        chain_read(&r->chain, from, r->bounce, r->iov[0].iov_len);
+    return start(l, r);
+}
+
+/* A driver that did not take FLUSH cannot ask for stable storage, so it has it with every write (5.2.6.2). */
+static enum status finish_write(struct lane *l, struct request *r)
+{
+    if (virtio_has(&l->block->virtio, FLUSH))
+        return OK;
+    r->op.what = BLOCK_SYNC;
+    return start(l, r);
+}
+
+static enum status resume_flush(struct lane *l, struct request *r)
+{
+    if (once_more(r))
+        return start(l, r);
+    return r->op.result == 0 ? OK : host_failed(l->block, "flush", -r->op.result);
+}
+
+static enum status begin_flush(struct lane *l, struct request *r)
+{
+    r->op.what = BLOCK_SYNC;
+    return l->block->file.read_only ? OK : start(l, r);
+}
+
+static enum status resume_move(struct lane *l, struct request *r)
+{
+    if (r->op.what == BLOCK_SYNC)
+        return resume_flush(l, r);
+    bool to_guest = r->op.what == BLOCK_READ;
+    int n = r->op.result;
+    if (n < 0 && once_more(r))
+        return move(l, r);
+    if (n <= 0)
+        return host_failed(l->block, to_guest ? "read" : "write", n ? -n : ENODATA);
+    if (r->bounce && to_guest)
+        chain_write(&r->chain, r->done, r->bounce, (size_t)n);
+    r->done += (uint64_t)n;
+    if (r->done < r->len)
+        return move(l, r);
+    r->written = to_guest ? r->len : 0;
+    return to_guest ? OK : finish_write(l, r);
+}
+
+static enum status begin_read(struct lane *l, struct request *r)
+{
+    r->len = r->chain.writable_len - 1;
+    r->op.what = BLOCK_READ;
+    if (!data_fits(l->block, r))
         return IOERR;
-    enum status status = move(b, r, true, 0, preadv);
-    r->written = status == OK ? r->len : 0;
-    return status;
+    return r->len ? move(l, r) : OK;
 }
 
-static enum status do_flush(struct block *b, struct request *r)
+static enum status begin_write(struct lane *l, struct request *r)
 {
-    (void)r;
-    return b->read_only || fdatasync(b->fd) == 0 ? OK : host_failed(b, "flush");
-}
-
-#define HEADER_SIZE 16 /* type, reserved, sector */
-
-static enum status do_write(struct block *b, struct request *r)
-{
-    r->len = r->chain->readable_len - HEADER_SIZE;
-    if (b->read_only || !data_fits(b, r))
+    r->len = r->chain.readable_len - HEADER_SIZE;
+    r->op.what = BLOCK_WRITE;
+    if (l->block->file.read_only || !data_fits(l->block, r))
         return IOERR;
-    enum status status = move(b, r, false, HEADER_SIZE, pwritev);
-    bool write_through =
-        !virtio_has(&b->virtio, FLUSH); /* such a driver cannot ask for stable storage (5.2.6.2) */
-    return status == OK && write_through ? do_flush(b, r) : status;
+    return r->len ? move(l, r) : OK;
 }
 
-static enum status do_get_id(struct block *b, struct request *r)
+static enum status begin_get_id(struct lane *l, struct request *r)
 {
-    size_t room = r->chain->writable_len - 1;
-    r->written = chain_write(r->chain, 0, b->serial, room < SERIAL_SIZE ? room : SERIAL_SIZE);
+    size_t room = r->chain.writable_len - 1;
+    r->written = chain_write(&r->chain, 0, l->block->serial, room < SERIAL_SIZE ? room : SERIAL_SIZE);
     return OK;
 }
 
-static bool write_zeroes(const struct block *b, off_t offset, uint64_t len)
+/* Of the range under way. */
+static const uint8_t *range_of(const struct request *r)
 {
-    static const uint8_t zeroes[1 << 16];
-    while (len) {
-        ssize_t n = pwrite(b->fd, zeroes, len < sizeof zeroes ? len : sizeof zeroes, offset);
-        if (n <= 0 && errno != EINTR)
-            return false;
-        offset += n > 0 ? n : 0;
-        len -= n > 0 ? (uint64_t)n : 0;
+    return r->range_data + (size_t)r->range * RANGE_SIZE;
+}
+
+/* The next range that is not empty, in the way that it is tried first. */
+static enum status start_range(struct lane *l, struct request *r, enum block_what discard)
+{
+    while (r->range < r->ranges && le32(range_of(r) + 8) == 0)
+        r->range++;
+    if (r->range == r->ranges)
+        return OK;
+    bool unmap = le32(range_of(r) + 12) & RANGE_UNMAP;
+    r->done = 0;
+    r->op.what = discard != BLOCK_ZERO ? discard : unmap ? BLOCK_PUNCH : BLOCK_ZERO;
+    r->op.offset = le64(range_of(r)) * SECTOR;
+    r->op.len = r->len = (uint64_t)le32(range_of(r) + 8) * SECTOR;
+    return start(l, r);
+}
+
+/* All ranges are copied and checked before the first is touched. */
+static enum status begin_ranges(struct lane *l, struct request *r, uint32_t sectors_max,
+                                enum block_what discard)
+{
+    const struct block *b = l->block;
+    uint32_t per_block = b->file.block / SECTOR;
+    uint64_t len = r->chain.readable_len - HEADER_SIZE;
+    if (b->file.read_only || len % RANGE_SIZE || len > sizeof r->range_data)
+        return IOERR;
+    chain_read(&r->chain, HEADER_SIZE, r->range_data, len);
+    r->ranges = (unsigned)(len / RANGE_SIZE);
+    for (r->range = 0; r->range < r->ranges; r->range++) {
+        uint64_t sector = le64(range_of(r));
+        uint32_t sectors = le32(range_of(r) + 8);
+        if (le32(range_of(r) + 12) & ~(discard == BLOCK_ZERO ? RANGE_UNMAP : 0u))
+            return UNSUPPORTED;
+        if (sectors > sectors_max || !in_disk(b, sector, sectors) || (sector | sectors) % per_block)
+            return IOERR;
     }
+    r->range = 0;
+    return start_range(l, r, discard);
+}
+
+static enum block_what discard_of(const struct lane *l)
+{
+    return l->block->file.is_device ? BLOCK_DISCARD : BLOCK_PUNCH;
+}
+
+static bool not_possible(int result)
+{
+    return result == -EOPNOTSUPP || result == -ENODEV;
+}
+
+static enum status begin_discard(struct lane *l, struct request *r)
+{
+    return begin_ranges(l, r, DISCARD_SECTORS, discard_of(l));
+}
+
+/* A discard is advice: where the host cannot, it is let go. */
+static enum status resume_discard(struct lane *l, struct request *r)
+{
+    if (once_more(r))
+        return start(l, r);
+    if (r->op.result < 0 && !not_possible(r->op.result))
+        return host_failed(l->block, "discard", -r->op.result);
+    r->range++;
+    return start_range(l, r, discard_of(l));
+}
+
+/* Zeros from one small buffer, as often as needed. */
+static enum status write_zeroes(struct lane *l, struct request *r)
+{
+    static _Alignas(BLOCK_ALIGN_MAX) uint8_t zeroes[(uint64_t)ZEROES_SECTORS * SECTOR / QUEUE_CHAIN_MAX];
+    uint64_t left = r->len - r->done;
+    r->op.what = BLOCK_WRITE;
+    r->op.offset = le64(range_of(r)) * SECTOR + r->done;
+    r->op.iov = r->iov;
+    for (r->op.count = 0; left; r->op.count++) {
+        uint64_t n = left < sizeof zeroes ? left : sizeof zeroes;
+        r->iov[r->op.count] = (struct iovec){zeroes, n};
+        left -= n;
+    }
+    return start(l, r);
+}
+
+static enum status begin_zeroes(struct lane *l, struct request *r)
+{
+    return begin_ranges(l, r, ZEROES_SECTORS, BLOCK_ZERO);
+}
+
+/* Where the host cannot do it in one way it is done in the next: a hole, zeros that the file system makes, zeros
+ * written. */
+static enum status resume_zeroes(struct lane *l, struct request *r)
+{
+    int n = r->op.result;
+    if (r->op.what == BLOCK_SYNC)
+        return resume_flush(l, r);
+    if (n < 0 && once_more(r))
+        return start(l, r);
+    if (not_possible(n) && r->op.what == BLOCK_PUNCH) {
+        r->op.what = BLOCK_ZERO;
+        return start(l, r);
+    }
+    bool writes = r->op.what == BLOCK_WRITE;
+    if (not_possible(n) && !writes)
+        return write_zeroes(l, r);
+    if (n < 0 || (writes && n == 0))
+        return host_failed(l->block, "write zeroes", n ? -n : ENODATA);
+    r->done += writes ? (uint64_t)n : r->len;
+    if (r->done < r->len)
+        return write_zeroes(l, r);
+    r->range++;
+    enum status status = start_range(l, r, BLOCK_ZERO);
+    return status == OK ? finish_write(l, r) : status;
+}
+
+static enum status begin_unknown(struct lane *l, struct request *r)
+{
+    (void)l;
+    (void)r;
+    return UNSUPPORTED;
+}
+
+static const struct request_type types[] = {
+    {0, begin_read, resume_move},      {1, begin_write, resume_move},       {4, begin_flush, resume_flush},
+    {8, begin_get_id, NULL},           {11, begin_discard, resume_discard}, {13, begin_zeroes, resume_zeroes},
+    {UINT32_MAX, begin_unknown, NULL},
+};
+
+static const struct request_type *type_of(uint32_t number)
+{
+    const struct request_type *type = types;
+    while (type->number != number && type->begin != begin_unknown)
+        type++;
+    return type;
+}
+
+static void release(struct lane *l, struct request *r)
+{
+    free(r->bounce);
+    r->bounce = NULL;
+    r->next = l->free;
+    l->free = r;
+    l->busy--;
+}
+
+static void finish(struct lane *l, struct request *r, enum status status)
+{
+    uint8_t byte = (uint8_t)status;
+    chain_write(&r->chain, r->chain.writable_len - 1, &byte, 1);
+    virtio_done(&l->block->virtio, l->index, &r->chain, r->written + 1);
+    release(l, r);
+}
+
+/* False: there is none, or it is none. */
+static bool take(struct lane *l)
+{
+    struct virtio_device *v = &l->block->virtio;
+    struct request *r = l->free;
+    uint8_t header[HEADER_SIZE];
+    if (!r || !virtio_next(v, l->index, &r->chain))
+        return false;
+    if (chain_read(&r->chain, 0, header, sizeof header) != sizeof header || r->chain.writable_len == 0) {
+        virtio_break(v, &(struct cofre_err){"a request without header or status"});
+        return false;
+    }
+    l->free = r->next;
+    l->busy++;
+    r->type = type_of(le32(header));
+    r->sector = le64(header + 8);
+    r->done = r->written = 0;
+    r->attempts = 0;
+    enum status status = r->type->begin(l, r);
+    if (status != PENDING)
+        finish(l, r, status);
     return true;
 }
 
-/* Where the host's file system cannot punch holes, zeroes are written, and a discard, being advice, is let
- * go. */
-static enum status clear(struct block *b, uint64_t sector, uint32_t sectors, bool discard, bool unmap)
+/* One operation has ended; of a queue that is no longer live nobody is told. */
+static bool reap(struct lane *l)
 {
-    off_t offset = (off_t)(sector * SECTOR);
-    off_t len = (off_t)sectors * SECTOR;
-    int mode = discard || unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
-    if (len == 0 || fallocate(b->fd, mode | FALLOC_FL_KEEP_SIZE, offset, len) == 0)
-        return OK;
-    if (errno != EOPNOTSUPP && errno != ENODEV)
-        return host_failed(b, discard ? "discard" : "write zeroes");
-    return discard || write_zeroes(b, offset, (uint64_t)len) ? OK : host_failed(b, "write zeroes");
+    struct request *r = (struct request *)(void *)block_io_next(l->io);
+    if (!r)
+        return false;
+    enum status status = PENDING;
+    bool live = !l->ending && virtio_live(&l->block->virtio, l->index);
+    if (live && (status = r->type->resume(l, r)) != PENDING)
+        finish(l, r, status);
+    else if (!live)
+        release(l, r);
+    return true;
 }
 
-#define RANGE_SIZE 16 /* sector, number of sectors, flags */
-
-/* All ranges are copied and checked before the first is touched. */
-static enum status do_ranges(struct block *b, struct request *r, uint32_t sectors_max, bool discard)
+/* Takes what the driver asks and gives back what is done, until there is neither. */
+static void serve(struct lane *l)
 {
-    uint8_t ranges[RANGES_MAX * RANGE_SIZE];
-    uint64_t len = r->chain->readable_len - HEADER_SIZE;
-    if (b->read_only || len % RANGE_SIZE || len > sizeof ranges)
-        return IOERR;
-    chain_read(r->chain, HEADER_SIZE, ranges, len);
-    for (const uint8_t *p = ranges; p < ranges + len; p += RANGE_SIZE) {
-        if (le32(p + 12) & ~(discard ? 0u : RANGE_UNMAP))
-            return UNSUPPORTED;
-        if (le32(p + 8) > sectors_max || !in_disk(b, le64(p), le32(p + 8)))
-            return IOERR;
+    bool more = true;
+    while (more) {
+        more = false;
+        while (take(l))
+            more = true;
+        block_io_submit(l->io);
+        while (reap(l))
+            more = true;
     }
-    enum status status = OK;
-    for (const uint8_t *p = ranges; p < ranges + len && status == OK; p += RANGE_SIZE)
-        status = clear(b, le64(p), le32(p + 8), discard, le32(p + 12) & RANGE_UNMAP);
-    return status;
-}
-
-static enum status do_discard(struct block *b, struct request *r)
-{
-    return do_ranges(b, r, DISCARD_SECTORS, true);
-}
-
-static enum status do_write_zeroes(struct block *b, struct request *r)
-{
-    return do_ranges(b, r, ZEROES_SECTORS, false);
-}
-
-/* virtio 1.2, 5.2.6: struct virtio_blk_req. */
-static const struct {
-    uint32_t type;
-    enum status (*serve)(struct block *b, struct request *r);
-} requests[] = {{0, do_read},   {1, do_write},    {4, do_flush},
-                {8, do_get_id}, {11, do_discard}, {13, do_write_zeroes}};
-
-static enum status serve(struct block *b, struct request *r)
-{
-    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-        if (requests[i].type == r->type)
-            return requests[i].serve(b, r);
-    return UNSUPPORTED;
 }
 
 static void block_queue(void *device, unsigned index)
 {
+    serve(&((struct block *)device)->lane[index]);
+}
+
+static void lane_ready(void *context, uint32_t events)
+{
+    (void)events;
+    serve(context);
+}
+
+/* Waits until nothing is under way; what came meanwhile is forgotten with the queue. */
+static void drain(struct lane *l)
+{
+    l->ending = true;
+    while (l->busy)
+        if (!reap(l))
+            block_io_wait(l->io);
+    l->ending = false;
+}
+
+/* The kernel reads and writes the guest's memory for what is under way, so that has to end first. */
+static void block_reset(void *device)
+{
     struct block *b = device;
-    struct queue_chain chain;
-    uint8_t header[HEADER_SIZE];
-    while (virtio_next(&b->virtio, index, &chain)) {
-        if (chain_read(&chain, 0, header, sizeof header) != sizeof header || chain.writable_len == 0) {
-            virtio_break(&b->virtio, &(struct cofre_err){"a request without header or status"});
-            return;
-        }
-        struct request r = {.chain = &chain, .type = le32(header), .sector = le64(header + 8)};
-        uint8_t status = (uint8_t)serve(b, &r);
-        chain_write(&chain, chain.writable_len - 1, &status, 1);
-        virtio_done(&b->virtio, index, &chain, r.written + 1);
+    for (unsigned i = 0; i < b->queues; i++)
+        drain(&b->lane[i]);
+}
+
+static void lane_free(struct lane *l)
+{
+    block_io_free(l->io);
+    free(l->requests);
+}
+
+static int lane_init(struct lane *l, struct block *b, unsigned index, struct cofre_err *err)
+{
+    *l = (struct lane){.block = b, .index = index};
+    int rc = block_io_new(&l->io, b->file.fd, DEPTH, err);
+    if (rc)
+        return rc;
+    l->requests = calloc(DEPTH, sizeof *l->requests);
+    if (!l->requests)
+        return cofre_fail(err, COFRE_FAILED, "out of memory");
+    for (unsigned i = DEPTH; i-- > 0;) {
+        l->requests[i].next = l->free;
+        l->free = &l->requests[i];
     }
+    l->ready = (struct loop_source){.fd = block_io_fd(l->io), .ready = lane_ready, .context = l};
+    if (l->ready.fd >= 0 && !loop_watch(&b->virtio.loop, &l->ready, EPOLLIN))
+        return cofre_fail(err, COFRE_FAILED, "io_uring: %s", strerror(errno));
+    return 0;
 }
 
 static void block_free(void *device)
 {
     struct block *b = device;
-    if (b->sectors && !b->read_only && fdatasync(b->fd) < 0)
-        log_error("%s: what the guest wrote last may be lost: %s", b->path, strerror(errno));
-    cleanup_close(&b->fd);
-    free(b->path);
+    for (unsigned i = 0; i < b->queues; i++) {
+        drain(&b->lane[i]);
+        lane_free(&b->lane[i]);
+    }
+    if (b->queues && !b->file.read_only && fdatasync(b->file.fd) < 0)
+        log_error("%s: what the guest wrote last may be lost: %s", b->file.path, strerror(errno));
+    block_file_close(&b->file);
     free(b);
 }
 
@@ -259,17 +512,18 @@ static const struct virtio_ops block_ops = {
     .queues = 1,
     .queue_size = QUEUE_SIZE_MAX,
     .queue = block_queue,
+    .reset = block_reset,
     .free = block_free,
 };
 
 /* Options are taken off the end, so that a file's name may hold commas. */
 static int parse(struct block *b, const char *spec, struct cofre_err *err)
 {
-    b->path = strdup(spec);
-    if (!b->path)
+    char *path = b->file.path = strdup(spec);
+    if (!path)
         return cofre_fail(err, COFRE_FAILED, "disk %s: out of memory", spec);
     memcpy(b->serial, "cofre", 5);
-    for (char *comma; (comma = strrchr(b->path, ','));) {
+    for (char *comma; (comma = strrchr(path, ','));) {
         const char *serial = strncmp(comma, ",serial=", 8) == 0 ? comma + 8 : NULL;
         if (serial && strlen(serial) > SERIAL_SIZE)
             return cofre_fail(err, COFRE_USAGE, "disk %s: a serial number has at most %d bytes", spec,
@@ -277,7 +531,9 @@ static int parse(struct block *b, const char *spec, struct cofre_err *err)
         if (serial)
             strncpy(b->serial, serial, SERIAL_SIZE);
         else if (strcmp(comma, ",ro") == 0)
-            b->read_only = true;
+            b->file.read_only = true;
+        else if (strcmp(comma, ",direct") == 0)
+            b->file.direct = true;
         else
             break;
         *comma = 0;
@@ -285,52 +541,19 @@ static int parse(struct block *b, const char *spec, struct cofre_err *err)
     return 0;
 }
 
-static int measure(struct block *b, struct cofre_err *err)
-{
-    struct stat st;
-    uint64_t size = 0;
-    if (fstat(b->fd, &st) < 0)
-        return cofre_fail(err, COFRE_FAILED, "disk %s: %s", b->path, strerror(errno));
-    if (S_ISREG(st.st_mode))
-        size = (uint64_t)st.st_size;
-    else if (!S_ISBLK(st.st_mode))
-        return cofre_fail(err, COFRE_USAGE, "disk %s: neither a file nor a block device", b->path);
-    else if (ioctl(b->fd, BLKGETSIZE64, &size) < 0)
-        return cofre_fail(err, COFRE_FAILED, "disk %s: size: %s", b->path, strerror(errno));
-    if (size == 0 || size % SECTOR)
-        return cofre_fail(err, COFRE_USAGE,
-                          "disk %s: %" PRIu64 " bytes are no disk: make its size a multiple of %u "
-                          "(truncate --size=%%%u F)",
-                          b->path, size, SECTOR, SECTOR);
-    b->sectors = size / SECTOR;
-    return 0;
-}
-
-static int open_disk(struct block *b, struct cofre_err *err)
-{
-    b->fd = open(b->path, (b->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-    if (b->fd < 0)
-        return cofre_fail(err, COFRE_LACKING, "disk %s: %s", b->path, strerror(errno));
-    if (flock(b->fd, (b->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
-        return cofre_fail(err, COFRE_LACKING, "disk %s: %s", b->path,
-                          errno == EWOULDBLOCK ? "another guest uses it; only read-only disks can be shared"
-                                               : strerror(errno));
-    return measure(b, err);
-}
-
 static void describe(struct block *b)
 {
     struct virtio_device *v = &b->virtio;
     v->features = 1u << SIZE_MAX_ | 1u << SEG_MAX | 1u << BLK_SIZE | 1u << FLUSH;
-    v->features |= b->read_only ? 1u << READ_ONLY : 1u << DISCARD | 1u << WRITE_ZEROES;
+    v->features |= b->file.read_only ? 1u << READ_ONLY : 1u << DISCARD | 1u << WRITE_ZEROES;
     v->config_len = CONFIG_SIZE;
-    put_le64(v->config + CONFIG_CAPACITY, b->sectors);
+    put_le64(v->config + CONFIG_CAPACITY, b->file.size / SECTOR);
     put_le32(v->config + CONFIG_SIZE_MAX, SEGMENT_BYTES_MAX);
     put_le32(v->config + CONFIG_SEG_MAX, SEGMENTS_MAX);
-    put_le32(v->config + CONFIG_BLK_SIZE, SECTOR);
+    put_le32(v->config + CONFIG_BLK_SIZE, b->file.block);
     put_le32(v->config + CONFIG_MAX_DISCARD_SECTORS, DISCARD_SECTORS);
     put_le32(v->config + CONFIG_MAX_DISCARD_SEG, RANGES_MAX);
-    put_le32(v->config + CONFIG_DISCARD_ALIGNMENT, 1);
+    put_le32(v->config + CONFIG_DISCARD_ALIGNMENT, b->file.block / SECTOR);
     put_le32(v->config + CONFIG_MAX_ZEROES_SECTORS, ZEROES_SECTORS);
     put_le32(v->config + CONFIG_MAX_ZEROES_SEG, RANGES_MAX);
     v->config[CONFIG_ZEROES_MAY_UNMAP] = 1;
@@ -341,10 +564,10 @@ int virtio_block_new(struct virtio_device **out, const char *spec, struct cofre_
     struct block *b = calloc(1, sizeof *b);
     if (!b)
         return cofre_fail(err, COFRE_FAILED, "disk %s: out of memory", spec);
-    b->fd = -1;
+    b->file.fd = -1;
     int rc = parse(b, spec, err);
     if (!rc)
-        rc = open_disk(b, err);
+        rc = block_file_open(&b->file, err);
     if (!rc)
         rc = virtio_init(&b->virtio, &block_ops, b, err);
     if (rc) {
@@ -352,6 +575,11 @@ int virtio_block_new(struct virtio_device **out, const char *spec, struct cofre_
         return rc;
     }
     describe(b);
+    rc = lane_init(&b->lane[b->queues++], b, 0, err);
+    if (rc) {
+        virtio_free(&b->virtio);
+        return cofre_within(err, rc, "disk %s", spec);
+    }
     *out = &b->virtio;
     return 0;
 }

@@ -42,10 +42,10 @@ static void disk_file(struct disk *k)
     strcpy(k->path, "/tmp/cofre-test-disk-XXXXXX");
     k->fd = mkstemp(k->path);
     assert_true(k->fd >= 0);
-    for (uint64_t i = 0; i < SECTORS * 512; i++) {
-        uint8_t byte = pattern(i);
-        assert_int_equal(pwrite(k->fd, &byte, 1, (off_t)i), 1);
-    }
+    uint8_t bytes[SECTORS * 512];
+    for (uint64_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = pattern(i);
+    assert_int_equal(pwrite(k->fd, bytes, sizeof bytes, 0), sizeof bytes);
 }
 
 static void disk_open(struct disk *k, const char *options, uint64_t features)
