@@ -487,7 +487,7 @@ static int lane_init(struct lane *l, struct block *b, unsigned index, struct cof
         l->free = &l->requests[i];
     }
     l->ready = (struct loop_source){.fd = block_io_fd(l->io), .ready = lane_ready, .context = l};
-    if (l->ready.fd >= 0 && !loop_watch(&b->virtio.loop, &l->ready, EPOLLIN))
+    if (l->ready.fd >= 0 && !loop_watch(virtio_loop(&b->virtio, 0), &l->ready, EPOLLIN))
         return cofre_fail(err, COFRE_FAILED, "io_uring: %s", strerror(errno));
     return 0;
 }
