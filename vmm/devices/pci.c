@@ -98,19 +98,27 @@ void pci_msix_add(struct pci_function *fn, unsigned vectors, uint32_t table, uin
         fn->entry[i].control = MSIX_ENTRY_MASKED;
 }
 
-/* Under the lock: sends what is pending and no longer masked. A message is a write to memory, so it needs a
- * master. */
-static void msix_deliver(struct pci_function *fn)
+/* A message is a write to memory, so it needs a master. */
+const struct pci_msix_entry *pci_msix_open(const struct pci_function *fn, unsigned vector)
 {
+    if (vector >= fn->msix_vectors)
+        return NULL;
     uint16_t control = le16(fn->config + fn->msix + MSIX_CONTROL);
     bool master = le16(fn->config + CONFIG_COMMAND) & COMMAND_MASTER;
-    if (!master || !(control & MSIX_ENABLE) || (control & MSIX_MASK_ALL))
-        return;
-    for (unsigned i = 0; i < fn->msix_vectors; i++) {
-        if (!(fn->pending & 1ull << i) || (fn->entry[i].control & MSIX_ENTRY_MASKED))
+    bool open = master && (control & MSIX_ENABLE) && !(control & MSIX_MASK_ALL) &&
+                !(fn->entry[vector].control & MSIX_ENTRY_MASKED);
+    return open ? &fn->entry[vector] : NULL;
+}
+
+/* Under the lock: sends what is pending and no longer masked. */
+static void msix_deliver(struct pci_function *fn)
+{
+    for (unsigned i = 0; fn->pending && i < fn->msix_vectors; i++) {
+        const struct pci_msix_entry *entry = fn->pending & 1ull << i ? pci_msix_open(fn, i) : NULL;
+        if (!entry)
             continue;
         fn->pending &= ~(1ull << i);
-        fn->sink->send(fn->sink->context, fn->entry[i].address, fn->entry[i].data);
+        fn->bus->sink.send(fn->bus->sink.context, entry->address, entry->data);
     }
 }
 
@@ -145,6 +153,7 @@ static void table_write(struct pci_function *fn, uint64_t offset, unsigned len, 
 {
     memcpy((uint8_t *)fn->entry + offset, &value, len);
     fn->entry[offset / MSIX_ENTRY_SIZE].control &= MSIX_ENTRY_MASKED;
+    pci_shortcuts_update(fn);
     msix_deliver(fn);
 }
 static_assert(sizeof(struct pci_msix_entry) == MSIX_ENTRY_SIZE, "PCI Local Bus 3.0, 6.8.2");
@@ -218,8 +227,8 @@ void pci_config_write(struct pci_bus *pci, unsigned slot, unsigned offset, unsig
         uint8_t mask = fn->writable[offset + i], byte = (uint8_t)(value >> (8 * i));
         fn->config[offset + i] = (uint8_t)((fn->config[offset + i] & ~mask) | (byte & mask));
     }
-    if (fn->msix_vectors)
-        msix_deliver(fn); /* the write may have unmasked */
+    pci_shortcuts_update(fn);
+    msix_deliver(fn); /* the write may have unmasked */
     pthread_mutex_unlock(&fn->lock);
     if (fn->ops && fn->ops->config_access)
         fn->ops->config_access(fn->device, offset, len, true);
@@ -255,25 +264,34 @@ int pci_bus_add(struct pci_bus *pci, struct pci_function *fn, struct cofre_err *
     if (fn->bar_size)
         put_le32(fn->config + CONFIG_BAR0, (uint32_t)base);
     pci->next_free = (uint32_t)(base + fn->bar_size);
-    fn->sink = &pci->sink;
+    fn->bus = pci;
     pci->slot[slot] = fn;
     return 0;
 }
 
-/* The guest may move a BAR or switch its decoding off, so the function is looked up at each access. */
+/* The guest may move a BAR, also to where the bus has no window, or switch its decoding off. */
+bool pci_bar_decoded(const struct pci_function *fn, uint64_t *base)
+{
+    const struct pci_window *window = &fn->bus->window;
+    *base = le32(fn->config + CONFIG_BAR0);
+    return fn->bar_size && (le16(fn->config + CONFIG_COMMAND) & COMMAND_MEMORY) && *base >= window->base &&
+           *base + fn->bar_size <= (uint64_t)window->base + window->len;
+}
+
+/* So the function is looked up at each access. */
 static struct pci_function *function_decoding(struct pci_bus *pci, uint64_t address, unsigned len,
                                               uint64_t *offset)
 {
     for (unsigned i = 0; i < PCI_SLOTS; i++) {
         struct pci_function *fn = pci->slot[i];
+        uint64_t base;
         if (!fn || !fn->bar_size)
             continue;
-        uint8_t header[CONFIG_BAR0 + 4];
-        pci_config_peek(fn, 0, header, sizeof header);
-        uint32_t base = le32(header + CONFIG_BAR0);
-        bool decodes = le16(header + CONFIG_COMMAND) & COMMAND_MEMORY;
+        pthread_mutex_lock(&fn->lock);
+        bool decoded = pci_bar_decoded(fn, &base);
+        pthread_mutex_unlock(&fn->lock);
         *offset = address - base;
-        if (decodes && address >= base && *offset < fn->bar_size && len <= fn->bar_size - *offset)
+        if (decoded && address >= base && *offset < fn->bar_size && len <= fn->bar_size - *offset)
             return fn;
     }
     return NULL;

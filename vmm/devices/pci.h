@@ -13,6 +13,7 @@
 #include "vmm/base/error.h"
 #include "vmm/devices/bus.h"
 #include "vmm/devices/msi.h"
+#include "vmm/devices/pci_shortcut.h"
 
 #define PCI_SLOTS        32
 #define PCI_CONFIG_SIZE  256
@@ -42,7 +43,6 @@ struct pci_function {
     const char *name;
     const struct pci_function_ops *ops;
     void *device;
-    const struct msi_sink *sink;
     pthread_mutex_t lock; /* a leaf: nothing else is locked under it */
     uint8_t config[PCI_CONFIG_SIZE], writable[PCI_CONFIG_SIZE];
     unsigned last_capability, capability_end;
@@ -51,6 +51,8 @@ struct pci_function {
     uint32_t msix_table, msix_pba; /* offsets into the BAR */
     struct pci_msix_entry entry[PCI_MSIX_VECTORS];
     uint64_t pending;
+    struct pci_bus *bus; /* NULL: on none yet */
+    struct pci_shortcuts shortcuts;
 };
 
 /* bar_size is 0 or a power of two from 4 KiB. name, ops and device outlive the function. */
@@ -82,6 +84,7 @@ struct pci_bus {
     struct pci_window window;
     uint32_t next_free;
     struct msi_sink sink;
+    struct pci_shortcut_ops shortcuts; /* none, unless the machine sets them before vCPUs run */
 };
 
 /* The bus stays where it is from here to pci_bus_destroy. */
@@ -104,5 +107,10 @@ void pci_config_write(struct pci_bus *pci, unsigned slot, unsigned offset, unsig
 /* An access to a function's BAR, MSI-X included. */
 uint64_t pci_bar_read(struct pci_function *fn, uint64_t offset, unsigned len);
 void pci_bar_write(struct pci_function *fn, uint64_t offset, unsigned len, uint64_t value);
+
+/* With the function's lock held, for pci_shortcut.c. Whether accesses reach the BAR, and where it is; and the entry
+ * of a vector whose messages go out now, or NULL. */
+bool pci_bar_decoded(const struct pci_function *fn, uint64_t *base);
+const struct pci_msix_entry *pci_msix_open(const struct pci_function *fn, unsigned vector);
 
 #endif

@@ -160,6 +160,17 @@ bool virtqueue_rearm(struct virtqueue *q)
     return ring_load(q->avail, 2) != q->next_avail;
 }
 
+uint32_t virtqueue_position(const struct virtqueue *q)
+{
+    return q->next_avail;
+}
+
+void virtqueue_set_position(struct virtqueue *q, uint32_t position)
+{
+    q->next_avail = (uint16_t)position;
+    q->next_used = q->signalled = ring_load(q->used, 2);
+}
+
 unsigned chain_slice(const struct queue_chain *chain, bool writable, uint64_t offset, uint64_t len,
                      struct iovec out[QUEUE_CHAIN_MAX])
 {

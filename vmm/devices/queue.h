@@ -57,6 +57,11 @@ bool virtqueue_wants_interrupt(struct virtqueue *q);
  * notify. */
 bool virtqueue_rearm(struct virtqueue *q);
 
+/* Where the device stands in the ring, in vhost's form (VHOST_SET_VRING_BASE): the index of the next available entry.
+ * Going on at a position of somebody else's counts what that one gave back as signalled. */
+uint32_t virtqueue_position(const struct virtqueue *q);
+void virtqueue_set_position(struct virtqueue *q, uint32_t position);
+
 /* Copies between the readable, or writable, part of a chain at offset and a buffer; returns how many bytes
  * there were. */
 size_t chain_read(const struct queue_chain *chain, uint64_t offset, void *out, size_t len);

@@ -41,10 +41,10 @@ bool virtio_has(const struct virtio_device *virtio, unsigned feature_bit)
 bool virtio_live(const struct virtio_device *virtio, unsigned queue)
 {
     return (virtio->status & STATUS_DRIVER_OK) && !(virtio->status & STATUS_NEEDS_RESET) &&
-           virtio->queue[queue].enabled;
+           virtio->queue[queue].enabled && !virtio->queue[queue].handed_over;
 }
 
-static void interrupt(struct virtio_device *virtio, uint16_t vector, uint8_t isr)
+void virtio_interrupt(struct virtio_device *virtio, uint16_t vector, uint8_t isr)
 {
     atomic_fetch_or(&virtio->isr, isr);
     pci_msix_raise(&virtio->pci, vector);
@@ -61,7 +61,7 @@ void virtio_break(struct virtio_device *virtio, const struct cofre_err *why)
                  virtio->ops->name, why->text,
                  nth == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
     if (before & STATUS_DRIVER_OK)
-        interrupt(virtio, virtio->config_vector, ISR_CONFIG);
+        virtio_interrupt(virtio, virtio->config_vector, ISR_CONFIG);
 }
 
 void virtio_config_set(struct virtio_device *virtio, unsigned offset, const void *data, unsigned len)
@@ -72,7 +72,7 @@ void virtio_config_set(struct virtio_device *virtio, unsigned offset, const void
     virtio->generation++;
     pthread_mutex_unlock(&virtio->config_lock);
     if (virtio->status & STATUS_DRIVER_OK)
-        interrupt(virtio, virtio->config_vector, ISR_CONFIG);
+        virtio_interrupt(virtio, virtio->config_vector, ISR_CONFIG);
 }
 
 /* A vCPU's notification takes no lock: the eventfd wakes the queue's thread. */
@@ -107,7 +107,7 @@ void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queu
     struct virtio_queue *q = &virtio->queue[queue];
     virtqueue_done(&q->ring, chain->head, (uint32_t)written);
     if (virtqueue_wants_interrupt(&q->ring))
-        interrupt(virtio, q->vector, ISR_QUEUE);
+        virtio_interrupt(virtio, q->vector, ISR_QUEUE);
 }
 
 static void kicked(void *context, uint32_t events)
@@ -131,6 +131,7 @@ void virtio_notify(struct virtio_device *virtio, unsigned queue)
 
 static void reset_queue(struct virtio_device *virtio, struct virtio_queue *q)
 {
+    virtio_vring_end(q);
     q->ring = (struct virtqueue){0};
     q->rings = (struct queue_rings){.size = virtio->ops->queue_size};
     q->vector = NO_VECTOR;
@@ -146,6 +147,7 @@ void virtio_reset(struct virtio_device *virtio)
     virtio->config_vector = NO_VECTOR;
     if (virtio->ops->reset)
         virtio->ops->reset(virtio->device);
+    pci_doorbells_clear(&virtio->pci);
     for (unsigned i = 0; i < virtio->queues; i++)
         reset_queue(virtio, &virtio->queue[i]);
 }
@@ -159,8 +161,12 @@ static void start(struct virtio_device *virtio)
 {
     if (virtio->ops->start)
         virtio->ops->start(virtio->device);
-    for (unsigned i = 0; i < virtio->queues; i++)
+    for (unsigned i = 0; i < virtio->queues; i++) {
+        if (!virtio->queue[i].enabled)
+            continue;
+        pci_doorbell_add(&virtio->pci, BAR_NOTIFY + i * NOTIFY_MULTIPLIER, virtio->queue[i].kick.fd);
         kick(&virtio->queue[i]);
+    }
 }
 
 /* Status bits are only ever added; what the driver adds must be acceptable (virtio 1.2, 2.1, 3.1.1). */
@@ -196,13 +202,20 @@ void virtio_enable_queue(struct virtio_device *virtio, struct virtio_queue *q)
         q->enabled = true;
 }
 
+void virtio_set_vector(struct virtio_device *virtio, struct virtio_queue *q, uint16_t vector)
+{
+    q->vector = vector;
+    if (q->handed_over)
+        pci_call_set(&virtio->pci, q->call.fd, vector);
+}
+
 int virtio_init(struct virtio_device *virtio, const struct virtio_ops *ops, void *device,
                 struct cofre_err *err)
 {
     *virtio = (struct virtio_device){
         .ops = ops, .device = device, .ring_features = FEATURES_RING, .queues = ops->queues};
     for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-        virtio->queue[i] = (struct virtio_queue){.virtio = virtio, .kick.fd = -1};
+        virtio->queue[i] = (struct virtio_queue){.virtio = virtio, .kick.fd = -1, .call.fd = -1};
     pthread_mutex_init(&virtio->config_lock, NULL);
     int rc = virtio_set_threads(virtio, 1, err);
     if (rc)
@@ -261,8 +274,10 @@ void virtio_free(struct virtio_device *virtio)
         return;
     for (unsigned i = 0; i < virtio->threads; i++)
         loop_destroy(&virtio->loop[i]);
-    for (unsigned i = 0; i < virtio->queues; i++)
+    for (unsigned i = 0; i < virtio->queues; i++) {
         cleanup_close(&virtio->queue[i].kick.fd);
+        cleanup_close(&virtio->queue[i].call.fd);
+    }
     if (virtio->plugged)
         pci_function_destroy(&virtio->pci);
     pthread_mutex_destroy(&virtio->config_lock);

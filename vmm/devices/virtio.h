@@ -64,9 +64,10 @@ struct virtio_queue {
     struct virtqueue ring;
     struct queue_rings rings; /* as the driver writes them, before it enables the queue */
     uint16_t vector;
-    bool enabled;
+    bool enabled, handed_over; /* to another: virtio_vring.h */
     unsigned budget;
     struct loop_source kick; /* an eventfd: the driver's notifications, and our own */
+    struct loop_source call; /* an eventfd, while handed over: the other's interrupts */
 };
 
 /* Part of a device. */

@@ -34,8 +34,6 @@ enum common_field {
     COMMON_SIZE = 0x38,
 };
 
-#define NOTIFY_MULTIPLIER 4
-
 /* The capability's fields after its id and next pointer: cap_len, cfg_type, bar, id, padding, offset, length,
  * and for some more. Offsets here are from the capability's start. */
 enum {
@@ -144,7 +142,7 @@ static void write_queue_field(struct virtio_device *virtio, struct virtio_queue 
 {
     uint64_t *address[] = {&q->rings.desc, &q->rings.avail, &q->rings.used};
     if (offset == COMMON_QUEUE_VECTOR)
-        q->vector = vector_or_none(virtio, (uint16_t)value);
+        virtio_set_vector(virtio, q, vector_or_none(virtio, (uint16_t)value));
     else if (offset == COMMON_QUEUE_ENABLE && value == 1)
         virtio_enable_queue(virtio, q);
     else if (offset == COMMON_QUEUE_SIZE && !q->enabled && value <= virtio->ops->queue_size)

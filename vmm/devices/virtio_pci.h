@@ -16,7 +16,8 @@ enum virtio_status {
 };
 
 enum virtio_isr { ISR_QUEUE = 1, ISR_CONFIG = 2 };
-#define NO_VECTOR 0xffff
+#define NO_VECTOR         0xffff
+#define NOTIFY_MULTIPLIER 4 /* bytes from a queue's notification address to the next */
 
 /* The one BAR: the structures that the capabilities point to, a page each. */
 enum virtio_bar {
@@ -44,6 +45,10 @@ void virtio_reset(struct virtio_device *virtio);
 uint64_t virtio_offered(const struct virtio_device *virtio);
 void virtio_set_status(struct virtio_device *virtio, uint8_t status);
 void virtio_enable_queue(struct virtio_device *virtio, struct virtio_queue *q);
+void virtio_set_vector(struct virtio_device *virtio, struct virtio_queue *q, uint16_t vector);
+/* With a thread's. */
+void virtio_interrupt(struct virtio_device *virtio, uint16_t vector, uint8_t isr);
+void virtio_vring_end(struct virtio_queue *q);
 /* Without any. */
 void virtio_notify(struct virtio_device *virtio, unsigned queue);
 

@@ -284,6 +284,132 @@ static void functions_beyond_slots_or_window_are_refused(void **state)
     pci_bus_destroy(&pci);
 }
 
+/* A machine that can lay shortcuts: what is laid now, and how often it was asked. */
+struct laid {
+    struct machine m;
+    uint64_t gpa[2];
+    uint64_t address;
+    uint32_t data;
+    unsigned asked;
+    bool unable;
+};
+
+static bool lay_doorbell(void *context, uint64_t gpa, int fd, bool on)
+{
+    struct laid *l = context;
+    l->asked++;
+    if (l->unable)
+        return false;
+    assert_int_equal(l->gpa[fd], on ? 0 : gpa);
+    l->gpa[fd] = on ? gpa : 0;
+    return true;
+}
+
+static bool lay_message(void *context, int fd, bool on, uint64_t address, uint32_t data)
+{
+    struct laid *l = context;
+    l->asked++;
+    assert_int_equal(fd, 7);
+    if (l->unable)
+        return false;
+    l->address = on ? address : 0;
+    l->data = on ? data : 0;
+    return true;
+}
+
+static void laid_open(struct laid *l)
+{
+    *l = (struct laid){.unable = false};
+    machine_open(&l->m);
+    l->m.pci.shortcuts = (struct pci_shortcut_ops){l, lay_doorbell, lay_message};
+}
+
+static void doorbells_follow_the_bar(void **state)
+{
+    struct laid l;
+    struct pci_bus *pci = &l.m.pci;
+    (void)state;
+    laid_open(&l);
+    pci_doorbell_add(&l.m.fn[0], 0x3000, 0);
+    pci_doorbell_add(&l.m.fn[0], 0x3004, 1);
+    assert_int_equal(l.asked, 0); /* nothing is decoded yet */
+    pci_config_write(pci, 1, COMMAND, 2, 2);
+    assert_int_equal(l.gpa[0], WINDOW + 0x3000);
+    assert_int_equal(l.gpa[1], WINDOW + 0x3004);
+    pci_config_write(pci, 1, BAR0, 4, WINDOW + 0x8000);
+    assert_int_equal(l.gpa[1], WINDOW + 0xb004);
+    pci_config_write(pci, 1, BAR0, 4, 0xfec00000); /* out of the window: nobody may be covered */
+    assert_int_equal(l.gpa[0] | l.gpa[1], 0);
+    pci_config_write(pci, 1, BAR0, 4, UINT32_MAX);
+    assert_int_equal(l.gpa[0] | l.gpa[1], 0);
+    pci_config_write(pci, 1, BAR0, 4, WINDOW);
+    unsigned asked = l.asked;
+    pci_config_write(pci, 1, COMMAND, 2, 6); /* of no concern to them */
+    assert_int_equal(l.asked, asked);
+    pci_config_write(pci, 1, COMMAND, 2, 0);
+    assert_int_equal(l.gpa[0] | l.gpa[1], 0);
+    pci_config_write(pci, 1, COMMAND, 2, 2);
+    assert_int_equal(l.gpa[0], WINDOW + 0x3000);
+    pci_doorbells_clear(&l.m.fn[0]);
+    assert_int_equal(l.gpa[0] | l.gpa[1], 0);
+    machine_close(&l.m);
+}
+
+static void a_machine_that_lays_no_doorbell_is_asked_again_later(void **state)
+{
+    struct laid l;
+    (void)state;
+    laid_open(&l);
+    l.unable = true;
+    pci_config_write(&l.m.pci, 1, COMMAND, 2, 2);
+    pci_doorbell_add(&l.m.fn[0], 0x3000, 0);
+    assert_int_equal(l.asked, 1);
+    l.unable = false;
+    pci_config_write(&l.m.pci, 1, COMMAND, 2, 6);
+    assert_int_equal(l.gpa[0], WINDOW + 0x3000);
+    pci_doorbells_clear(&l.m.fn[0]);
+    machine_close(&l.m);
+}
+
+static void calls_follow_their_vector(void **state)
+{
+    struct laid l;
+    struct pci_bus *pci = &l.m.pci;
+    struct pci_function *fn = &l.m.fn[0];
+    (void)state;
+    laid_open(&l);
+    unsigned cap = pci_config_read(pci, 1, 0x34, 1);
+    pci_call_set(fn, 7, 1);
+    pci_config_write(pci, 1, COMMAND, 2, 6);
+    pci_config_write(pci, 1, cap + 2, 2, 0x8000);
+    assert_int_equal(l.asked, 0); /* its entry is masked */
+    pci_bar_write(fn, TABLE + 16, 8, 0xfee01000);
+    pci_bar_write(fn, TABLE + 24, 4, 0x41);
+    pci_bar_write(fn, TABLE + 28, 4, 0);
+    assert_int_equal(l.address, 0xfee01000);
+    assert_int_equal(l.data, 0x41);
+    pci_bar_write(fn, TABLE + 24, 4, 0x42); /* another message */
+    assert_int_equal(l.data, 0x42);
+    unsigned asked = l.asked;
+    pci_bar_write(fn, TABLE, 8, 0xfee02000); /* another vector's */
+    assert_int_equal(l.asked, asked);
+    pci_config_write(pci, 1, cap + 2, 2, 0xc000); /* all are masked */
+    assert_int_equal(l.address, 0);
+    pci_config_write(pci, 1, cap + 2, 2, 0x8000);
+    assert_int_equal(l.address, 0xfee01000);
+    pci_config_write(pci, 1, COMMAND, 2, 2); /* no master, no message */
+    assert_int_equal(l.address, 0);
+    pci_config_write(pci, 1, COMMAND, 2, 6);
+    pci_call_set(fn, 7, 0xffff);
+    assert_int_equal(l.address, 0);
+    pci_call_set(fn, 7, 1);
+    assert_int_equal(l.address, 0xfee01000);
+    pci_call_clear(fn, 7);
+    assert_int_equal(l.address, 0);
+    pci_call_clear(fn, 7);
+    machine_close(&l.m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +421,9 @@ int main(void)
         cmocka_unit_test(masked_messages_wait_and_are_sent_once),
         cmocka_unit_test(table_and_pba_end_where_they_end),
         cmocka_unit_test(functions_beyond_slots_or_window_are_refused),
+        cmocka_unit_test(doorbells_follow_the_bar),
+        cmocka_unit_test(a_machine_that_lays_no_doorbell_is_asked_again_later),
+        cmocka_unit_test(calls_follow_their_vector),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
