@@ -179,6 +179,8 @@ int emu_check_extension(int fd, unsigned long capability)
         return EMU_SLOTS_MAX;
     case KVM_CAP_SYNC_REGS:
     case KVM_CAP_XEN_HVM:
+    case KVM_CAP_IOEVENTFD: /* a confidential guest's MMIO is carried out above, so KVM's bus never sees it */
+    case KVM_CAP_IOEVENTFD_ANY_LENGTH:
         return 0;
     default:
         return host_ioctl_value(fd, KVM_CHECK_EXTENSION, capability);
@@ -272,5 +274,6 @@ const struct kvm_backend kvm_backend_emulated = {
     .mmap = emulated_mmap,
     .munmap = emulated_munmap,
     .close = emulated_close,
+    .in_process = true,
     .quote_service = emulated_quote_service,
 };

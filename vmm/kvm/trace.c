@@ -69,6 +69,23 @@ static void msi(char *out, size_t size, const void *argument)
     snprintf(out, size, "address %#x:%08x, data %#x", m->address_hi, m->address_lo, m->data);
 }
 
+static void ioeventfd(char *out, size_t size, const void *argument)
+{
+    const struct kvm_ioeventfd *e = argument;
+    snprintf(out, size, "gpa %#llx, fd %d, flags %#x", (ull)e->addr, e->fd, e->flags);
+}
+
+static void irqfd(char *out, size_t size, const void *argument)
+{
+    const struct kvm_irqfd *i = argument;
+    snprintf(out, size, "interrupt %u, fd %u, flags %#x", i->gsi, i->fd, i->flags);
+}
+
+static void routing(char *out, size_t size, const void *argument)
+{
+    snprintf(out, size, "%u routes", ((const struct kvm_irq_routing *)argument)->nr);
+}
+
 static void cpuid(char *out, size_t size, const void *argument)
 {
     snprintf(out, size, "%u entries", ((const struct kvm_cpuid2 *)argument)->nent);
@@ -121,6 +138,9 @@ static const struct request {
     {KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", guest_memfd},
     {KVM_MEMORY_ENCRYPT_OP, "KVM_MEMORY_ENCRYPT_OP", sev_command},
     {KVM_SIGNAL_MSI, "KVM_SIGNAL_MSI", msi},
+    {KVM_IOEVENTFD, "KVM_IOEVENTFD", ioeventfd},
+    {KVM_IRQFD, "KVM_IRQFD", irqfd},
+    {KVM_SET_GSI_ROUTING, "KVM_SET_GSI_ROUTING", routing},
     {KVM_CREATE_VCPU, "KVM_CREATE_VCPU", number},
     {KVM_RUN, "KVM_RUN", NULL},
     {KVM_SET_CPUID2, "KVM_SET_CPUID2", cpuid},

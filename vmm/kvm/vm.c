@@ -1,7 +1,10 @@
 #include "vmm/kvm/vm.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "vmm/base/cleanup.h"
 
 int kvm_vm_create(struct kvm_vm *out, const struct kvm *kvm, unsigned type, struct cofre_err *err)
 {
@@ -51,6 +54,42 @@ int kvm_vm_signal_msi(struct kvm_vm *vm, uint64_t address, uint32_t data, struct
     struct kvm_msi msi = {
         .address_lo = (uint32_t)address, .address_hi = (uint32_t)(address >> 32), .data = data};
     return vm_call(vm, KVM_SIGNAL_MSI, &msi, err);
+}
+
+int kvm_vm_ioeventfd(struct kvm_vm *vm, uint64_t gpa, int fd, bool on, struct cofre_err *err)
+{
+    struct kvm_ioeventfd doorbell = {
+        .addr = gpa, .fd = fd, .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN}; /* length 0 is any */
+    int rc = vm_call(vm, KVM_IOEVENTFD, &doorbell, err);
+    return rc ? cofre_within(err, rc, "notifications at %#llx", (unsigned long long)gpa) : 0;
+}
+
+int kvm_vm_set_msi_routes(struct kvm_vm *vm, const struct kvm_msi_route *routes, unsigned count,
+                          struct cofre_err *err)
+{
+    if (count > KVM_MSI_ROUTES_MAX)
+        return cofre_fail(err, COFRE_FAILED, "%u interrupt routes are more than KVM's %d", count,
+                          KVM_MSI_ROUTES_MAX);
+    CLEAN_FREE struct kvm_irq_routing *table = calloc(1, sizeof *table + count * sizeof table->entries[0]);
+    if (!table)
+        return cofre_fail(err, COFRE_FAILED, "interrupt routes: out of memory");
+    table->nr = count;
+    for (unsigned i = 0; i < count; i++)
+        table->entries[i] = (struct kvm_irq_routing_entry){
+            .gsi = routes[i].gsi,
+            .type = KVM_IRQ_ROUTING_MSI,
+            .u.msi = {.address_lo = (uint32_t)routes[i].address,
+                      .address_hi = (uint32_t)(routes[i].address >> 32),
+                      .data = routes[i].data},
+        };
+    return vm_call(vm, KVM_SET_GSI_ROUTING, table, err);
+}
+
+int kvm_vm_irqfd(struct kvm_vm *vm, int fd, uint32_t gsi, bool on, struct cofre_err *err)
+{
+    struct kvm_irqfd irqfd = {.fd = (uint32_t)fd, .gsi = gsi, .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN};
+    int rc = vm_call(vm, KVM_IRQFD, &irqfd, err);
+    return rc ? cofre_within(err, rc, "interrupt %u", gsi) : 0;
 }
 
 int kvm_vm_guest_memfd(struct kvm_vm *vm, uint64_t size, int *fd, struct cofre_err *err)

@@ -22,6 +22,21 @@ int kvm_vm_split_irqchip(struct kvm_vm *vm, unsigned pins, struct cofre_err *err
 /* KVM_SIGNAL_MSI: delivers one message. No destination that accepts it is no error. Any thread. */
 int kvm_vm_signal_msi(struct kvm_vm *vm, uint64_t address, uint32_t data, struct cofre_err *err);
 
+/* KVM_IOEVENTFD: the guest's write to gpa, of any length, makes the eventfd fd readable instead of leaving KVM_RUN; on
+ * false: no longer. */
+int kvm_vm_ioeventfd(struct kvm_vm *vm, uint64_t gpa, int fd, bool on, struct cofre_err *err);
+/* KVM_SET_GSI_ROUTING: which message each interrupt number stands for; the whole table, instead of the one before. */
+struct kvm_msi_route {
+    uint32_t gsi;
+    uint64_t address;
+    uint32_t data;
+};
+#define KVM_MSI_ROUTES_MAX 4096 /* of KVM's own */
+int kvm_vm_set_msi_routes(struct kvm_vm *vm, const struct kvm_msi_route *routes, unsigned count,
+                          struct cofre_err *err);
+/* KVM_IRQFD: when the eventfd fd is written, KVM reads it and sends the message of gsi; on false: no longer. */
+int kvm_vm_irqfd(struct kvm_vm *vm, int fd, uint32_t gsi, bool on, struct cofre_err *err);
+
 /* KVM_CREATE_GUEST_MEMFD: *fd is the caller's, and keeps the virtual machine alive. size in bytes, whole
  * pages. */
 int kvm_vm_guest_memfd(struct kvm_vm *vm, uint64_t size, int *fd, struct cofre_err *err);

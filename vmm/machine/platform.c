@@ -117,6 +117,7 @@ static int map_core(struct platform *platform, struct machine *machine, struct c
     ioapic_init(&platform->ioapic, &(struct ioapic_ops){.sink = sink});
     serial_init(&platform->serial, machine->config->console_out, ioapic_line(&platform->ioapic, 4));
     pci_bus_init(&platform->pci, (struct pci_window){PCI_WINDOW_BASE, PCI_ECAM_BASE - PCI_WINDOW_BASE}, sink);
+    shortcuts_init(&platform->shortcuts, &machine->vm, IOAPIC_PINS, &platform->pci.shortcuts);
     platform->initialised = true;
     int rc = map_ports(platform, machine, err);
     if (rc == 0)
@@ -172,6 +173,7 @@ void platform_free(struct platform *platform)
     if (!platform->initialised)
         return;
     pci_bus_destroy(&platform->pci);
+    shortcuts_destroy(&platform->shortcuts);
     serial_destroy(&platform->serial);
     ioapic_destroy(&platform->ioapic);
     platform->initialised = false;

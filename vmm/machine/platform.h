@@ -8,6 +8,7 @@
 #include "vmm/devices/serial.h"
 #include "vmm/devices/virtio.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/shortcut.h"
 
 #define PLATFORM_DEVICES_MAX (MACHINE_DEVICES_MAX + 4)
 
@@ -16,6 +17,7 @@ struct platform {
     struct ioapic ioapic;
     struct serial serial;
     struct pci_bus pci;
+    struct shortcuts shortcuts;
     struct virtio_device *device[PLATFORM_DEVICES_MAX];
     unsigned devices;
     _Atomic uint8_t cmos_index; /* the register that the guest last chose */

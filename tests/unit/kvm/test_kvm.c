@@ -231,11 +231,21 @@ static void exits_are_told_in_words(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+static void refuses_more_interrupt_routes_than_kvm_has(void **state)
+{
+    static struct kvm_msi_route routes[KVM_MSI_ROUTES_MAX + 1];
+    (void)state;
+    assert_int_equal(kvm_vm_set_msi_routes(&vm, routes, KVM_MSI_ROUTES_MAX, &err), 0);
+    assert_int_equal(kvm_vm_set_msi_routes(&vm, routes, KVM_MSI_ROUTES_MAX + 1, &err), -COFRE_FAILED);
+    assert_int_equal(fake_count(KVM_SET_GSI_ROUTING), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_to_do_without_dev_kvm),
         cmocka_unit_test(refuses_another_api_version_and_closes_the_file),
+        cmocka_unit_test_setup_teardown(refuses_more_interrupt_routes_than_kvm_has, set_up, tear_down),
         TEST(refuses_a_vm_type_that_the_host_lacks_without_asking_for_it),
         TEST(a_slot_has_a_private_side_only_with_a_memfd),
         TEST(names_the_slot_that_kvm_refuses),
