@@ -10,6 +10,7 @@
 
 #include "vmm/base/bytes.h"
 #include "vmm/base/log.h"
+#include "vmm/base/number.h"
 #include "vmm/devices/block_file.h"
 #include "vmm/devices/block_io.h"
 
@@ -25,6 +26,7 @@ enum feature {
     READ_ONLY = 5,
     BLK_SIZE = 6,
     FLUSH = 9,
+    MULTIPLE_QUEUES = 12,
     DISCARD = 13,
     WRITE_ZEROES = 14
 };
@@ -35,6 +37,7 @@ enum config {
     CONFIG_SIZE_MAX = 8,
     CONFIG_SEG_MAX = 12,
     CONFIG_BLK_SIZE = 20,
+    CONFIG_NUM_QUEUES = 34,
     CONFIG_MAX_DISCARD_SECTORS = 36,
     CONFIG_MAX_DISCARD_SEG = 40,
     CONFIG_DISCARD_ALIGNMENT = 44,
@@ -50,10 +53,11 @@ enum config {
 #define DISCARD_SECTORS   (1u << 22)
 #define ZEROES_SECTORS    (1u << 15)
 #define RANGES_MAX        16
-#define RANGE_SIZE        16  /* sector, number of sectors, flags */
-#define HEADER_SIZE       16  /* type, reserved, sector */
-#define COMPLAINTS_MAX    16  /* log lines that one disk may cause */
-#define DEPTH             128 /* requests of one queue under way; others wait in the ring */
+#define RANGE_SIZE        16                 /* sector, number of sectors, flags */
+#define HEADER_SIZE       16                 /* type, reserved, sector */
+#define COMPLAINTS_MAX    16                 /* log lines that one disk may cause */
+#define DEPTH             128                /* requests of one queue under way; others wait in the ring */
+#define QUEUES_MAX        VIRTIO_THREADS_MAX /* each has a thread */
 #define BOUNCE_SIZE       (1u << 16)
 #define ATTEMPTS_MAX      8 /* at an operation that the kernel wants asked again */
 
@@ -92,8 +96,8 @@ struct block {
     struct block_file file;
     char serial[SERIAL_SIZE];
     atomic_uint complaints;
-    unsigned queues;
-    struct lane lane[VIRTIO_QUEUES_MAX];
+    unsigned queues, lanes; /* asked for; made so far */
+    struct lane lane[QUEUES_MAX];
 };
 
 /* virtio 1.2, 5.2.6. Both functions give what the request has come to; resume is called with the operation's result. */
@@ -463,7 +467,7 @@ static void drain(struct lane *l)
 static void block_reset(void *device)
 {
     struct block *b = device;
-    for (unsigned i = 0; i < b->queues; i++)
+    for (unsigned i = 0; i < b->lanes; i++)
         drain(&b->lane[i]);
 }
 
@@ -473,9 +477,12 @@ static void lane_free(struct lane *l)
     free(l->requests);
 }
 
-static int lane_init(struct lane *l, struct block *b, unsigned index, struct cofre_err *err)
+static int add_lane(struct block *b, struct cofre_err *err)
 {
+    unsigned index = b->lanes++;
+    struct lane *l = &b->lane[index];
     *l = (struct lane){.block = b, .index = index};
+    b->virtio.thread_of[index] = (uint8_t)index;
     int rc = block_io_new(&l->io, b->file.fd, DEPTH, err);
     if (rc)
         return rc;
@@ -487,7 +494,7 @@ static int lane_init(struct lane *l, struct block *b, unsigned index, struct cof
         l->free = &l->requests[i];
     }
     l->ready = (struct loop_source){.fd = block_io_fd(l->io), .ready = lane_ready, .context = l};
-    if (l->ready.fd >= 0 && !loop_watch(virtio_loop(&b->virtio, 0), &l->ready, EPOLLIN))
+    if (l->ready.fd >= 0 && !loop_watch(virtio_loop(&b->virtio, index), &l->ready, EPOLLIN))
         return cofre_fail(err, COFRE_FAILED, "io_uring: %s", strerror(errno));
     return 0;
 }
@@ -495,11 +502,11 @@ static int lane_init(struct lane *l, struct block *b, unsigned index, struct cof
 static void block_free(void *device)
 {
     struct block *b = device;
-    for (unsigned i = 0; i < b->queues; i++) {
+    for (unsigned i = 0; i < b->lanes; i++) {
         drain(&b->lane[i]);
         lane_free(&b->lane[i]);
     }
-    if (b->queues && !b->file.read_only && fdatasync(b->file.fd) < 0)
+    if (b->lanes && !b->file.read_only && fdatasync(b->file.fd) < 0)
         log_error("%s: what the guest wrote last may be lost: %s", b->file.path, strerror(errno));
     block_file_close(&b->file);
     free(b);
@@ -516,29 +523,44 @@ static const struct virtio_ops block_ops = {
     .free = block_free,
 };
 
+static int take_option(struct block *b, const char *option, const char *spec, struct cofre_err *err)
+{
+    uint64_t queues;
+    if (strcmp(option, "ro") == 0) {
+        b->file.read_only = true;
+    } else if (strcmp(option, "direct") == 0) {
+        b->file.direct = true;
+    } else if (strncmp(option, "queues=", 7) == 0) {
+        int rc = number_parse(&queues, option + 7, "queues", 1, QUEUES_MAX, err);
+        if (rc)
+            return cofre_within(err, rc, "disk %s", spec);
+        b->queues = (unsigned)queues;
+    } else {
+        const char *serial = option + strlen("serial=");
+        if (strlen(serial) > SERIAL_SIZE)
+            return cofre_fail(err, COFRE_USAGE, "disk %s: a serial number has at most %d bytes", spec,
+                              SERIAL_SIZE);
+        strncpy(b->serial, serial, SERIAL_SIZE);
+    }
+    return 0;
+}
+
+static bool is_option(const char *text)
+{
+    return strcmp(text, "ro") == 0 || strcmp(text, "direct") == 0 || strncmp(text, "queues=", 7) == 0 ||
+           strncmp(text, "serial=", 7) == 0;
+}
+
 /* Options are taken off the end, so that a file's name may hold commas. */
 static int parse(struct block *b, const char *spec, struct cofre_err *err)
 {
     char *path = b->file.path = strdup(spec);
-    if (!path)
-        return cofre_fail(err, COFRE_FAILED, "disk %s: out of memory", spec);
+    int rc = path ? 0 : cofre_fail(err, COFRE_FAILED, "disk %s: out of memory", spec);
     memcpy(b->serial, "cofre", 5);
-    for (char *comma; (comma = strrchr(path, ','));) {
-        const char *serial = strncmp(comma, ",serial=", 8) == 0 ? comma + 8 : NULL;
-        if (serial && strlen(serial) > SERIAL_SIZE)
-            return cofre_fail(err, COFRE_USAGE, "disk %s: a serial number has at most %d bytes", spec,
-                              SERIAL_SIZE);
-        if (serial)
-            strncpy(b->serial, serial, SERIAL_SIZE);
-        else if (strcmp(comma, ",ro") == 0)
-            b->file.read_only = true;
-        else if (strcmp(comma, ",direct") == 0)
-            b->file.direct = true;
-        else
-            break;
-        *comma = 0;
-    }
-    return 0;
+    b->queues = 1;
+    for (char *comma; rc == 0 && (comma = strrchr(path, ',')) && is_option(comma + 1); *comma = 0)
+        rc = take_option(b, comma + 1, spec, err);
+    return rc;
 }
 
 static void describe(struct block *b)
@@ -546,11 +568,15 @@ static void describe(struct block *b)
     struct virtio_device *v = &b->virtio;
     v->features = 1u << SIZE_MAX_ | 1u << SEG_MAX | 1u << BLK_SIZE | 1u << FLUSH;
     v->features |= b->file.read_only ? 1u << READ_ONLY : 1u << DISCARD | 1u << WRITE_ZEROES;
+    if (b->queues > 1)
+        v->features |= 1u << MULTIPLE_QUEUES;
+    v->queues = b->queues;
     v->config_len = CONFIG_SIZE;
     put_le64(v->config + CONFIG_CAPACITY, b->file.size / SECTOR);
     put_le32(v->config + CONFIG_SIZE_MAX, SEGMENT_BYTES_MAX);
     put_le32(v->config + CONFIG_SEG_MAX, SEGMENTS_MAX);
     put_le32(v->config + CONFIG_BLK_SIZE, b->file.block);
+    put_le16(v->config + CONFIG_NUM_QUEUES, (uint16_t)b->queues);
     put_le32(v->config + CONFIG_MAX_DISCARD_SECTORS, DISCARD_SECTORS);
     put_le32(v->config + CONFIG_MAX_DISCARD_SEG, RANGES_MAX);
     put_le32(v->config + CONFIG_DISCARD_ALIGNMENT, b->file.block / SECTOR);
@@ -575,7 +601,9 @@ int virtio_block_new(struct virtio_device **out, const char *spec, struct cofre_
         return rc;
     }
     describe(b);
-    rc = lane_init(&b->lane[b->queues++], b, 0, err);
+    rc = virtio_set_threads(&b->virtio, b->queues, err);
+    while (rc == 0 && b->lanes < b->queues)
+        rc = add_lane(b, err);
     if (rc) {
         virtio_free(&b->virtio);
         return cofre_within(err, rc, "disk %s", spec);

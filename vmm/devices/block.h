@@ -15,7 +15,8 @@
 
 #include "vmm/devices/virtio.h"
 
-/* spec is F[,ro][,direct][,serial=S]: read-only on request; past the host's page cache on request; the serial number, at
+/* spec is F[,ro][,direct][,queues=N][,serial=S]: read-only on request; past the host's page cache on request; N queues, each
+ * with a thread of its own, 1 to 8, 1 unless given; the serial number, at
  * most 20 bytes, is "cofre" unless given. The file is locked, so that two guests do not write one disk; its size is a
  * multiple of 512 bytes, or of what direct I/O needs. COFRE_USAGE, COFRE_LACKING, COFRE_FAILED. */
 int virtio_block_new(struct virtio_device **out, const char *spec, struct cofre_err *err);
