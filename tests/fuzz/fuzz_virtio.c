@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/devices/no_io_uring.h"
 #include "vmm/base/bytes.h"
 #include "vmm/devices/block.h"
 #include "vmm/devices/console.h"
@@ -36,6 +37,7 @@ static void remove_directory(void)
 
 static void prepare(void)
 {
+    no_io_uring(); /* so that a request has ended when its queue was served */
     memory = aligned_alloc(4096, MEMORY);
     disk_fd = memfd_create("disk", 0);
     null_fd = open("/dev/null", O_WRONLY);
