@@ -274,6 +274,5 @@ const struct kvm_backend kvm_backend_emulated = {
     .mmap = emulated_mmap,
     .munmap = emulated_munmap,
     .close = emulated_close,
-    .in_process = true,
     .quote_service = emulated_quote_service,
 };
