@@ -51,7 +51,7 @@ static void say(int fd, const uint8_t *data, size_t len, bool with_descriptor)
 
 static int session(struct vhost_user *b, uint8_t config[CONFIG_LEN], struct cofre_err *err)
 {
-    const struct vhost_user_ring ring = {{16, 0, 0x1000, 0x2000}, event, event, event};
+    const struct vhost_user_ring ring = {{16, 0, 0x1000, 0x2000}, 0, event, event, event};
     int rc = vhost_user_greet(b, err);
     if (rc == 0 && (b->protocol & 1u << VHOST_USER_CONFIG))
         rc = vhost_user_config(b, config, CONFIG_LEN, err);
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)shutdown(pair[1], SHUT_WR);
     struct vhost_user b = {.fd = pair[0], .path = "fuzz", .patience = 20000, .queues = UINT32_MAX};
     int rc = session(&b, config, &err);
-    FUZZ_CHECK((rc == 0) == (b.fd >= 0) && (rc == 0) == !err.text[0]);
+    FUZZ_CHECK((rc == 0) == !b.ended && (rc == 0) == !err.text[0]);
     FUZZ_CHECK(config[CONFIG_LEN] == 0x5a);
     FUZZ_CHECK((b.protocol & ~0x209u) == 0);
     vhost_user_close(&b);

@@ -93,6 +93,13 @@ static_assert(sizeof(struct region) == 32, "memory region description");
 static_assert(offsetof(struct message, config.data) == 24, "virtio device config space");
 static_assert(GUEST_REGIONS_MAX <= REGIONS_MAX, "every region has room in the table");
 
+/* The descriptor stays until vhost_user_close, for who watches it. */
+void vhost_user_end(struct vhost_user *b)
+{
+    (void)shutdown(b->fd, SHUT_RDWR);
+    b->ended = true;
+}
+
 static int64_t now(void)
 {
     struct timespec t;
@@ -193,8 +200,8 @@ static int exchange(struct vhost_user *b, struct message *m, const int *fd, size
     enum request request = m->request;
     bool acknowledged = !answer && (b->protocol & 1u << VHOST_USER_REPLY_ACK);
     int64_t deadline = now() + b->patience;
-    if (b->fd < 0)
-        return cofre_fail(err, COFRE_FAILED, "back end %s: the connection is closed", b->path);
+    if (b->fd < 0 || b->ended)
+        return cofre_fail(err, COFRE_FAILED, "back end %s: the connection has ended", b->path);
     m->flags = VERSION | (acknowledged ? NEED_REPLY : 0);
     int rc = send_message(b, m, fd, fds, deadline, err);
     if (rc == 0 && (answer || acknowledged))
@@ -203,7 +210,7 @@ static int exchange(struct vhost_user *b, struct message *m, const int *fd, size
         rc = cofre_fail(err, COFRE_FAILED, "refused with %" PRIu64, m->u64);
     if (rc == 0)
         return 0;
-    vhost_user_close(b);
+    vhost_user_end(b);
     return cofre_within(err, rc, "back end %s: %s", b->path, names[request]);
 }
 
@@ -290,7 +297,7 @@ int vhost_user_config(struct vhost_user *b, void *out, uint32_t len, struct cofr
     if (rc)
         return rc;
     if (m.config.offset != 0 || m.config.size != len) {
-        vhost_user_close(b);
+        vhost_user_end(b);
         return cofre_fail(err, COFRE_MALFORMED, "back end %s: GET_CONFIG: the answer is another part",
                           b->path);
     }
@@ -328,7 +335,7 @@ int vhost_user_start_ring(struct vhost_user *b, uint32_t index, const struct vho
                               .address = {index, 0, r->desc, r->used, r->avail, 0}};
     int rc = set_state(b, SET_VRING_NUM, index, r->size, err);
     if (rc == 0)
-        rc = set_state(b, SET_VRING_BASE, index, 0, err);
+        rc = set_state(b, SET_VRING_BASE, index, ring->base, err);
     if (rc == 0)
         rc = exchange(b, &address, NULL, 0, 0, err);
     if (rc == 0)
@@ -347,7 +354,7 @@ int vhost_user_stop_ring(struct vhost_user *b, uint32_t index, struct cofre_err 
     struct message m = {.request = GET_VRING_BASE, .size = sizeof m.state, .state = {index, 0}};
     int rc = exchange(b, &m, NULL, 0, sizeof m.state, err);
     if (rc == 0 && m.state.index != index) {
-        vhost_user_close(b);
+        vhost_user_end(b);
         return cofre_fail(err, COFRE_MALFORMED, "back end %s: GET_VRING_BASE: the answer is of ring %" PRIu32,
                           b->path, m.state.index);
     }

@@ -7,9 +7,9 @@
  * size, and comes within the patience; descriptors are never accepted; addresses in messages are the guest's, so that a
  * back end learns none of ours. There is no channel for requests of the back end.
  *
- * After an error the connection is closed for good, and every further call fails. One thread at a time.
+ * After an error the connection has ended for good, and every further call fails. One thread at a time.
  *
- * System calls after vhost_user_greet: sendmsg, recvmsg, poll and clock_gettime on the one socket, and close.
+ * System calls after vhost_user_greet: sendmsg, recvmsg, poll and shutdown on the one socket, clock_gettime, and close.
  */
 #ifndef COFRE_DEVICES_VHOST_USER_H
 #define COFRE_DEVICES_VHOST_USER_H
@@ -32,6 +32,7 @@ enum vhost_user_protocol_feature {
 
 struct vhost_user {
     int fd;           /* -1: closed */
+    bool ended;       /* there was an error, or vhost_user_end */
     const char *path; /* for sentences; the caller's */
     int patience;     /* milliseconds for one message and its answer */
     uint64_t features;
@@ -43,6 +44,8 @@ struct vhost_user {
 int vhost_user_connect(struct vhost_user *b, const char *path, struct cofre_err *err);
 /* Asks for the features and how many queues there are, agrees on the protocol's own, and takes the session. */
 int vhost_user_greet(struct vhost_user *b, struct cofre_err *err);
+/* Says no more, and hears no more. */
+void vhost_user_end(struct vhost_user *b);
 void vhost_user_close(struct vhost_user *b);
 
 /* The first len bytes (up to VHOST_USER_CONFIG_MAX) of the device's configuration. COFRE_LACKING without VHOST_USER_CONFIG. */
@@ -53,9 +56,10 @@ int vhost_user_set_features(struct vhost_user *b, uint64_t features, struct cofr
 /* Hands over the regions that have a file. */
 int vhost_user_set_memory(struct vhost_user *b, const struct guest_memory *mem, struct cofre_err *err);
 
-/* A split ring, by guest addresses, from its beginning. The descriptors stay the caller's. */
+/* A ring by guest addresses. The descriptors stay the caller's. */
 struct vhost_user_ring {
     struct queue_rings rings;
+    uint32_t base;         /* where to begin, in the form that split and packed rings have it */
     int kick, call, error; /* eventfds: a request is there, one is done, the back end cannot go on */
 };
 int vhost_user_start_ring(struct vhost_user *b, uint32_t index, const struct vhost_user_ring *ring,

@@ -50,18 +50,28 @@ void virtio_interrupt(struct virtio_device *virtio, uint16_t vector, uint8_t isr
     pci_msix_raise(&virtio->pci, vector);
 }
 
-void virtio_break(struct virtio_device *virtio, const struct cofre_err *why)
+static void stop(struct virtio_device *virtio, const char *before, const struct cofre_err *why,
+                 const char *after)
 {
-    unsigned before = atomic_fetch_or(&virtio->status, STATUS_NEEDS_RESET);
-    if (before & STATUS_NEEDS_RESET)
+    unsigned status = atomic_fetch_or(&virtio->status, STATUS_NEEDS_RESET);
+    if (status & STATUS_NEEDS_RESET)
         return;
     unsigned nth = virtio->complaints < COMPLAINTS_MAX ? ++virtio->complaints : COMPLAINTS_MAX + 1;
     if (nth <= COMPLAINTS_MAX)
-        log_warn("%s: the guest's driver broke the protocol: %s; the device stops until it is reset%s",
-                 virtio->ops->name, why->text,
+        log_warn("%s: %s%s; %s%s", virtio->ops->name, before, why->text, after,
                  nth == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
-    if (before & STATUS_DRIVER_OK)
+    if (status & STATUS_DRIVER_OK)
         virtio_interrupt(virtio, virtio->config_vector, ISR_CONFIG);
+}
+
+void virtio_break(struct virtio_device *virtio, const struct cofre_err *why)
+{
+    stop(virtio, "the guest's driver broke the protocol: ", why, "the device stops until it is reset");
+}
+
+void virtio_lose(struct virtio_device *virtio, const struct cofre_err *why)
+{
+    stop(virtio, "", why, "the guest goes on without this device");
 }
 
 void virtio_config_set(struct virtio_device *virtio, unsigned offset, const void *data, unsigned len)

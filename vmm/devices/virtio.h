@@ -30,7 +30,14 @@
 #define VIRTIO_CONFIG_MAX  64
 static_assert(PCI_MSIX_VECTORS > VIRTIO_QUEUES_MAX, "a vector for each queue, and one for configuration");
 
-enum virtio_id { VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4, VIRTIO_ID_VSOCK = 19 };
+enum virtio_id {
+    VIRTIO_ID_NET = 1,
+    VIRTIO_ID_BLOCK = 2,
+    VIRTIO_ID_CONSOLE = 3,
+    VIRTIO_ID_ENTROPY = 4,
+    VIRTIO_ID_VSOCK = 19,
+    VIRTIO_ID_FS = 26,
+};
 
 /* virtio 1.2, 6: bits of features that belong to no kind of device */
 enum virtio_feature {
@@ -125,8 +132,10 @@ bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chai
 /* Gives it back and interrupts the driver where it wants that. */
 void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queue_chain *chain,
                  uint64_t written);
-/* The driver, or a back end, broke the protocol: the device needs a reset. The sentence goes to the log. */
+/* The driver broke the protocol: the device needs a reset. The sentence goes to the log. */
 void virtio_break(struct virtio_device *virtio, const struct cofre_err *why);
+/* The same where what serves the device on the host is gone. */
+void virtio_lose(struct virtio_device *virtio, const struct cofre_err *why);
 /* Changes bytes of the configuration (a link's state, a disk's size) and tells the driver: a new generation
  * and the interrupt for configuration. The range lies in config_len. */
 void virtio_config_set(struct virtio_device *virtio, unsigned offset, const void *data, unsigned len);

@@ -3,9 +3,14 @@
 #include <stddef.h>
 
 #include "vmm/devices/block.h"
+#include "vmm/devices/vhost_user_device.h"
 
 const struct device_kind device_kinds[] = {
     {"disk", "F[,ro][,direct][,queues=N][,serial=S]", "a raw file or block device as a virtio disk; may be repeated",
      virtio_block_new},
+    {"vhost-user", "KIND,socket=PATH[,...]",
+     "a device that another program serves at a socket: block[,queues=N], net[,mac=M] or\n"
+     "                             fs,tag=T[,queues=N] (a directory, mounted with mount -t virtiofs T)",
+     virtio_vhost_user_new},
     {NULL, NULL, NULL, NULL},
 };

@@ -31,7 +31,7 @@ static void must(bool holds, const char *what)
 
 void back_end_init(struct back_end *be)
 {
-    *be = (struct back_end){.features = ~0ull, .protocol = ~0ull, .queues = 2, .fd = -1};
+    *be = (struct back_end){.features = ~BE_PACKED, .protocol = ~0ull, .queues = 2, .fd = -1};
     for (unsigned i = 0; i < BACK_END_QUEUES; i++)
         be->ring[i].kick = be->ring[i].call = be->ring[i].error = -1;
 }

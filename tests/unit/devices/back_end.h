@@ -35,6 +35,7 @@ enum back_end_request {
     BE_GET_CONFIG = 24,
 };
 #define BE_PROTOCOL_FEATURES (1ull << 30) /* among the device's features */
+#define BE_PACKED            (1ull << 34)
 #define BE_MQ                (1ull << 0)
 #define BE_REPLY_ACK         (1ull << 3)
 #define BE_HAS_CONFIG        (1ull << 9)
@@ -96,7 +97,7 @@ struct back_end {
     pthread_t thread;
 };
 
-/* A behaviour that is right: all features, two queues. */
+/* A behaviour that is right: all features but packed rings, two queues. */
 void back_end_init(struct back_end *be);
 /* Serves one connection until it ends, in this thread; fd becomes its own. */
 void back_end_run(struct back_end *be, int fd);

@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -106,10 +108,12 @@ void driver_open(struct driver *d, struct virtio_device *device)
     *d = (struct driver){.device = device};
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->arrived, NULL);
-    d->memory = aligned_alloc(4096, DRIVER_MEMORY);
-    assert_non_null(d->memory);
-    memset(d->memory, 0, DRIVER_MEMORY);
-    assert_int_equal(guest_memory_add(&d->mem, DRIVER_GPA, DRIVER_MEMORY, d->memory, NULL), 0);
+    d->memfd = memfd_create("guest", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(d->memfd, DRIVER_MEMORY), 0);
+    d->memory = mmap(NULL, DRIVER_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, d->memfd, 0);
+    assert_ptr_not_equal(d->memory, MAP_FAILED);
+    assert_int_equal(guest_memory_add_file(&d->mem, DRIVER_GPA, DRIVER_MEMORY, d->memory, d->memfd, 0, NULL),
+                     0);
     pci_bus_init(&d->pci, (struct pci_window){DRIVER_WINDOW, 0x100000}, (struct msi_sink){arrive, d});
     assert_int_equal(pci_bus_map_window(&d->pci, &d->mmio, NULL), 0);
     if (virtio_attach(device, &d->pci, &d->mem, &err))
@@ -126,7 +130,8 @@ void driver_close(struct driver *d)
     pci_bus_destroy(&d->pci);
     pthread_cond_destroy(&d->arrived);
     pthread_mutex_destroy(&d->lock);
-    free(d->memory);
+    munmap(d->memory, DRIVER_MEMORY);
+    close(d->memfd);
 }
 
 uint8_t driver_status(struct driver *d)

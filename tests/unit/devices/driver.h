@@ -38,6 +38,7 @@ struct driver_queue {
 
 struct driver {
     uint8_t *memory;
+    int memfd;
     struct guest_memory mem;
     struct bus mmio, ports;
     struct pci_bus pci;
