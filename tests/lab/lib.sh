@@ -70,3 +70,30 @@ stop() {
     kill -TERM $serving_pid
     wait $serving_pid || fail "$1 did not stop well: exit $?"
 }
+
+# serve MIB: a web server on all addresses, port 8000, with data of that size, a multiple of 8, and its digest in
+# data.sha256. (Numbered copies of 8 random MiB: the lab's CPU makes 4 MiB of random bytes a second.)
+serve() {
+    local i=0
+    mkdir -p /tmp/served
+    head -c 8388600 /dev/urandom >/tmp/random
+    while [ $i -lt $(($1 / 8)) ]; do
+        i=$((i + 1))
+        printf '%07d\n' $i
+        cat /tmp/random
+    done >/tmp/served/data
+    openssl sha256 -r /tmp/served/data | cut -d ' ' -f 1 >data.sha256
+    httpd -p 8000 -h /tmp/served
+}
+# tap NAME ADDRESS/N [multi_queue]: a tap interface of the lab. (busybox has an ip of its own.)
+tap() {
+    /usr/sbin/ip tuntap add dev "$1" mode tap ${3:+"$3"} || fail "no tap interface $1"
+    ip addr add "$2" dev "$1"
+    ip link set "$1" up
+}
+# net_cmdline WORDS...: a command line for the guest on /lab/net.img.
+net_cmdline() { echo "console=hvc0 quiet net.get=http://$*"; }
+# fetched NAME [TIMES]: the guest of that name downloaded what is served, each time the right bytes.
+fetched() {
+    [ "$(grep -c "net: got $(cat data.sha256)" "$1.console")" = "${2:-1}" ] || fail "$1 did not get the right bytes ${2:-1} times"
+}

@@ -134,11 +134,18 @@ int virtqueue_next(struct virtqueue *q, struct queue_chain *chain, struct cofre_
     return rc ? rc : 1;
 }
 
+void virtqueue_done_all(struct virtqueue *q, const struct queue_used *used, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const uint32_t element[2] = {used[i].head, used[i].written};
+        guest_copy(q->used + 4 + sizeof element * (q->next_used++ % q->size), element, sizeof element);
+    }
+    ring_store(q->used, 2, q->next_used);
+}
+
 void virtqueue_done(struct virtqueue *q, uint16_t head, uint32_t written)
 {
-    const uint32_t element[2] = {head, written};
-    guest_copy(q->used + 4 + sizeof element * (q->next_used % q->size), element, sizeof element);
-    ring_store(q->used, 2, ++q->next_used);
+    virtqueue_done_all(q, &(struct queue_used){head, written}, 1);
 }
 
 bool virtqueue_wants_interrupt(struct virtqueue *q)

@@ -50,6 +50,13 @@ int virtqueue_next(struct virtqueue *q, struct queue_chain *chain, struct cofre_
 /* Gives the request back; written is how many bytes of its writable part the device filled. */
 void virtqueue_done(struct virtqueue *q, uint16_t head, uint32_t written);
 
+/* The same for several requests, in this order, which the driver sees all at once: the parts of one packet. */
+struct queue_used {
+    uint16_t head;
+    uint32_t written;
+};
+void virtqueue_done_all(struct virtqueue *q, const struct queue_used *used, unsigned count);
+
 /* Whether the driver wants an interrupt for what was given back since this was last called. */
 bool virtqueue_wants_interrupt(struct virtqueue *q);
 

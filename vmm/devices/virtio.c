@@ -111,13 +111,19 @@ bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chai
     return rc > 0;
 }
 
+void virtio_done_all(struct virtio_device *virtio, unsigned queue, const struct queue_used *used,
+                     unsigned count)
+{
+    struct virtio_queue *q = &virtio->queue[queue];
+    virtqueue_done_all(&q->ring, used, count);
+    if (virtqueue_wants_interrupt(&q->ring))
+        virtio_interrupt(virtio, q->vector, ISR_QUEUE);
+}
+
 void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queue_chain *chain,
                  uint64_t written)
 {
-    struct virtio_queue *q = &virtio->queue[queue];
-    virtqueue_done(&q->ring, chain->head, (uint32_t)written);
-    if (virtqueue_wants_interrupt(&q->ring))
-        virtio_interrupt(virtio, q->vector, ISR_QUEUE);
+    virtio_done_all(virtio, queue, &(struct queue_used){chain->head, (uint32_t)written}, 1);
 }
 
 static void kicked(void *context, uint32_t events)

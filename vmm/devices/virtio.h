@@ -133,6 +133,10 @@ bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chai
 void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queue_chain *chain,
                  uint64_t written);
 /* The driver broke the protocol: the device needs a reset. The sentence goes to the log. */
+/* The same for several, which the driver sees all at once. */
+void virtio_done_all(struct virtio_device *virtio, unsigned queue, const struct queue_used *used,
+                     unsigned count);
+/* The driver, or a back end, broke the protocol: the device needs a reset. The sentence goes to the log. */
 void virtio_break(struct virtio_device *virtio, const struct cofre_err *why);
 /* The same where what serves the device on the host is gone. */
 void virtio_lose(struct virtio_device *virtio, const struct cofre_err *why);

@@ -1,0 +1,220 @@
+#include "vmm/devices/net_pair.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "vmm/base/bytes.h"
+
+#define BURST              64 /* packets to the driver before it, and the other direction, have their turn */
+#define OFFSET_NUM_BUFFERS 10
+
+static unsigned queue_of(const struct net_pair *pair, enum net_direction direction)
+{
+    return 2 * pair->index + direction;
+}
+
+static void drop(struct net_pair *pair, enum net_direction direction)
+{
+    atomic_fetch_add(&pair->net->dropped[direction], 1);
+}
+
+/* To the driver */
+
+/* Takes buffers until a packet of that length fits; a driver without NET_MRG_RXBUF has each packet in one. */
+static void gather(struct net_pair *pair, size_t want)
+{
+    struct net_receive *rx = &pair->rx;
+    struct virtio_device *virtio = &pair->net->virtio;
+    unsigned most = virtio_has(virtio, NET_MRG_RXBUF) ? QUEUE_SIZE_MAX : 1;
+    while (rx->room < want && rx->buffers < most && rx->iovs + QUEUE_CHAIN_MAX < NET_IOV_MAX &&
+           virtio_next(virtio, queue_of(pair, NET_RECEIVE), &rx->chain)) {
+        const struct queue_chain *chain = &rx->chain;
+        if (chain->writable_len < sizeof(struct net_header)) {
+            virtio_break(virtio, &(struct cofre_err){"a receive buffer that holds no header"});
+            return;
+        }
+        memcpy(rx->iov + rx->iovs, chain->iov + chain->readable, chain->writable * sizeof rx->iov[0]);
+        rx->buffer[rx->buffers].used = (struct queue_used){.head = chain->head};
+        rx->buffer[rx->buffers].iovs = chain->writable;
+        rx->buffer[rx->buffers++].len = chain->writable_len;
+        rx->iovs += chain->writable;
+        rx->room += chain->writable_len;
+    }
+}
+
+/* Gives the driver the packet that lies in the buffers, all parts of it at once. */
+static void deliver(struct net_pair *pair, size_t len)
+{
+    struct net_receive *rx = &pair->rx;
+    struct queue_used used[QUEUE_SIZE_MAX];
+    unsigned n = 0, iovs = 0;
+    uint8_t num_buffers[2];
+    for (size_t left = len; left; n++) {
+        size_t part = rx->buffer[n].len < left ? rx->buffer[n].len : left;
+        used[n] = rx->buffer[n].used;
+        used[n].written = (uint32_t)part;
+        iovs += rx->buffer[n].iovs;
+        rx->room -= rx->buffer[n].len;
+        left -= part;
+    }
+    put_le16(num_buffers, (uint16_t)n);
+    net_scatter(rx->iov, rx->iovs, OFFSET_NUM_BUFFERS, num_buffers, sizeof num_buffers);
+    rx->buffers -= n;
+    rx->iovs -= iovs;
+    memmove(rx->buffer, rx->buffer + n, rx->buffers * sizeof rx->buffer[0]);
+    memmove(rx->iov, rx->iov + iovs, rx->iovs * sizeof rx->iov[0]);
+    virtio_done_all(&pair->net->virtio, queue_of(pair, NET_RECEIVE), used, n);
+}
+
+/* Brings the packet in wait to its end, if the driver has given buffers for it; drops it where the driver has no more to
+ * give. False: not yet. */
+static bool unspill(struct net_pair *pair)
+{
+    struct net_receive *rx = &pair->rx;
+    const struct virtio_queue *q = &pair->net->virtio.queue[queue_of(pair, NET_RECEIVE)];
+    gather(pair, rx->packet);
+    bool fits = rx->room >= rx->packet;
+    bool more = virtio_has(&pair->net->virtio, NET_MRG_RXBUF) && rx->iovs < q->ring.size;
+    if (!fits && more) {
+        rx->starved = true;
+        return false;
+    }
+    if (fits) {
+        net_scatter(rx->iov, rx->iovs, rx->spilled_at, rx->spill, rx->packet - rx->spilled_at);
+        deliver(pair, rx->packet);
+    } else {
+        drop(pair, NET_RECEIVE);
+    }
+    rx->packet = 0;
+    rx->starved = false;
+    return true;
+}
+
+static bool place(struct net_pair *pair, size_t len)
+{
+    struct net_receive *rx = &pair->rx;
+    if (len <= rx->room) {
+        deliver(pair, len);
+        return true;
+    }
+    rx->packet = len;
+    rx->spilled_at = rx->room;
+    return unspill(pair);
+}
+
+/* One packet from the backend; false when there is none, or nowhere to put it. */
+static bool receive_one(struct net_pair *pair)
+{
+    struct net_receive *rx = &pair->rx;
+    struct net_backend *backend = pair->net->backend;
+    size_t len = 0;
+    if (rx->packet)
+        return unspill(pair);
+    if (!rx->partial)
+        gather(pair, NET_PACKET_MAX);
+    rx->starved = rx->buffers == 0;
+    if (rx->starved || !virtio_live(&pair->net->virtio, queue_of(pair, NET_RECEIVE)))
+        return false;
+    rx->iov[rx->iovs] = (struct iovec){rx->spill, sizeof rx->spill};
+    enum net_outcome outcome = backend->ops->receive(backend, pair->index, rx->iov, rx->iovs + 1, &len);
+    rx->partial = outcome == NET_PARTIAL;
+    if (outcome == NET_DROPPED)
+        drop(pair, NET_RECEIVE);
+    if (outcome == NET_GONE)
+        net_gone(pair->net);
+    return outcome == NET_DROPPED || (outcome == NET_DONE && place(pair, len));
+}
+
+/* From the driver */
+
+/* Reads the header once, and checks it. */
+static bool prepare(struct net_pair *pair)
+{
+    struct net_transmit *tx = &pair->tx;
+    struct virtio_device *virtio = &pair->net->virtio;
+    if (chain_read(&tx->chain, 0, &tx->header, sizeof tx->header) == sizeof tx->header)
+        return net_header_check(&tx->header, tx->chain.readable_len - sizeof tx->header,
+                                virtio->driver_features);
+    virtio_break(virtio, &(struct cofre_err){"a packet without its header"});
+    return false;
+}
+
+static enum net_outcome send_held(struct net_pair *pair)
+{
+    struct net_transmit *tx = &pair->tx;
+    struct net_backend *backend = pair->net->backend;
+    struct iovec iov[1 + QUEUE_CHAIN_MAX] = {{&tx->header, sizeof tx->header}};
+    if (pair->net->gone)
+        return NET_DROPPED;
+    unsigned n = chain_slice(&tx->chain, false, sizeof tx->header, tx->chain.readable_len - sizeof tx->header,
+                             iov + 1);
+    return backend->ops->send(backend, pair->index, iov, 1 + n);
+}
+
+/* One packet to the backend; false when there is none, or it takes none now. */
+static bool transmit_one(struct net_pair *pair)
+{
+    struct net_transmit *tx = &pair->tx;
+    struct virtio_device *virtio = &pair->net->virtio;
+    unsigned queue = queue_of(pair, NET_TRANSMIT);
+    enum net_outcome outcome = NET_DROPPED;
+    if (!tx->held && !virtio_next(virtio, queue, &tx->chain))
+        return false;
+    if (tx->held || prepare(pair))
+        outcome = send_held(pair);
+    tx->held = outcome == NET_LATER;
+    if (tx->held || !virtio_live(virtio, queue))
+        return false;
+    if (outcome == NET_GONE)
+        net_gone(pair->net);
+    if (outcome != NET_DONE)
+        drop(pair, NET_TRANSMIT);
+    virtio_done(virtio, queue, &tx->chain, 0);
+    return true;
+}
+
+/* Both */
+
+static void wait_for_more(struct net_pair *pair)
+{
+    struct virtio_device *virtio = &pair->net->virtio;
+    bool in = !pair->rx.starved && virtio_live(virtio, queue_of(pair, NET_RECEIVE));
+    bool out = pair->tx.held;
+    uint32_t events = pair->net->gone ? 0 : (in ? EPOLLIN : 0u) | (out ? EPOLLOUT : 0u);
+    (void)loop_watch(virtio_loop(virtio, virtio->thread_of[queue_of(pair, NET_RECEIVE)]), &pair->source,
+                     events);
+}
+
+void net_pair_serve(struct net_pair *pair, uint32_t events)
+{
+    unsigned n = 0;
+    while ((events & ~(uint32_t)EPOLLOUT) && !pair->net->gone && n < BURST && receive_one(pair))
+        n++;
+    while ((events & EPOLLOUT) && transmit_one(pair)) /* virtio_next bounds it */
+        continue;
+    wait_for_more(pair);
+}
+
+static void backend_ready(void *context, uint32_t events)
+{
+    net_pair_serve(context, events);
+}
+
+void net_pair_init(struct net_pair *pair, struct net *net, unsigned index)
+{
+    pair->net = net;
+    pair->index = index;
+    pair->source =
+        (struct loop_source){.fd = net->backend->fd[index], .ready = backend_ready, .context = pair};
+}
+
+void net_pair_reset(struct net_pair *pair)
+{
+    struct virtio_device *virtio = &pair->net->virtio;
+    (void)loop_watch(virtio_loop(virtio, pair->index), &pair->source, 0);
+    struct net_receive *rx = &pair->rx;
+    rx->starved = rx->partial = false;
+    rx->iovs = rx->buffers = 0;
+    rx->room = rx->packet = 0;
+    pair->tx.held = false;
+}
