@@ -54,6 +54,8 @@ static int run(const struct machine_config *config, int control, struct launch_r
         machine_stop(machine);
     machine_join(machine, &r->end);
     machine_free(machine);
+    if (r->end.how == MACHINE_STOPPED && config->vsock_cid)
+        (void)rmdir(config->vsock_directory); /* where the parent was killed, nobody else does */
     return rc;
 }
 

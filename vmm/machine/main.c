@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sev/launch/launch.h"
@@ -33,6 +32,7 @@ struct run {
     struct run_result result;
     char name[80];
     char directory[4096]; /* empty: none made */
+    int claim;            /* of the directory */
     int signals;
     bool stopping; /* a signal came: no other launch */
     struct restarts restarts;
@@ -72,13 +72,6 @@ static int predict(struct run *run, struct cofre_err *err)
         result->prediction.name, predicted);
 }
 
-static int make_directory(const char *path, struct cofre_err *err)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return 0;
-    return cofre_fail(err, COFRE_FAILED, "run directory %s: %s", path, strerror(errno));
-}
-
 /* The guest's sockets lie in a directory of its name. */
 static int make_rundir(struct run *run, struct cofre_err *err)
 {
@@ -86,15 +79,11 @@ static int make_rundir(struct run *run, struct cofre_err *err)
     int rc = rundir_of_guest(path, sizeof path, run->name, err);
     if (rc || !run->options.vsock_cid)
         return rc;
-    char *slash = strrchr(path, '/');
-    *slash = 0;
-    rc = make_directory(path, err);
-    *slash = '/';
-    if (rc == 0)
-        rc = make_directory(path, err);
-    if (rc == 0)
-        strcpy(run->directory, path);
-    return rc;
+    run->claim = rundir_claim(path, err);
+    if (run->claim < 0)
+        return run->claim;
+    strcpy(run->directory, path);
+    return 0;
 }
 
 /* Until the guest's process ends (*ended), a signal comes, or the time is over (milliseconds; -1: never). launch may be
@@ -261,6 +250,8 @@ static bool restarts(struct run *run, int *rc, struct cofre_err *err)
         fprintf(stderr, "cofre run: the guest restarts\n");
     bool ended;
     *rc = wait_for(run, NULL, (int)wait * 1000, &ended, err);
+    if (*rc == 0 && run->stopping)
+        run->result.end.how = MACHINE_STOPPED;
     return *rc == 0 && !run->stopping;
 }
 
@@ -297,7 +288,7 @@ static void clean_up(struct run *run)
     console_close(&run->console);
     forget_guest(run);
     if (run->directory[0])
-        rmdir(run->directory);
+        rundir_release(run->directory, run->claim);
     close(run->signals);
 }
 
