@@ -9,6 +9,7 @@
 
 struct tdx_collateral; /* tdx/collateral.h */
 struct tdx_signers;    /* tdx/signer.h */
+struct x509_issued;    /* vmm/base/x509_issued.h */
 
 /* All borrowed. Views of length 0 are not asked for. */
 struct appraisal {
@@ -19,12 +20,13 @@ struct appraisal {
     const struct x509_crls
         *crls; /* may be NULL: revocation is then reported as skipped for SNP, as unjudged for TDX */
     const struct tdx_collateral *collateral; /* of TDX; may be NULL: what needs it is then unjudged */
-    struct tdx_signers *signers;             /* of TDX; may be NULL: who signed quotes that passed */
-    const struct x509_certs *roots;          /* trusted besides the vendors'; may be NULL */
-    struct view nonce;                       /* 1 to 64 bytes: the report data is these, then zeros */
-    struct view report_data;                 /* 64 bytes */
-    struct view measurement;                 /* 48 bytes */
-    int64_t at;                              /* the time of verification, in seconds since 1970 */
+    struct x509_issued *issued;     /* of SNP; may be NULL: which certificates issued which, found before */
+    struct tdx_signers *signers;    /* of TDX; may be NULL: who signed quotes that passed */
+    const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */
+    struct view nonce;              /* 1 to 64 bytes: the report data is these, then zeros */
+    struct view report_data;        /* 64 bytes */
+    struct view measurement;        /* 48 bytes */
+    int64_t at;                     /* the time of verification, in seconds since 1970 */
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "attest/snp.h"
+#include "vmm/base/x509_issued.h"
 
 #include <openssl/x509.h>
 
@@ -129,7 +130,7 @@ static int check_ark(const struct snp_case *c, int arg, struct cofre_err *why)
                               : "; the chain could be anybody's");
     int rc = x509_check_ca(&snp_scheme, root, 1, why);
     if (rc == 0)
-        rc = x509_check_issued(&snp_scheme, root, root, why);
+        rc = x509_issued_check(c->in->issued, &snp_scheme, root, root, why);
     return rc < 0 ? rc
                   : say(why, 0,
                         trusted ? "%s was given with --trust-root and signs itself"
@@ -148,7 +149,7 @@ static int check_ask(const struct snp_case *c, int arg, struct cofre_err *why)
                                                 : "intermediate certificate (ASK or ASVK) of the chain");
     int rc = x509_check_ca(&snp_scheme, c->chain.intermediate, 0, why);
     if (rc == 0)
-        rc = x509_check_issued(&snp_scheme, c->chain.intermediate, c->chain.root, why);
+        rc = x509_issued_check(c->in->issued, &snp_scheme, c->chain.intermediate, c->chain.root, why);
     return rc < 0 ? rc : say(why, 0, "the root's key signed the intermediate");
 }
 
@@ -164,7 +165,7 @@ static int check_leaf(const struct snp_case *c, int arg, struct cofre_err *why)
         return cofre_fail(
             why, COFRE_LACKING,
             "the intermediate certificate (ASK or ASVK) of the chain is missing: give it with --cert");
-    rc = x509_check_issued(&snp_scheme, c->chain.leaf, c->chain.intermediate, why);
+    rc = x509_issued_check(c->in->issued, &snp_scheme, c->chain.leaf, c->chain.intermediate, why);
     return rc < 0 ? rc
                   : say(why, 0, "the intermediate's key signed the %s",
                         snp_cert_role_name(snp_cert_role(c->chain.leaf, NULL)));
