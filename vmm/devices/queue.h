@@ -1,5 +1,5 @@
 /*
- * The split virtqueue seen from the device (virtio 1.2, 2.7), with indirect descriptors and event indices.
+ * The virtqueue seen from the device, split or packed (virtio 1.2, 2.7 and 2.8), with indirect descriptors and event indices.
  * The rings belong to the guest: every index and descriptor is read once and checked, a chain is bounded, and
  * what is wrong comes back as an error with a sentence. After an error the queue must not be used until it is
  * set up anew.
@@ -20,16 +20,20 @@
 struct virtqueue {
     const struct guest_memory *mem;
     uint16_t size; /* 0: not set up */
-    bool event_idx, indirect;
-    uint16_t next_avail, next_used;
-    uint16_t signalled; /* next_used when the driver was last asked about */
-    uint8_t *desc, *avail, *used;
+    bool event_idx, indirect, packed;
+    uint16_t next_avail, next_used; /* packed: places in the ring, and these are their wrap counters */
+    bool avail_wrap, used_wrap;
+    /* next_used when the driver was last asked about interrupts; packed: descriptors given back since */
+    uint16_t signalled;
+    uint16_t out;                   /* packed: descriptors of requests that were not given back yet, */
+    uint16_t taken[QUEUE_SIZE_MAX]; /* and by id how many one has; 0: no such request */
+    uint8_t *desc, *avail, *used;   /* packed: the ring; the driver's, the device's event suppression */
 };
 
 /* One request: buffers the driver wrote (readable), then buffers it wants filled (writable). The buffers are
  * guest memory that may change at any time; use chain_read and chain_write, or hand them to the kernel. */
 struct queue_chain {
-    uint16_t head;
+    uint16_t head; /* or, packed, id */
     unsigned readable, writable;
     uint64_t readable_len, writable_len;
     struct iovec iov[QUEUE_CHAIN_MAX];
@@ -43,6 +47,11 @@ struct queue_rings {
 /* Checks size (a power of two up to QUEUE_SIZE_MAX), alignment and that all three parts are memory. */
 int virtqueue_setup(struct virtqueue *q, const struct guest_memory *mem, const struct queue_rings *rings,
                     bool event_idx, bool indirect, struct cofre_err *err);
+
+/* The same for a packed ring: desc, avail and used are where its ring and the driver's and the device's event suppression are. */
+int virtqueue_setup_packed(struct virtqueue *q, const struct guest_memory *mem,
+                           const struct queue_rings *rings, bool event_idx, bool indirect,
+                           struct cofre_err *err);
 
 /* 1: *chain is the next request; 0: there is none; negative: the ring is not one. */
 int virtqueue_next(struct virtqueue *q, struct queue_chain *chain, struct cofre_err *err);
@@ -64,7 +73,8 @@ bool virtqueue_wants_interrupt(struct virtqueue *q);
  * notify. */
 bool virtqueue_rearm(struct virtqueue *q);
 
-/* Where the device stands in the ring, in vhost's form (VHOST_SET_VRING_BASE): the index of the next available entry.
+/* Where the device stands in the ring, in vhost's form (VHOST_SET_VRING_BASE): the index of the next available entry;
+ * packed: places and wrap counters (bit 15) of the next available and, in the upper half, the next used descriptor.
  * Going on at a position of somebody else's counts what that one gave back as signalled. */
 uint32_t virtqueue_position(const struct virtqueue *q);
 void virtqueue_set_position(struct virtqueue *q, uint32_t position);

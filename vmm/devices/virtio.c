@@ -12,7 +12,7 @@
 #define LOG_ROOM       "virtio"
 #define COMPLAINTS_MAX 16 /* log lines that one device's driver may cause */
 
-#define FEATURES_RING     (1ull << FEATURE_INDIRECT | 1ull << FEATURE_EVENT_IDX)
+#define FEATURES_RING     (1ull << FEATURE_INDIRECT | 1ull << FEATURE_EVENT_IDX | 1ull << FEATURE_RING_PACKED)
 #define FEATURES_REQUIRED (1ull << FEATURE_VERSION_1 | 1ull << FEATURE_ACCESS_PLATFORM)
 
 struct loop *virtio_loop(struct virtio_device *virtio, unsigned thread)
@@ -211,8 +211,9 @@ void virtio_enable_queue(struct virtio_device *virtio, struct virtio_queue *q)
     bool now = (virtio->status & STATUS_FEATURES_OK) && !(virtio->status & STATUS_DRIVER_OK);
     if (q->enabled || !now)
         return;
-    if (virtqueue_setup(&q->ring, virtio->mem, &q->rings, virtio_has(virtio, FEATURE_EVENT_IDX),
-                        virtio_has(virtio, FEATURE_INDIRECT), &err))
+    if ((virtio_has(virtio, FEATURE_RING_PACKED) ? virtqueue_setup_packed : virtqueue_setup)(
+            &q->ring, virtio->mem, &q->rings, virtio_has(virtio, FEATURE_EVENT_IDX),
+            virtio_has(virtio, FEATURE_INDIRECT), &err))
         virtio_break(virtio, &err);
     else
         q->enabled = true;

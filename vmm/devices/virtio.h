@@ -45,6 +45,7 @@ enum virtio_feature {
     FEATURE_EVENT_IDX = 29,
     FEATURE_VERSION_1 = 32,
     FEATURE_ACCESS_PLATFORM = 33,
+    FEATURE_RING_PACKED = 34,
 };
 
 struct virtio_ops {

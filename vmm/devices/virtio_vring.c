@@ -47,6 +47,7 @@ int virtio_hand_over(struct virtio_device *virtio, unsigned queue, struct virtio
     q->handed_over = true;
     pci_call_set(&virtio->pci, q->call.fd, q->vector);
     *out = (struct virtio_vring){.size = q->ring.size,
+                                 .packed = q->ring.packed,
                                  .desc = q->ring.desc,
                                  .avail = q->ring.avail,
                                  .used = q->ring.used,

@@ -2,6 +2,8 @@
  * A queue in somebody else's hands: the kernel's vhost, or a process that speaks vhost-user. While it is, our thread serves
  * it no more; the driver's notifications go to the kick eventfd as always, which the other reads now, and what the other
  * writes to the call eventfd is the queue's interrupt. On a KVM that can, neither passes this process.
+ * Whoever knows split rings only (the kernel's vhost) is given no others: such a device takes FEATURE_RING_PACKED out of
+ * ring_features.
  */
 #ifndef COFRE_DEVICES_VIRTIO_VRING_H
 #define COFRE_DEVICES_VIRTIO_VRING_H

@@ -17,6 +17,7 @@
 #define VECTOR_CONFIG    0
 
 enum { FEATURES_OK = 8, DRIVER_OK = 4, NEEDS_RESET = 64 };
+enum { PACKED_AVAIL = 1 << 7, PACKED_USED = 1 << 15 };
 
 static struct timespec deadline(void)
 {
@@ -158,9 +159,18 @@ uint64_t driver_offered(struct driver *d)
     return low | driver_read(d, d->common + 4, 4) << 32;
 }
 
+bool driver_wants_packed(void)
+{
+    const char *rings = getenv("COFRE_RINGS");
+    return rings && strcmp(rings, "packed") == 0;
+}
+
 bool driver_negotiate(struct driver *d, uint64_t features)
 {
+    if (driver_wants_packed() && features & FEATURES_NEEDED)
+        features |= driver_offered(d) & FEATURE_PACKED;
     driver_reset(d);
+    d->packed = features & FEATURE_PACKED;
     add_status(d, 1);
     add_status(d, 2);
     for (unsigned i = 0; i < 2; i++) {
@@ -181,10 +191,12 @@ static void start_queue(struct driver *d, unsigned index)
     q->desc = (struct desc *)(void *)(d->memory + base);
     q->avail = (uint16_t *)(void *)(d->memory + base + 0x1000);
     q->used = (uint16_t *)(void *)(d->memory + base + 0x2000);
+    q->ring = (struct packed_desc *)(void *)(d->memory + base + 0x800);
     q->next_avail = q->next_used = 0;
+    q->packed = q->avail_wrap = q->used_wrap = d->packed;
     driver_write(d, d->common + 0x18, 2, q->size);
     driver_write(d, d->common + 0x1a, 2, index + 1);
-    driver_write(d, d->common + 0x20, 8, DRIVER_GPA + base);
+    driver_write(d, d->common + 0x20, 8, DRIVER_GPA + base + (q->packed ? 0x800 : 0));
     driver_write(d, d->common + 0x28, 4, (uint32_t)(DRIVER_GPA + base + 0x1000));
     driver_write(d, d->common + 0x2c, 4, 0);
     driver_write(d, d->common + 0x30, 8, DRIVER_GPA + base + 0x2000);
@@ -218,9 +230,52 @@ void driver_notify(struct driver *d, unsigned queue)
     driver_write(d, d->notify + queue * d->notify_multiplier, 2, queue);
 }
 
+/* A copy, near the ring, of the table in the packed format: sequence instead of successors. */
+static uint64_t packed_table(struct driver *d, unsigned queue, uint16_t head)
+{
+    const struct desc *table = &d->queue[queue].desc[head];
+    uint32_t at_memory = queue * 0x4000 + 0x3000 + head * DRIVER_QUEUE * 16u;
+    const struct desc *from = at(d, table->address);
+    struct packed_desc *to = (struct packed_desc *)(void *)(d->memory + at_memory);
+    assert_true(table->len <= DRIVER_QUEUE * sizeof *to);
+    for (unsigned i = 0; i < table->len / sizeof *to; i++)
+        to[i] = (struct packed_desc){from[i].address, from[i].len, 0, from[i].flags & DESC_WRITE};
+    return DRIVER_GPA + at_memory;
+}
+
+static void post_packed(struct driver *d, unsigned queue, uint16_t head)
+{
+    struct driver_queue *q = &d->queue[queue];
+    struct packed_desc *first = &q->ring[q->next_avail];
+    uint16_t first_flags = 0, next = head;
+    q->slots[head] = 0;
+    for (bool more = true; more; q->slots[head]++) {
+        const struct desc *from = &q->desc[next];
+        struct packed_desc *to = &q->ring[q->next_avail];
+        uint16_t flags = from->flags | (q->avail_wrap ? PACKED_AVAIL : PACKED_USED);
+        assert_true(next < q->size && q->slots[head] < q->size);
+        *to = (struct packed_desc){from->flags & DESC_INDIRECT ? packed_table(d, queue, head) : from->address,
+                                   from->len, head, to->flags};
+        if (to == first)
+            first_flags = flags;
+        else
+            to->flags = flags;
+        more = from->flags & DESC_NEXT;
+        next = from->next;
+        q->next_avail = (uint16_t)((q->next_avail + 1) % q->size);
+        q->avail_wrap ^= q->next_avail == 0;
+    }
+    __atomic_store_n(&first->flags, first_flags, __ATOMIC_SEQ_CST);
+    driver_notify(d, queue);
+}
+
 void driver_post(struct driver *d, unsigned queue, uint16_t head)
 {
     struct driver_queue *q = &d->queue[queue];
+    if (q->packed) {
+        post_packed(d, queue, head);
+        return;
+    }
     q->avail[2 + q->next_avail++ % q->size] = head;
     __atomic_store_n(&q->avail[1], q->next_avail, __ATOMIC_SEQ_CST);
     driver_notify(d, queue);
@@ -228,7 +283,30 @@ void driver_post(struct driver *d, unsigned queue, uint16_t head)
 
 static bool came_back(struct driver_queue *q)
 {
+    if (q->packed) {
+        uint16_t flags = __atomic_load_n(&q->ring[q->next_used].flags, __ATOMIC_SEQ_CST);
+        return !!(flags & PACKED_AVAIL) == q->used_wrap && !!(flags & PACKED_USED) == q->used_wrap;
+    }
     return __atomic_load_n(&q->used[1], __ATOMIC_SEQ_CST) != q->next_used;
+}
+
+bool driver_came_back(struct driver *d, unsigned queue)
+{
+    return came_back(&d->queue[queue]);
+}
+
+static uint32_t take_packed(struct driver_queue *q, uint16_t *head)
+{
+    const struct packed_desc *used = &q->ring[q->next_used];
+    uint16_t id = used->id;
+    assert_true(id < q->size && q->slots[id] > 0);
+    uint16_t next = (uint16_t)(q->next_used + q->slots[id]);
+    q->used_wrap ^= next >= q->size;
+    q->next_used = next % q->size;
+    q->slots[id] = 0;
+    if (head)
+        *head = id;
+    return used->len;
 }
 
 uint32_t driver_wait(struct driver *d, unsigned queue, uint16_t *head)
@@ -242,6 +320,8 @@ uint32_t driver_wait(struct driver *d, unsigned queue, uint16_t *head)
     pthread_mutex_unlock(&d->lock);
     if (!came_back(q))
         fail_msg("queue %u: no request came back", queue);
+    if (q->packed)
+        return take_packed(q, head);
     const uint8_t *element = (const uint8_t *)q->used + 4 + 8 * (q->next_used++ % q->size);
     if (head)
         *head = (uint16_t)le32(element);

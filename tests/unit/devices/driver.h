@@ -20,6 +20,7 @@
 #define DRIVER_WINDOW 0xe0000000u
 
 #define FEATURES_NEEDED (1ull << 32 | 1ull << 33)
+#define FEATURE_PACKED  (1ull << 34)
 
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
 
@@ -29,11 +30,23 @@ struct desc {
     uint16_t flags, next;
 };
 
+struct packed_desc {
+    uint64_t address;
+    uint32_t len;
+    uint16_t id, flags;
+};
+
+/* Tests write chains as descriptors of a split ring. In a packed one desc is the driver's own, and driver_post writes what
+ * they say into the ring: at most DRIVER_QUEUE descriptors in an indirect table, in the order of the table. */
 struct driver_queue {
     uint16_t size;
     struct desc *desc;
-    uint16_t *avail, *used; /* flags, idx, ring...; used's elements are 4 words each */
+    uint16_t *avail,
+        *used; /* flags, idx, ring...; used's elements are 4 words each; packed: event suppression */
     uint16_t next_avail, next_used;
+    bool packed, avail_wrap, used_wrap;
+    struct packed_desc *ring;
+    uint8_t slots[DRIVER_QUEUE]; /* how many the chain with that head took */
 };
 
 struct driver {
@@ -50,6 +63,7 @@ struct driver {
     pthread_cond_t arrived;
     unsigned interrupts[PCI_MSIX_VECTORS]; /* messages by data */
     unsigned config_changes;               /* that were waited for */
+    bool packed;                           /* negotiated; so in every test where COFRE_RINGS is "packed" */
     struct driver_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -69,6 +83,8 @@ void driver_reset(struct driver *d);
 /* Features and FEATURES_OK; whether the device agreed. */
 bool driver_negotiate(struct driver *d, uint64_t features);
 uint64_t driver_offered(struct driver *d);
+/* COFRE_RINGS is "packed": tests are of packed rings where the device offers them. */
+bool driver_wants_packed(void);
 /* All queues at fixed places, then DRIVER_OK. */
 void driver_start(struct driver *d);
 /* driver_negotiate with what is needed and extra, asserted, then driver_start. */
@@ -78,6 +94,8 @@ void *at(struct driver *d, uint64_t gpa);
 void driver_notify(struct driver *d, unsigned queue);
 /* Puts descriptor head into the available ring and notifies. */
 void driver_post(struct driver *d, unsigned queue, uint16_t head);
+/* Whether a request came back that was not waited for. */
+bool driver_came_back(struct driver *d, unsigned queue);
 /* Waits for one request to come back; its head and how much was written. Fails the test after some seconds.
  */
 uint32_t driver_wait(struct driver *d, unsigned queue, uint16_t *head);

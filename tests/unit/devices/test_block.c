@@ -268,6 +268,8 @@ static void a_request_that_is_posted_over_and_over_is_served_each_time(void **st
 {
     struct disk k;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* there an id is one request's until that is done */
     disk_open(&k, "", DISK_FLUSH);
     for (unsigned round = 0; round < 40; round++) {
         for (unsigned i = 0; i < DRIVER_QUEUE; i++)

@@ -91,6 +91,8 @@ static void requests_put_in_before_the_driver_is_ready_are_served(void **state)
 {
     struct driver d;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* it writes split rings */
     (void)shouter_open(&d);
     assert_true(driver_negotiate(&d, FEATURES_NEEDED));
     driver_start(&d);
@@ -121,12 +123,12 @@ static void features_must_be_offered_and_hold_what_is_required(void **state)
     struct driver d;
     (void)state;
     (void)shouter_open(&d);
-    assert_int_equal(driver_offered(&d), FEATURES_NEEDED | OWN | EVENT | 1ull << 28);
+    assert_int_equal(driver_offered(&d), FEATURES_NEEDED | OWN | EVENT | 1ull << 28 | 1ull << 34);
     assert_false(driver_negotiate(&d, 0));
     assert_false(driver_negotiate(&d, 1ull << 32));
     assert_false(driver_negotiate(&d, 1ull << 33));
     assert_false(driver_negotiate(&d, FEATURES_NEEDED | 1));
-    assert_false(driver_negotiate(&d, FEATURES_NEEDED | 1ull << 34));
+    assert_false(driver_negotiate(&d, FEATURES_NEEDED | 1ull << 35));
     assert_false(driver_negotiate(&d, UINT64_MAX));
     assert_true(driver_negotiate(&d, FEATURES_NEEDED));
     assert_true(driver_negotiate(&d, FEATURES_NEEDED | OWN | EVENT));
@@ -183,6 +185,8 @@ static void queue_fields_stay_once_the_queue_is_enabled(void **state)
 {
     struct driver d;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* it writes split rings */
     (void)shouter_open(&d);
     driver_go(&d, 0);
     driver_write(&d, d.common + SELECT, 2, 0);
@@ -235,6 +239,8 @@ static void queues_outside_memory_break_the_device(void **state)
 {
     struct driver d;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* it writes split rings */
     (void)shouter_open(&d);
     const struct {
         unsigned field, len;
@@ -268,6 +274,8 @@ static void a_hostile_ring_stops_the_device_until_its_reset(void **state)
     struct driver d;
     uint16_t head;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* it writes split rings */
     (void)shouter_open(&d);
     driver_go(&d, 0);
     d.queue[0].desc[0] = (struct desc){BUFFER, 4, DESC_NEXT, 0}; /* a loop */
@@ -295,6 +303,8 @@ static void event_indices_suppress_interrupts(void **state)
 {
     struct driver d;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* it writes split rings */
     (void)shouter_open(&d);
     driver_go(&d, EVENT);
     d.queue[0].avail[2 + DRIVER_QUEUE] = 4; /* tell me of the fifth */
@@ -546,6 +556,8 @@ static void a_busy_queue_does_not_lock_the_driver_out(void **state)
 {
     struct driver d;
     (void)state;
+    if (driver_wants_packed())
+        skip(); /* it writes split rings */
     (void)shouter_open(&d);
     driver_go(&d, 0);
     d.queue[0].desc[0] = (struct desc){BUFFER, 4, 0, 0};

@@ -64,8 +64,12 @@ static struct relay *relay_open(struct driver *d)
 /* The other one: a queue of its own over the same rings, found by what it was told. */
 static struct virtqueue other_of(const struct virtio_vring *vring, const struct guest_memory *mem)
 {
-    struct virtqueue q = {
-        .mem = mem, .size = vring->size, .desc = vring->desc, .avail = vring->avail, .used = vring->used};
+    struct virtqueue q = {.mem = mem,
+                          .size = vring->size,
+                          .packed = vring->packed,
+                          .desc = vring->desc,
+                          .avail = vring->avail,
+                          .used = vring->used};
     virtqueue_set_position(&q, vring->base);
     return q;
 }

@@ -92,7 +92,7 @@ static void guest_send_data(struct guest *g, struct vsock_header h, const void *
 
 static bool has_come(struct guest *g)
 {
-    return __atomic_load_n(&g->d.queue[RX].used[1], __ATOMIC_SEQ_CST) != g->d.queue[RX].next_used;
+    return driver_came_back(&g->d, RX);
 }
 
 /* The next packet from the device; its data goes to data, which has room. The buffer is given back. */
