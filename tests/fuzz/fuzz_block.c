@@ -1,0 +1,74 @@
+/* A guest against a disk. The disk keeps its size. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/fuzz/hostile_guest.h"
+#include "vmm/base/bytes.h"
+#include "vmm/devices/block.h"
+
+#define DISK (64 * 512)
+
+static int make_disk(void)
+{
+    int fd = memfd_create("disk", MFD_CLOEXEC);
+    FUZZ_CHECK(fd >= 0 && ftruncate(fd, DISK) == 0);
+    return fd;
+}
+
+static void plug(struct hostile *guest, int fd)
+{
+    char spec[64];
+    snprintf(spec, sizeof spec, "/proc/self/fd/%d", fd);
+    FUZZ_CHECK(virtio_block_new(&guest->device, spec, NULL) == 0);
+    hostile_plug(guest);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct hostile guest;
+    static int disk = -1;
+    struct stat st;
+    if (disk < 0)
+        plug(&guest, disk = make_disk());
+    hostile_play(&guest, data, size);
+    FUZZ_CHECK(fstat(disk, &st) == 0 && st.st_size == DISK);
+    return 0;
+}
+
+/* virtio 1.2, 5.2.6: type, reserved, sector; then data, and a byte for the status. */
+static size_t put_request(uint8_t *out, size_t n, unsigned nth, uint32_t type, uint64_t sector,
+                          const void *data, uint32_t len, uint32_t writable)
+{
+    uint8_t readable[16 + 512] = {0};
+    put_le32(readable, type);
+    put_le64(readable + 8, sector);
+    memcpy(readable + 16, data, len);
+    return hostile_put_request(out, n, 0, nth, readable, 16 + len, writable);
+}
+
+size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
+{
+    static const uint8_t sector[512] = "a sector", range[16] = {1, [8] = 8};
+    size_t n = 1;
+    out[0] = index == 1 ? WITHOUT_EVENT_IDX | WITHOUT_INDIRECT : index == 2 ? WITHOUT_OWN_FEATURES : 0;
+    switch (index) {
+    case 0:
+    case 2:
+        n = put_request(out, n, 0, 0, 1, "", 0, 513);     /* in */
+        n = put_request(out, n, 1, 1, 2, sector, 512, 1); /* out */
+        n = put_request(out, n, 2, 4, 0, "", 0, 1);       /* flush */
+        n = put_request(out, n, 3, 8, 0, "", 0, 21);      /* its name */
+        return hostile_put_housekeeping(out, n);
+    case 1:
+        n = put_request(out, n, 0, 11, 0, range, 16, 1); /* discard */
+        n = put_request(out, n, 1, 13, 0, range, 16, 1); /* write zeroes */
+        n = put_request(out, n, 2, 0, 63, "", 0, 1025);  /* beyond its end */
+        n = put_request(out, n, 3, 99, 0, "", 0, 1);     /* no such request */
+        return hostile_put_housekeeping(out, n);
+    default:
+        return 0;
+    }
+}

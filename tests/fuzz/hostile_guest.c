@@ -1,0 +1,188 @@
+#include "tests/fuzz/hostile_guest.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "vmm/base/bytes.h"
+
+#define WINDOW    0xe0000000u
+#define QUEUE     16
+#define WORK_MAX  64 /* events of one record: a device that is always ready would not end */
+#define LINES_MAX 64 /* log lines that one input may cause */
+
+static struct guest_memory mem;
+static struct pci_bus pci;
+/* The function as it was before a driver came. */
+static uint8_t config[PCI_CONFIG_SIZE];
+static struct pci_msix_entry entry[PCI_MSIX_VECTORS];
+
+static void discard_message(void *context, uint64_t address, uint32_t data)
+{
+    (void)context;
+    (void)address;
+    (void)data;
+}
+
+void hostile_plug(struct hostile *guest)
+{
+    struct virtio_device *device = guest->device;
+    guest->memory = aligned_alloc(4096, HOSTILE_MEMORY);
+    pci_bus_init(&pci, (struct pci_window){WINDOW, 0x100000}, (struct msi_sink){discard_message, NULL});
+    FUZZ_CHECK(guest->memory && guest_memory_add(&mem, 0, HOSTILE_MEMORY, guest->memory, NULL) == 0 &&
+               virtio_plug(device, &pci, &mem, NULL) == 0);
+    memcpy(config, device->pci.config, sizeof config);
+    memcpy(entry, device->pci.entry, sizeof entry);
+}
+
+static void work_one(struct loop *loop, struct epoll_event event)
+{
+    struct loop_source *source = event.data.ptr;
+    loop_lock(loop);
+    source->ready(source->context, event.events);
+    loop_unlock(loop);
+}
+
+void hostile_work(struct hostile *guest)
+{
+    struct virtio_device *device = guest->device;
+    struct epoll_event event;
+    for (unsigned i = 0; i < device->threads; i++)
+        for (unsigned n = 0; n < WORK_MAX && epoll_wait(device->loop[i].epoll, &event, 1, 0) > 0; n++)
+            work_one(&device->loop[i], event);
+}
+
+static void set_back(struct hostile *guest)
+{
+    struct virtio_device *device = guest->device;
+    pci_bar_write(&device->pci, BAR_COMMON + 0x14, 1, 0); /* reset */
+    hostile_work(guest);
+    memcpy(device->pci.config, config, sizeof config);
+    memcpy(device->pci.entry, entry, sizeof entry);
+    device->pci.pending = 0;
+    device->complaints = 0;
+    device->generation = 0;
+    memset(guest->memory, 0, HOSTILE_MEMORY);
+}
+
+static void set_going(struct virtio_device *device, unsigned how)
+{
+    uint64_t left_out = (how & WITHOUT_EVENT_IDX ? 1ull << FEATURE_EVENT_IDX : 0) |
+                        (how & WITHOUT_INDIRECT ? 1ull << FEATURE_INDIRECT : 0) |
+                        (how & WITHOUT_OWN_FEATURES ? device->features : 0);
+    pci_config_write(&pci, 1, 0x04, 2, 6); /* memory decoding, bus master */
+    virtio_lock(device);
+    device->driver_features = virtio_offered(device) & ~left_out;
+    virtio_set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
+    for (unsigned i = 0; i < device->queues; i++) {
+        uint64_t base = i % (HOSTILE_MEMORY / HOSTILE_RINGS) * HOSTILE_RINGS;
+        device->queue[i].rings = (struct queue_rings){QUEUE, base, base + 0x1000, base + 0x2000};
+        virtio_enable_queue(device, &device->queue[i]);
+    }
+    virtio_set_status(device, STATUS_DRIVER_OK);
+    virtio_unlock(device);
+}
+
+static void act(struct hostile *guest, const uint8_t *record)
+{
+    struct virtio_device *device = guest->device;
+    unsigned len = 1u << (record[1] & 3);
+    uint16_t address = le16(record + 2);
+    uint64_t value = le64(record + 4);
+    switch (record[0] % HOSTILE_ACTIONS) {
+    case CONFIG_WRITE:
+        pci_config_write(&pci, 1, address, len, (uint32_t)value);
+        break;
+    case CONFIG_READ:
+        (void)pci_config_read(&pci, 1, address, len);
+        break;
+    case BAR_WRITE:
+        pci_bar_write(&device->pci, address % BAR_SIZE, len, value);
+        break;
+    case BAR_READ:
+        (void)pci_bar_read(&device->pci, address % BAR_SIZE, len);
+        break;
+    case MEMORY_WRITE:
+        if (address <= HOSTILE_MEMORY - 8)
+            put_le64(guest->memory + address, value);
+        break;
+    case NOTIFY:
+        virtio_notify(device, (unsigned)value & 31);
+        break;
+    case OTHER:
+        if (guest->other)
+            guest->other(record);
+        break;
+    default:
+        hostile_work(guest);
+        break;
+    }
+}
+
+void hostile_play(struct hostile *guest, const uint8_t *data, size_t size)
+{
+    struct virtio_device *device = guest->device;
+    const unsigned lines = fuzz_log_lines;
+    set_back(guest);
+    if (size == 0)
+        return;
+    if (!(data[0] & WITHOUT_DRIVER))
+        set_going(device, data[0]);
+    for (size_t at = 1; at + HOSTILE_RECORD <= size; at += HOSTILE_RECORD)
+        act(guest, data + at);
+    FUZZ_CHECK(!(device->status & STATUS_DRIVER_OK) || (device->status & STATUS_FEATURES_OK));
+    FUZZ_CHECK(!(device->status & STATUS_FEATURES_OK) ||
+               !(device->driver_features & ~virtio_offered(device)));
+    FUZZ_CHECK(fuzz_log_lines - lines <= LINES_MAX);
+}
+
+size_t hostile_put(uint8_t *out, size_t n, enum hostile_action what, unsigned width, uint16_t address,
+                   uint64_t value)
+{
+    out[n] = (uint8_t)what;
+    out[n + 1] = (uint8_t)width;
+    put_le16(out + n + 2, address);
+    put_le64(out + n + 4, value);
+    return n + HOSTILE_RECORD;
+}
+
+/* A descriptor of the split ring. */
+static size_t put_descriptor(uint8_t *out, size_t n, uint16_t at, uint64_t address, uint32_t len,
+                             uint16_t flags, uint16_t next)
+{
+    n = hostile_put(out, n, MEMORY_WRITE, 3, at, address);
+    return hostile_put(out, n, MEMORY_WRITE, 3, at + 8, len | (uint64_t)flags << 32 | (uint64_t)next << 48);
+}
+
+size_t hostile_put_request(uint8_t *out, size_t n, unsigned queue, unsigned nth, const void *readable,
+                           uint32_t len, uint32_t writable)
+{
+    enum { NEXT = 1, WRITE = 2, ROOM = 0x400 };
+    const uint16_t base = (uint16_t)(queue * HOSTILE_RINGS),
+                   buffer = (uint16_t)(base + 0x3000 + nth % 2 * 0x800);
+    const uint16_t first = (uint16_t)(2 * nth % QUEUE);
+    uint8_t bytes[ROOM + 8] = {0};
+    FUZZ_CHECK(len <= ROOM);
+    memcpy(bytes, readable, len);
+    for (uint32_t at = 0; at < len; at += 8)
+        n = hostile_put(out, n, MEMORY_WRITE, 3, (uint16_t)(buffer + at), le64(bytes + at));
+    uint16_t at = (uint16_t)(base + 16 * first);
+    if (len)
+        n = put_descriptor(out, n, at, buffer, len, writable ? NEXT : 0, first + 1);
+    if (writable)
+        n = put_descriptor(out, n, len ? at + 16 : at, buffer + ROOM, writable, WRITE, 0);
+    /* the ring's entry, then its index; two bytes at a time would be exact, eight do while what follows is still zero */
+    n = hostile_put(out, n, MEMORY_WRITE, 3, (uint16_t)(base + 0x1004 + 2 * nth), first);
+    n = hostile_put(out, n, MEMORY_WRITE, 3, base + 0x1000 - 4, (uint64_t)(nth + 1) << 48);
+    n = hostile_put(out, n, NOTIFY, 0, 0, queue);
+    return hostile_put(out, n, WORK, 0, 0, 0);
+}
+
+size_t hostile_put_housekeeping(uint8_t *out, size_t n)
+{
+    n = hostile_put(out, n, CONFIG_WRITE, 2, 0x10, UINT32_MAX);
+    n = hostile_put(out, n, CONFIG_READ, 2, 0x98, 0);
+    n = hostile_put(out, n, BAR_WRITE, 2, BAR_MSIX_TABLE + 12, 0);
+    n = hostile_put(out, n, BAR_READ, 3, BAR_COMMON + 0x20, 0);
+    n = hostile_put(out, n, BAR_READ, 2, BAR_CONFIG, 0);
+    return hostile_put(out, n, BAR_WRITE, 0, BAR_COMMON + 0x14, 0);
+}
