@@ -1,4 +1,7 @@
-/* A guest against a disk. The disk keeps its size. */
+/*
+ * A guest against a disk, served by io_uring or, where the first byte says so, without: then a request has ended when its
+ * queue was served. The disk keeps its size.
+ */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -6,10 +9,12 @@
 #include <unistd.h>
 
 #include "tests/fuzz/hostile_guest.h"
+#include "tests/unit/devices/no_io_uring.h"
 #include "vmm/base/bytes.h"
 #include "vmm/devices/block.h"
 
-#define DISK (64 * 512)
+#define DISK         (64 * 512)
+#define WITHOUT_RING 0x10
 
 static int make_disk(void)
 {
@@ -28,13 +33,17 @@ static void plug(struct hostile *guest, int fd)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct hostile guest;
-    static int disk = -1;
+    static struct hostile with_ring, without;
+    static int disk[2] = {-1, -1};
     struct stat st;
-    if (disk < 0)
-        plug(&guest, disk = make_disk());
-    hostile_play(&guest, data, size);
-    FUZZ_CHECK(fstat(disk, &st) == 0 && st.st_size == DISK);
+    if (disk[0] < 0) {
+        plug(&with_ring, disk[0] = make_disk());
+        no_io_uring();
+        plug(&without, disk[1] = make_disk());
+    }
+    const bool other = size && data[0] & WITHOUT_RING;
+    hostile_play(other ? &without : &with_ring, data, size);
+    FUZZ_CHECK(fstat(disk[other], &st) == 0 && st.st_size == DISK);
     return 0;
 }
 
@@ -53,16 +62,21 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     static const uint8_t sector[512] = "a sector", range[16] = {1, [8] = 8};
     size_t n = 1;
-    out[0] = index == 1 ? WITHOUT_EVENT_IDX | WITHOUT_INDIRECT : index == 2 ? WITHOUT_OWN_FEATURES : 0;
+    out[0] = (index == 1   ? WITHOUT_EVENT_IDX | WITHOUT_INDIRECT
+              : index == 2 ? WITHOUT_OWN_FEATURES
+                           : 0) |
+             (index > 2 ? WITHOUT_RING : 0);
     switch (index) {
     case 0:
     case 2:
+    case 3:
         n = put_request(out, n, 0, 0, 1, "", 0, 513);     /* in */
         n = put_request(out, n, 1, 1, 2, sector, 512, 1); /* out */
         n = put_request(out, n, 2, 4, 0, "", 0, 1);       /* flush */
         n = put_request(out, n, 3, 8, 0, "", 0, 21);      /* its name */
         return hostile_put_housekeeping(out, n);
     case 1:
+    case 4:
         n = put_request(out, n, 0, 11, 0, range, 16, 1); /* discard */
         n = put_request(out, n, 1, 13, 0, range, 16, 1); /* write zeroes */
         n = put_request(out, n, 2, 0, 63, "", 0, 1025);  /* beyond its end */

@@ -10,12 +10,6 @@
 #define WORK_MAX  64 /* events of one record: a device that is always ready would not end */
 #define LINES_MAX 64 /* log lines that one input may cause */
 
-static struct guest_memory mem;
-static struct pci_bus pci;
-/* The function as it was before a driver came. */
-static uint8_t config[PCI_CONFIG_SIZE];
-static struct pci_msix_entry entry[PCI_MSIX_VECTORS];
-
 static void discard_message(void *context, uint64_t address, uint32_t data)
 {
     (void)context;
@@ -27,11 +21,12 @@ void hostile_plug(struct hostile *guest)
 {
     struct virtio_device *device = guest->device;
     guest->memory = aligned_alloc(4096, HOSTILE_MEMORY);
-    pci_bus_init(&pci, (struct pci_window){WINDOW, 0x100000}, (struct msi_sink){discard_message, NULL});
-    FUZZ_CHECK(guest->memory && guest_memory_add(&mem, 0, HOSTILE_MEMORY, guest->memory, NULL) == 0 &&
-               virtio_plug(device, &pci, &mem, NULL) == 0);
-    memcpy(config, device->pci.config, sizeof config);
-    memcpy(entry, device->pci.entry, sizeof entry);
+    pci_bus_init(&guest->pci, (struct pci_window){WINDOW, 0x100000},
+                 (struct msi_sink){discard_message, NULL});
+    FUZZ_CHECK(guest->memory && guest_memory_add(&guest->view, 0, HOSTILE_MEMORY, guest->memory, NULL) == 0 &&
+               virtio_plug(device, &guest->pci, &guest->view, NULL) == 0);
+    memcpy(guest->config, device->pci.config, sizeof guest->config);
+    memcpy(guest->entry, device->pci.entry, sizeof guest->entry);
 }
 
 static void work_one(struct loop *loop, struct epoll_event event)
@@ -56,20 +51,21 @@ static void set_back(struct hostile *guest)
     struct virtio_device *device = guest->device;
     pci_bar_write(&device->pci, BAR_COMMON + 0x14, 1, 0); /* reset */
     hostile_work(guest);
-    memcpy(device->pci.config, config, sizeof config);
-    memcpy(device->pci.entry, entry, sizeof entry);
+    memcpy(device->pci.config, guest->config, sizeof guest->config);
+    memcpy(device->pci.entry, guest->entry, sizeof guest->entry);
     device->pci.pending = 0;
     device->complaints = 0;
     device->generation = 0;
     memset(guest->memory, 0, HOSTILE_MEMORY);
 }
 
-static void set_going(struct virtio_device *device, unsigned how)
+static void set_going(struct hostile *guest, unsigned how)
 {
+    struct virtio_device *device = guest->device;
     uint64_t left_out = (how & WITHOUT_EVENT_IDX ? 1ull << FEATURE_EVENT_IDX : 0) |
                         (how & WITHOUT_INDIRECT ? 1ull << FEATURE_INDIRECT : 0) |
                         (how & WITHOUT_OWN_FEATURES ? device->features : 0);
-    pci_config_write(&pci, 1, 0x04, 2, 6); /* memory decoding, bus master */
+    pci_config_write(&guest->pci, 1, 0x04, 2, 6); /* memory decoding, bus master */
     virtio_lock(device);
     device->driver_features = virtio_offered(device) & ~left_out;
     virtio_set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
@@ -90,10 +86,10 @@ static void act(struct hostile *guest, const uint8_t *record)
     uint64_t value = le64(record + 4);
     switch (record[0] % HOSTILE_ACTIONS) {
     case CONFIG_WRITE:
-        pci_config_write(&pci, 1, address, len, (uint32_t)value);
+        pci_config_write(&guest->pci, 1, address, len, (uint32_t)value);
         break;
     case CONFIG_READ:
-        (void)pci_config_read(&pci, 1, address, len);
+        (void)pci_config_read(&guest->pci, 1, address, len);
         break;
     case BAR_WRITE:
         pci_bar_write(&device->pci, address % BAR_SIZE, len, value);
@@ -126,7 +122,7 @@ void hostile_play(struct hostile *guest, const uint8_t *data, size_t size)
     if (size == 0)
         return;
     if (!(data[0] & WITHOUT_DRIVER))
-        set_going(device, data[0]);
+        set_going(guest, data[0]);
     for (size_t at = 1; at + HOSTILE_RECORD <= size; at += HOSTILE_RECORD)
         act(guest, data + at);
     FUZZ_CHECK(!(device->status & STATUS_DRIVER_OK) || (device->status & STATUS_FEATURES_OK));

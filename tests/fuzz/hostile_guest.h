@@ -40,6 +40,11 @@ struct hostile {
     /* What the records OTHER do: the target's own; or NULL. */
     void (*other)(const uint8_t record[HOSTILE_RECORD]);
     uint8_t *memory; /* the guest's; hostile_plug makes it */
+    /* Private to hostile_guest.c, as what follows: the function as it was before a driver came. */
+    struct guest_memory view;
+    struct pci_bus pci;
+    uint8_t config[PCI_CONFIG_SIZE];
+    struct pci_msix_entry entry[PCI_MSIX_VECTORS];
 };
 
 void hostile_plug(struct hostile *guest);
