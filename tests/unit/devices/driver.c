@@ -243,7 +243,7 @@ static uint64_t packed_table(struct driver *d, unsigned queue, uint16_t head)
     return DRIVER_GPA + at_memory;
 }
 
-static void post_packed(struct driver *d, unsigned queue, uint16_t head)
+static void put_packed(struct driver *d, unsigned queue, uint16_t head)
 {
     struct driver_queue *q = &d->queue[queue];
     struct packed_desc *first = &q->ring[q->next_avail];
@@ -266,19 +266,48 @@ static void post_packed(struct driver *d, unsigned queue, uint16_t head)
         q->avail_wrap ^= q->next_avail == 0;
     }
     __atomic_store_n(&first->flags, first_flags, __ATOMIC_SEQ_CST);
-    driver_notify(d, queue);
 }
 
-void driver_post(struct driver *d, unsigned queue, uint16_t head)
+void driver_put(struct driver *d, unsigned queue, uint16_t head)
 {
     struct driver_queue *q = &d->queue[queue];
     if (q->packed) {
-        post_packed(d, queue, head);
+        put_packed(d, queue, head);
         return;
     }
     q->avail[2 + q->next_avail++ % q->size] = head;
     __atomic_store_n(&q->avail[1], q->next_avail, __ATOMIC_SEQ_CST);
+}
+
+void driver_post(struct driver *d, unsigned queue, uint16_t head)
+{
+    driver_put(d, queue, head);
     driver_notify(d, queue);
+}
+
+#define EVENT_WRAP 0x8000
+
+bool driver_should_notify(struct driver *d, unsigned queue)
+{
+    const struct driver_queue *q = &d->queue[queue];
+    if (!q->packed)
+        return q->used[2 + 4 * q->size] == (uint16_t)(q->next_avail - 1);
+    unsigned last = (q->next_avail + q->size - 1u) % q->size;
+    bool wrap = q->avail_wrap ^ (q->next_avail == 0);
+    return q->used[1] != 2 || q->used[0] == (last | (wrap ? EVENT_WRAP : 0));
+}
+
+void driver_interrupt_at(struct driver *d, unsigned queue, unsigned nth)
+{
+    struct driver_queue *q = &d->queue[queue];
+    unsigned place = q->next_used + nth;
+    if (!q->packed) {
+        q->avail[2 + q->size] = (uint16_t)place;
+        return;
+    }
+    bool wrap = q->used_wrap ^ (place >= q->size);
+    q->avail[0] = (uint16_t)(place % q->size | (wrap ? EVENT_WRAP : 0));
+    q->avail[1] = 2;
 }
 
 static bool came_back(struct driver_queue *q)

@@ -92,7 +92,13 @@ void driver_go(struct driver *d, uint64_t extra);
 
 void *at(struct driver *d, uint64_t gpa);
 void driver_notify(struct driver *d, unsigned queue);
-/* Puts descriptor head into the available ring and notifies. */
+/* Makes the chain of descriptor head available. */
+void driver_put(struct driver *d, unsigned queue, uint16_t head);
+/* With event indices: whether the device wants to be notified of what was put last, one request at a time; and that the
+ * driver wants to be interrupted when the nth of those after the ones waited for (0: the next) comes back. */
+bool driver_should_notify(struct driver *d, unsigned queue);
+void driver_interrupt_at(struct driver *d, unsigned queue, unsigned nth);
+/* Puts it and notifies. */
 void driver_post(struct driver *d, unsigned queue, uint16_t head);
 /* Whether a request came back that was not waited for. */
 bool driver_came_back(struct driver *d, unsigned queue);

@@ -397,6 +397,39 @@ static void the_window_capability_reaches_the_bar(void **state)
     driver_close(&d);
 }
 
+/* A burst that the device meets at once costs one interrupt and, since the device names what it waits for, needs one
+ * notification. Split and packed alike: the driver tells and is told by event index. */
+static void a_burst_is_one_notification_and_one_interrupt(void **state)
+{
+    struct driver d;
+    (void)state;
+    struct shouter *s = shouter_open(&d);
+    driver_go(&d, EVENT);
+    for (unsigned round = 1; round <= 20; round++) {
+        unsigned before = d.interrupts[1], notifications = 0;
+        loop_lock(virtio_loop(&s->virtio, 0));
+        for (uint16_t i = 0; i < DRIVER_QUEUE; i++) {
+            d.queue[0].desc[i] = (struct desc){BUFFER, 4, 0, 0};
+            driver_put(&d, 0, i);
+            if (driver_should_notify(&d, 0)) {
+                notifications++;
+                driver_notify(&d, 0);
+            }
+        }
+        driver_interrupt_at(&d, 0, DRIVER_QUEUE - 1); /* tell me of the last of these */
+        loop_unlock(virtio_loop(&s->virtio, 0));
+        driver_wait_interrupts(&d, 1, before + 1);
+        for (unsigned i = 0; i < DRIVER_QUEUE; i++)
+            (void)driver_wait(&d, 0, NULL);
+        loop_lock(virtio_loop(&s->virtio, 0)); /* its queue function has ended */
+        loop_unlock(virtio_loop(&s->virtio, 0));
+        assert_int_equal(d.interrupts[1], before + 1);
+        if (round > 1)
+            assert_int_equal(notifications, 1);
+    }
+    driver_close(&d);
+}
+
 #define CROWD_QUEUES  VIRTIO_QUEUES_MAX
 #define CROWD_THREADS 4
 
@@ -585,6 +618,7 @@ int main(void)
         cmocka_unit_test(queues_outside_memory_break_the_device),
         cmocka_unit_test(a_hostile_ring_stops_the_device_until_its_reset),
         cmocka_unit_test(event_indices_suppress_interrupts),
+        cmocka_unit_test(a_burst_is_one_notification_and_one_interrupt),
         cmocka_unit_test(the_isr_is_cleared_by_reading_it),
         cmocka_unit_test(every_access_to_the_bar_is_bounded),
         cmocka_unit_test(the_window_capability_reaches_the_bar),
