@@ -62,10 +62,12 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     static const uint8_t sector[512] = "a sector", range[16] = {1, [8] = 8};
     size_t n = 1;
-    out[0] = (index == 1   ? WITHOUT_EVENT_IDX | WITHOUT_INDIRECT
-              : index == 2 ? WITHOUT_OWN_FEATURES
-                           : 0) |
-             (index > 2 ? WITHOUT_RING : 0);
+    const uint8_t rings = index % 2 ? PACKED : 0;
+    index /= 2;
+    out[0] = (uint8_t)(rings | ((index == 1   ? WITHOUT_EVENT_IDX | WITHOUT_INDIRECT
+                                 : index == 2 ? WITHOUT_OWN_FEATURES
+                                              : 0) |
+                                (index > 2 ? WITHOUT_RING : 0)));
     switch (index) {
     case 0:
     case 2:

@@ -31,9 +31,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     size_t n = 1;
+    const uint8_t rings = index % 2 ? PACKED : 0;
+    index /= 2;
     if (index > 1)
         return 0;
-    out[0] = index ? WITHOUT_INDIRECT : 0;
+    out[0] = (uint8_t)(rings | (index ? WITHOUT_INDIRECT : 0));
     n = hostile_put_request(out, n, 0, 0, "", 0, 16);
     n = hostile_put(out, n, OTHER, 5, 0x6261, 0x6463);
     n = hostile_put(out, n, WORK, 0, 0, 0);

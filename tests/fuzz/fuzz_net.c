@@ -103,9 +103,11 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
                                     segments[12 + 100] = {1, 1, 54, 0, 20, 0, 34, 0, 16},
                                     pairs[4] = {4, 0, 2};
     size_t n = 1;
+    const uint8_t rings = index % 2 ? PACKED : 0;
+    index /= 2;
     if (index > 2)
         return 0;
-    out[0] = index == 1 ? WITHOUT_OWN_FEATURES : 0;
+    out[0] = (uint8_t)(rings | (index == 1 ? WITHOUT_OWN_FEATURES : 0));
     n = hostile_put_request(out, n, 0, 0, "", 0, 1600);
     n = hostile_put_request(out, n, 0, 1, "", 0, 1600);
     n = hostile_put(out, n, OTHER, 1, 60, 0);

@@ -161,7 +161,9 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     const uint32_t begun_by_host = 1u << 30;
     size_t n = 1;
-    out[0] = 0;
+    const uint8_t rings = index % 2 ? PACKED : 0;
+    index /= 2;
+    out[0] = rings;
     if (index > 2)
         return 0;
     for (unsigned i = 0; i < 6; i++)

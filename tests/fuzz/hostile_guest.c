@@ -7,8 +7,9 @@
 
 #define WINDOW    0xe0000000u
 #define QUEUE     16
-#define WORK_MAX  64 /* events of one record: a device that is always ready would not end */
-#define LINES_MAX 64 /* log lines that one input may cause */
+#define ROOM      0x400 /* before a request's writable part */
+#define WORK_MAX  64    /* events of one record: a device that is always ready would not end */
+#define LINES_MAX 64    /* log lines that one input may cause */
 
 static void discard_message(void *context, uint64_t address, uint32_t data)
 {
@@ -64,6 +65,7 @@ static void set_going(struct hostile *guest, unsigned how)
     struct virtio_device *device = guest->device;
     uint64_t left_out = (how & WITHOUT_EVENT_IDX ? 1ull << FEATURE_EVENT_IDX : 0) |
                         (how & WITHOUT_INDIRECT ? 1ull << FEATURE_INDIRECT : 0) |
+                        (how & PACKED ? 0 : 1ull << FEATURE_RING_PACKED) |
                         (how & WITHOUT_OWN_FEATURES ? device->features : 0);
     pci_config_write(&guest->pci, 1, 0x04, 2, 6); /* memory decoding, bus master */
     virtio_lock(device);
@@ -141,34 +143,53 @@ size_t hostile_put(uint8_t *out, size_t n, enum hostile_action what, unsigned wi
     return n + HOSTILE_RECORD;
 }
 
-/* A descriptor of the split ring. */
+enum { NEXT = 1, WRITE = 2, AVAILABLE = 1 << 7 };
+
+/* Of the split ring: address, length, flags, next; of the packed: address, length, id, flags. */
 static size_t put_descriptor(uint8_t *out, size_t n, uint16_t at, uint64_t address, uint32_t len,
-                             uint16_t flags, uint16_t next)
+                             uint16_t third, uint16_t fourth)
 {
     n = hostile_put(out, n, MEMORY_WRITE, 3, at, address);
-    return hostile_put(out, n, MEMORY_WRITE, 3, at + 8, len | (uint64_t)flags << 32 | (uint64_t)next << 48);
+    return hostile_put(out, n, MEMORY_WRITE, 3, at + 8, len | (uint64_t)third << 32 | (uint64_t)fourth << 48);
+}
+
+static size_t put_split(uint8_t *out, size_t n, unsigned queue, unsigned nth, uint16_t buffer, uint32_t len,
+                        uint32_t writable)
+{
+    const uint16_t base = (uint16_t)(queue * HOSTILE_RINGS), first = (uint16_t)(2 * nth % QUEUE);
+    const uint16_t at = (uint16_t)(base + 16 * first);
+    if (len)
+        n = put_descriptor(out, n, at, buffer, len, writable ? NEXT : 0, first + 1);
+    if (writable)
+        n = put_descriptor(out, n, len ? at + 16 : at, buffer + ROOM, writable, WRITE, 0);
+    /* The ring's entry, then its index: eight bytes are written where two count, over what is zero or of no use. */
+    n = hostile_put(out, n, MEMORY_WRITE, 3, (uint16_t)(base + 0x1004 + 2 * nth), first);
+    return hostile_put(out, n, MEMORY_WRITE, 3, base + 0x1000 - 4, (uint64_t)(nth + 1) << 48);
+}
+
+/* Each request has two descriptors in the ring, in its first round: the second of a request without one is empty. */
+static size_t put_packed(uint8_t *out, size_t n, unsigned queue, unsigned nth, uint16_t buffer, uint32_t len,
+                         uint32_t writable)
+{
+    const uint16_t at = (uint16_t)(queue * HOSTILE_RINGS + 32 * nth % (16 * QUEUE));
+    if (!len)
+        return put_descriptor(out, n, (uint16_t)(queue * HOSTILE_RINGS + 16 * nth), buffer + ROOM, writable,
+                              (uint16_t)nth, AVAILABLE | WRITE);
+    n = put_descriptor(out, n, at + 16, buffer + ROOM, writable, (uint16_t)nth,
+                       AVAILABLE | (writable ? WRITE : 0));
+    return put_descriptor(out, n, at, buffer, len, (uint16_t)nth, AVAILABLE | NEXT);
 }
 
 size_t hostile_put_request(uint8_t *out, size_t n, unsigned queue, unsigned nth, const void *readable,
                            uint32_t len, uint32_t writable)
 {
-    enum { NEXT = 1, WRITE = 2, ROOM = 0x400 };
-    const uint16_t base = (uint16_t)(queue * HOSTILE_RINGS),
-                   buffer = (uint16_t)(base + 0x3000 + nth % 2 * 0x800);
-    const uint16_t first = (uint16_t)(2 * nth % QUEUE);
+    const uint16_t buffer = (uint16_t)(queue * HOSTILE_RINGS + 0x3000 + nth % 2 * 0x800);
     uint8_t bytes[ROOM + 8] = {0};
     FUZZ_CHECK(len <= ROOM);
     memcpy(bytes, readable, len);
     for (uint32_t at = 0; at < len; at += 8)
         n = hostile_put(out, n, MEMORY_WRITE, 3, (uint16_t)(buffer + at), le64(bytes + at));
-    uint16_t at = (uint16_t)(base + 16 * first);
-    if (len)
-        n = put_descriptor(out, n, at, buffer, len, writable ? NEXT : 0, first + 1);
-    if (writable)
-        n = put_descriptor(out, n, len ? at + 16 : at, buffer + ROOM, writable, WRITE, 0);
-    /* the ring's entry, then its index; two bytes at a time would be exact, eight do while what follows is still zero */
-    n = hostile_put(out, n, MEMORY_WRITE, 3, (uint16_t)(base + 0x1004 + 2 * nth), first);
-    n = hostile_put(out, n, MEMORY_WRITE, 3, base + 0x1000 - 4, (uint64_t)(nth + 1) << 48);
+    n = (out[0] & PACKED ? put_packed : put_split)(out, n, queue, nth, buffer, len, writable);
     n = hostile_put(out, n, NOTIFY, 0, 0, queue);
     return hostile_put(out, n, WORK, 0, 0, 0);
 }

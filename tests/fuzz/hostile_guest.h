@@ -27,12 +27,14 @@ enum hostile_action {
     HOSTILE_ACTIONS
 };
 
-/* How an input begins, by bits: features not negotiated; no driver at all: the records are the driver. */
+/* How an input begins, by bits: features not negotiated; no driver at all: the records are the driver; packed rings. 0x10 is
+ * the target's own. */
 enum hostile_start {
     WITHOUT_EVENT_IDX = 1,
     WITHOUT_INDIRECT = 2,
     WITHOUT_OWN_FEATURES = 4,
-    WITHOUT_DRIVER = 8
+    WITHOUT_DRIVER = 8,
+    PACKED = 0x20
 };
 
 struct hostile {
@@ -55,7 +57,7 @@ void hostile_work(struct hostile *guest);
 /* For seeds: a record at out + n; where the next goes. */
 size_t hostile_put(uint8_t *out, size_t n, enum hostile_action what, unsigned width, uint16_t address,
                    uint64_t value);
-/* A request in a queue: readable bytes in its buffer page, then so many writable ones; notified and worked on. */
+/* A request in a queue, of the rings that out[0] says: readable bytes in its buffer page, then so many writable ones; notified and worked on. */
 size_t hostile_put_request(uint8_t *out, size_t n, unsigned queue, unsigned nth, const void *readable,
                            uint32_t len, uint32_t writable);
 /* What a driver does besides: status, BAR, MSI-X, reset. */
