@@ -34,8 +34,8 @@ static void arrive(void *context, uint64_t address, uint32_t data)
     pthread_mutex_lock(&d->lock);
     if (data < PCI_MSIX_VECTORS)
         d->interrupts[data]++;
-    pthread_cond_broadcast(&d->arrived);
     pthread_mutex_unlock(&d->lock);
+    pthread_cond_broadcast(&d->arrived);
 }
 
 uint64_t driver_read(struct driver *d, uint64_t address, unsigned len)
