@@ -80,6 +80,8 @@ static void net_start(void *device)
         rc = ops->use_pairs(net->backend, 1, &err);
     if (rc)
         log_warn("%s", err.text);
+    for (unsigned i = 0; i < net->backend->pairs; i++)
+        net_pair_start(&net->pair[i]);
 }
 
 static void net_reset(void *device)
@@ -97,6 +99,8 @@ static void net_free(void *device)
     unsigned long sent = net->dropped[NET_TRANSMIT], received = net->dropped[NET_RECEIVE];
     if (sent || received)
         log_info("%s: dropped %lu packets of the guest, and %lu for it", net->backend->name, sent, received);
+    for (unsigned i = 0; i < net->backend->pairs; i++)
+        net_pair_close(&net->pair[i]);
     net->backend->ops->free(net->backend);
     free(net);
 }
@@ -159,8 +163,6 @@ int virtio_net_on(struct virtio_device **out, struct net_backend *backend, const
 
 static int open_backend(struct net_backend **out, const struct net_spec *spec, struct cofre_err *err)
 {
-    if (spec->vhost == NET_REQUIRED)
-        return cofre_fail(err, COFRE_LACKING, "vhost: it is not served yet");
     switch (spec->kind) {
     case NET_KIND_TAP:
         return net_tap_open(out, spec->name, spec->pairs, err);
@@ -171,14 +173,48 @@ static int open_backend(struct net_backend **out, const struct net_spec *spec, s
     }
 }
 
+static int use_vhost(struct net *net, struct cofre_err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < net->backend->pairs && rc == 0; i++)
+        rc = net_pair_use_vhost(&net->pair[i], err);
+    for (unsigned i = 0; i < net->backend->pairs && rc; i++)
+        net_pair_close(&net->pair[i]);
+    if (rc == 0)
+        net->virtio.ring_features &= NET_VHOST_RING_FEATURES;
+    return rc;
+}
+
+/* The kernel serves what is on a tap interface, where it can, unless it is not to. */
+static int choose_server(struct virtio_device *virtio, const struct net_spec *spec, struct cofre_err *err)
+{
+    struct cofre_err why;
+    if (spec->kind == NET_KIND_PASST || spec->vhost == NET_NEVER)
+        return 0;
+    int rc = use_vhost(virtio->device, &why);
+    if (rc && spec->vhost == NET_REQUIRED)
+        return cofre_fail(err, (enum cofre_error) - rc, "%s", why.text);
+    if (rc)
+        log_debug("served without vhost-net: %s", why.text);
+    return 0;
+}
+
 int virtio_net_new(struct virtio_device **out, const char *text, struct cofre_err *err)
 {
     struct net_spec spec;
     struct net_backend *backend;
+    struct virtio_device *virtio = NULL;
     int rc = net_spec_parse(&spec, text, err);
     if (rc == 0)
         rc = open_backend(&backend, &spec, err);
     if (rc == 0)
-        rc = virtio_net_on(out, backend, spec.has_mac ? spec.mac : NULL, err);
-    return rc ? cofre_within(err, rc, "network %s", text) : 0;
+        rc = virtio_net_on(&virtio, backend, spec.has_mac ? spec.mac : NULL, err);
+    if (rc == 0)
+        rc = choose_server(virtio, &spec, err);
+    if (rc) {
+        virtio_free(virtio);
+        return cofre_within(err, rc, "network %s", text);
+    }
+    *out = virtio;
+    return 0;
 }

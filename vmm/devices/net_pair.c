@@ -2,8 +2,11 @@
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #include "vmm/base/bytes.h"
+#define LOG_ROOM "net"
+#include "vmm/base/log.h"
 
 #define BURST              64 /* packets to the driver before it, and the other direction, have their turn */
 #define OFFSET_NUM_BUFFERS 10
@@ -200,17 +203,77 @@ static void backend_ready(void *context, uint32_t events)
     net_pair_serve(context, events);
 }
 
+/* vhost says that a ring is none, and has stopped there. */
+static void vhost_fault(void *context, uint32_t events)
+{
+    struct net_pair *pair = context;
+    (void)events;
+    (void)loop_watch(virtio_loop(&pair->net->virtio, pair->index), &pair->fault, 0);
+    virtio_break(&pair->net->virtio, &(struct cofre_err){"vhost-net found a ring that is none"});
+}
+
+static void hand_back(struct net_pair *pair, const struct virtio_vring *vring, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        virtio_take_back(&pair->net->virtio, queue_of(pair, (enum net_direction)i), vring[i].base);
+}
+
+static int hand_over(struct net_pair *pair, struct cofre_err *err)
+{
+    struct virtio_device *virtio = &pair->net->virtio;
+    struct virtio_vring vring[2];
+    unsigned n = 0;
+    eventfd_t count;
+    int rc = 0;
+    for (; n < 2 && rc == 0; n += rc == 0)
+        rc = virtio_hand_over(virtio, queue_of(pair, (enum net_direction)n), &vring[n], err);
+    (void)eventfd_read(pair->vhost.fault, &count); /* of a driver before */
+    if (rc == 0)
+        rc = net_vhost_start(&pair->vhost, virtio->mem, virtio->driver_features, vring,
+                             pair->net->backend->fd[pair->index], err);
+    if (rc)
+        hand_back(pair, vring, n);
+    return rc;
+}
+
+void net_pair_start(struct net_pair *pair)
+{
+    const struct virtio_queue *queue = &pair->net->virtio.queue[queue_of(pair, NET_RECEIVE)];
+    struct cofre_err err;
+    if (pair->vhost.fd < 0 || !queue[NET_RECEIVE].enabled || !queue[NET_TRANSMIT].enabled)
+        return;
+    if (hand_over(pair, &err))
+        log_warn("%s: served without vhost-net: %s", pair->net->backend->name, err.text);
+    else
+        (void)loop_watch(virtio_loop(&pair->net->virtio, pair->index), &pair->fault, EPOLLIN);
+}
+
 void net_pair_init(struct net_pair *pair, struct net *net, unsigned index)
 {
     pair->net = net;
     pair->index = index;
     pair->source =
         (struct loop_source){.fd = net->backend->fd[index], .ready = backend_ready, .context = pair};
+    pair->vhost.fd = pair->vhost.fault = -1;
+}
+
+int net_pair_use_vhost(struct net_pair *pair, struct cofre_err *err)
+{
+    int rc = net_vhost_open(&pair->vhost, err);
+    pair->fault = (struct loop_source){.fd = pair->vhost.fault, .ready = vhost_fault, .context = pair};
+    return rc;
+}
+
+void net_pair_close(struct net_pair *pair)
+{
+    net_vhost_close(&pair->vhost);
 }
 
 void net_pair_reset(struct net_pair *pair)
 {
     struct virtio_device *virtio = &pair->net->virtio;
+    net_vhost_stop(&pair->vhost);
+    (void)loop_watch(virtio_loop(virtio, pair->index), &pair->fault, 0);
     (void)loop_watch(virtio_loop(virtio, pair->index), &pair->source, 0);
     struct net_receive *rx = &pair->rx;
     rx->starved = rx->partial = false;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "vmm/devices/net_backend.h"
+#include "vmm/devices/net_vhost.h"
 #include "vmm/devices/virtio.h"
 
 enum net_direction { NET_RECEIVE = 0, NET_TRANSMIT = 1 }; /* as the driver sees it: queue 2n and 2n+1 */
@@ -37,6 +38,8 @@ struct net_pair {
     struct net *net;
     unsigned index;
     struct loop_source source; /* the backend's descriptor */
+    struct net_vhost vhost;    /* who serves the pair instead of us, where there is one */
+    struct loop_source fault;
     struct net_receive rx;
     struct net_transmit tx;
 };
@@ -50,9 +53,14 @@ struct net {
 };
 
 void net_pair_init(struct net_pair *pair, struct net *net, unsigned index);
+/* Before the device is attached: vhost is to serve this pair. */
+int net_pair_use_vhost(struct net_pair *pair, struct cofre_err *err);
+void net_pair_close(struct net_pair *pair);
 /* With the lock of the pair's thread: moves packets as far as they go in the directions of events (EPOLLIN, EPOLLOUT),
  * and waits for the rest. */
 void net_pair_serve(struct net_pair *pair, uint32_t events);
+/* With all locks, the driver being there: hands the pair to vhost, if it has one. Where that fails, it is served here. */
+void net_pair_start(struct net_pair *pair);
 /* With all locks: no buffer of the driver's is known any more. */
 void net_pair_reset(struct net_pair *pair);
 

@@ -18,6 +18,7 @@
  * its frame sent as zeros, and what the other end still sends of one is thrown away. */
 struct stream {
     struct net_backend backend;
+    bool ended; /* it lost its meaning: nothing is taken from it any more */
     struct {
         uint32_t prefix;  /* big-endian */
         size_t len, done; /* of prefix and frame; done is 0 between frames */
@@ -108,6 +109,7 @@ static bool prefix_done(struct stream *s)
     if (s->in.len >= NET_FRAME_MIN && s->in.len <= NET_FRAME_MAX)
         return true;
     log_warn("%s: it announced a frame of %zu bytes; the connection is closed", s->backend.name, s->in.len);
+    s->ended = true;
     (void)shutdown(s->backend.fd[0], SHUT_RDWR);
     return false;
 }
@@ -169,6 +171,8 @@ static enum net_outcome stream_receive(struct net_backend *backend, unsigned pai
     struct stream *s = (struct stream *)backend;
     static const struct net_header plain;
     (void)pair;
+    if (s->ended)
+        return NET_GONE;
     enum net_outcome outcome = s->in.forgotten ? skip(s) : NET_DONE;
     if (outcome == NET_DONE && s->in.len == 0)
         outcome = read_prefix(s);
