@@ -17,6 +17,7 @@
 static int host[PAIRS];
 static enum net_outcome outcome;
 static unsigned used_pairs;
+static uint64_t features; /* that were negotiated */
 
 static enum net_outcome take(struct net_backend *backend, unsigned pair, struct iovec *iov, unsigned count)
 {
@@ -32,6 +33,11 @@ static enum net_outcome take(struct net_backend *backend, unsigned pair, struct 
     }
     (void)byte;
     FUZZ_CHECK(len <= sizeof(struct net_header) + NET_FRAME_MAX);
+    struct net_header header, again;
+    memcpy(&header, iov[0].iov_base, sizeof header);
+    again = header;
+    FUZZ_CHECK(net_header_check(&again, len - sizeof header, features) &&
+               memcmp(&again, &header, sizeof header) == 0);
     return outcome;
 }
 
@@ -43,6 +49,14 @@ static enum net_outcome give(struct net_backend *backend, unsigned pair, const s
         return errno == EAGAIN ? NET_LATER : NET_DROPPED;
     *len = (size_t)n;
     return (size_t)n < sizeof(struct net_header) ? NET_DROPPED : NET_DONE;
+}
+
+static int start(struct net_backend *backend, uint64_t negotiated, struct cofre_err *err)
+{
+    (void)backend;
+    (void)err;
+    features = negotiated;
+    return 0;
 }
 
 static int use(struct net_backend *backend, unsigned pairs, struct cofre_err *err)
@@ -73,7 +87,7 @@ static void tell_host(const uint8_t record[HOSTILE_RECORD])
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct net_backend_ops ops = {
-        .send = take, .receive = give, .use_pairs = use, .forget = nothing, .free = nothing};
+        .send = take, .receive = give, .start = start, .use_pairs = use, .forget = nothing, .free = nothing};
     static struct net_backend backend = {
         .ops = &ops, .name = "fuzz", .pairs = PAIRS, .features = UINT64_MAX, .mac = {2}};
     static struct hostile guest = {.other = tell_host};
