@@ -26,6 +26,15 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         "\"ff\","
         "\"products\": [\"Turin\"], \"guest_policy\": {\"debug\": \"any\", \"smt\": \"forbidden\"},"
         "\"platform_info\": {\"tio\": \"required\"}, \"unknown_bits\": \"any\"}}",
+        "{\"tdx\": {\"mrowner\": [\"\"], \"report_data\": \"00\", \"min_tee_tcb_svn\": \"0301\","
+        "\"td_attributes\": {\"debug\": \"any\", \"pks\": \"required\"}, \"xfam\": {\"mask\": \"ff\", "
+        "\"value\": \"03\"},"
+        "\"tcb_status\": [\"UpToDate\", \"SWHardeningNeeded\"], \"reject_advisories\": [\"INTEL-SA-00001\"],"
+        "\"min_tcb_date\": \"2024-01-01T00:00:00Z\", \"min_evaluation_data_number\": 17, \"grace_days\": 30,"
+        "\"event_log\": \"required\", \"unknown_bits\": \"any\"}}",
+        "{\"tdx\": {\"tcb_status\": [\"Revoked\"]}}",
+        "{\"tdx\": {\"grace_days\": 1, \"platform\": {\"smt\": \"any\"}, \"min_tcb_date\": "
+        "\"2024-01-01T00:00:00Z\"}}",
     };
     if (index >= sizeof seeds / sizeof *seeds)
         return 0;

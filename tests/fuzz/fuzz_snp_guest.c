@@ -33,6 +33,7 @@ enum action {
     INSTRUCTION,
     MSR_ACCESS,
     TOUCH,
+    SECOND,
     ACTIONS
 };
 
@@ -243,6 +244,13 @@ static int run(void)
     return snp_vcpu_ioctl(&vcpu->emu, KVM_RUN, NULL);
 }
 
+/* The other one, as far as AP creation lets it. */
+static int run_second(void)
+{
+    second->emu.run->immediate_exit = 1;
+    return snp_vcpu_ioctl(&second->emu, KVM_RUN, NULL);
+}
+
 static int leave_with(uint32_t reason)
 {
     plain.leaves = true;
@@ -289,9 +297,14 @@ static int act(unsigned what, uint8_t choice, const uint64_t n[NUMBERS])
         return vmgexit(n[0]);
     case RAW_REQUEST: /* the page as it is */
         return vmgexit(choice & 1 ? n[0] & ~0xfffull : GHCB);
-    case WRITE:
-        memcpy(ram + GHCB + n[0] % (RAM - GHCB - 40), n + 1, 40);
-        return 0;
+    case WRITE: /* shared memory, or the guest's own */
+        if (choice & 1)
+            memcpy(gmem->map + n[0] % (RAM - 40), n + 1, 40);
+        else
+            memcpy(ram + GHCB + n[0] % (RAM - GHCB - 40), n + 1, 40);
+        return -EINTR;
+    case SECOND:
+        return run_second();
     case ANSWER:
         memcpy(run_->padding, n, 8 * NUMBERS); /* the exit's union */
         memcpy(emu_vcpu_port_data(&vcpu->emu), n, 8 * NUMBERS);
@@ -421,8 +434,12 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         n = put(out, n, ANSWER, 1, NUMBERS_OF(0));
         n = put(out, n, INSTRUCTION, 1, NUMBERS_OF(9 << 12, 0, 1));
         n = put(out, n, INSTRUCTION, 2, NUMBERS_OF(9 << 12, 0, 1 << 16 | 1));
+        n = put(out, n, WRITE, 1, NUMBERS_OF((9 << 12) + offsetof(struct snp_vmsa, efer), 1 << 12));
+        n = put(out, n, WRITE, 1,
+                NUMBERS_OF((9 << 12) + offsetof(struct snp_vmsa, sev_features), SEV_FEATURE_SNP_ACTIVE));
         n = put(out, n, PAGE_REQUEST, 0, NUMBERS_OF(GHCB_AP_CREATION, 1ull << 32 | 1, 9 << 12, 1));
-        return put(out, n, PAGE_REQUEST, 0, NUMBERS_OF(GHCB_AP_CREATION, 1, 9 << 12, 1));
+        n = put(out, n, SECOND, 0, NUMBERS_OF(0));
+        return put(out, n, PAGE_REQUEST, 0, NUMBERS_OF(GHCB_AP_CREATION, 1ull << 32 | 2));
     case 3:
         n = put(out, n, MSR_ACCESS, 4 | 1, NUMBERS_OF(0));
         n = put(out, n, MSR_ACCESS, 4 | 2, NUMBERS_OF(0));
@@ -430,6 +447,16 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         n = put(out, n, TOUCH, 3, NUMBERS_OF(0, 0x5000, 0x6000, 0x2000, 0, 0x1000));
         n = put(out, n, RAW_REQUEST, 0, NUMBERS_OF(0));
         return put(out, n, INSTRUCTION, 0, NUMBERS_OF(0, 0, 0, 64));
+    case 4: /* extended requests for a report: with certificates, too little room, neither */
+        for (uint8_t i = 0; i < 3; i++) {
+            n = put(out, n, WRITE, 0,
+                    NUMBERS_OF(EMU_PAGE_SIZE + offsetof(struct snp_guest_msg_header, msg_type),
+                               SNP_MSG_REPORT_REQ));
+            n = put(out, n, PAGE_REQUEST, i < 2 ? 4 : 0,
+                    NUMBERS_OF(GHCB_EXT_GUEST_REQUEST, 0x9000, 0xa000, 0xb000, 2));
+            n = put(out, n, ANSWER, 0, NUMBERS_OF(0, 2, i ? ENOSPC : 0, i ? ENOSPC : 0));
+        }
+        return n;
     default:
         return 0;
     }
