@@ -10,11 +10,13 @@ enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3
 
 #define PAGE 0x1000ull
 
-/* size bytes of memory with a descriptor, none of it taken from the host until it is touched. */
+/* size bytes of memory with a descriptor, none of it taken from the host until it is touched. The size is sealed: whoever is
+ * handed the descriptor, as a vhost-user back end is, cannot cut the memory off under us. */
 static int map_memfd(const char *name, uint64_t size, int *fd, uint8_t **host, struct cofre_err *err)
 {
-    *fd = memfd_create(name, MFD_CLOEXEC);
-    if (*fd < 0 || ftruncate(*fd, (off_t)size) < 0)
+    *fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*fd < 0 || ftruncate(*fd, (off_t)size) < 0 ||
+        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return cofre_fail(err, COFRE_FAILED, "%s of %llu bytes: %s", name, (unsigned long long)size,
                           strerror(errno));
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, *fd, 0);

@@ -55,6 +55,19 @@ static int64_t allocated(int fd)
     return fstat(fd, &st) ? -1 : st.st_blocks * 512;
 }
 
+static void nobody_with_the_descriptor_can_change_the_size(void **state)
+{
+    (void)state;
+    const struct guest_region *ram = &mem.view.region[0];
+    assert_int_equal(ram->fd, mem.shared);
+    assert_int_equal(ftruncate(ram->fd, 0), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(ftruncate(ram->fd, (off_t)(SIZE + MIB)), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(machine_memory_convert(&mem, 0, 2 * MIB, false, &err), 0); /* and conversions go on */
+    assert_int_equal(machine_memory_convert(&mem, 0, 2 * MIB, true, &err), 0);
+}
+
 static void ram_lies_below_3_gib_and_from_4_gib_on(void **state)
 {
     (void)state;
@@ -216,6 +229,7 @@ static void a_launch_image_outside_ram_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(nobody_with_the_descriptor_can_change_the_size),
         TEST(ram_lies_below_3_gib_and_from_4_gib_on),
         cmocka_unit_test_setup_teardown(a_plain_guest_has_no_private_side, set_up_plain, tear_down),
         TEST(nothing_is_taken_from_the_host_before_it_is_touched),
