@@ -173,6 +173,7 @@ static enum net_outcome stream_receive(struct net_backend *backend, unsigned pai
     (void)pair;
     if (s->ended)
         return NET_GONE;
+    (void)pad(s); /* the other end may wait for it before it sends anything */
     enum net_outcome outcome = s->in.forgotten ? skip(s) : NET_DONE;
     if (outcome == NET_DONE && s->in.len == 0)
         outcome = read_prefix(s);
@@ -192,7 +193,6 @@ static void stream_forget(struct net_backend *backend)
     struct stream *s = (struct stream *)backend;
     s->out.forgotten = s->out.done != 0;
     s->in.forgotten = s->in.len != 0;
-    (void)pad(s);
 }
 
 static void stream_free(struct net_backend *backend)

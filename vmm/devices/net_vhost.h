@@ -8,7 +8,8 @@
  *
  * After net_vhost_open it needs, in whatever thread sets a driver going or resets it, which is a vCPU's: the ioctls
  * VHOST_SET_FEATURES, VHOST_SET_MEM_TABLE, VHOST_SET_VRING_NUM, _BASE, _ADDR, _KICK, _CALL and _ERR, and
- * VHOST_NET_SET_BACKEND on its descriptors; in the device's thread, read on its eventfds. The kernel's own thread is of
+ * VHOST_NET_SET_BACKEND on its descriptors, read on its eventfd, and what virtio_hand_over needs (eventfd2, epoll_ctl,
+ * close); in the device's thread, epoll_ctl. The kernel's own thread is of
  * this process, and made at net_vhost_open.
  */
 #ifndef COFRE_DEVICES_NET_VHOST_H
