@@ -44,8 +44,16 @@ static enum rmp_status execute(struct snp_vcpu *vcpu, enum insn insn, const stru
     return snp_pvalidate(vm, gfn, large, validate, carry);
 }
 
+/* Linux maps memory when it faults on it, and validates what it has not touched before. */
+static int page_fault(struct snp_vcpu *vcpu, struct kvm_sregs *sregs, uint64_t linear)
+{
+    sregs->cr2 = linear;
+    int rc = host_ioctl(vcpu->emu.fd, KVM_SET_SREGS, sregs);
+    return rc ? rc : emu_vcpu_inject(&vcpu->emu, VECTOR_PF, true, 0);
+}
+
 static int on_rmp_instruction(struct snp_vcpu *vcpu, enum insn insn, struct kvm_regs *regs,
-                              const struct kvm_sregs *sregs)
+                              struct kvm_sregs *sregs)
 {
     uint64_t linear = emu_is_long_mode(sregs) ? regs->rax : (uint32_t)regs->rax;
     uint64_t gpa;
@@ -54,7 +62,7 @@ static int on_rmp_instruction(struct snp_vcpu *vcpu, enum insn insn, struct kvm_
         return emu_vcpu_inject(&vcpu->emu, VECTOR_GP, true, 0);
     linear &= ~(EMU_PAGE_SIZE - 1);
     if (emu_vcpu_translate(&vcpu->emu, linear, &gpa) != 0)
-        return emu_vcpu_inject(&vcpu->emu, VECTOR_PF, true, 0);
+        return page_fault(vcpu, sregs, linear);
     gpa &= ~SNP_C_MASK;
     enum rmp_status status = execute(vcpu, insn, regs, gpa / EMU_PAGE_SIZE, &carry);
     if (log_wanted(LOG_ROOM, LOG_DEBUG))
