@@ -326,6 +326,9 @@ int memory_set_attributes(struct emu_memory *memory, const struct uapi_memory_at
     uint64_t start = attributes->address / EMU_PAGE_SIZE;
     uint64_t end = start + attributes->size / EMU_PAGE_SIZE;
     bool private = attributes->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
+    const struct gfn_set *known = memory->pages.private;
+    if (private ? gfn_set_has_all(known, start, end) : gfn_set_has_none(known, start, end))
+        return 0; /* as in Linux: nothing changes, nothing is mapped anew */
     int rc = memory->pages.set_private(memory->pages.state, start, end, private);
     return rc ? rc : memory_refresh_locked(memory, start, end);
 }
