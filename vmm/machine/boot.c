@@ -9,6 +9,7 @@
 
 #include "vmm/base/file.h"
 #include "vmm/machine/acpi.h"
+#include "vmm/shim/efi.h"
 #include "vmm/shim/event.h"
 #include "vmm/shim/linux.h"
 
@@ -59,9 +60,10 @@ static int check_linux(const struct boot_config *config, struct cofre_err *err)
         return cofre_fail(
             err, COFRE_MALFORMED,
             "the kernel is not a bzImage with a 64-bit entry (boot protocol 2.12 or later, Linux 3.8)");
-    if (config->cmdline.len > kernel.cmdline_max)
-        return cofre_fail(err, COFRE_USAGE, "the command line has %zu bytes; this kernel takes %u",
-                          config->cmdline.len, kernel.cmdline_max);
+    if (!linux_cmdline_fits(&kernel, config->tee, config->cmdline.len))
+        return cofre_fail(err, COFRE_USAGE, "the command line has %zu bytes; this kernel takes %zu",
+                          config->cmdline.len,
+                          kernel.cmdline_max - (config->tee == BOOT_PLAIN ? 0 : EFI_NO_RUNTIME_SIZE));
     if (config->cmdline.len && memchr(config->cmdline.data, 0, config->cmdline.len))
         return cofre_fail(err, COFRE_USAGE, "the command line has a zero byte in it");
     boot_ram(config->memory, ram);

@@ -13,7 +13,7 @@
 
 #define BOOT_MEMORY_MIN     (128ull << 20)
 #define BOOT_MEMORY_DEFAULT (512ull << 20) /* of cofre run and cofre measure alike, as is one vCPU */
-#define BOOT_MEMORY_MAX     (1ull << 40)
+#define BOOT_MEMORY_MAX     (RAM_END - (RAM_HIGH - RAM_LOW_END))
 #define BOOT_CPUS_MAX       255
 
 struct boot_config {

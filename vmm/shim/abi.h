@@ -12,6 +12,7 @@
  *   0x0010_c000  the shim's data, stack and first page tables: zeros       measured
  *   0x0011_0000  end of what is loaded at launch, 64 KiB in all; what the shim needs besides, up to 0x0020_0000, is
  *                RAM that it accepts itself
+ *   0x0012_8000  EFI tables for Linux (TEEs), written by the shim; from 0x0012_9000 on which memory Linux has to accept
  *   0x001f_0000  event log (TDX), 64 KiB of that RAM: TCG crypto-agile log of what the shim measured
  *   ...          RAM up to 3 GiB, and from 4 GiB on. All RAM, from 0 on and the ISA hole included, is backed by
  *                memory and private from the start, so that nobody need convert it
@@ -37,6 +38,8 @@
 #define SHIM_ACPI_SIZE 0x00001000
 #define SHIM_ZERO      0x0010c000
 #define SHIM_OWN       0x00110000
+#define SHIM_EFI       0x00128000
+#define SHIM_ACCEPT    0x00129000
 #define SHIM_LOG       0x001f0000
 #define SHIM_LOG_SIZE  0x00010000
 #define SHIM_END       0x00200000
@@ -44,6 +47,7 @@
 
 #define RAM_LOW_END  0xc0000000ull
 #define RAM_HIGH     0x100000000ull
+#define RAM_END      (1ull << 43) /* for more the table of unaccepted memory has no room (vmm/shim/efi.h) */
 #define RAM_STEP     0x00200000ull /* both ranges of RAM are multiples of 2 MiB */
 #define STAGING_BASE 0xc0000000u
 #define STAGING_END  0xdffff000u
@@ -119,7 +123,7 @@ enum shim_term {
 #define SHIM_PORT 0xcf1
 enum shim_phase {
     SHIM_PHASE_START = 1,    /* first instruction in 64-bit mode */
-    SHIM_PHASE_ACCEPTED = 2, /* memory accepted */
+    SHIM_PHASE_ACCEPTED = 2, /* what the shim and Linux's start need of memory is accepted */
     SHIM_PHASE_VERIFIED =
         3,                /* kernel, initrd and command line copied and equal to their hashes: the VMM removes
                                 the staging window */

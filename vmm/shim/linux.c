@@ -1,9 +1,11 @@
 #include "vmm/shim/linux.h"
 
+#include "vmm/shim/efi.h"
+
 /* The zero page's fields (Documentation/arch/x86/zero-page.rst) and, from 0x1f1 on, the setup header's. */
 enum {
     ACPI_RSDP = 0x070,
-    E820_COUNT = 0x1e8,
+    E820_COUNT = LINUX_PARAMS_E820_COUNT,
     SETUP_SECTS = 0x1f1,
     BOOT_FLAG = 0x1fe,
     HEADER_LENGTH = 0x201, /* the header ends at 0x202 plus this byte */
@@ -25,7 +27,7 @@ enum {
     INIT_SIZE = 0x260,
     HEADER_MIN_END = 0x264, /* as of protocol 2.12: init_size is in it */
     HEADER_MAX_END = 0x290, /* where the zero page has something else again */
-    E820_TABLE = 0x2d0,
+    E820_TABLE = LINUX_PARAMS_E820,
 };
 
 static uint32_t get(const uint8_t *p, unsigned bytes)
@@ -82,20 +84,82 @@ static bool fits(const struct linux_place *place, const struct linux_kernel *ker
            kernel->init_size <= place->initrd - place->kernel;
 }
 
-bool linux_place(struct linux_place *place, const struct linux_kernel *kernel, uint64_t ram_low,
-                 uint64_t initrd_size)
+static bool place_kernel(struct linux_place *place, const struct linux_kernel *kernel)
 {
-    uint64_t end = ram_low, alignment = kernel->alignment;
-    if (initrd_size && (uint64_t)kernel->initrd_max + 1 < end)
-        end = (uint64_t)kernel->initrd_max + 1;
-    if (initrd_size > end)
-        return false;
-    place->initrd = (end - initrd_size) & ~0xfffull;
+    const uint64_t alignment = kernel->alignment;
     place->kernel = kernel->preferred;
     if (fits(place, kernel))
         return true;
     place->kernel = (SHIM_END + kernel->setup_size + alignment - 1) & ~(alignment - 1);
     return kernel->relocatable && fits(place, kernel);
+}
+
+/* end in whole steps and one more, within RAM. */
+static uint64_t accepted_end(uint64_t end, uint64_t ram_low)
+{
+    end = (end + 2 * RAM_STEP - 1) & ~(RAM_STEP - 1);
+    return end < ram_low ? end : ram_low;
+}
+
+static void place_accepted(struct linux_place *place, const struct linux_kernel *kernel, uint64_t ram_low,
+                           uint64_t initrd_size)
+{
+    struct linux_range low = {SHIM_END,
+                              accepted_end(place->kernel + kernel->init_size + LINUX_ROOM, ram_low)};
+    struct linux_range initrd = {place->initrd & ~(RAM_STEP - 1),
+                                 accepted_end(place->initrd + initrd_size, ram_low)};
+    if (initrd_size == 0)
+        initrd = (struct linux_range){low.end, low.end};
+    else if (initrd.start <= low.end) {
+        low.end = initrd.end > low.end ? initrd.end : low.end;
+        initrd = (struct linux_range){low.end, low.end};
+    }
+    place->accepted[0] = low;
+    place->accepted[1] = initrd;
+}
+
+bool linux_place(struct linux_place *place, const struct linux_kernel *kernel, uint64_t ram_low,
+                 uint64_t initrd_size)
+{
+    uint64_t end = ram_low;
+    if (initrd_size && (uint64_t)kernel->initrd_max + 1 < end)
+        end = (uint64_t)kernel->initrd_max + 1;
+    if (initrd_size > end)
+        return false;
+    place->initrd = (end - initrd_size) & ~0xfffull;
+    if (!place_kernel(place, kernel))
+        return false;
+    place_accepted(place, kernel, ram_low, initrd_size);
+    return true;
+}
+
+bool linux_cmdline_fits(const struct linux_kernel *kernel, uint32_t tee, uint64_t size)
+{
+    uint64_t before = tee == BOOT_PLAIN ? 0 : EFI_NO_RUNTIME_SIZE;
+    return size <= kernel->cmdline_max && before <= kernel->cmdline_max - size;
+}
+
+/* Is what stands at text this word, by itself? */
+static bool word_is(const char *text, const char *word)
+{
+    while (*word && *text == *word)
+        text++, word++;
+    return *word == 0 && (*text == 0 || *text == ' ');
+}
+
+bool linux_cmdline_eager(const char *cmdline)
+{
+    bool quoted = false;
+    for (const char *at = cmdline; *at; at++) {
+        if (!quoted && (at == cmdline || at[-1] == ' ')) {
+            if (word_is(at, "--"))
+                return false;
+            if (word_is(at, "accept_memory=eager"))
+                return true;
+        }
+        quoted ^= *at == '"';
+    }
+    return false;
 }
 
 /* In ascending order; what continues the range before it becomes part of that. */
@@ -119,20 +183,19 @@ static void e820_add(uint8_t *params, uint64_t start, uint64_t end, uint32_t typ
  */
 static void e820_fill(uint8_t *params, const struct shim_boot_page *boot)
 {
-    enum { RAM = 1, RESERVED = 2, ACPI = 3, NVS = 4 };
     const bool tdx = boot->tee == BOOT_TDX;
-    e820_add(params, 0, 0xa0000, RAM);
-    e820_add(params, 0xa0000, SHIM_MAILBOX, RESERVED);
-    e820_add(params, SHIM_MAILBOX, SHIM_ACPI, tdx ? NVS : RESERVED);
-    e820_add(params, SHIM_ACPI, SHIM_ACPI + SHIM_ACPI_SIZE, ACPI);
-    e820_add(params, SHIM_ACPI + SHIM_ACPI_SIZE, SHIM_LOG, RESERVED);
-    e820_add(params, SHIM_LOG, SHIM_END, tdx ? NVS : RESERVED);
-    e820_add(params, SHIM_END, boot->ram[0].size, RAM);
-    e820_add(params, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_SIZE, RESERVED);
+    e820_add(params, 0, 0xa0000, E820_RAM);
+    e820_add(params, 0xa0000, SHIM_MAILBOX, E820_RESERVED);
+    e820_add(params, SHIM_MAILBOX, SHIM_ACPI, tdx ? E820_NVS : E820_RESERVED);
+    e820_add(params, SHIM_ACPI, SHIM_ACPI + SHIM_ACPI_SIZE, E820_ACPI);
+    e820_add(params, SHIM_ACPI + SHIM_ACPI_SIZE, SHIM_LOG, E820_RESERVED);
+    e820_add(params, SHIM_LOG, SHIM_END, tdx ? E820_NVS : E820_RESERVED);
+    e820_add(params, SHIM_END, boot->ram[0].size, E820_RAM);
+    e820_add(params, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_SIZE, E820_RESERVED);
     if (tdx)
-        e820_add(params, SHIM_RESET, RAM_HIGH, RESERVED);
+        e820_add(params, SHIM_RESET, RAM_HIGH, E820_RESERVED);
     if (boot->ram_count > 1)
-        e820_add(params, RAM_HIGH, RAM_HIGH + boot->ram[1].size, RAM);
+        e820_add(params, RAM_HIGH, RAM_HIGH + boot->ram[1].size, E820_RAM);
 }
 
 void linux_params_fill(uint8_t params[static LINUX_PARAMS_SIZE], const struct linux_params *in)
@@ -177,5 +240,5 @@ bool shim_ram_valid(const struct shim_boot_page *boot)
         ram[0].size <= SHIM_END || ram[0].size > RAM_LOW_END)
         return false;
     return boot->ram_count == 1 || (ram[0].size == RAM_LOW_END && ram[1].gpa == RAM_HIGH && ram[1].size &&
-                                    ram[1].size % RAM_STEP == 0 && ram[1].size <= (1ull << 46));
+                                    ram[1].size % RAM_STEP == 0 && ram[1].size <= RAM_END - RAM_HIGH);
 }

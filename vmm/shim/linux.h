@@ -25,10 +25,22 @@ struct linux_kernel {
 #define LINUX_HEADER_SIZE 1024
 bool linux_kernel_parse(struct linux_kernel *out, const uint8_t *image, uint64_t size);
 
-/* Where things go: the protected-mode kernel, with the image's setup part just below it, where it prefers; the initrd as
- * high as kernel and low RAM allow. False when memory is too small. */
+/*
+ * Where things go: the protected-mode kernel, with the image's setup part just below it, where it prefers; the initrd as
+ * high as kernel and low RAM allow. False when memory is too small.
+ *
+ * Of RAM above SHIM_END Linux finds two ranges accepted, in whole RAM_STEPs, ascending, apart, perhaps only one and then
+ * the second empty: from SHIM_END over the kernel to LINUX_ROOM behind what it needs to unpack itself, where it may take
+ * a random address; and around the initrd. Behind both is a RAM_STEP more, where there is one, because Linux reads past
+ * the end of words (load_unaligned_zeropad) and wants what follows its memory accepted.
+ */
+#define LINUX_ROOM (64ull << 20)
+struct linux_range {
+    uint64_t start, end;
+};
 struct linux_place {
     uint64_t kernel, initrd;
+    struct linux_range accepted[2];
 };
 bool linux_place(struct linux_place *place, const struct linux_kernel *kernel, uint64_t ram_low,
                  uint64_t initrd_size);
@@ -49,7 +61,18 @@ void linux_params_fill(uint8_t params[static LINUX_PARAMS_SIZE], const struct li
 #define LINUX_CC_SIZE 64
 void linux_cc_fill(uint8_t out[static LINUX_CC_SIZE], uint32_t address);
 
-/* Nothing but RAM from 0 on (below RAM_LOW_END) and, perhaps, from RAM_HIGH on, in whole RAM_STEPs. */
+/* Fields of params that others read or write. */
+#define LINUX_PARAMS_EFI        0x1c0 /* struct efi_info */
+#define LINUX_PARAMS_E820_COUNT 0x1e8
+#define LINUX_PARAMS_E820       0x2d0 /* 20 bytes each: address, size, type */
+enum linux_e820 { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4 };
+
+/* Is there room for a command line of size bytes? A TEE's is preceded by EFI_NO_RUNTIME (efi.h). */
+bool linux_cmdline_fits(const struct linux_kernel *kernel, uint32_t tee, uint64_t size);
+/* The command line has accept_memory=eager, by itself, before any "--": all memory is to be accepted at once. */
+bool linux_cmdline_eager(const char *cmdline);
+
+/* Nothing but RAM from 0 on (below RAM_LOW_END) and, perhaps, from RAM_HIGH on to at most RAM_END, in whole RAM_STEPs. */
 bool shim_ram_valid(const struct shim_boot_page *boot);
 
 #endif

@@ -1,8 +1,10 @@
 /*
  * cofre-shim: from a measured 64 KiB to a verified Linux. The story of a measured boot, in order: check the boot page,
- * accept memory, bring kernel, initrd and command line into private memory and compare their hashes, enter. Where the
- * TEE has run-time registers, they are extended with each of these things before it is used.
+ * accept the memory that is needed, bring kernel, initrd and command line into private memory and compare their hashes,
+ * enter. Where the TEE has run-time registers, they are extended with each of these things before it is used. What else
+ * there is of memory Linux accepts when it needs it, and finds it by EFI's tables.
  */
+#include "vmm/shim/efi.h"
 #include "vmm/shim/event.h"
 #include "vmm/shim/hash.h"
 #include "vmm/shim/linux.h"
@@ -157,41 +159,87 @@ static void bring(const struct shim_tee *tee, enum event event, uint64_t to, uin
 
 /*
  * The kernel's first page comes in first, because it says where the rest must go, so that no byte is moved twice. Until
- * the hash is right nothing follows from it but that place, which is bounded whatever the page says; where it says
- * nonsense, the hash decides whether that is the host's doing or the tenant's.
+ * the hash is right nothing follows from it but that place and what is accepted for it, which is bounded whatever the
+ * page says; where it says nonsense, the hash decides whether that is the host's doing or the tenant's.
  */
-static void bring_kernel(const struct shim_tee *tee, uint64_t staged, struct linux_kernel *kernel,
-                         struct linux_place *place)
+struct plan {
+    struct linux_kernel kernel;
+    struct linux_place place;
+    bool is_kernel, fits;
+    uint64_t image; /* where the bzImage's first byte goes */
+};
+
+static void make_plan(struct plan *plan, uint64_t staged)
 {
-    uint64_t size = boot->kernel.size, to = SHIM_END;
+    const uint64_t size = boot->kernel.size, ram = boot->ram[0].size;
     uint8_t *header = (uint8_t *)OWN_HEADER;
     memcpy(header, (const void *)staged, size < 4096 ? size : 4096);
-    bool is_kernel = linux_kernel_parse(kernel, header, size);
-    bool fits = is_kernel && linux_place(place, kernel, boot->ram[0].size, boot->initrd.size);
-    if (fits)
-        to = place->kernel - kernel->setup_size;
-    else if (size > boot->ram[0].size - to)
+    plan->is_kernel = linux_kernel_parse(&plan->kernel, header, size);
+    plan->fits = plan->is_kernel && linux_place(&plan->place, &plan->kernel, ram, boot->initrd.size);
+    plan->image = SHIM_END;
+    if (plan->fits)
+        plan->image = plan->place.kernel - plan->kernel.setup_size;
+    else if (size > ram - SHIM_END)
         shim_terminate(SHIM_TERM_NO_ROOM);
-    bring(tee, EVENT_KERNEL, to, staged, header);
-    if (!is_kernel)
-        shim_terminate(SHIM_TERM_KERNEL_FORMAT);
-    if (!fits || boot->cmdline.size > kernel->cmdline_max || boot->cmdline.size >= OWN_CMDLINE_SIZE)
-        shim_terminate(SHIM_TERM_NO_ROOM);
+    else /* only to hash it */
+        plan->place = (struct linux_place){.accepted = {{SHIM_END, ram}}};
 }
 
-/* In the order of enum event. */
-static void bring_all(const struct shim_tee *tee, const struct staging *staged, struct linux_place *place)
+static void accept_planned(const struct shim_tee *tee, const struct linux_place *place)
 {
-    struct linux_kernel kernel;
-    bring_kernel(tee, staged->kernel, &kernel, place);
-    bring(tee, EVENT_CMDLINE, OWN_CMDLINE, staged->cmdline, NULL);
-    ((char *)OWN_CMDLINE)[boot->cmdline.size] = 0;
-    bring(tee, EVENT_INITRD, place->initrd, staged->initrd, NULL);
+    memory_accept_first(tee);
+    for (unsigned i = 0; i < 2; i++)
+        memory_accept(tee, place->accepted[i].start, place->accepted[i].end);
+    /* What Linux looks at below 1 MiB (BIOS data area, option ROMs) is empty, not the host's or chance's. */
+    memset((void *)0x400, 0, 0x100);
+    memset((void *)0xa0000, 0, SHIM_BASE - 0xa0000);
 }
 
-_Noreturn static void enter(const struct linux_place *place)
+/* All that Linux would accept. */
+static void accept_rest(const struct shim_tee *tee, const struct linux_place *place)
+{
+    memory_accept(tee, place->accepted[0].end, place->accepted[1].start);
+    memory_accept(tee, place->accepted[1].end, boot->ram[0].size);
+    if (boot->ram_count > 1)
+        memory_accept(tee, RAM_HIGH, RAM_HIGH + boot->ram[1].size);
+}
+
+/* A TEE's command line has EFI_NO_RUNTIME in front. */
+#define CMDLINE (OWN_CMDLINE + EFI_NO_RUNTIME_SIZE)
+
+static void bring_all(const struct shim_tee *tee, const struct staging *staged, const struct plan *plan)
+{
+    const uint64_t size = boot->cmdline.size;
+    bring(tee, EVENT_KERNEL, plan->image, staged->kernel, (const uint8_t *)OWN_HEADER);
+    if (!plan->is_kernel)
+        shim_terminate(SHIM_TERM_KERNEL_FORMAT);
+    if (!plan->fits || !linux_cmdline_fits(&plan->kernel, boot->tee, size) ||
+        size >= OWN_CMDLINE_SIZE - EFI_NO_RUNTIME_SIZE)
+        shim_terminate(SHIM_TERM_NO_ROOM);
+    bring(tee, EVENT_CMDLINE, CMDLINE, staged->cmdline, NULL);
+    ((char *)CMDLINE)[size] = 0;
+    bring(tee, EVENT_INITRD, plan->place.initrd, staged->initrd, NULL);
+}
+
+/* Linux accepts the rest itself, unless its command line says that it wants all at once: that the shim does, and so for a
+ * Linux, too, that could not. */
+static bool leaves_memory(const struct shim_tee *tee)
+{
+    return tee->accept && !linux_cmdline_eager((const char *)CMDLINE);
+}
+
+static void tell_of_memory(const struct linux_place *place)
+{
+    memcpy((void *)OWN_CMDLINE, EFI_NO_RUNTIME, EFI_NO_RUNTIME_SIZE);
+    memset((void *)SHIM_EFI, 0, EFI_SIZE);
+    efi_unaccepted_fill((uint8_t *)SHIM_ACCEPT, boot, place);
+    efi_fill((uint8_t *)SHIM_EFI, SHIM_EFI, SHIM_ACCEPT, (uint8_t *)OWN_PARAMS, place);
+}
+
+_Noreturn static void enter(const struct shim_tee *tee, const struct linux_place *place)
 {
     enum { ENTRY_64 = 0x200 };
+    const bool lazy = leaves_memory(tee);
     uint32_t cc = 0;
     if (boot->tee == BOOT_SNP) {
         cc = OWN_CC;
@@ -200,9 +248,13 @@ _Noreturn static void enter(const struct linux_place *place)
     linux_params_fill((uint8_t *)OWN_PARAMS, &(struct linux_params){.image = (const uint8_t *)OWN_HEADER,
                                                                     .place = place,
                                                                     .boot = boot,
-                                                                    .cmdline = OWN_CMDLINE,
+                                                                    .cmdline = lazy ? OWN_CMDLINE : CMDLINE,
                                                                     .setup_data = cc});
-    tee_of(boot->tee)->tell(SHIM_PHASE_ENTER);
+    if (lazy)
+        tell_of_memory(place);
+    else
+        accept_rest(tee, place);
+    tee->tell(SHIM_PHASE_ENTER);
     __asm__ volatile("xor %%ebp, %%ebp; jmp *%0"
                      :
                      : "r"(place->kernel + ENTRY_64), "S"((uint64_t)OWN_PARAMS)
@@ -215,7 +267,7 @@ _Noreturn void shim_main(void)
     const struct shim_tee *tee = tee_of(boot->tee);
     struct shim_features features = {0};
     struct staging staged;
-    struct linux_place place;
+    struct plan plan;
 
     catch_exceptions();
     if (boot->magic != SHIM_BOOT_MAGIC || !tee || !shim_ram_valid(boot) || !staging_find(&staged))
@@ -229,13 +281,11 @@ _Noreturn void shim_main(void)
         tee->features(&features);
     hash_init(&features);
     measure_layout(tee);
-    memory_accept(tee, boot);
-    /* What Linux looks at below 1 MiB (BIOS data area, option ROMs) is empty, not the host's or chance's. */
-    memset((void *)0x400, 0, 0x100);
-    memset((void *)0xa0000, 0, SHIM_BASE - 0xa0000);
+    make_plan(&plan, staged.kernel);
+    accept_planned(tee, &plan.place);
     tee->tell(SHIM_PHASE_ACCEPTED);
 
-    bring_all(tee, &staged, &place);
+    bring_all(tee, &staged, &plan);
     tee->tell(SHIM_PHASE_VERIFIED);
-    enter(&place);
+    enter(tee, &plan.place);
 }

@@ -62,19 +62,25 @@ void memory_map(const struct shim_tee *tee)
     flush();
 }
 
-void memory_accept(const struct shim_tee *tee, const struct shim_boot_page *boot)
+void memory_accept_first(const struct shim_tee *tee)
 {
-    if (!tee->accept)
+    if (tee->accept)
+        accept_small(tee, 0, 0, SHIM_BASE);
+}
+
+void memory_accept(const struct shim_tee *tee, uint64_t start, uint64_t end)
+{
+    if (!tee->accept || start >= end)
         return;
-    accept_small(tee, 0, 0, SHIM_BASE);
-    accept_large(tee, SHIM_END, SHIM_END, boot->ram[0].size - SHIM_END);
-    if (boot->ram_count == 1)
+    if (end <= RAM_LOW_END) {
+        accept_large(tee, start, start, end - start);
         return;
-    for (uint64_t done = 0; done < boot->ram[1].size; done += GIB) {
-        uint64_t left = boot->ram[1].size - done, part = left < GIB ? left : GIB;
-        fill(own_pd(3), RAM_HIGH + done, shim_private_mask, (unsigned)(part / RAM_STEP));
+    }
+    for (uint64_t at = start; at < end; at += GIB) {
+        uint64_t left = end - at, part = left < GIB ? left : GIB;
+        fill(own_pd(3), at, shim_private_mask, (unsigned)(part / RAM_STEP));
         flush();
-        accept_large(tee, RAM_HIGH + done, WINDOW_VA, part);
+        accept_large(tee, at, WINDOW_VA, part);
     }
     fill(own_pd(3), 0, 0, 0);
     flush();

@@ -13,7 +13,9 @@
 
 /* Accepts the shim's own RAM, then maps low memory 1:1 (private) and the staging window (shared). */
 void memory_map(const struct shim_tee *tee);
-/* Accepts all other RAM. Ends the guest when a page cannot be, or has been before. */
-void memory_accept(const struct shim_tee *tee, const struct shim_boot_page *boot);
+/* Accept RAM below SHIM_BASE; and a range of it from SHIM_END on, in whole RAM_STEPs. Each page is accepted once: they end
+ * the guest when a page cannot be, or has been before. */
+void memory_accept_first(const struct shim_tee *tee);
+void memory_accept(const struct shim_tee *tee, uint64_t start, uint64_t end);
 
 #endif

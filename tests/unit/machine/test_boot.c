@@ -264,8 +264,12 @@ static void refuses_sizes_of_memory(void **state)
         uint64_t memory;
         const char *words;
     } bad[] = {
-        {0, "128 MiB to"},          {126 * MIB, "128 MiB to"},        {(1ull << 40) + 2 * MIB, "128 MiB to"},
-        {UINT64_MAX, "128 MiB to"}, {129 * MIB, "multiple of 2 MiB"}, {512 * MIB + 1, "multiple of 2 MiB"},
+        {0, "128 MiB to"},
+        {126 * MIB, "128 MiB to"},
+        {BOOT_MEMORY_MAX + 2 * MIB, "128 MiB to 8387584 MiB"},
+        {UINT64_MAX, "128 MiB to"},
+        {129 * MIB, "multiple of 2 MiB"},
+        {512 * MIB + 1, "multiple of 2 MiB"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         f->config.memory = bad[i].memory;
@@ -335,7 +339,9 @@ static void refuses_command_lines(void **state)
     char text[2048];
     memset(text, 'a', sizeof(text));
     f->config.cmdline = (struct view){(const uint8_t *)text, sizeof(text)};
-    refused(f, COFRE_USAGE, "takes 2047");
+    refused(f, COFRE_USAGE, "takes 2033"); /* the shim's own word comes before it */
+    f->config.cmdline.len = 2034;
+    refused(f, COFRE_USAGE, "takes 2033");
     f->config.cmdline = (struct view){(const uint8_t *)"a\0b", 3};
     refused(f, COFRE_USAGE, "zero byte");
 }

@@ -92,8 +92,9 @@ static unsigned modrm_length(const uint8_t *p)
 bool guest_step(greg_t *r, const siginfo_t *info)
 {
     const uint8_t *p = (const uint8_t *)r[REG_RIP];
-    if (p[0] == 0x0f && p[1] == 0x22 && (p[2] & 0x38) == 0x18) { /* MOV to CR3 */
-        r[REG_RIP] += 3;
+    const unsigned rex = p[0] == 0x41; /* a register of the upper eight */
+    if (p[rex] == 0x0f && p[rex + 1] == 0x22 && (p[rex + 2] & 0x38) == 0x18) { /* MOV to CR3 */
+        r[REG_RIP] += 3 + rex;
     } else if (p[0] == 0x0f && p[1] == 0x01 && (p[2] & 0x38) == 0x18) { /* LIDT */
         r[REG_RIP] += 2 + modrm_length(p + 2);
     } else if (p[0] == 0xf3 && p[1] == 0xaa && (uint64_t)info->si_addr < LOWEST) {

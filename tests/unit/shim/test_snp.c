@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/sha.h>
 #include <sys/mman.h>
 
 #include "tests/unit/shim/in_process.h"
@@ -236,6 +237,21 @@ static void run(void)
     assert_false(seen.unexpected);
 }
 
+static struct shim_boot_page *page(void)
+{
+    return (struct shim_boot_page *)SHIM_BOOT_PAGE;
+}
+
+/* What the shim does with this command line, which was measured. */
+static void measured_cmdline(const char *text)
+{
+    const size_t len = strlen(text);
+    page()->cmdline.size = len;
+    SHA256((const unsigned char *)text, len, page()->cmdline.digest);
+    memcpy((void *)(uintptr_t)(STAGING_BASE + SHIM_PAGE_UP(page()->kernel.size)), text, len);
+}
+#define EAGER "quiet accept_memory=eager"
+
 static void ends_with(enum shim_term code, size_t phases)
 {
     run();
@@ -244,21 +260,46 @@ static void ends_with(enum shim_term code, size_t phases)
     assert_int_equal(seen.told_len, phases);
 }
 
-static struct shim_boot_page *page(void)
-{
-    return (struct shim_boot_page *)SHIM_BOOT_PAGE;
-}
-
 static void all_valid(uint64_t from, uint64_t to)
 {
     for (uint64_t p = from / 4096; p < to / 4096; p++)
         assert_true(validated[p]);
 }
 
-static void validates_all_memory_and_enters(void **state)
+static void none_valid(uint64_t from, uint64_t to)
+{
+    for (uint64_t p = from / 4096; p < to / 4096; p++)
+        assert_false(validated[p]);
+}
+
+/* Each 2 MiB of RAM is either valid when Linux is entered, or its bit tells Linux to validate it. */
+static void validates_what_it_needs_and_leaves_the_rest_to_linux(void **state)
 {
     (void)state;
+    guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE | PROT_EXEC);
+    page()->ram_count = boot_ram(RAM_LOW_END + 1026 * MIB, page()->ram);
     run();
+    assert_true(seen.entered);
+    all_valid(0, 114 * MIB); /* 16 MiB, what the kernel needs, room, 2 MiB more */
+    none_valid(114 * MIB, RAM_PAGES * 4096);
+    const uint8_t *params = (const uint8_t *)seen.params, *table = (const uint8_t *)SHIM_ACCEPT;
+    assert_memory_equal(params + 0x1c0, "EL64", 4);
+    assert_string_equal((const char *)(uintptr_t)le32(params + 0x228), "efi=noruntime quiet");
+    for (uint64_t gpa = 0; gpa < le64(table + 16) * 8 * RAM_STEP; gpa += RAM_STEP) {
+        bool ram = gpa < RAM_LOW_END || (gpa >= RAM_HIGH && gpa < RAM_HIGH + 1026 * MIB);
+        bool left = table[24 + gpa / RAM_STEP / 8] >> (gpa / RAM_STEP % 8) & 1;
+        assert_int_equal(left, ram && !validated[gpa / 4096]);
+    }
+    munmap((void *)RAM_SIZE, RAM_LOW_END - RAM_SIZE);
+}
+
+static void validates_all_memory_where_the_command_line_says_so(void **state)
+{
+    (void)state;
+    measured_cmdline(EAGER);
+    run();
+    assert_int_equal(le32((const uint8_t *)seen.params + 0x1c0), 0); /* nothing of EFI */
+    assert_string_equal((const char *)(uintptr_t)le32((const uint8_t *)seen.params + 0x228), EAGER);
     assert_true(seen.entered);
     assert_int_equal(seen.told_len, 4);
     assert_memory_equal(seen.told, "\1\2\3\4", 4);
@@ -276,6 +317,7 @@ static void validates_all_memory_and_enters(void **state)
 static void validates_memory_above_4_gib(void **state)
 {
     (void)state;
+    measured_cmdline(EAGER);
     guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE | PROT_EXEC);
     page()->ram_count = boot_ram(RAM_LOW_END + 1026 * MIB, page()->ram);
     run();
@@ -287,7 +329,7 @@ static void validates_memory_above_4_gib(void **state)
     assert_false(validated[(RAM_HIGH + 1026 * MIB) / 4096]);
 
     host.valid_before = RAM_HIGH + 1024 * MIB;
-    ends_with(SHIM_TERM_ACCEPT, 1);
+    ends_with(SHIM_TERM_ACCEPT, 3);
     munmap((void *)RAM_SIZE, RAM_LOW_END - RAM_SIZE);
 }
 
@@ -297,7 +339,7 @@ static void falls_back_to_small_pages(void **state)
     host.small = 64 * MIB;
     run();
     assert_true(seen.entered);
-    all_valid(0, RAM_SIZE);
+    all_valid(0, 114 * MIB);
     host.valid_before = 64 * MIB + 511 * 4096;
     ends_with(SHIM_TERM_ACCEPT, 1);
 }
@@ -309,8 +351,11 @@ static void refuses_memory_that_was_valid_before(void **state)
     ends_with(SHIM_TERM_ACCEPT, 0);
     host.valid_before = 0xa0000;
     ends_with(SHIM_TERM_ACCEPT, 1);
-    host.valid_before = RAM_SIZE - 4096;
+    host.valid_before = 114 * MIB - 4096;
     ends_with(SHIM_TERM_ACCEPT, 1);
+    measured_cmdline(EAGER);
+    host.valid_before = RAM_SIZE - 4096;
+    ends_with(SHIM_TERM_ACCEPT, 3);
 }
 
 static void refuses_memory_that_cannot_be_validated(void **state)
@@ -386,7 +431,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(validates_all_memory_and_enters),
+        T(validates_what_it_needs_and_leaves_the_rest_to_linux),
+        T(validates_all_memory_where_the_command_line_says_so),
         T(validates_memory_above_4_gib),
         T(falls_back_to_small_pages),
         T(refuses_memory_that_was_valid_before),

@@ -233,6 +233,21 @@ static void run(void)
     assert_false(seen.unexpected);
 }
 
+static struct shim_boot_page *page(void)
+{
+    return (struct shim_boot_page *)SHIM_BOOT_PAGE;
+}
+
+/* What the shim does with this command line, which was measured. */
+static void measured_cmdline(const char *text)
+{
+    const size_t len = strlen(text);
+    page()->cmdline.size = len;
+    SHA384((const unsigned char *)text, len, page()->cmdline.digest);
+    memcpy(window() + SHIM_PAGE_UP(page()->kernel.size) + SHIM_PAGE_UP(page()->initrd.size), text, len);
+}
+#define EAGER "quiet accept_memory=eager"
+
 static void ends_with(enum shim_term code, size_t phases)
 {
     char text[32];
@@ -243,11 +258,6 @@ static void ends_with(enum shim_term code, size_t phases)
     snprintf(text, sizeof(text), "cofre-shim: %02u", code);
     assert_string_equal(seen.text, text);
     assert_int_equal(seen.told_len, phases);
-}
-
-static struct shim_boot_page *page(void)
-{
-    return (struct shim_boot_page *)SHIM_BOOT_PAGE;
 }
 
 static void all_accepted(uint64_t from, uint64_t to)
@@ -264,10 +274,37 @@ static void predicted(const struct launch_image *image, uint8_t rtmr[TDX_RTMRS][
         tdx_rtmr_extend(rtmr[image->event[i].measurement_register], image->event[i].digest);
 }
 
-static void accepts_all_memory_and_enters(void **state)
+/* Each 2 MiB of RAM is either accepted when Linux is entered, or its bit tells Linux to accept it. */
+static void accepts_what_it_needs_and_leaves_the_rest_to_linux(void **state)
 {
     (void)state;
+    guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE);
+    page()->ram_count = boot_ram(RAM_LOW_END + 1026 * MIB, page()->ram);
     run();
+    assert_true(seen.entered);
+    all_accepted(0, 114 * MIB);           /* 16 MiB, what the kernel needs, room, 2 MiB more */
+    all_accepted(2046 * MIB, 2050 * MIB); /* the initrd, below 2 GiB, and 2 MiB more */
+    const uint8_t *params = (const uint8_t *)seen.params, *table = (const uint8_t *)SHIM_ACCEPT;
+    assert_memory_equal(params + 0x1c0, "EL64", 4);
+    assert_string_equal((const char *)(uintptr_t)le32(params + 0x228), "efi=noruntime quiet");
+    uint64_t rest = 0;
+    for (uint64_t gpa = 0; gpa < le64(table + 16) * 8 * RAM_STEP; gpa += RAM_STEP) {
+        bool ram = gpa < RAM_LOW_END || (gpa >= RAM_HIGH && gpa < RAM_HIGH + 1026 * MIB);
+        bool left = table[24 + gpa / RAM_STEP / 8] >> (gpa / RAM_STEP % 8) & 1;
+        assert_int_equal(left, ram && !accepted[gpa / 4096]);
+        rest += left;
+    }
+    assert_int_equal(rest, (3072 + 1026 - 114 - 4) / 2);
+    munmap((void *)RAM_SIZE, RAM_LOW_END - RAM_SIZE);
+}
+
+static void accepts_all_memory_where_the_command_line_says_so(void **state)
+{
+    (void)state;
+    measured_cmdline(EAGER);
+    run();
+    assert_int_equal(le32((const uint8_t *)seen.params + 0x1c0), 0); /* nothing of EFI */
+    assert_string_equal((const char *)(uintptr_t)le32((const uint8_t *)seen.params + 0x228), EAGER);
     assert_true(seen.entered);
     assert_int_equal(seen.told_len, 4);
     assert_memory_equal(seen.told, "\1\2\3\4", 4);
@@ -300,6 +337,7 @@ static void maps_the_window_shared_and_memory_private(void **state)
 static void accepts_memory_above_4_gib(void **state)
 {
     (void)state;
+    measured_cmdline(EAGER);
     guest_map(RAM_SIZE, RAM_LOW_END, PROT_READ | PROT_WRITE);
     page()->ram_count = boot_ram(RAM_LOW_END + 1026 * MIB, page()->ram);
     run();
@@ -311,7 +349,7 @@ static void accepts_memory_above_4_gib(void **state)
     assert_false(accepted[(RAM_HIGH + 1026 * MIB) / 4096]);
 
     host.accepted_before = RAM_HIGH + 1024 * MIB;
-    ends_with(SHIM_TERM_ACCEPT, 1);
+    ends_with(SHIM_TERM_ACCEPT, 3);
     munmap((void *)RAM_SIZE, RAM_LOW_END - RAM_SIZE);
 }
 
@@ -321,7 +359,7 @@ static void falls_back_to_small_pages(void **state)
     host.small = 64 * MIB;
     run();
     assert_true(seen.entered);
-    all_accepted(0, RAM_SIZE);
+    all_accepted(0, 114 * MIB);
     host.accepted_before = 64 * MIB + 511 * 4096;
     ends_with(SHIM_TERM_ACCEPT, 1);
 }
@@ -607,7 +645,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(accepts_all_memory_and_enters),
+        T(accepts_what_it_needs_and_leaves_the_rest_to_linux),
+        T(accepts_all_memory_where_the_command_line_says_so),
         T(maps_the_window_shared_and_memory_private),
         T(accepts_memory_above_4_gib),
         T(falls_back_to_small_pages),
