@@ -124,6 +124,61 @@ static void a_page_made_shared_loses_its_private_copy(void **state)
     assert_int_equal(fake_count(KVM_SET_MEMORY_ATTRIBUTES), 1);
 }
 
+static uint32_t seed = 5;
+static uint32_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 17;
+    return seed ^= seed << 5;
+}
+
+/* A guest that converts back and forth, and host and guest each fill what they see: together the two sides never hold more
+ * than the guest's memory. */
+static void a_guest_never_costs_its_memory_twice(void **state)
+{
+    (void)state;
+    enum { PAGES = 2048, BLOCK = 16, CONVERSIONS = 100000 }; /* 8 MiB on both sides of 4 GiB */
+    static bool is_private[PAGES];
+    memset(is_private, 0, sizeof is_private);
+    for (unsigned done = 0; done < CONVERSIONS; done++) {
+        unsigned first = next_random() % PAGES, pages = 1 + next_random() % BLOCK;
+        unsigned room = first < PAGES / 2 ? PAGES / 2 - first : PAGES - first;
+        pages = pages < room ? pages : room;
+        const bool to_private = next_random() % 2;
+        const uint64_t at = first * 4096ull, gpa = first < PAGES / 2 ? RAM_LOW_END - PAGES / 2 * 4096ull + at
+                                                                     : RAM_HIGH + at - PAGES / 2 * 4096ull;
+        const off_t offset = (off_t)(RAM_LOW_END - PAGES / 2 * 4096ull + at);
+        assert_int_equal(machine_memory_convert(&mem, gpa, pages * 4096ull, to_private, &err), 0);
+        for (unsigned i = first; i < first + pages; i++) {
+            is_private[i] = to_private;
+            const off_t page = offset + (off_t)(i - first) * 4096;
+            if (to_private)
+                assert_int_equal(pwrite(fake.guest_memfd, &i, sizeof i, page), sizeof i);
+            else
+                memcpy(guest_memory_at(&mem.view, gpa + (i - first) * 4096ull, sizeof i), &i, sizeof i);
+        }
+        if (done % 64)
+            continue;
+        assert_true(allocated(mem.shared) + allocated(fake.guest_memfd) <= PAGES * 4096);
+    }
+    int64_t private = 0;
+    for (unsigned i = 0; i < PAGES; i++)
+    private += is_private[i] ? 4096 : 0;
+    assert_int_equal(allocated(fake.guest_memfd), private);
+    assert_true(allocated(mem.shared) <= PAGES * 4096 - private);
+}
+
+/* The host has no hole to give (a sealed or foreign file): that ends the guest, rather than that it is held twice. */
+static void says_when_a_copy_cannot_be_given_back(void **state)
+{
+    (void)state;
+    int32_t kept = mem.shared;
+    mem.shared = -1;
+    assert_int_equal(machine_memory_convert(&mem, 0x4000, 0x1000, true, &err), -COFRE_FAILED);
+    assert_non_null(strstr(err.text, "shared copy of 0x4000"));
+    mem.shared = kept;
+}
+
 static void devices_may_be_asked_for_as_shared_but_not_as_private(void **state)
 {
     (void)state;
@@ -235,6 +290,8 @@ int main(void)
         TEST(nothing_is_taken_from_the_host_before_it_is_touched),
         TEST(a_page_made_private_loses_its_shared_copy_and_no_other),
         TEST(a_page_made_shared_loses_its_private_copy),
+        TEST(a_guest_never_costs_its_memory_twice),
+        TEST(says_when_a_copy_cannot_be_given_back),
         TEST(devices_may_be_asked_for_as_shared_but_not_as_private),
         TEST(refuses_ranges_that_no_guest_of_this_size_has),
         TEST(keeps_both_copies_when_kvm_refuses),
