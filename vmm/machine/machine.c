@@ -10,6 +10,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/machine/cpuid.h"
+#include "vmm/machine/memory_limit.h"
 #include "vmm/machine/parts.h"
 
 /* The end */
@@ -123,7 +124,13 @@ static int create_memory(struct machine *machine, struct cofre_err *err)
 {
     const struct machine_config *config = machine->config;
     struct machine_memory *mem = &machine->memory;
-    int rc = machine_memory_init(mem, &machine->vm, config->boot->memory, config->tee_ops, err);
+    struct memory_limits limits;
+    memory_limits_read(&limits, machine->host_cpuid);
+    int rc = memory_limits_check(&limits, config->boot->memory, err);
+    if (rc == 0)
+        rc = machine_memory_init(mem, &machine->vm, config->boot->memory, config->tee_ops, err);
+    if (rc == 0)
+        rc = machine_numa_bind(&config->numa, mem->host, mem->size, err);
     if (rc == 0)
         rc = machine_memory_add_beside(mem, config->image, err);
     return rc ? rc : machine_memory_stage(mem, config->boot, err);
@@ -158,7 +165,9 @@ static int build(struct machine *machine, struct tee_measurement *measurement, s
     machine->end_fd = eventfd(0, EFD_CLOEXEC);
     if (machine->end_fd < 0)
         return cofre_fail(err, COFRE_FAILED, "eventfd: %s", strerror(errno));
-    int rc = create_vm(machine, err);
+    int rc = machine_numa_place(&machine->config->numa, err);
+    if (rc == 0)
+        rc = create_vm(machine, err);
     if (rc == 0)
         rc = begin_tee(machine, err);
     if (rc == 0)

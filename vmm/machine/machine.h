@@ -13,6 +13,7 @@
 #include "vmm/kvm/backend.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/device_kinds.h"
+#include "vmm/machine/numa_node.h"
 #include "vmm/machine/phase.h"
 #include "vmm/machine/tee.h"
 
@@ -26,6 +27,7 @@ struct machine_config {
     const struct boot_config *boot;
     const struct launch_image *image;
     struct phases *phases;
+    struct machine_numa numa;
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order of their PCI slots */
     unsigned devices;
     uint32_t vsock_cid; /* 0: no vsock */

@@ -151,6 +151,7 @@ static struct machine_config machine_config(struct run *run)
         .image = &run->guest.image,
         .phases = &run->result.phases,
         .devices = o->devices,
+        .numa = o->numa,
         .vsock_cid = o->vsock_cid,
         .vsock_directory = run->directory,
         .console_in = run->console.in,

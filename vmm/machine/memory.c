@@ -70,6 +70,8 @@ int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t 
     pthread_mutex_init(&mem->lock, NULL);
     mem->ram_count = boot_ram(size, mem->ram);
     int rc = map_memfd("guest memory", size, &mem->shared, &mem->host, err);
+    if (rc == 0 && !is_private) /* the shared side of a confidential guest is single pages */
+        (void)madvise(mem->host, size, MADV_HUGEPAGE);
     if (rc == 0 && is_private)
         rc = kvm_vm_guest_memfd(vm, size, &mem->guest, err);
     for (unsigned i = 0; i < mem->ram_count && rc == 0; i++)

@@ -33,7 +33,8 @@ struct machine_memory {
     pthread_mutex_t lock;     /* conversions and the window's removal come from any vCPU's thread */
 };
 
-/* Slots for RAM. is_private is asked for by a TEE. machine_memory_free in any case. */
+/* Slots for RAM. is_private is asked for by a TEE. machine_memory_free in any case. A plain guest's RAM is of huge pages
+ * where the host gives them to who asks (shmem_enabled is "advise"); a guest_memfd has none to give (Linux 7.3). */
 int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,
                         struct cofre_err *err);
 /* After this nothing may run. */

@@ -16,6 +16,7 @@ enum option_id {
     OPTION_CMDLINE,
     OPTION_CPUS,
     OPTION_MEMORY,
+    OPTION_NUMA_NODE,
     OPTION_VSOCK_CID,
     OPTION_EXPECT,
     OPTION_NAME,
@@ -40,6 +41,8 @@ static const struct {
      OPTION_CMDLINE},
     {"cpus", "N", "virtual CPUs; default 1", OPTION_CPUS},
     {"memory", "SIZE", "RAM, in steps of 2M; default 512M", OPTION_MEMORY},
+    {"numa-node", "N", "the host's NUMA node for the guest's memory and threads; default any",
+     OPTION_NUMA_NODE},
     {"vsock-cid", "N", "virtio sockets, on unix sockets in the guest's run directory", OPTION_VSOCK_CID},
     {"expect-measurement", "HEX", "do not start a guest with another launch digest or MRTD", OPTION_EXPECT},
     {"name", "NAME", "names the run directory; default guest-PID", OPTION_NAME},
@@ -197,6 +200,9 @@ static int take(struct run_options *out, const struct option *option, const char
         return take_number(&out->guest.cpus, value, "--cpus", 1, BOOT_CPUS_MAX, err);
     case OPTION_MEMORY:
         return size_parse(&out->guest.memory, value, "--memory", err);
+    case OPTION_NUMA_NODE:
+        out->numa.given = true;
+        return take_number(&out->numa.node, value, "--numa-node", 0, NUMA_NODES_MAX - 1, err);
     case OPTION_VSOCK_CID:
         return take_number(&out->vsock_cid, value, "--vsock-cid", 3, UINT32_MAX - 1, err);
     case OPTION_EXPECT:

@@ -17,6 +17,7 @@ struct run_options {
     bool emulated, no_reboot, json, help;
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order given */
     unsigned devices;
+    struct machine_numa numa;
     uint32_t vsock_cid;  /* 0: none */
     const char *name;    /* NULL: by process id */
     const char *console; /* NULL: standard output, or standard error with json */

@@ -47,7 +47,7 @@
 
 #define RAM_LOW_END  0xc0000000ull
 #define RAM_HIGH     0x100000000ull
-#define RAM_END      (1ull << 43) /* for more the table of unaccepted memory has no room (vmm/shim/efi.h) */
+#define RAM_END      (1ull << 43)  /* for more the table of unaccepted memory has no room (vmm/shim/efi.h) */
 #define RAM_STEP     0x00200000ull /* both ranges of RAM are multiples of 2 MiB */
 #define STAGING_BASE 0xc0000000u
 #define STAGING_END  0xdffff000u

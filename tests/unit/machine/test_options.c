@@ -34,9 +34,9 @@ static void takes_all_that_a_guest_is(void **state)
 {
     (void)state;
     assert_int_equal(parse("--tee", "snp", "--emulated", "--kernel", "k", "--initrd", "i", "--cmdline", "a b",
-                           "--cpus", "4", "--memory", "5G", "--disk", "d1", "--disk", "d2,ro", "--vsock-cid",
-                           "3", "--policy", "smt", "--host-data", "00", "--name", "n", "--console", "c",
-                           "--no-reboot", "--json", NULL),
+                           "--cpus", "4", "--memory", "5G", "--numa-node", "0", "--disk", "d1", "--disk",
+                           "d2,ro", "--vsock-cid", "3", "--policy", "smt", "--host-data", "00", "--name", "n",
+                           "--console", "c", "--no-reboot", "--json", NULL),
                      0);
     assert_ptr_equal(options.tee, &snp);
     assert_true(options.emulated && options.json && options.no_reboot && !options.expects && !options.help);
@@ -45,6 +45,8 @@ static void takes_all_that_a_guest_is(void **state)
     assert_string_equal(options.guest.cmdline, "a b");
     assert_int_equal(options.guest.cpus, 4);
     assert_int_equal(options.guest.memory, 5ull << 30);
+    assert_true(options.numa.given);
+    assert_int_equal(options.numa.node, 0);
     assert_int_equal(options.devices, 2);
     assert_string_equal(options.device[1].spec, "d2,ro");
     assert_int_equal(options.vsock_cid, 3);
@@ -62,6 +64,7 @@ static void has_the_defaults_that_measure_has(void **state)
     assert_null(options.tee);
     assert_int_equal(options.guest.cpus, 1);
     assert_int_equal(options.guest.memory, BOOT_MEMORY_DEFAULT);
+    assert_false(options.numa.given);
     assert_null(options.guest.cmdline);
     assert_int_equal(options.vsock_cid, 0);
 }
@@ -104,6 +107,8 @@ static void names_the_option_that_is_wrong(void **state)
         {{"--cpus", "256"}, "--cpus"},
         {{"--cpus", "-1"}, "--cpus"},
         {{"--memory", "1X"}, "--memory"},
+        {{"--numa-node", "-1"}, "--numa-node"},
+        {{"--numa-node", "1024"}, "--numa-node"},
         {{"--memory", ""}, "--memory"},
         {{"--vsock-cid", "2"}, "--vsock-cid"},
         {{"--vsock-cid", "4294967295"}, "--vsock-cid"},
