@@ -144,18 +144,35 @@ int block_io_fd(const struct block_io *io)
     return io->has_ring ? io->ring.ring_fd : -1;
 }
 
-/* COOP_TASKRUN (Linux 5.19): a thread is not interrupted for what it will look for anyway. */
+/* What a ring is for, and nothing else that rings could do: seccomp(2) does not see what is asked of one. */
+static int restrict_ring(struct io_uring *ring)
+{
+    static const uint8_t operations[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                         IORING_OP_FALLOCATE, IORING_OP_URING_CMD};
+    struct io_uring_restriction allowed[sizeof operations] = {{0}};
+    for (size_t i = 0; i < sizeof operations; i++) {
+        allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
+        allowed[i].sqe_op = operations[i];
+    }
+    int rc = io_uring_register(ring->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed, sizeof operations);
+    return rc < 0 ? rc : io_uring_register(ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+/* R_DISABLED (5.10): until it is restricted. COOP_TASKRUN (Linux 5.19): a thread is not interrupted for what it will look for anyway. */
 static int make_ring(struct block_io *io)
 {
-    int rc = io_uring_queue_init(io->depth, &io->ring, IORING_SETUP_COOP_TASKRUN);
+    int rc = io_uring_queue_init(io->depth, &io->ring, IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN);
     if (rc == -EINVAL)
-        rc = io_uring_queue_init(io->depth, &io->ring, 0);
+        rc = io_uring_queue_init(io->depth, &io->ring, IORING_SETUP_R_DISABLED);
     if (rc < 0)
         return rc;
-    io->has_ring = io->has_discard_command = true;
     unsigned workers[2] = {WORKERS_MAX, WORKERS_MAX};
     (void)io_uring_register_iowq_max_workers(&io->ring, workers); /* before 5.15 the kernel's own bound */
-    return 0;
+    rc = restrict_ring(&io->ring);
+    if (rc < 0)
+        io_uring_queue_exit(&io->ring);
+    io->has_ring = io->has_discard_command = rc == 0;
+    return rc;
 }
 
 int block_io_new(struct block_io **out, int fd, unsigned depth, struct cofre_err *err)
