@@ -13,7 +13,8 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 #include "vmm/cli/verb.h"
-#include "vmm/machine/boot.h"
+#include "vmm/machine/guest.h"
+#include "vmm/machine/machine.h"
 
 static const char help[] =
     "usage: cofre measure --tee snp|tdx --kernel F [OPTION]...\n"
@@ -31,6 +32,10 @@ static const char help[] =
     "  --cmdline S           the kernel's command line\n"
     "  --cpus N              virtual CPUs (default 1)\n"
     "  --memory SIZE         of Cofre's guests, whose launch covers it (default 512M)\n"
+    "  --disk SPEC           of Cofre's guests, as cofre run gets it; only number and queues of the devices count,\n"
+    "                        for the size of bounce buffers, which goes on the command line as swiotlb=\n"
+    "  --net SPEC            the same\n"
+    "  --vhost-user SPEC     the same\n"
     "  --firmware F          of the others' guests: the OVMF or TDVF image\n"
     "  --cpu-model MODEL     of QEMU's SNP guests: EPYC-v4 (default), EPYC-Milan, ... or CPUID 1's EAX\n"
     "  --guest-features N    of the others' SNP guests: SEV_FEATURES of each VMSA (default 0x1)\n"
@@ -59,8 +64,10 @@ enum {
     GUEST_FEATURES,
     VALUES,
     JSON,
-    HELP
+    HELP,
+    DEVICE /* from here on, the index in device_kinds */
 };
+#define OPTIONS_MAX 32
 static const struct option options[] = {
     {"tee", required_argument, NULL, TEE},
     {"vmm", required_argument, NULL, VMM},
@@ -82,6 +89,8 @@ struct request {
     bool given[VALUES];
     const struct kind *kind;
     uint64_t cpus;
+    struct device_request device[MACHINE_DEVICES_MAX];
+    unsigned devices;
     struct bytes kernel, initrd, firmware;
 };
 
@@ -118,48 +127,46 @@ static struct view cmdline_view(const struct request *r)
     return (struct view){(const uint8_t *)text, text ? strlen(text) : 0};
 }
 
-static int build_image(const struct request *r, struct launch_image *image, struct cofre_err *err)
-{
-    CLEAN_BYTES shim = {0};
-    struct boot_config config = {
-        .tee = r->kind->ops->boot_tee,
-        .memory = BOOT_MEMORY_DEFAULT,
-        .cpus = (unsigned)r->cpus,
-        .kernel = bytes_view(&r->kernel),
-        .initrd = bytes_view(&r->initrd),
-        .cmdline = cmdline_view(r),
-    };
-    if (!r->given[KERNEL])
-        return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
-    int rc = r->given[MEMORY] ? size_parse(&config.memory, r->value[MEMORY], "--memory", err) : 0;
-    if (rc == 0)
-        rc = boot_shim_load(config.tee, &shim, err);
-    if (rc < 0)
-        return rc;
-    config.shim = bytes_view(&shim);
-    return boot_image_build(&config, image, err);
-}
-
 /* Cofre's own layout: the image and the measurement that `cofre run` goes through. */
-static int measure_own(const struct request *r, struct result *out, struct cofre_err *err)
+static int measure_image(const struct tee_ops *ops, const struct launch_image *image, struct result *out,
+                         struct cofre_err *err)
 {
-    const struct tee_ops *ops = r->kind->ops;
-    struct launch_image image = {0};
     struct tee *tee = NULL;
-    int rc = build_image(r, &image, err);
+    int rc = ops->new (&tee, err);
     if (rc == 0)
-        rc = ops->new (&tee, err);
-    if (rc == 0)
-        rc = ops->measure(tee, &image, &out->value[0], err);
+        rc = ops->measure(tee, image, &out->value[0], err);
     out->count = 1;
     if (rc == 0 && ops->registers) {
-        rc = ops->registers(tee, &image, &out->value[1], err);
+        rc = ops->registers(tee, image, &out->value[1], err);
         out->count += rc < 0 ? 0 : rc;
     }
     if (tee)
         ops->free(tee);
-    launch_image_free(&image);
     return rc < 0 ? rc : 0;
+}
+
+static int measure_own(const struct request *r, struct result *out, struct cofre_err *err)
+{
+    const struct tee_ops *ops = r->kind->ops;
+    struct guest guest = {0};
+    struct guest_spec spec = {
+        .kernel = r->value[KERNEL],
+        .initrd = r->value[INITRD],
+        .cmdline = r->value[CMDLINE],
+        .cpus = (unsigned)r->cpus,
+        .memory = BOOT_MEMORY_DEFAULT,
+        .device = r->device,
+        .devices = r->devices,
+    };
+    if (!r->given[KERNEL])
+        return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
+    int rc = r->given[MEMORY] ? size_parse(&spec.memory, r->value[MEMORY], "--memory", err) : 0;
+    if (rc == 0)
+        rc = guest_load(&guest, &spec, ops->boot_tee, err);
+    if (rc == 0)
+        rc = measure_image(ops, &guest.image, out, err);
+    guest_free(&guest);
+    return rc;
 }
 
 /* Another VMM's layout of an OVMF image as an SNP guest. */
@@ -229,9 +236,29 @@ static const struct kind kinds[] = {
      measure_tdvf},
 };
 
+static int add_device(struct request *r, const struct device_kind *kind, struct cofre_err *err)
+{
+    if (r->devices == MACHINE_DEVICES_MAX)
+        return cofre_fail(err, COFRE_USAGE, "--%s: a guest has at most %d devices", kind->option,
+                          MACHINE_DEVICES_MAX);
+    r->device[r->devices++] = (struct device_request){kind, optarg};
+    return 0;
+}
+
 static int parse_options(struct request *r, int argc, char **argv, bool *json, struct cofre_err *err)
 {
-    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    struct option table[OPTIONS_MAX] = {0};
+    int n = sizeof options / sizeof options[0] - 1;
+    memcpy(table, options, sizeof options);
+    for (int i = 0; device_kinds[i].option && n < OPTIONS_MAX - 1; i++)
+        table[n++] = (struct option){device_kinds[i].option, required_argument, NULL, DEVICE + i};
+    for (int o; (o = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        if (o >= DEVICE && o != '?') {
+            int rc = add_device(r, &device_kinds[o - DEVICE], err);
+            if (rc)
+                return rc;
+            continue;
+        }
         if (o == HELP)
             return 1;
         if (o == '?')
@@ -279,6 +306,9 @@ static int check_options(struct request *r, struct cofre_err *err)
         if (r->given[i] && !(r->kind->about[i] & vmm))
             return cofre_fail(err, COFRE_USAGE, "--%s has no part in what --vmm %s launches as a guest of %s",
                               options[i].name, r->value[VMM], r->kind->ops->title);
+    if (vmm != COFRE && r->devices)
+        return cofre_fail(err, COFRE_USAGE, "--%s has no part in what --vmm %s launches as a guest of %s",
+                          r->device[0].kind->option, r->value[VMM], r->kind->ops->title);
     if (vmm != COFRE && !r->given[FIRMWARE])
         return cofre_fail(err, COFRE_USAGE, "--firmware is missing: the guests of --vmm %s boot one",
                           r->value[VMM]);
@@ -289,16 +319,17 @@ static int check_options(struct request *r, struct cofre_err *err)
 static int measure(struct request *r, struct result *out, struct cofre_err *err)
 {
     int rc = check_options(r, err);
-    if (rc == 0)
-        rc = read_item(&r->kernel, r->value[KERNEL], err);
+    if (rc < 0)
+        return rc;
+    if (!r->given[FIRMWARE])
+        return measure_own(r, out, err);
+    rc = read_item(&r->kernel, r->value[KERNEL], err);
     if (rc == 0)
         rc = read_item(&r->initrd, r->value[INITRD], err);
     if (rc == 0)
         rc = read_item(&r->firmware, r->value[FIRMWARE], err);
     if (rc < 0)
         return rc;
-    if (!r->given[FIRMWARE])
-        return measure_own(r, out, err);
     out->count = 1;
     return r->kind->measure_firmware(r, &out->value[0], err);
 }

@@ -81,6 +81,12 @@ unsigned pci_capability_add(struct pci_function *fn, uint8_t id, const void *bod
     return offset;
 }
 
+void pci_config_allow(struct pci_function *fn, unsigned offset, uint8_t writable)
+{
+    assert(offset >= fn->capability_end && offset < PCI_CONFIG_SIZE);
+    fn->writable[offset] = writable;
+}
+
 void pci_msix_add(struct pci_function *fn, unsigned vectors, uint32_t table, uint32_t pba)
 {
     assert(vectors > 0 && vectors <= PCI_MSIX_VECTORS);

@@ -63,6 +63,8 @@ void pci_function_init(struct pci_function *fn, const char *name, const struct p
  * not at run time. */
 unsigned pci_capability_add(struct pci_function *fn, uint8_t id, const void *body, const void *writable,
                             unsigned len);
+/* Lets the guest write these bits of a byte that no capability has; for registers of the function's own. */
+void pci_config_allow(struct pci_function *fn, unsigned offset, uint8_t writable);
 /* MSI-X with its table and PBA at these offsets of the BAR. */
 void pci_msix_add(struct pci_function *fn, unsigned vectors, uint32_t table, uint32_t pba);
 void pci_function_destroy(struct pci_function *fn);

@@ -9,6 +9,8 @@ struct device_kind {
     const char *argument, *help; /* of --help */
     /* Opens what the spec names; the device is ready to be attached. The spec outlives it. */
     int (*new)(struct virtio_device **out, const char *spec, struct cofre_err *err);
+    /* In flight at a time in one queue, and the bytes of one, for the size of bounce buffers; more have to wait. */
+    uint32_t requests, request_size;
 };
 
 /* Ended by an option of NULL. */

@@ -3,6 +3,7 @@
 #define COFRE_MACHINE_GUEST_H
 
 #include "vmm/machine/boot.h"
+#include "vmm/machine/bounce.h"
 
 #define GUEST_CPUS_DEFAULT 1
 
@@ -11,12 +12,14 @@ struct guest_spec {
     const char *cmdline;         /* NULL: empty */
     unsigned cpus;
     uint64_t memory;
+    const struct device_request *device; /* what the guest's bounce buffers are for */
+    unsigned devices;
 };
 
 struct guest {
     struct bytes shim, kernel, initrd;
-    struct boot_config
-        config; /* views of the three and of the spec's command line, which outlives the guest */
+    struct bytes cmdline;      /* the spec's; of a confidential guest with the size of its bounce buffers */
+    struct boot_config config; /* views of the four */
     struct launch_image image;
 };
 

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -24,14 +23,11 @@ static void report(int control, const struct launch_report *r)
 /* Until the guest ends, or the parent asks for it or is gone. */
 static int wait_for_end(struct machine *machine, int control, struct cofre_err *err)
 {
-    struct pollfd fds[] = {{.fd = machine_end_fd(machine), .events = POLLIN},
-                           {.fd = control, .events = POLLIN}};
-    while (poll(fds, 2, -1) < 0)
-        if (errno != EINTR)
-            return cofre_fail(err, COFRE_FAILED, "poll: %s", strerror(errno));
-    if (!fds[0].revents)
+    bool asked = false;
+    int rc = machine_wait(machine, control, &asked, err);
+    if (asked)
         machine_stop(machine);
-    return 0;
+    return rc;
 }
 
 static int run(const struct machine_config *config, int control, struct launch_report *r,

@@ -163,7 +163,8 @@ static int load(struct machine *machine, struct tee_measurement *measurement, st
 static int build(struct machine *machine, struct tee_measurement *measurement, struct cofre_err *err)
 {
     machine->end_fd = eventfd(0, EFD_CLOEXEC);
-    if (machine->end_fd < 0)
+    machine->alarm_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (machine->end_fd < 0 || machine->alarm_fd < 0)
         return cofre_fail(err, COFRE_FAILED, "eventfd: %s", strerror(errno));
     int rc = machine_numa_place(&machine->config->numa, err);
     if (rc == 0)
@@ -195,7 +196,7 @@ int machine_create(struct machine **out, const struct machine_config *config,
         return cofre_fail(err, COFRE_FAILED, "the machine: out of memory");
     }
     machine->config = config;
-    machine->kvm.fd = machine->vm.fd = machine->end_fd = -1;
+    machine->kvm.fd = machine->vm.fd = machine->end_fd = machine->alarm_fd = -1;
     pthread_mutex_init(&machine->end_lock, NULL);
     int rc = build(machine, measurement, err);
     if (rc) {
@@ -241,8 +242,8 @@ void machine_free(struct machine *machine)
     free(machine->cpu);
     free(machine->host_cpuid);
     machine_memory_free(&machine->memory);
-    if (machine->end_fd >= 0)
-        close(machine->end_fd);
+    cleanup_close(&machine->end_fd);
+    cleanup_close(&machine->alarm_fd);
     if (machine->vm.kvm)
         kvm_vm_close(&machine->vm);
     if (machine->kvm.backend)

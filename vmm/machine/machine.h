@@ -19,6 +19,8 @@
 
 struct machine;
 
+enum machine_watchdog { WATCHDOG_NONE, WATCHDOG_RESET, WATCHDOG_STOP }; /* what follows when it expires */
+
 #define MACHINE_DEVICES_MAX 24 /* that options add */
 struct machine_config {
     const struct kvm_backend *backend;
@@ -33,6 +35,8 @@ struct machine_config {
     uint32_t vsock_cid; /* 0: no vsock */
     const char *vsock_directory;
     int console_in, console_out; /* in may be -1 */
+    enum machine_watchdog watchdog;
+    bool watchdog_expired; /* in the guest's last launch, as it will find out */
 };
 
 enum machine_ending {
@@ -57,6 +61,8 @@ int machine_create(struct machine **out, const struct machine_config *config,
 int machine_start(struct machine *machine, struct cofre_err *err);
 /* Readable when the guest has ended: for poll(2). */
 int machine_end_fd(const struct machine *machine);
+/* Waits until the guest has ended or, true in *other, fd is readable; and acts on its panic and its watchdog meanwhile. */
+int machine_wait(struct machine *machine, int fd, bool *other, struct cofre_err *err);
 /* Asks for the end; any thread. The first end counts. */
 void machine_stop(struct machine *machine);
 /* Joins the vCPUs' threads, which end by themselves after machine_stop or the guest's own end, and flushes the

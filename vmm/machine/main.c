@@ -34,7 +34,8 @@ struct run {
     char directory[4096]; /* empty: none made */
     int claim;            /* of the directory */
     int signals;
-    bool stopping; /* a signal came: no other launch */
+    bool stopping;         /* a signal came: no other launch */
+    bool watchdog_expired; /* in the last launch */
     struct restarts restarts;
 };
 
@@ -156,6 +157,8 @@ static struct machine_config machine_config(struct run *run)
         .vsock_directory = run->directory,
         .console_in = run->console.in,
         .console_out = run->console.out,
+        .watchdog = o->watchdog,
+        .watchdog_expired = run->watchdog_expired,
     };
     memcpy(config.device, o->device, sizeof config.device);
     return config;
@@ -191,6 +194,9 @@ static int run_launch(struct run *run, struct cofre_err *err)
     for (unsigned i = PHASE_PREDICTED + 1; i < PHASES; i++)
         result->phases.seconds[i] = report.seconds[i];
     result->end = report.end;
+    result->panicked += report.seconds[PHASE_PANICKED] > 0 || report.seconds[PHASE_DUMPING] > 0;
+    run->watchdog_expired = report.seconds[PHASE_EXPIRED] > 0;
+    result->watchdog_expired += run->watchdog_expired;
     return rc;
 }
 
@@ -216,7 +222,10 @@ static int launch(struct run *run, struct cofre_err *err)
     result->predicted = result->given = false;
     result->end = (struct machine_end){0};
     phases_start(&result->phases, false);
-    int rc = guest_load(&run->guest, &o->guest, o->tee ? o->tee->boot_tee : BOOT_PLAIN, err);
+    struct guest_spec spec = o->guest;
+    spec.device = o->device;
+    spec.devices = o->devices;
+    int rc = guest_load(&run->guest, &spec, o->tee ? o->tee->boot_tee : BOOT_PLAIN, err);
     if (rc == 0)
         rc = predict(run, err);
     if (rc)

@@ -22,6 +22,7 @@ enum option_id {
     OPTION_NAME,
     OPTION_CONSOLE,
     OPTION_NO_REBOOT,
+    OPTION_WATCHDOG,
     OPTION_JSON,
     OPTION_HELP,
     OPTION_OF_DEVICES,                                  /* from here on, the index in device_kinds */
@@ -51,6 +52,8 @@ static const struct {
      "                             with --json standard error",
      OPTION_CONSOLE},
     {"no-reboot", NULL, "end with the guest when it restarts; else that is a new launch", OPTION_NO_REBOOT},
+    {"watchdog", "ACTION",
+     "a watchdog (i6300esb) for the guest; when it expires: reset (a new launch) or stop", OPTION_WATCHDOG},
     {"json", NULL, "one JSON object on standard output at the end", OPTION_JSON},
     {"help", NULL, "this text", OPTION_HELP},
 };
@@ -167,6 +170,16 @@ static int take_expected(struct run_options *out, const char *text, struct cofre
     return 0;
 }
 
+static int take_watchdog(struct run_options *out, const char *action, struct cofre_err *err)
+{
+    out->watchdog = strcmp(action, "reset") == 0  ? WATCHDOG_RESET
+                    : strcmp(action, "stop") == 0 ? WATCHDOG_STOP
+                                                  : WATCHDOG_NONE;
+    return out->watchdog
+               ? 0
+               : cofre_fail(err, COFRE_USAGE, "--watchdog %s: what follows is reset or stop", action);
+}
+
 static int take_tee_option(struct run_options *out, const char *name, const char *value,
                            struct cofre_err *err)
 {
@@ -216,6 +229,8 @@ static int take(struct run_options *out, const struct option *option, const char
     case OPTION_NO_REBOOT:
         out->no_reboot = true;
         return 0;
+    case OPTION_WATCHDOG:
+        return take_watchdog(out, value, err);
     case OPTION_JSON:
         out->json = true;
         return 0;

@@ -19,6 +19,7 @@ struct run_options {
     unsigned devices;
     struct machine_numa numa;
     uint32_t vsock_cid;  /* 0: none */
+    enum machine_watchdog watchdog;
     const char *name;    /* NULL: by process id */
     const char *console; /* NULL: standard output, or standard error with json */
     bool expects;

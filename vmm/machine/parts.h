@@ -11,6 +11,9 @@
 #include "vmm/machine/memory.h"
 #include "vmm/machine/platform.h"
 
+/* What machine_wait does when its time has come. */
+enum machine_alarm { ALARM_PANIC, ALARM_WATCHDOG, ALARMS };
+
 struct machine_cpu {
     struct machine *machine;
     struct kvm_vcpu vcpu;
@@ -28,6 +31,8 @@ struct machine {
     struct machine_cpu *cpu; /* boot->cpus of them */
     unsigned cpus;           /* created so far */
 
+    _Atomic uint64_t alarm[ALARMS]; /* nanoseconds of CLOCK_MONOTONIC; 0: not set */
+    int alarm_fd;                   /* an eventfd: one is earlier than machine_wait knew */
     atomic_bool stopping;
     int end_fd;
     pthread_mutex_t end_lock;
@@ -39,6 +44,12 @@ void machine_ended(struct machine *machine, enum machine_ending how, int code, c
     __attribute__((format(printf, 4, 5)));
 /* A byte that the guest wrote to SHIM_PORT. */
 void machine_shim_says(struct machine *machine, uint8_t byte);
+
+/* alarm.c. Nanoseconds from now; 0 unsets it. Any thread. */
+void machine_alarm_set(struct machine *machine, enum machine_alarm alarm, uint64_t nanoseconds);
+/* Callbacks of the devices; the context is the machine. */
+void machine_panicked(void *machine, enum pvpanic_event event);
+void machine_watchdog_set(void *machine, uint64_t nanoseconds);
 
 /* cpu.c. A TEE's vCPU is set up by the TEE. */
 int machine_cpu_create(struct machine *machine, unsigned index, struct cofre_err *err);

@@ -14,6 +14,9 @@ static const struct {
     [PHASE_ACCEPTED] = {"accepted", "memory accepted"},
     [PHASE_VERIFIED] = {"verified", "kernel, initrd and command line verified"},
     [PHASE_LINUX] = {"linux", "Linux entered"},
+    [PHASE_PANICKED] = {"panicked", "the guest panicked"},
+    [PHASE_DUMPING] = {"dumping", "the guest panicked, and saves a dump of itself"},
+    [PHASE_EXPIRED] = {"watchdog-expired", "the watchdog expired: no sign of life from the guest"},
     [PHASE_ENDED] = {"ended", "guest ended"},
 };
 

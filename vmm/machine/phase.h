@@ -14,6 +14,9 @@ enum machine_phase {
     PHASE_ACCEPTED,
     PHASE_VERIFIED,
     PHASE_LINUX,
+    PHASE_PANICKED,
+    PHASE_DUMPING, /* the guest panicked, and saves a dump of itself before it ends */
+    PHASE_EXPIRED, /* its watchdog */
     PHASE_ENDED,
     PHASES,
 };

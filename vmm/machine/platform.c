@@ -160,10 +160,24 @@ static int add_devices(struct platform *platform, struct machine *machine, struc
     return rc ? rc : attach(platform, machine, device, err);
 }
 
+/* Through these the guest says that it is dying, or fails to say that it lives. They come after the virtio devices. */
+static int add_signs(struct platform *platform, struct machine *machine, struct cofre_err *err)
+{
+    const struct machine_config *config = machine->config;
+    int rc = pvpanic_attach(&platform->pvpanic, &platform->pci, machine_panicked, machine, err);
+    if (rc || config->watchdog == WATCHDOG_NONE)
+        return rc;
+    return watchdog_attach(&platform->watchdog, &platform->pci,
+                           (struct watchdog_timer){machine_watchdog_set, machine}, config->watchdog_expired,
+                           err);
+}
+
 int platform_init(struct platform *platform, struct machine *machine, struct cofre_err *err)
 {
     int rc = map_core(platform, machine, err);
-    return rc ? rc : add_devices(platform, machine, err);
+    if (rc == 0)
+        rc = add_devices(platform, machine, err);
+    return rc ? rc : add_signs(platform, machine, err);
 }
 
 void platform_free(struct platform *platform)
@@ -172,6 +186,10 @@ void platform_free(struct platform *platform)
         virtio_free(platform->device[--platform->devices]);
     if (!platform->initialised)
         return;
+    if (platform->pvpanic.event)
+        pvpanic_destroy(&platform->pvpanic);
+    if (platform->watchdog.timer.set)
+        watchdog_destroy(&platform->watchdog);
     pci_bus_destroy(&platform->pci);
     shortcuts_destroy(&platform->shortcuts);
     serial_destroy(&platform->serial);

@@ -5,8 +5,10 @@
 #include "vmm/devices/bus.h"
 #include "vmm/devices/ioapic.h"
 #include "vmm/devices/pci.h"
+#include "vmm/devices/pvpanic.h"
 #include "vmm/devices/serial.h"
 #include "vmm/devices/virtio.h"
+#include "vmm/devices/watchdog.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/shortcut.h"
 
@@ -17,6 +19,8 @@ struct platform {
     struct ioapic ioapic;
     struct serial serial;
     struct pci_bus pci;
+    struct pvpanic pvpanic;
+    struct watchdog watchdog;
     struct shortcuts shortcuts;
     struct virtio_device *device[PLATFORM_DEVICES_MAX];
     unsigned devices;

@@ -43,10 +43,21 @@ startup_64:
     mov 0x228(%rsi), %eax /* cmd_line_ptr */
     test %eax, %eax
     jz off
-    cmpl $0x3d696665, (%rax) /* "efi=": cofre-shim's own word, with a space 14 bytes */
-    jne 2f
-    add $14, %eax
-2:  mov (%rax), %al
+next: /* words come first that are not the test's: cofre-shim's own, and the size of bounce buffers */
+    cmpl $0x3d696665, (%rax) /* "efi=" */
+    je skip
+    cmpl $0x6f697773, (%rax) /* "swio" */
+    jne word
+skip:
+    inc %eax
+    cmpb $0, (%rax)
+    je off
+    cmpb $' ', (%rax)
+    jne skip
+    inc %eax
+    jmp next
+word:
+    mov (%rax), %al
     cmp $'r', %al
     je restart
     cmp $'w', %al

@@ -16,6 +16,7 @@
 #include "tests/unit/kvm/fake.h"
 #include "vmm/machine/acpi.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/parts.h"
 
 #define CPUS 3
 
@@ -243,6 +244,87 @@ static void a_guest_that_restarts_ends(void **state)
     assert_int_equal(end.code, 0);
 }
 
+static void start_one_that_runs_for_ever(void)
+{
+    script_len = 0;
+    assert_int_equal(machine_create(&machine, &config, NULL, &err), 0);
+    assert_int_equal(machine_start(machine, &err), 0);
+}
+
+static void wait_for_its_end(void)
+{
+    int nothing[2];
+    bool other = true;
+    assert_int_equal(pipe(nothing), 0);
+    assert_int_equal(machine_wait(machine, nothing[0], &other, &err), 0);
+    assert_false(other);
+    machine_join(machine, &end);
+    close(nothing[0]);
+    close(nothing[1]);
+}
+
+static void a_watchdog_that_expires_ends_the_guest_as_asked(void **state)
+{
+    (void)state;
+    config.watchdog = WATCHDOG_RESET;
+    start_one_that_runs_for_ever();
+    machine_watchdog_set(machine, 1);
+    wait_for_its_end();
+    assert_int_equal(end.how, MACHINE_RESET);
+    assert_int_equal(end.code, 0);
+    assert_non_null(strstr(end.why.text, "watchdog"));
+    assert_true(phases.seconds[PHASE_EXPIRED] > 0);
+
+    tear_down(NULL);
+    set_up(NULL);
+    config.watchdog = WATCHDOG_STOP;
+    start_one_that_runs_for_ever();
+    machine_watchdog_set(machine, 1);
+    wait_for_its_end();
+    assert_int_equal(end.how, MACHINE_FAILED);
+    assert_int_equal(end.code, COFRE_FAILED);
+}
+
+/* The waiting thread gets the first time, and a later one behind its back. */
+static void a_watchdog_that_is_stopped_in_time_does_nothing(void **state)
+{
+    (void)state;
+    config.watchdog = WATCHDOG_RESET;
+    start_one_that_runs_for_ever();
+    machine_watchdog_set(machine, 3600ull * 1000000000);
+    machine_watchdog_set(machine, 0);
+    machine_panicked(machine, PVPANIC_SHUTDOWN);
+    wait_for_its_end();
+    assert_int_equal(end.how, MACHINE_POWER_OFF);
+    assert_true(phases.seconds[PHASE_EXPIRED] == 0);
+}
+
+static void a_panic_is_told_and_ends_the_guest_if_it_stands_still(void **state)
+{
+    (void)state;
+    start_one_that_runs_for_ever();
+    machine_panicked(machine, PVPANIC_PANICKED);
+    assert_true(phases.seconds[PHASE_PANICKED] > 0);
+    assert_true(atomic_load(&machine->alarm[ALARM_PANIC]) > 0);
+    machine_alarm_set(machine, ALARM_PANIC, 1); /* as if its minute was over */
+    wait_for_its_end();
+    assert_int_equal(end.how, MACHINE_FAILED);
+    assert_int_equal(end.code, COFRE_FAILED);
+    assert_non_null(strstr(end.why.text, "panicked"));
+}
+
+static void a_guest_that_saves_a_dump_is_left_to_it(void **state)
+{
+    (void)state;
+    start_one_that_runs_for_ever();
+    machine_panicked(machine, PVPANIC_CRASH_LOADED);
+    assert_true(phases.seconds[PHASE_DUMPING] > 0);
+    assert_int_equal(atomic_load(&machine->alarm[ALARM_PANIC]), 0);
+    machine_stop(machine);
+    wait_for_its_end();
+    assert_int_equal(end.how, MACHINE_STOPPED);
+}
+
 static void chooses_the_shutdown_status(struct kvm_run *run)
 {
     port(run, true, 0x70, 0x8f);
@@ -415,6 +497,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_guest_that_powers_off_ends_with_0),
         TEST(a_guest_that_restarts_ends),
+        TEST(a_watchdog_that_expires_ends_the_guest_as_asked),
+        TEST(a_watchdog_that_is_stopped_in_time_does_nothing),
+        TEST(a_panic_is_told_and_ends_the_guest_if_it_stands_still),
+        TEST(a_guest_that_saves_a_dump_is_left_to_it),
         TEST(a_restart_through_the_bios_that_is_not_there_ends_too),
         TEST(other_writes_to_cmos_mean_nothing),
         TEST(the_first_end_counts),
