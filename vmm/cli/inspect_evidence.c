@@ -120,5 +120,6 @@ static int describe_policy(json_t **out, struct view file, struct cofre_err *err
     return rc < 0 ? -COFRE_MALFORMED : 0;
 }
 
-const struct artefact_kind inspect_evidence = {"attestation evidence", evidence_recognises, describe_evidence};
+const struct artefact_kind inspect_evidence = {"attestation evidence", evidence_recognises,
+                                               describe_evidence};
 const struct artefact_kind inspect_policy = {"policy", policy_recognises, describe_policy};

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "vmm/base/bytes.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/number.h"
 
@@ -62,22 +63,27 @@ static int take_passt(struct net_spec *out, const char *value, struct cofre_err 
     return set_kind(out, NET_KIND_PASST, err);
 }
 
-static int take_mac(struct net_spec *out, const char *value, struct cofre_err *err)
+int net_mac_parse(uint8_t mac[NET_MAC_LEN], const char *text, struct cofre_err *err)
 {
-    unsigned b[NET_MAC_LEN];
-    int end = -1;
-    bool shaped =
-        value && strlen(value) == 17 && strspn(value, "0123456789abcdefABCDEF:") == 17 &&
-        sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) == 6;
-    if (!shaped || end != 17)
+    bool good = text && strlen(text) == 3 * NET_MAC_LEN - 1;
+    unsigned any = 0;
+    for (unsigned i = 0; i < NET_MAC_LEN && good; i++) {
+        const char pair[] = {text[3 * i], text[3 * i + 1], 0};
+        good = hex_decode(&mac[i], 1, pair) && (text[3 * i + 2] == ':' || !text[3 * i + 2]);
+        any |= mac[i];
+    }
+    if (!good)
         return cofre_fail(err, COFRE_USAGE,
                           "mac: it is written as six pairs of hexadecimal digits, 02:00:00:00:00:01");
-    for (unsigned i = 0; i < NET_MAC_LEN; i++)
-        out->mac[i] = (uint8_t)b[i];
-    if ((b[0] & 1) || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
-        return cofre_fail(err, COFRE_USAGE, "mac: %s is no address of one machine", value);
-    out->has_mac = true;
+    if ((mac[0] & 1) || !any)
+        return cofre_fail(err, COFRE_USAGE, "mac: %s is no address of one machine", text);
     return 0;
+}
+
+static int take_mac(struct net_spec *out, const char *value, struct cofre_err *err)
+{
+    out->has_mac = true;
+    return net_mac_parse(out->mac, value, err);
 }
 
 static int take_queues(struct net_spec *out, const char *value, struct cofre_err *err)

@@ -20,4 +20,7 @@ struct net_spec {
 /* COFRE_USAGE, with a sentence that begins with the part that is wrong. */
 int net_spec_parse(struct net_spec *out, const char *spec, struct cofre_err *err);
 
+/* The address of one card, as 02:00:00:00:00:01: no group's, and not all zero. COFRE_USAGE otherwise. */
+int net_mac_parse(uint8_t mac[NET_MAC_LEN], const char *text, struct cofre_err *err);
+
 #endif

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/base/bytes.h"
 #include "vmm/base/number.h"
+#include "vmm/devices/net_spec.h"
 #include "vmm/devices/vhost_user_device.h"
 
 #define REQUEST_QUEUES_MAX 8 /* of one device */
@@ -15,20 +15,6 @@ static bool allowed(const struct vhost_user_kind *kind, const char *name)
     return found;
 }
 
-static int take_mac(struct vhost_user_spec *spec, const char *value, struct cofre_err *err)
-{
-    bool good = strlen(value) == 3 * sizeof spec->mac - 1;
-    for (unsigned i = 0; i < sizeof spec->mac && good; i++) {
-        const char pair[] = {value[3 * i], value[3 * i + 1], 0};
-        good = hex_decode(&spec->mac[i], 1, pair) && (value[3 * i + 2] == ':' || !value[3 * i + 2]);
-    }
-    if (!good || (spec->mac[0] & 1))
-        return cofre_fail(err, COFRE_USAGE, "mac=%s: not the address of one card, as 02:00:00:00:00:01",
-                          value);
-    spec->has_mac = true;
-    return 0;
-}
-
 static int take_word(struct vhost_user_spec *spec, const char *name, char *value, struct cofre_err *err)
 {
     uint64_t queues;
@@ -36,7 +22,8 @@ static int take_word(struct vhost_user_spec *spec, const char *name, char *value
     if (strcmp(name, "socket") == 0) {
         spec->path = value;
     } else if (strcmp(name, "mac") == 0) {
-        rc = take_mac(spec, value, err);
+        spec->has_mac = true;
+        rc = net_mac_parse(spec->mac, value, err);
     } else if (strcmp(name, "queues") == 0) {
         rc = number_parse(&queues, value, "queues", 1, REQUEST_QUEUES_MAX, err);
         spec->queues = (unsigned)queues;

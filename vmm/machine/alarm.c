@@ -54,10 +54,11 @@ void machine_watchdog_set(void *context, uint64_t nanoseconds)
 
 static void panic_is_over(struct machine *machine)
 {
-    machine_ended(machine, MACHINE_FAILED, COFRE_FAILED,
-                  "the guest panicked and stood still for %d s, so it was ended; with panic=N on its command line it "
-                  "restarts after N s",
-                  PANIC_SECONDS);
+    machine_ended(
+        machine, MACHINE_FAILED, COFRE_FAILED,
+        "the guest panicked and stood still for %d s, so it was ended; with panic=N on its command line it "
+        "restarts after N s",
+        PANIC_SECONDS);
 }
 
 static void watchdog_expired(struct machine *machine)

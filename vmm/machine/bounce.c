@@ -7,7 +7,7 @@
 #define MIB          (1ull << 20)
 #define SLAB         2048
 #define BASE         (4 * MIB)
-#define MOST    (1024 * MIB)
+#define MOST         (1024 * MIB)
 #define LINUX_SIZE   (64 * MIB) /* as a parameter Linux takes this one for none */
 #define QUEUES_MAX   64         /* whoever asks for more is told by the device */
 #define QUEUE_OPTION ",queues="
@@ -42,9 +42,9 @@ static bool has_one(const char *cmdline)
 int bounce_cmdline(struct bytes *out, const char *cmdline, uint64_t size, struct cofre_err *err)
 {
     char *text = NULL;
-    int n = has_one(cmdline)
-                ? asprintf(&text, "%s", cmdline)
-                : asprintf(&text, "swiotlb=%llu%s%s", (unsigned long long)(size / SLAB), *cmdline ? " " : "", cmdline);
+    int n = has_one(cmdline) ? asprintf(&text, "%s", cmdline)
+                             : asprintf(&text, "swiotlb=%llu%s%s", (unsigned long long)(size / SLAB),
+                                        *cmdline ? " " : "", cmdline);
     if (n < 0)
         return cofre_fail(err, COFRE_FAILED, "the command line: out of memory");
     *out = (struct bytes){(uint8_t *)text, (size_t)n};

@@ -18,7 +18,7 @@ struct run_options {
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order given */
     unsigned devices;
     struct machine_numa numa;
-    uint32_t vsock_cid;  /* 0: none */
+    uint32_t vsock_cid; /* 0: none */
     enum machine_watchdog watchdog;
     const char *name;    /* NULL: by process id */
     const char *console; /* NULL: standard output, or standard error with json */

@@ -33,7 +33,8 @@ static void a_number_of_queues_that_is_none_or_mad_is_bounded(void **state)
     (void)state;
     assert_int_equal(size_of((struct device_request[]){{&disk, "f,queues="}}, 1), 13 * MIB);
     assert_int_equal(size_of((struct device_request[]){{&disk, "f,queues=0"}}, 1), 13 * MIB);
-    assert_int_equal(size_of((struct device_request[]){{&disk, "f,queues=99999999999999999999"}}, 1), 517 * MIB);
+    assert_int_equal(size_of((struct device_request[]){{&disk, "f,queues=99999999999999999999"}}, 1),
+                     517 * MIB);
 }
 
 static void a_small_guest_keeps_three_quarters_of_its_memory(void **state)

@@ -83,7 +83,7 @@ static void leads_nowhere_that_it_was_not_told_of(void **state)
     assert_int_equal(errno, EACCES);
     assert_int_equal(door_connect(DOORS, 7), -1);
     assert_int_equal(errno, EACCES);
-    assert_int_equal(door_connect((enum door_to)-1, 7), -1);
+    assert_int_equal(door_connect((enum door_to) - 1, 7), -1);
     assert_int_equal(errno, EACCES);
     shut(o);
 }
