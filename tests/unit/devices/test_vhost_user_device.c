@@ -424,10 +424,10 @@ static void specs_that_are_wrong_are_refused(void **state)
         {"block,socket=/s,queues=9", "queues"},
         {"block,socket=/s,", "no such option"},
         {"net,socket=/s,queues=1", "no such option"},
-        {"net,socket=/s,mac=03:00:00:00:00:01", "not the address of one card"},
-        {"net,socket=/s,mac=02:00:00:00:00:0", "not the address of one card"},
-        {"net,socket=/s,mac=02:00:00:00:00-01", "not the address of one card"},
-        {"net,socket=/s,mac=02:00:00:00:00:0g", "not the address of one card"},
+        {"net,socket=/s,mac=03:00:00:00:00:01", "no address of one machine"},
+        {"net,socket=/s,mac=02:00:00:00:00:0", "six pairs"},
+        {"net,socket=/s,mac=02:00:00:00:00-01", "six pairs"},
+        {"net,socket=/s,mac=02:00:00:00:00:0g", "six pairs"},
     };
     struct virtio_device *device;
     struct cofre_err err;
