@@ -12,7 +12,9 @@
 #include <openssl/sha.h>
 
 #include "tests/unit/cli/run.h"
+#include "vmm/machine/bounce.h"
 
+#define MIB    (1ull << 20)
 #define DIGEST SHA384_DIGEST_LENGTH
 #define HEX    (2 * DIGEST)
 
@@ -80,6 +82,15 @@ static void extend(char hex[HEX + 1], const void *data, size_t len)
     hex_encode(hex, value, sizeof value);
 }
 
+/* By the command line that a guest without devices gets: the one given, and the size of its bounce buffers. */
+static void extend_cmdline(char hex[HEX + 1], const char *given, unsigned cpus, uint64_t memory)
+{
+    struct bytes cmdline;
+    assert_int_equal(bounce_cmdline(&cmdline, given, bounce_size(NULL, 0, cpus, memory), NULL), 0);
+    extend(hex, cmdline.data, cmdline.len);
+    bytes_free(&cmdline);
+}
+
 static void zeros(char hex[HEX + 1])
 {
     memset(hex, '0', HEX);
@@ -97,7 +108,7 @@ static void the_registers_are_what_is_booted(void **state)
     extend(want, kernel, sizeof kernel);
     assert_string_equal(text_of(all, "rtmr1"), want);
     zeros(want);
-    extend(want, "quiet panic=1", 13);
+    extend_cmdline(want, "quiet panic=1", 2, 1024 * MIB);
     extend(want, initrd, sizeof initrd);
     assert_string_equal(text_of(all, "rtmr2"), want);
     assert_int_equal(json_integer_value(json_object_get(all, "cpus")), 2);
@@ -108,18 +119,14 @@ static void what_is_absent_is_not_measured(void **state)
 {
     (void)state;
     char want[HEX + 1];
-    json_t *all = measured("--initrd initrd");
+    json_t *all = measured("");
     zeros(want);
-    extend(want, initrd, sizeof initrd);
-    assert_string_equal(text_of(all, "rtmr2"), want);
-    json_decref(all);
-    all = measured("");
-    zeros(want);
+    extend_cmdline(want, "", 1, 512 * MIB);
     assert_string_equal(text_of(all, "rtmr2"), want);
     json_decref(all);
 }
 
-/* Each option changes what it is about, and nothing else. */
+/* Each option changes what it is about, and nothing else; the size of bounce buffers is on the command line. */
 static void mrtd_is_of_the_layout_and_the_registers_of_what_it_boots(void **state)
 {
     (void)state;
@@ -133,7 +140,8 @@ static void mrtd_is_of_the_layout_and_the_registers_of_what_it_boots(void **stat
         {"--initrd initrd --cmdline verbose", {false, false, false, true}},
         {"--initrd kernel --cmdline quiet", {false, false, false, true}},
         {"--initrd initrd --cmdline quiet --kernel other", {false, false, true}},
-        {"--initrd initrd --cmdline quiet --cpus 3", {true}},
+        {"--initrd initrd --cmdline quiet --cpus 3", {true, false, false, true}},
+        {"--initrd initrd --cmdline quiet --disk image", {false, false, false, true}},
         {"--initrd initrd --cmdline quiet --memory 5G", {false, true}},
     };
     json_t *first = measured(cases[0].options);
@@ -150,6 +158,24 @@ static void mrtd_is_of_the_layout_and_the_registers_of_what_it_boots(void **stat
         json_decref(all);
     }
     json_decref(first);
+}
+
+/* Then the command line is what it was, whatever the guest has. */
+static void a_command_line_that_has_a_size_of_bounce_buffers_is_measured_as_it_is(void **state)
+{
+    (void)state;
+    static const char cmdline[] = "swiotlb=8192 quiet";
+    static const char *const more[] = {"", " --cpus 3", " --disk image"};
+    char want[HEX + 1];
+    zeros(want);
+    extend(want, cmdline, sizeof cmdline - 1);
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        char options[64];
+        (void)snprintf(options, sizeof options, "--cmdline '%s'%s", cmdline, more[i]);
+        json_t *all = measured(options);
+        assert_string_equal(text_of(all, "rtmr2"), want);
+        json_decref(all);
+    }
 }
 
 static void a_line_each_is_for_people(void **state)
@@ -228,6 +254,7 @@ int main(void)
         cmocka_unit_test(the_registers_are_what_is_booted),
         cmocka_unit_test(what_is_absent_is_not_measured),
         cmocka_unit_test(mrtd_is_of_the_layout_and_the_registers_of_what_it_boots),
+        cmocka_unit_test(a_command_line_that_has_a_size_of_bounce_buffers_is_measured_as_it_is),
         cmocka_unit_test(a_line_each_is_for_people),
         cmocka_unit_test(others_firmware_has_an_mrtd_and_no_registers),
         cmocka_unit_test(what_does_not_apply_is_refused),
