@@ -63,6 +63,7 @@ struct policy_tdx {
     struct policy_list reject_advisories; /* texts */
     int64_t min_tcb_date;                 /* seconds since 1970; 0: none */
     uint32_t min_evaluation_data_number;
+    uint32_t max_collateral_age_days; /* since TCB info and QE identity were issued; 0: any */
     uint32_t
         grace_days; /* for which an OutOfDate level, counted from its date, and collateral that ran out still do */
     enum policy_bit event_log, unknown_bits;

@@ -123,6 +123,7 @@ static const struct member tdx_members[] = {
     {"reject_advisories", policy_read_text_list, AT(reject_advisories), 64, NULL},
     {"min_tcb_date", read_time, AT(min_tcb_date), 0, NULL},
     {"min_evaluation_data_number", policy_read_number, AT(min_evaluation_data_number), UINT32_MAX, NULL},
+    {"max_collateral_age_days", policy_read_number, AT(max_collateral_age_days), 36500, NULL},
     {"grace_days", policy_read_number, AT(grace_days), 36500, NULL},
     {"event_log", policy_read_bit, AT(event_log), 0, NULL},
     {"events", read_events, 0, 0, NULL},

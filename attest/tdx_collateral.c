@@ -113,6 +113,13 @@ static int check_signature(const struct tdx_case *c, int which, struct cofre_err
     return rc < 0 ? rc : say(why, 0, "made by its signer's key over the %s, byte for byte", d.name);
 }
 
+/* A document that its issuer still calls good can be older than a policy likes: advisories came since. */
+static bool is_too_old(const struct tdx_case *c, int64_t issue_date)
+{
+    int64_t days = c->policy->max_collateral_age_days;
+    return days && c->in->at > issue_date + days * DAY;
+}
+
 static int check_window(const struct tdx_case *c, int which, struct cofre_err *why)
 {
     struct dated d;
@@ -125,6 +132,11 @@ static int check_window(const struct tdx_case *c, int which, struct cofre_err *w
     if (d.issue_date > c->in->at)
         return cofre_fail(why, COFRE_LACKING, "the %s was issued at %s, after the time of verification",
                           d.name, from);
+    if (is_too_old(c, d.issue_date))
+        return cofre_fail(why, COFRE_LACKING,
+                          "the %s was issued at %s, more than the policy's %" PRIu32
+                          " days ago; fetch a new one",
+                          d.name, from, c->policy->max_collateral_age_days);
     if (c->in->at > d.next_update + (int64_t)c->policy->grace_days * DAY)
         return cofre_fail(why, COFRE_LACKING, "the %s had run out on %s; fetch a new one", d.name, to);
     return say(why, 0, "issued at %s, %s %s", from,

@@ -724,6 +724,12 @@ const char *lacking_tdx(struct fake_intel *f, unsigned n)
         f->policy = "{\"tdx\": {\"grace_days\": 3}}";
         LACKS("tdx.qe_identity_window")
         c->qe.issued = FAKE_NOW + 1;
+        LACKS("tdx.tcb_info_window") /* good for long yet, and older than the policy likes */
+        c->tcb.issued = FAKE_NOW - 7 * 86400 - 1;
+        f->policy = "{\"tdx\": {\"max_collateral_age_days\": 7}}";
+        LACKS("tdx.qe_identity_window")
+        c->qe.issued = FAKE_NOW - 7 * 86400 - 1;
+        f->policy = "{\"tdx\": {\"max_collateral_age_days\": 7, \"grace_days\": 30}}";
         return id;
     }
 }

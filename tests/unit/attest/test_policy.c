@@ -86,7 +86,7 @@ static void every_member_of_tdx_is_read(void **state)
         "\"td_attributes\": {\"debug\": \"any\", \"pks\": \"required\"}, \"platform\": {\"smt\": \"forbidden\"},"
         "\"tcb_status\": [\"SWHardeningNeeded\", \"OutOfDate\"], \"reject_advisories\": [\"INTEL-SA-00001\"],"
         "\"min_tcb_date\": \"2023-11-14T22:13:20Z\", \"min_evaluation_data_number\": 17, \"grace_days\": 30,"
-        "\"event_log\": \"required\", \"unknown_bits\": \"any\"}}", &err);
+        "\"max_collateral_age_days\": 7, \"event_log\": \"required\", \"unknown_bits\": \"any\"}}", &err);
     /* clang-format on */
     assert_string_equal(err.text, "");
     assert_int_equal(rc, 0);
@@ -113,6 +113,7 @@ static void every_member_of_tdx_is_read(void **state)
     assert_int_equal(p.tdx.min_tcb_date, 1700000000);
     assert_int_equal(p.tdx.min_evaluation_data_number, 17);
     assert_int_equal(p.tdx.grace_days, 30);
+    assert_int_equal(p.tdx.max_collateral_age_days, 7);
     assert_int_equal(p.tdx.event_log, POLICY_REQUIRED);
     assert_int_equal(p.tdx.unknown_bits, POLICY_ANY);
 }
@@ -131,6 +132,7 @@ static void tdx_has_defaults(void **state)
     assert_int_equal(p.tdx.unknown_bits, POLICY_FORBIDDEN);
     assert_int_equal(p.tdx.event_log, POLICY_ANY);
     assert_int_equal(p.tdx.grace_days, 0);
+    assert_int_equal(p.tdx.max_collateral_age_days, 0);
     assert_false(p.tdx.xfam.given);
     assert_int_equal(p.tdx.mrtd.count, 0);
 }
@@ -215,6 +217,7 @@ static void what_is_wrong_is_named(void **state)
         {"{\"tdx\": {\"min_tcb_date\": 1700000000}}", "tdx.min_tcb_date"},
         {"{\"tdx\": {\"min_evaluation_data_number\": -1}}", "tdx.min_evaluation_data_number"},
         {"{\"tdx\": {\"grace_days\": 36501}}", "tdx.grace_days"},
+        {"{\"tdx\": {\"max_collateral_age_days\": 36501}}", "tdx.max_collateral_age_days"},
         {"{\"tdx\": {\"event_log\": true}}", "tdx.event_log"},
         {"{\"tdx\": {\"events\": []}}", "tdx.events"},
         {"{\"tdx\": {\"events\": [{\"rtmr\": 1}]}}", "tdx.events[0]"},

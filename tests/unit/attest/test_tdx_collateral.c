@@ -201,6 +201,25 @@ static void a_document_has_a_window(void **state)
     }
 }
 
+static void a_policy_limits_the_age_of_a_document(void **state)
+{
+    (void)state;
+    const char *signer, *signature, *window;
+    for (int i = 0; i < 2; i++) {
+        start();
+        struct fake_document *d = document(i, &signer, &signature, &window);
+        d->issued = FAKE_NOW - 7 * DAY;
+        f.policy = "{\"tdx\": {\"max_collateral_age_days\": 7}}";
+        must_pass();
+        d->issued -= 1;
+        must_be_unjudged(window, "more than the policy's 7 days ago");
+        f.policy = "{\"tdx\": {\"max_collateral_age_days\": 8}}";
+        must_pass();
+        f.policy = "{}";
+        must_pass();
+    }
+}
+
 /* One is not excused by the other. */
 static void expired_tcb_info_and_expired_lists_are_each_noticed(void **state)
 {
@@ -619,6 +638,7 @@ int main(void)
         cmocka_unit_test(one_root_vouches_for_quote_and_collateral),
         cmocka_unit_test(a_document_is_signed_byte_for_byte),
         cmocka_unit_test(a_document_has_a_window),
+        cmocka_unit_test(a_policy_limits_the_age_of_a_document),
         cmocka_unit_test(expired_tcb_info_and_expired_lists_are_each_noticed),
         cmocka_unit_test(a_list_revokes),
         cmocka_unit_test(a_list_revokes_beside_one_that_does_not),
