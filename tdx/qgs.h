@@ -47,6 +47,9 @@ struct qgs_get_quote_resp {
 static_assert(sizeof(struct qgs_get_quote_resp) == 24, "qgs_get_quote_resp");
 static_assert(offsetof(struct qgs_get_quote_resp, quote_size) == 20, "qgs_get_quote_resp.quote_size");
 
+/* What precedes the quote in an answer, its length included. */
+#define QGS_ANSWER_HEAD (QGS_LENGTH_SIZE + sizeof(struct qgs_get_quote_resp))
+
 /* Errors of the message library itself. */
 enum qgs_error {
     QGS_SUCCESS = 0,

@@ -16,6 +16,7 @@
 struct request {
     bool used;
     uint64_t gpa, size; /* the guest's buffer */
+    bool as_message;    /* the guest asked in the service's own message, and gets one back */
     struct quote_exchange exchange;
     struct cofre_err err; /* the last thing that went wrong */
 };
@@ -38,13 +39,13 @@ static int64_t now_ms(void)
 }
 
 /* The status last: it is what the guest looks at. The buffer was memory when the request was taken, and still is. */
-static void write_answer(const struct quote_client *c, uint64_t gpa, uint64_t status, struct view quote)
+static void write_answer(const struct quote_client *c, uint64_t gpa, uint64_t status, struct view answer)
 {
     uint64_t *seen =
         guest_memory_at(c->config.memory, gpa + offsetof(struct tdx_quote_header, status), sizeof *seen);
-    const uint32_t out_len = (uint32_t)quote.len;
-    if (quote.len)
-        (void)guest_memory_write(c->config.memory, gpa + TDX_QUOTE_HEADER_SIZE, quote.data, quote.len);
+    const uint32_t out_len = (uint32_t)answer.len;
+    if (answer.len)
+        (void)guest_memory_write(c->config.memory, gpa + TDX_QUOTE_HEADER_SIZE, answer.data, answer.len);
     (void)guest_memory_write(c->config.memory, gpa + offsetof(struct tdx_quote_header, out_len), &out_len,
                              sizeof out_len);
     __atomic_store_n(seen, status, __ATOMIC_RELEASE);
@@ -65,7 +66,8 @@ static void finish(struct quote_client *c, struct request *r)
     const uint64_t status = r->exchange.status;
     if (status != TDX_QUOTE_SUCCESS)
         say(c, r);
-    write_answer(c, r->gpa, status, quote_exchange_quote(&r->exchange));
+    write_answer(c, r->gpa, status,
+                 r->as_message ? quote_exchange_answer(&r->exchange) : quote_exchange_quote(&r->exchange));
     quote_exchange_end(&r->exchange);
     r->used = false;
 }
@@ -184,19 +186,46 @@ static struct request *find_place(struct quote_client *c, uint64_t gpa, uint64_t
     return place;
 }
 
-static uint64_t take(struct quote_client *c, uint64_t gpa, uint64_t size,
-                     const uint8_t report[TDX_REPORT_SIZE])
+/* What a guest's buffer asks with, copied once. */
+struct question {
+    struct tdx_quote_header header;
+    union {
+        uint8_t report[TDX_REPORT_SIZE];
+        struct quote_request message;
+    };
+};
+
+/*
+ * The TDREPORT that a quote is asked for, NULL where there is none: alone, as the GHCI has it and Linux sends it, or in the
+ * service's own message, as Intel's library sends it without configfs-tsm. Such a message
+ * is never handed on: the service has other requests too, which are not a guest's to make.
+ */
+static const uint8_t *report_of(const struct question *q, bool *as_message)
+{
+    const uint32_t len = q->header.in_len;
+    *as_message = len == sizeof q->message;
+    if (q->header.version != 1)
+        return NULL;
+    if (*as_message)
+        return quote_request_is_one(&q->message) ? q->message.report : NULL;
+    return len == TDX_REPORT_SIZE ? q->report : NULL;
+}
+
+static uint64_t take(struct quote_client *c, uint64_t gpa, uint64_t size, const uint8_t *report,
+                     bool as_message)
 {
     uint64_t status;
     struct request *r = find_place(c, gpa, size, &status);
     if (!r)
         return status;
     int64_t now = now_ms();
-    if (quote_exchange_start(&r->exchange, c->config.backend, c->config.address, report,
-                             size - TDX_QUOTE_HEADER_SIZE, now, now + c->config.timeout_ms, &r->err) < 0)
+    const size_t before = TDX_QUOTE_HEADER_SIZE + (as_message ? QGS_ANSWER_HEAD : 0);
+    if (quote_exchange_start(&r->exchange, c->config.backend, c->config.address, report, size - before, now,
+                             now + c->config.timeout_ms, &r->err) < 0)
         return TDVMCALL_RETRY;
     r->gpa = gpa;
     r->size = size;
+    r->as_message = as_message;
     r->used = true;
     write_answer(c, gpa, TDX_QUOTE_IN_FLIGHT, (struct view){NULL, 0});
     return TDVMCALL_SUCCESS;
@@ -204,18 +233,18 @@ static uint64_t take(struct quote_client *c, uint64_t gpa, uint64_t size,
 
 uint64_t quote_client_request(struct quote_client *c, uint64_t gpa, uint64_t size)
 {
+    struct question q;
+    bool as_message;
     if ((gpa | size) % TDX_PAGE_SIZE)
         return TDVMCALL_ALIGN_ERROR;
-    struct {
-        struct tdx_quote_header header;
-        uint8_t report[TDX_REPORT_SIZE];
-    } in;
     if (!guest_memory_at(c->config.memory, gpa, size) ||
-        !guest_memory_read(c->config.memory, gpa, &in, sizeof in) || in.header.version != 1 ||
-        in.header.in_len != TDX_REPORT_SIZE)
+        !guest_memory_read(c->config.memory, gpa, &q, sizeof q))
+        return TDVMCALL_INVALID_OPERAND;
+    const uint8_t *report = report_of(&q, &as_message);
+    if (!report)
         return TDVMCALL_INVALID_OPERAND;
     pthread_mutex_lock(&c->lock);
-    uint64_t status = take(c, gpa, size, in.report);
+    uint64_t status = take(c, gpa, size, report, as_message);
     pthread_mutex_unlock(&c->lock);
     if (status == TDVMCALL_SUCCESS)
         wake(c);

@@ -1,6 +1,7 @@
 /*
  * The host's side of TDG.VP.VMCALL<GetQuote> (348552, section 3.3): takes the TDREPORT out of the guest's shared buffer,
- * has the quote generation service make a quote of it, puts that into the buffer and tells the guest. One thread serves
+ * has the quote generation service make a quote of it, puts that into the buffer and tells the guest. A guest may also ask
+ * with the service's message (qgs.h) around a TDREPORT: the service's answer is then what the buffer gets. One thread serves
  * QUOTE_OUTSTANDING_MAX requests at once, each over a connection of its own. Whatever the service does, each accepted
  * request ends with a status, within the time given.
  */
@@ -35,7 +36,7 @@ int quote_client_new(struct quote_client **out, const struct quote_client_config
  * The VMCALL, from a vCPU's thread: gpa without the shared bit. Its answer for R10:
  *   TDVMCALL_SUCCESS          taken: the buffer's status is TDX_QUOTE_IN_FLIGHT, and another one later
  *   TDVMCALL_ALIGN_ERROR      address or size is not a multiple of 4 KiB
- *   TDVMCALL_INVALID_OPERAND  not shared memory, not version 1, not a TDREPORT, or a buffer that is still in flight
+ *   TDVMCALL_INVALID_OPERAND  not shared memory, not version 1, no TDREPORT in it, or a buffer that is still in flight
  *   TDVMCALL_RETRY            too many requests are outstanding
  * In the latter three nothing was written.
  */

@@ -9,6 +9,15 @@
 #define PAUSE_MAX_MS   1000
 #define DROPPED_MAX    3 /* a service that falls over this TDREPORT is not asked for ever */
 
+bool quote_request_is_one(const struct quote_request *request)
+{
+    const struct qgs_get_quote_req *m = &request->message;
+    const uint32_t length = sizeof *request - QGS_LENGTH_SIZE;
+    return qgs_length_get(request->length) == length && m->header.major_version == QGS_MAJOR_VERSION &&
+           m->header.type == QGS_GET_QUOTE_REQ && m->header.size == length && m->header.error_code == 0 &&
+           m->report_size == TDX_REPORT_SIZE && m->id_list_size == 0;
+}
+
 int quote_exchange_start(struct quote_exchange *x, const struct kvm_backend *backend, const char *address,
                          const uint8_t report[TDX_REPORT_SIZE], size_t quote_max, int64_t now,
                          int64_t deadline, struct cofre_err *err)
@@ -31,7 +40,7 @@ int quote_exchange_start(struct quote_exchange *x, const struct kvm_backend *bac
     memcpy(x->request.report, report, TDX_REPORT_SIZE);
     if (quote_max > TDX_QUOTE_MAX)
         quote_max = TDX_QUOTE_MAX;
-    return bytes_alloc(&x->answer, QGS_LENGTH_SIZE + sizeof(struct qgs_get_quote_resp) + quote_max, err);
+    return bytes_alloc(&x->answer, QGS_ANSWER_HEAD + quote_max, err);
 }
 
 int64_t quote_exchange_wait(const struct quote_exchange *x, struct pollfd *fd)
@@ -233,13 +242,16 @@ bool quote_exchange_advance(struct quote_exchange *x, int64_t now, struct cofre_
     return x->status != TDX_QUOTE_IN_FLIGHT;
 }
 
-struct view quote_exchange_quote(const struct quote_exchange *x)
+struct view quote_exchange_answer(const struct quote_exchange *x)
 {
     const struct view none = {NULL, 0};
-    if (x->status != TDX_QUOTE_SUCCESS)
-        return none;
-    const size_t before = QGS_LENGTH_SIZE + sizeof(struct qgs_get_quote_resp);
-    return (struct view){x->answer.data + before, x->received - before};
+    return x->status == TDX_QUOTE_SUCCESS ? (struct view){x->answer.data, x->received} : none;
+}
+
+struct view quote_exchange_quote(const struct quote_exchange *x)
+{
+    const struct view answer = quote_exchange_answer(x);
+    return answer.len ? (struct view){answer.data + QGS_ANSWER_HEAD, answer.len - QGS_ANSWER_HEAD} : answer;
 }
 
 void quote_exchange_end(struct quote_exchange *x)

@@ -22,6 +22,9 @@ struct quote_request {
 };
 static_assert(sizeof(struct quote_request) == 1052, "quote_request has no padding");
 
+/* Whether somebody else's bytes are such a request: a quote of one TDREPORT, by the service's own choice of key. */
+bool quote_request_is_one(const struct quote_request *request);
+
 struct quote_exchange {
     const struct kvm_backend *backend;
     const char *address;
@@ -51,7 +54,9 @@ int64_t quote_exchange_wait(const struct quote_exchange *x, struct pollfd *fd);
  */
 bool quote_exchange_advance(struct quote_exchange *x, int64_t now, struct cofre_err *err);
 
+/* The quote, and the service's whole answer that it came in; nothing unless status is TDX_QUOTE_SUCCESS. */
 struct view quote_exchange_quote(const struct quote_exchange *x);
+struct view quote_exchange_answer(const struct quote_exchange *x);
 void quote_exchange_end(struct quote_exchange *x); /* at any time after start */
 
 #endif

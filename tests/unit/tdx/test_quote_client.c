@@ -138,6 +138,123 @@ static void a_quote_reaches_the_guest(void **state)
     assert_int_equal(double_connections(), 1);
 }
 
+/* The service's messages, as Intel's library puts them into a buffer: 28 bytes and a TDREPORT; back, 28 and a quote. */
+#define HEAD 28u
+static const uint8_t request_head[HEAD] = {0, 0,  4, 24, 1, 0, 1, 0, 0, 0, 0,
+                                           0, 24, 4, 0,  0, 0, 0, 0, 0, 0, 4};
+
+static struct double_order order_in_message(unsigned buffer, enum double_fault fault)
+{
+    struct double_order order = order_of(buffer, fault);
+    order.room -= HEAD;
+    return order;
+}
+
+static void fill_with_message(unsigned buffer, struct double_order order)
+{
+    uint8_t *b = guest.bytes + buffer * BUFFER_SIZE, *data = b + TDX_QUOTE_HEADER_SIZE;
+    memset(b, 0, BUFFER_SIZE);
+    *header_of(buffer) = (struct tdx_quote_header){.version = 1, .in_len = HEAD + TDX_REPORT_SIZE};
+    memcpy(data, request_head, HEAD);
+    memcpy(data + HEAD, &order, sizeof order);
+}
+
+static uint32_t le32_at(const uint8_t *data)
+{
+    uint32_t value;
+    memcpy(&value, data, sizeof value);
+    return value;
+}
+
+static void a_question_in_the_services_message_is_answered_in_one(void **state)
+{
+    (void)state;
+    static const enum double_fault good[] = {DOUBLE_GOOD, DOUBLE_GOOD_IN_PIECES, DOUBLE_GOOD_TWICE,
+                                             DOUBLE_GOOD_AFTER_KILLS};
+    start_client(0);
+    for (unsigned i = 0; i < sizeof good / sizeof *good; i++) {
+        static uint8_t quote[BUFFER_SIZE];
+        const struct double_order order = order_in_message(i, good[i]);
+        const uint8_t *data = guest.bytes + i * BUFFER_SIZE + TDX_QUOTE_HEADER_SIZE;
+        const uint32_t len = double_quote(quote, &order);
+        fill_with_message(i, order);
+        assert_int_equal(quote_client_request(guest.client, GPA + i * BUFFER_SIZE, BUFFER_SIZE),
+                         TDVMCALL_SUCCESS);
+        await_answer(i);
+        assert_int_equal(status_of(i), TDX_QUOTE_SUCCESS);
+        assert_int_equal(header_of(i)->out_len, HEAD + len);
+        assert_int_equal(data[2] << 8 | data[3], 24 + len);
+        assert_int_equal(le32_at(data + 8), 1); /* an answer to GET_QUOTE_REQ */
+        assert_int_equal(le32_at(data + 12), 24 + len);
+        assert_int_equal(le32_at(data + 16), 0);
+        assert_int_equal(le32_at(data + 24), len);
+        assert_memory_equal(data + HEAD, quote, len);
+    }
+}
+
+static void a_message_that_gets_no_quote_has_a_status_and_no_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        enum double_fault fault;
+        uint64_t status;
+    } cases[] = {{DOUBLE_QUOTE_TOO_BIG, TDX_QUOTE_ERROR},
+                 {DOUBLE_ERROR_CODE, TDX_QUOTE_ERROR},
+                 {DOUBLE_KILLED, TDX_QUOTE_SERVICE_UNAVAILABLE}};
+    start_client(0);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fill_with_message(i, order_in_message(i, cases[i].fault));
+        assert_int_equal(quote_client_request(guest.client, GPA + i * BUFFER_SIZE, BUFFER_SIZE),
+                         TDVMCALL_SUCCESS);
+        await_answer(i);
+        assert_int_equal(status_of(i), cases[i].status);
+        assert_int_equal(header_of(i)->out_len, 0);
+        assert_memory_equal(guest.bytes + i * BUFFER_SIZE + TDX_QUOTE_HEADER_SIZE, request_head, HEAD);
+    }
+}
+
+/* The quote alone would fit. */
+static void a_buffer_has_room_for_the_message_around_the_quote(void **state)
+{
+    (void)state;
+    static uint8_t quote[BUFFER_SIZE];
+    struct double_order order = {.fault = DOUBLE_GOOD, .room = ROOM};
+    while (double_quote(quote, &order) <= ROOM - HEAD)
+        order.seed++;
+    start_client(0);
+    fill_with_message(0, order);
+    assert_int_equal(quote_client_request(guest.client, GPA, BUFFER_SIZE), TDVMCALL_SUCCESS);
+    await_answer(0);
+    assert_int_equal(status_of(0), TDX_QUOTE_ERROR);
+    assert_int_equal(guest.bytes[BUFFER_SIZE], 0xee); /* the next buffer */
+}
+
+/* The service has requests that are not a guest's to make. */
+static void any_other_message_is_refused_and_left_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned at;
+        uint8_t value;
+    } wrong[] = {{0, 1}, {3, 23},  {4, 0},  {4, 2},  {5, 1},  {8, 1},  {8, 2},   {8, 4},
+                 {9, 1}, {12, 25}, {15, 1}, {16, 1}, {20, 1}, {21, 3}, {24, 16}, {27, 1}};
+    static uint8_t before[BUFFER_SIZE];
+    start_client(0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        fill_with_message(0, order_in_message(0, DOUBLE_GOOD));
+        guest.bytes[TDX_QUOTE_HEADER_SIZE + wrong[i].at] = wrong[i].value;
+        memcpy(before, guest.bytes, BUFFER_SIZE);
+        assert_int_equal(quote_client_request(guest.client, GPA, BUFFER_SIZE), TDVMCALL_INVALID_OPERAND);
+        assert_memory_equal(guest.bytes, before, BUFFER_SIZE);
+    }
+    for (uint32_t len = HEAD + TDX_REPORT_SIZE - 1; len <= HEAD + TDX_REPORT_SIZE + 1; len += 2) {
+        fill_with_message(0, order_in_message(0, DOUBLE_GOOD));
+        header_of(0)->in_len = len;
+        assert_int_equal(quote_client_request(guest.client, GPA, BUFFER_SIZE), TDVMCALL_INVALID_OPERAND);
+    }
+    assert_int_equal(double_connections(), 0);
+}
+
 static void what_is_no_request_is_refused_and_left_alone(void **state)
 {
     (void)state;
@@ -286,6 +403,10 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         test(a_quote_reaches_the_guest),
+        test(a_question_in_the_services_message_is_answered_in_one),
+        test(a_message_that_gets_no_quote_has_a_status_and_no_answer),
+        test(a_buffer_has_room_for_the_message_around_the_quote),
+        test(any_other_message_is_refused_and_left_alone),
         test(what_is_no_request_is_refused_and_left_alone),
         test(a_buffer_in_flight_is_not_taken_twice),
         test(one_too_many_is_told_to_come_again),
