@@ -362,17 +362,19 @@ static void fields_are_read_by_their_identifiers(void **state)
         assert_int_equal(tdg_vm_rd(td, cases[i].field, &value), TDX_SUCCESS);
         assert_int_equal(value, cases[i].value);
     }
-    const uint64_t unknown[] = {0,
-                                0x1310000300000006,
-                                0x1310000300000058,
-                                0x9100000000000019 /* 1.5.01 has none */,
-                                0x1110000301000000,
-                                0x1110000400000000,
-                                0x1110004300000000,
-                                0x1110800300000000,
-                                0x5110000300000000,
-                                0x1190000300000000,
-                                UINT64_MAX};
+    const uint64_t unknown[] = {
+        0,
+        0x1310000300000006,
+        0x1310000300000058,
+        0x9100000000000019, /* TOPOLOGY_ENUM_CONFIGURED: Linux after 6.12 asks, 1.5.01 has none */
+        0x9010000200000008, /* QUOTE_MAX_SIZE: the same */
+        0x1110000301000000,
+        0x1110000400000000,
+        0x1110004300000000,
+        0x1110800300000000,
+        0x5110000300000000,
+        0x1190000300000000,
+        UINT64_MAX};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         uint64_t value = 0xdead;
         assert_int_equal(tdg_vm_rd(td, unknown[i], &value), TDX_METADATA_FIELD_ID_INCORRECT);
@@ -399,6 +401,9 @@ static void fields_are_written_as_far_as_a_guest_may(void **state)
         {ctls, 1, 1, TDX_SUCCESS, 1},
         {ctls, 0, 1, TDX_METADATA_FIELD_VALUE_NOT_VALID, 1}, /* without FLEXIBLE_PENDING_VE */
         {ctls, 8, 8, TDX_METADATA_FIELD_NOT_WRITABLE, 1},    /* REDUCE_VE is of later modules */
+        {ctls, 2, 2, TDX_METADATA_FIELD_NOT_WRITABLE, 1},    /* and so is ENUM_TOPOLOGY, */
+        {ctls, 4, 4, TDX_METADATA_FIELD_NOT_WRITABLE, 1},    /* VIRT_CPUID2 */
+        {ctls, 1ull << 63, 1ull << 63, TDX_METADATA_FIELD_NOT_WRITABLE, 1}, /* and LOCK */
         {flags, 2, 2, TDX_METADATA_FIELD_NOT_WRITABLE, 4},
     };
     struct tdx_td *td = td_in(RUNNING, platform);
