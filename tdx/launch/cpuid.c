@@ -26,6 +26,15 @@ static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *table, uint3
     return NULL;
 }
 
+/* Leaf 0x1F has leaf 0xB's form. A module that lets it be configured makes both of it, and shows a guest that asks
+ * (TD_CTLS.ENUM_TOPOLOGY, Linux after 6.12) the host's own cores and threads where it is left out. */
+static const struct kvm_cpuid_entry2 *wish(const struct kvm_cpuid2 *machine, uint32_t function,
+                                           uint32_t index)
+{
+    const struct kvm_cpuid_entry2 *e = find(machine, function, index);
+    return e || function != LEAF_TOPOLOGY_2 ? e : find(machine, LEAF_TOPOLOGY, index);
+}
+
 int tdx_cpuid_configure(struct kvm_cpuid2 *out, const struct kvm_cpuid2 *configurable,
                         const struct kvm_cpuid2 *machine, struct cofre_err *err)
 {
@@ -36,7 +45,7 @@ int tdx_cpuid_configure(struct kvm_cpuid2 *out, const struct kvm_cpuid2 *configu
     out->nent = out->padding = 0;
     for (uint32_t i = 0; i < configurable->nent; i++) {
         const struct kvm_cpuid_entry2 *mask = &configurable->entries[i];
-        const struct kvm_cpuid_entry2 *from = find(machine, mask->function, mask->index);
+        const struct kvm_cpuid_entry2 *from = wish(machine, mask->function, mask->index);
         if (!from)
             continue;
         struct kvm_cpuid_entry2 e = {.function = mask->function, .index = mask->index, .flags = from->flags};

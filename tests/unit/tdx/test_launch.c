@@ -39,7 +39,8 @@ static struct {
     uint64_t attributes, xfam; /* what KVM supports */
     uint64_t init_attributes, init_xfam, init_rcx;
     uint8_t mrconfigid[48], mrowner[48], mrownerconfig[48];
-    struct kvm_cpuid_entry2 configured[8];
+    bool topology; /* the module lets leaf 0x1F be configured too */
+    struct kvm_cpuid_entry2 configured[16];
     uint32_t configured_count;
     struct kvm_cpuid_entry2 vcpu_leaf_1;
     struct {
@@ -68,10 +69,10 @@ static bool fails(struct uapi_tdx_cmd *cmd)
     return true;
 }
 
-/* CPUID leaves 1 (only AVX), 7.0 and 0x80000008 can be configured. */
+/* CPUID leaves 1 (only AVX), 7.0 and 0x80000008 can be configured, of later modules 0x1F.0 to 0x1F.5. */
 static int capabilities(struct uapi_tdx_capabilities *caps)
 {
-    assert_true(caps->cpuid.nent >= 3);
+    assert_true(caps->cpuid.nent >= 9);
     caps->supported_attrs = fake.attributes;
     caps->supported_xfam = fake.xfam;
     caps->user_tdvmcallinfo_1_r11 = 2;
@@ -79,6 +80,9 @@ static int capabilities(struct uapi_tdx_capabilities *caps)
     caps->cpuid.entries[0] = (struct kvm_cpuid_entry2){.function = 1, .ecx = 1u << 28};
     caps->cpuid.entries[1] = (struct kvm_cpuid_entry2){.function = 7, .ebx = 0xff};
     caps->cpuid.entries[2] = (struct kvm_cpuid_entry2){.function = 0x80000008, .eax = 0xff0000};
+    for (uint32_t i = 0; fake.topology && i < 6; i++)
+        caps->cpuid.entries[caps->cpuid.nent++] = (struct kvm_cpuid_entry2){
+            .function = 0x1f, .index = i, .eax = 0x1f, .ebx = 0xffff, .ecx = 0xffff};
     return 0;
 }
 
@@ -90,7 +94,7 @@ static int init_vm(const struct uapi_tdx_init_vm *init)
     memcpy(fake.mrowner, init->mrowner, 48);
     memcpy(fake.mrownerconfig, init->mrownerconfig, 48);
     fake.configured_count = init->cpuid.nent;
-    assert_true(init->cpuid.nent <= 8);
+    assert_true(init->cpuid.nent <= 16);
     memcpy(fake.configured, init->cpuid.entries, init->cpuid.nent * sizeof fake.configured[0]);
     return 0;
 }
@@ -372,6 +376,37 @@ static void only_configurable_cpuid_bits_are_asked_for(void **state)
     assert_int_equal(fake.vcpu_leaf_1.ebx, 0x01020800);
 }
 
+/* Else guests would see the host's threads and cores, by vCPUs' APIC ids. */
+static void the_module_is_told_the_machines_topology(void **state)
+{
+    struct launch *l = *state;
+    struct table table = machine_table();
+    const struct kvm_cpuid_entry2 levels[] = {
+        {.function = 0xb, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .ebx = 1, .ecx = 0x100, .edx = 7},
+        {.function = 0xb,
+         .index = 1,
+         .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+         .eax = 1,
+         .ebx = 2,
+         .ecx = 0x201},
+        {.function = 0xb, .index = 2, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .ecx = 2}};
+    memcpy(table.entries + table.head.nent, levels, sizeof levels);
+    table.head.nent += 3;
+    fake.topology = true;
+    assert_int_equal(tdx_tee_ops.vm_init(l->tee, &l->kvm, &l->vm, &table.head, 2, &l->err), 0);
+    assert_int_equal(fake.configured_count, 6);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct kvm_cpuid_entry2 *e = &fake.configured[3 + i];
+        assert_int_equal(e->function, 0x1f);
+        assert_int_equal(e->index, i);
+        assert_int_equal(e->flags, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+        assert_int_equal(e->eax, levels[i].eax);
+        assert_int_equal(e->ebx, levels[i].ebx);
+        assert_int_equal(e->ecx, levels[i].ecx);
+        assert_int_equal(e->edx, 0); /* the vCPU's own APIC id is the module's to tell */
+    }
+}
+
 static void a_machine_without_x2apic_cannot_run_a_td(void **state)
 {
     struct launch *l = *state;
@@ -607,6 +642,7 @@ int main(void)
         TEST(registers_are_predicted_from_what_the_boot_software_measures),
         TEST(a_register_that_is_not_as_expected_starts_nothing),
         TEST(only_configurable_cpuid_bits_are_asked_for),
+        TEST(the_module_is_told_the_machines_topology),
         TEST(a_machine_without_x2apic_cannot_run_a_td),
         TEST(more_vcpus_than_the_host_gives_are_refused),
         TEST(a_page_call_that_a_signal_ended_is_continued),
