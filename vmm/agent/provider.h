@@ -6,6 +6,7 @@
 
 #include "tdx/abi.h"
 #include "vmm/base/bytes.h"
+#include "vmm/kvm/backend.h"
 
 #define REPORT_DATA_SIZE  64
 #define EVIDENCE_PART_MAX (1u << 20)
@@ -44,13 +45,16 @@ bool sev_guest_present(void);
 int sev_guest_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
                   struct cofre_err *err);
 
-/* /dev/tdx_guest (linux/tdx-guest.h). It gives a TDREPORT, which proves nothing elsewhere: as a way to evidence it only
- * says what is missing for a quote. */
+/* /dev/tdx_guest (linux/tdx-guest.h), for kernels before 6.7. It gives a TDREPORT, which proves nothing elsewhere; the host's
+ * quote generation service makes a quote of it, over a stream that host->quote_service opens. */
 bool tdx_guest_present(void);
 int tdx_guest_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
                   struct cofre_err *err);
 int tdx_guest_report(struct tdx_report *out, const uint8_t report_data[REPORT_DATA_SIZE],
                      struct cofre_err *err);
+
+int tdx_guest_quote(struct bytes *out, const struct kvm_backend *host, const struct tdx_report *report,
+                    unsigned timeout_ms, struct cofre_err *err);
 
 /* The event log that the ACPI table CCEL points at, without its padding where it is a log at all; path is normally
  * EVENT_LOG_PATH. A guest without one has an empty log. */

@@ -5,12 +5,14 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tdx/mrtd.h"
+#include "tests/unit/tdx/service_double.h"
 #include "vmm/agent/provider.h"
 #include "vmm/agent/replay.h"
 #include "vmm/base/file.h"
@@ -156,23 +158,73 @@ static void a_guest_without_a_log_has_an_empty_one(void **state)
     assert_int_equal(log.len, 0);
 }
 
-static void a_tdreport_alone_is_no_evidence(void **state)
+/* What a host's quote service makes of a TDREPORT, in which the double finds what to do. */
+static int quote(struct bytes *out, struct double_order order)
+{
+    struct tdx_report report = {0};
+    memcpy(&report, &order, sizeof order);
+    err.text[0] = 0;
+    int rc = tdx_guest_quote(out, &double_backend, &report, 100, &err);
+    double_join();
+    return rc;
+}
+
+static void the_host_makes_a_quote_of_a_tdreport(void **state)
+{
+    (void)state;
+    static const enum double_fault good[] = {DOUBLE_GOOD, DOUBLE_GOOD_IN_PIECES, DOUBLE_GOOD_AFTER_KILLS};
+    static uint8_t expected[8192];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CLEAN_BYTES got = {0};
+        const struct double_order order = {.fault = good[i], .seed = 5, .room = sizeof expected};
+        assert_int_equal(quote(&got, order), 0);
+        assert_int_equal(got.len, double_quote(expected, &order));
+        assert_memory_equal(got.data, expected, got.len);
+    }
+}
+
+static void a_host_that_makes_none_is_told_of_in_time(void **state)
+{
+    (void)state;
+    static const struct {
+        enum double_fault fault;
+        const char *says;
+    } cases[] = {{DOUBLE_SILENT, "did not answer in time"},
+                 {DOUBLE_STUCK, "did not answer in time"},
+                 {DOUBLE_ERROR_CODE, "refuses with error"},
+                 {DOUBLE_CLOSED, "ended the connection"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEAN_BYTES got = {0};
+        const struct double_order order = {.fault = cases[i].fault, .seed = 5, .room = 8192};
+        assert_int_equal(quote(&got, order), -COFRE_LACKING);
+        assert_int_equal(got.len, 0);
+        assert_non_null(strstr(err.text, cases[i].says));
+    }
+    CLEAN_BYTES got = {0};
+    double_refuse(ECONNRESET, 1000000);
+    assert_int_equal(quote(&got, (struct double_order){.room = 8192}), -COFRE_LACKING);
+    assert_non_null(strstr(err.text, "vsock:2:4050 cannot be reached"));
+}
+
+static void without_a_quote_both_ways_to_one_are_named(void **state)
 {
     (void)state;
     const uint8_t data[REPORT_DATA_SIZE] = {0};
     struct agent_evidence evidence = {0};
     assert_int_equal(tdx_guest_get(data, &evidence, &err), -COFRE_LACKING);
     assert_non_null(strstr(err.text, "configfs"));
+    assert_non_null(strstr(err.text, "vsock"));
 }
 
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
-        test(a_log_that_tells_the_registers_is_equal), test(a_register_that_differs_is_named),
-        test(an_event_that_is_missing_is_noticed),     test(what_is_no_log_is_malformed),
-        test(the_log_is_read_without_its_padding),     test(what_is_no_log_is_passed_on_for_the_verifier),
-        test(a_guest_without_a_log_has_an_empty_one),  test(a_tdreport_alone_is_no_evidence),
+        test(a_log_that_tells_the_registers_is_equal),   test(a_register_that_differs_is_named),
+        test(an_event_that_is_missing_is_noticed),       test(what_is_no_log_is_malformed),
+        test(the_log_is_read_without_its_padding),       test(what_is_no_log_is_passed_on_for_the_verifier),
+        test(a_guest_without_a_log_has_an_empty_one),    test(the_host_makes_a_quote_of_a_tdreport),
+        test(a_host_that_makes_none_is_told_of_in_time), test(without_a_quote_both_ways_to_one_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
