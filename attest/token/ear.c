@@ -165,7 +165,7 @@ static int make(struct ear *out, const struct verdict *verdict, const struct ear
     if (o->lifetime <= 0)
         return cofre_fail(err, COFRE_USAGE, "a token of %" PRId64 " seconds would be of no use", o->lifetime);
     if ((rc = put_text(out->issuer, o->issuer, "the issuer", err)) < 0 ||
-        (rc = put_text(out->build, o->build, "the verifier's build", err)) < 0 ||
+        (rc = put_text(out->build, o->build ? o->build : "unknown", "the verifier's build", err)) < 0 ||
         (rc = put_bytes(&out->nonce, o->nonce, EAR_NONCE_MIN, "a nonce", err)) < 0 ||
         (rc = put_bytes(&out->id, o->id, 1, "a token's id", err)) < 0)
         return rc;

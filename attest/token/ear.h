@@ -93,8 +93,8 @@ struct ear_occasion {
     struct view nonce;          /* the relying party's, EAR_NONCE_MIN to EAR_NONCE_MAX bytes */
     struct view evidence_nonce; /* that the evidence was found to carry; the same bounds, or it is left out */
     struct view id;
-    const char *issuer, *build;
-    int64_t at, lifetime; /* seconds; the token expires so long after */
+    const char *issuer, *build; /* a build that is not told is "unknown": a result must have one */
+    int64_t at, lifetime;       /* seconds; the token expires so long after */
 };
 
 /* -COFRE_USAGE where the occasion has something that a token cannot carry, -COFRE_FAILED without memory. */

@@ -17,7 +17,8 @@ static const char help[] =
     "\n"
     "Says what a file is and what it says: attestation reports, quotes and evidence, certificates,\n"
     "revocation lists, certificate tables, TDX collateral, policies, OVMF images, event logs and CCEL\n"
-    "tables, TDREPORTs, ID blocks, the boot shim. Nothing is judged here; cofre verify does that.\n"
+    "tables, TDREPORTs, ID blocks, the boot shim, attestation results (JWT, CWT) and key sets (JWKS,\n"
+    "COSE). Nothing is judged here; cofre verify does that.\n"
     "\n"
     "  --json   prints it as one JSON object\n"
     "\n"
@@ -51,9 +52,10 @@ int inspect_put_sha256(json_t *out, struct view file, struct cofre_err *err)
 
 /* The first that recognises a file describes it: kinds that are told by more of their bytes come first. */
 static const struct artefact_kind *const kinds[] = {
-    &inspect_evidence,   &inspect_policy, &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral,
-    &inspect_cert_table, &inspect_crl,    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,
-    &inspect_ccel_table, &inspect_shim,   &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
+    &inspect_jwt,    &inspect_cwt,          &inspect_jwks,        &inspect_cose_keys,  &inspect_evidence,
+    &inspect_policy, &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral, &inspect_cert_table,
+    &inspect_crl,    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,  &inspect_ccel_table,
+    &inspect_shim,   &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

@@ -30,6 +30,9 @@ extern const struct artefact_kind inspect_ovmf;
 /* inspect_tdx.c */
 extern const struct artefact_kind inspect_event_log, inspect_ccel_table, inspect_td_report;
 
+/* inspect_token.c */
+extern const struct artefact_kind inspect_jwt, inspect_cwt, inspect_jwks, inspect_cose_keys;
+
 /* A member of at most 64 bytes as hexadecimal text; a member as "0x...". */
 void inspect_put_hex(json_t *object, const char *key, const void *data, size_t len);
 void inspect_put_address(json_t *object, const char *key, uint64_t address);

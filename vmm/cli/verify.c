@@ -1,4 +1,4 @@
-/* cofre verify: judges evidence. The files are read here; attest/ decides. */
+/* cofre verify: judges evidence, or a verifier's result on it. The files are read here; attest/ decides. */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,11 +11,13 @@
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/verb.h"
+#include "vmm/cli/verify_token.h"
 
 static const char help[] =
     "usage: cofre verify --evidence F [--cert F]... [--collateral F] [--crl F]... [--trust-root F]...\n"
     "                    [--policy F] [--nonce HEX] [--report-data HEX] [--measurement HEX]\n"
     "                    [--at TIME] [--json]\n"
+    "       cofre verify --token F --keys F [--nonce HEX] [--at TIME] [--json]\n"
     "\n"
     "Judges an SEV-SNP report or a TDX quote: is it genuine, and does it satisfy the policy? Kind and\n"
     "version are recognised from the evidence. Every check is made and reported, also after one fails.\n"
@@ -35,6 +37,9 @@ static const char help[] =
     "  --nonce HEX        the report data must be these bytes (1 to 64), then zeros\n"
     "  --report-data HEX  the report data must be these 64 bytes\n"
     "  --measurement HEX  the launch digest or MRTD must be this one (cofre measure prints it)\n"
+    "  --token F          instead of evidence, a verifier's result on it (EAR, as JWT or CWT): is it signed\n"
+    "                     by one of --keys, of now, for the nonce of --nonce, and a good one?\n"
+    "  --keys F           with --token: the verifier's published keys, a JWKS or a COSE key set\n"
     "  --at TIME          judges as of then (RFC 3339, UTC); without it, now\n"
     "  --json             prints the verdict as one JSON object\n"
     "\n"
@@ -53,6 +58,9 @@ struct inputs {
     struct x509_crls crls;
     struct tdx_collateral collateral;
     struct bytes nonce, report_data, measurement;
+    struct bytes token;
+    const char *token_path;
+    struct cose_keys keys; /* who may have signed it */
     bool has_evidence, has_policy, has_collateral, has_at, json;
     uint32_t given; /* of the options that stand for one thing, by their letters */
     int64_t at;
@@ -70,6 +78,8 @@ static void inputs_free(struct inputs *in)
     bytes_free(&in->nonce);
     bytes_free(&in->report_data);
     bytes_free(&in->measurement);
+    bytes_free(&in->token);
+    cose_keys_free(&in->keys);
 }
 
 static int read_evidence(struct inputs *in, const char *path, struct cofre_err *err)
@@ -125,6 +135,23 @@ static int read_collateral(struct inputs *in, const char *path, struct cofre_err
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
+static int read_token(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    in->token_path = path;
+    int rc = file_read(&in->token, path, EAR_TOKEN_MAX, err);
+    return rc == 0 && in->token.len == 0 ? cofre_fail(err, COFRE_MALFORMED, "%s is empty", path) : rc;
+}
+
+static int read_keys(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, KEY_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = keys_read(&in->keys, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
 static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
                     struct cofre_err *err)
 {
@@ -158,6 +185,10 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
         return time_parse(&in->at, value, "--at", err);
     case 'o':
         return read_collateral(in, value, err);
+    case 'w':
+        return read_token(in, value, err);
+    case 'k':
+        return read_keys(in, value, err);
     default:
         in->json = true;
         return 0;
@@ -167,7 +198,7 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
 /* Of two values one would be lost without a word, and with it what it was to decide. */
 static int check_once(struct inputs *in, int o, const char *name, struct cofre_err *err)
 {
-    const uint32_t bit = strchr("epndmao", o) ? 1u << (o - 'a') : 0;
+    const uint32_t bit = strchr("epndmaowk", o) ? 1u << (o - 'a') : 0;
     if (in->given & bit)
         return cofre_fail(err, COFRE_USAGE, "--%s is given twice; only one can decide", name);
     in->given |= bit;
@@ -177,7 +208,9 @@ static int check_once(struct inputs *in, int o, const char *name, struct cofre_e
 static int check_inputs(struct inputs *in, struct cofre_err *err)
 {
     if (!in->has_evidence)
-        return cofre_fail(err, COFRE_USAGE, "--evidence is missing: there is nothing to judge");
+        return cofre_fail(err, COFRE_USAGE, "--evidence, or --token, is missing: there is nothing to judge");
+    if (in->keys.count)
+        return cofre_fail(err, COFRE_USAGE, "--keys is for --token");
     if (in->has_collateral && strcmp(in->evidence.tee, "snp") == 0)
         return cofre_fail(
             err, COFRE_USAGE,
@@ -227,6 +260,19 @@ static int verify(struct inputs *in, struct cofre_err *err)
     return rc < 0 ? rc : print_verdict(&verdict, in->json, err);
 }
 
+/* A verifier has judged the evidence by its own policy, roots and lists; only the token is left to judge. */
+static int verify_result(struct inputs *in, struct cofre_err *err)
+{
+    if (in->has_evidence || in->has_policy || in->has_collateral || in->certs.count || in->roots.count ||
+        in->crls.count || in->report_data.len || in->measurement.len)
+        return cofre_fail(err, COFRE_USAGE, "--token goes with --keys, --nonce and --at only");
+    if (in->keys.count == 0)
+        return cofre_fail(err, COFRE_USAGE, "--keys is missing: anybody can write a token");
+    int rc = verify_token(bytes_view(&in->token), &in->keys, bytes_view(&in->nonce),
+                          in->has_at ? in->at : time(NULL), in->json, err);
+    return rc < 0 && *err->text ? cofre_within(err, rc, "%s", in->token_path) : rc;
+}
+
 int verb_verify(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -240,6 +286,8 @@ int verb_verify(int argc, char **argv)
         {"measurement", required_argument, NULL, 'm'},
         {"at", required_argument, NULL, 'a'},
         {"collateral", required_argument, NULL, 'o'},
+        {"token", required_argument, NULL, 'w'},
+        {"keys", required_argument, NULL, 'k'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -260,7 +308,7 @@ int verb_verify(int argc, char **argv)
         rc = cofre_fail(&err, COFRE_USAGE, "\"%s\" is no option; cofre verify --help lists them",
                         argv[optind]);
     if (rc == 0)
-        rc = verify(&in, &err);
+        rc = in.token.len ? verify_result(&in, &err) : verify(&in, &err);
     if (rc < 0 && *err.text)
         fprintf(stderr, "cofre verify: %s\n", err.text);
     return -rc;
