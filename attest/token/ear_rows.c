@@ -232,12 +232,14 @@ static bool passed(const struct verdict *verdict, const char *id)
 }
 
 /* The bit that lets the host read the guest, as the evidence has it: a policy may allow either. */
-static bool is_debugged(const struct verdict *verdict)
+static void say_debugging(struct ear_vector *v, const json_t *claims)
 {
-    const json_t *bits = json_object_get(verdict->claims, "policy");
-    if (!bits)
-        bits = json_object_get(verdict->claims, "td_attributes");
-    return json_is_true(json_object_get(bits, "debug"));
+    const json_t *bits = json_object_get(claims, "policy");
+    const json_t *bit = json_object_get(bits ? bits : json_object_get(claims, "td_attributes"), "debug");
+    if (json_is_true(bit))
+        say_member(v, EAR_CONFIGURATION, VULNERABLE);
+    if (json_is_boolean(bit))
+        say_member(v, EAR_RUNTIME_OPAQUE, json_is_true(bit) ? UNACCEPTABLE : RECOGNISED);
 }
 
 static void say_special(struct ear_vector *v, const struct verdict *verdict)
@@ -247,10 +249,7 @@ static void say_special(struct ear_vector *v, const struct verdict *verdict)
             say_member(v, EAR_HARDWARE, statuses[i].hardware);
             say_member(v, EAR_CONFIGURATION, statuses[i].configuration);
         }
-    if (is_debugged(verdict)) {
-        say_member(v, EAR_CONFIGURATION, VULNERABLE);
-        say_member(v, EAR_RUNTIME_OPAQUE, UNACCEPTABLE);
-    }
+    say_debugging(v, verdict->claims);
     if (v->value[EAR_EXECUTABLES] == BOOT_RECOGNISED && passed(verdict, "tdx.event_log_replay"))
         v->value[EAR_EXECUTABLES] = RECOGNISED;
     if (verdict->emulated) {

@@ -135,7 +135,7 @@ static void p_384_s_example_verifies(void **state)
     assert_int_equal(
         verify("d28444a1013822a1044450333834"
                "54" CONTENT "5860b8f85eff78c88f5351ced2f1887b79b296490795594b62e41e22529bb90208b7d8cddd4a46d0"
-                            "e9c986464d83d0a5d1edf39b"
+               "e9c986464d83d0a5d1edf39b"
                "3e2c5750364230d0e8d76460d8808e76c83830fbbd1978cc174066eb437f17887979ecf027dcc9d51baf6c4fd8c0",
                KEY_P384, NULL, "", NULL),
         0);

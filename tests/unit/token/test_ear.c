@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "attest/token/ear_rows.h"
+#include "tdx/tcb_status.h"
 #include "tests/unit/token/made_verdict.h"
 
 static const char *const tees[] = {"snp", "tdx"};
@@ -218,8 +219,9 @@ static void a_tcb_status_that_a_policy_accepts_stays_what_it_is(void **state)
         {"TDRelaunchAdvisedConfigurationNeeded", 32, 32, EAR_WARNING},
         {"Revoked", 96, 2, EAR_CONTRAINDICATED},
     };
-    assert_int_equal(sizeof cases / sizeof *cases, 9); /* enum tdx_tcb_status has so many */
-    for (size_t i = 0; i < 9; i++) {
+    assert_int_equal(sizeof cases / sizeof *cases, TDX_TCB_STATUSES);
+    for (size_t i = 0; i < TDX_TCB_STATUSES; i++) {
+        assert_string_equal(cases[i].status, tdx_tcb_status_name((enum tdx_tcb_status)i));
         CLEAN_VERDICT v = {0};
         struct ear_vector vector;
         made_verdict(&v, "tdx");
@@ -242,6 +244,9 @@ static void debugging_that_a_policy_allows_is_no_opaque_runtime(void **state)
         struct ear_vector vector;
         made_verdict(&v, tees[t]);
         made_outcome(&v, ids[t], CHECK_SKIPPED);
+        ear_vector_of(&vector, &v);
+        assert_int_equal(vector.value[EAR_RUNTIME_OPAQUE], 2); /* allowed, and off */
+        assert_int_equal(vector.value[EAR_CONFIGURATION], 2);
         json_object_set_new(json_object_get(v.claims, where[t]), "debug", json_true());
         ear_vector_of(&vector, &v);
         assert_int_equal(vector.value[EAR_RUNTIME_OPAQUE], 96);
