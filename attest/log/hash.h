@@ -29,7 +29,8 @@ void log_hasher_free(struct log_hasher *h);
 int log_hash_leaf(struct log_hasher *h, struct log_hash *out, struct view entry, struct cofre_err *err);
 int log_hash_node(struct log_hasher *h, struct log_hash *out, const struct log_hash *left,
                   const struct log_hash *right, struct cofre_err *err);
-int log_hash_empty(struct log_hasher *h, struct log_hash *out, struct cofre_err *err); /* a tree of no entry */
+int log_hash_empty(struct log_hasher *h, struct log_hash *out,
+                   struct cofre_err *err); /* a tree of no entry */
 
 static inline bool log_hash_equal(const struct log_hash *a, const struct log_hash *b)
 {

@@ -97,7 +97,8 @@ static int root_now(struct log_tree *tree, struct log_hash *out, struct cofre_er
 int log_tree_root(struct log_tree *tree, uint64_t size, struct log_hash *out, struct cofre_err *err)
 {
     if (size > tree->size)
-        return cofre_fail(err, COFRE_USAGE, "the log has %" PRIu64 " entries, not %" PRIu64, tree->size, size);
+        return cofre_fail(err, COFRE_USAGE, "the log has %" PRIu64 " entries, not %" PRIu64, tree->size,
+                          size);
     if (size == 0)
         return log_hash_empty(&tree->hasher, out, err);
     return size == tree->size ? root_now(tree, out, err) : range_root(tree, 0, size, out, err);

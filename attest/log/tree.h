@@ -21,8 +21,9 @@ struct log_hash_list {
 
 struct log_tree {
     struct log_hash_list list;
-    uint64_t size;                      /* entries */
-    struct log_hash peak[LOG_PATH_MAX]; /* where bit i of size is set: the root of the subtree of 2^i entries in it */
+    uint64_t size; /* entries */
+    struct log_hash
+        peak[LOG_PATH_MAX]; /* where bit i of size is set: the root of the subtree of 2^i entries in it */
     struct log_hasher hasher;
 };
 
