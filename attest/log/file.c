@@ -110,7 +110,8 @@ int log_file_commit(struct log_file *f, struct cofre_err *err)
     if (rc == 0)
         rc = f->heads.sign(f->heads.context, &state, &head, err);
     if (rc == 0 && head.len > LOG_HEAD_MAX)
-        rc = cofre_fail(err, COFRE_FAILED, "a head of %zu bytes, where %d are the most", head.len, LOG_HEAD_MAX);
+        rc = cofre_fail(err, COFRE_FAILED, "a head of %zu bytes, where %d are the most", head.len,
+                        LOG_HEAD_MAX);
     if (rc < 0)
         return within(f, rc, err);
     return within(f, noting_failure(f, write_head(f, bytes_view(&head), &state, err)), err);

@@ -16,7 +16,7 @@ struct log_file {
     struct log_state state;
     uint64_t length;    /* of the file, to the end of that head */
     uint64_t committed; /* as the file said when it was opened */
-    bool broken;     /* a write failed */
+    bool broken;        /* a write failed */
 };
 
 /* file.c: what goes into the file, and what follows from it. */

@@ -25,8 +25,10 @@ static inline uint64_t growing_file_size(const struct growing_file *f)
 
 /* -COFRE_FAILED, the reason in the sentence; how much of it was written is then open. */
 int growing_file_append(struct growing_file *f, struct view data, struct cofre_err *err);
-int growing_file_flush(struct growing_file *f, struct cofre_err *err); /* to the kernel: outlives this process */
-int growing_file_sync(struct growing_file *f, struct cofre_err *err);  /* to the disk: outlives the machine's power */
+int growing_file_flush(struct growing_file *f,
+                       struct cofre_err *err); /* to the kernel: outlives this process */
+int growing_file_sync(struct growing_file *f,
+                      struct cofre_err *err); /* to the disk: outlives the machine's power */
 
 /* Exactly len bytes, wherever they are: -COFRE_FAILED where the file ends before. */
 int growing_file_read(const struct growing_file *f, uint64_t offset, void *out, size_t len,

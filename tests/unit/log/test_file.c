@@ -308,9 +308,10 @@ static void files_that_are_no_logs_are_refused(void **state)
     static const struct {
         const char *bytes;
         size_t len;
-    } cases[] = {{"", 0}, {"\x6b"
-                           "cofre-log-2\x1b\0\0\0\0\0\0\0\0",
-                           21},
+    } cases[] = {{"", 0},
+                 {"\x6b"
+                  "cofre-log-2\x1b\0\0\0\0\0\0\0\0",
+                  21},
                  {"\x6b"
                   "cofre-log-1\x1b\0\0\0\0\0\0\0\0\x41x",
                   23}};

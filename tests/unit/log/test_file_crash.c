@@ -24,10 +24,11 @@
 #define LAST 12 /* entries of a life that no crash ends */
 
 /* What the process that dies leaves to the one that looks. */
-static struct shared {
+struct shared {
     uint64_t committed; /* entries, as log_file_commit returned */
     uint64_t synced;    /* bytes of the log that are on the disk */
-} *shared;
+};
+static struct shared *shared;
 
 static bool armed;
 static unsigned writes_left; /* until the write that is the last */

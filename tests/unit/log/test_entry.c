@@ -1,0 +1,104 @@
+/* Entries that Cofre writes: what goes in comes out, and nothing else is taken. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "attest/log/entry.h"
+
+static struct log_entry a_verdict(void)
+{
+    struct log_entry entry = {
+        .kind = LOG_ENTRY_VERDICT, .time = 1717200000, .outcome = LOG_UNJUDGED, .tee = "tdx"};
+    memset(&entry.evidence, 0xe1, sizeof entry.evidence);
+    memset(&entry.policy, 0x90, sizeof entry.policy);
+    memset(&entry.token, 0x70, sizeof entry.token);
+    return entry;
+}
+
+static void both_kinds_come_back(void **state)
+{
+    (void)state;
+    struct log_entry entries[] = {
+        a_verdict(), {.kind = LOG_ENTRY_GENESIS, .time = 0, .name = "verdicts of example.org", .random = {7}}};
+    for (size_t i = 0; i < 2; i++) {
+        CLEAN_BYTES bytes = {0};
+        struct log_entry again;
+        struct cofre_err err;
+        assert_int_equal(log_entry_write(&bytes, &entries[i], NULL), 0);
+        if (log_entry_read(&again, bytes_view(&bytes), &err) < 0)
+            fail_msg("%s", err.text);
+        assert_memory_equal(&again, &entries[i], sizeof again);
+    }
+}
+
+static void the_bytes_are_as_documented(void **state)
+{
+    (void)state;
+    CLEAN_BYTES bytes = {0};
+    struct log_entry entry = a_verdict();
+    assert_int_equal(log_entry_write(&bytes, &entry, NULL), 0);
+    static const uint8_t start[] = {0xa8, 0, 1, 1, 1, 2, 0x1a, 0x66, 0x5a, 0x64, 0x80, 5, 2, 6, 0x63,
+                                    't',  'd', 'x', 7, 0x58, 0x20, 0xe1};
+    assert_int_equal(bytes.len, sizeof start - 1 + 3 * 35 - 3);
+    assert_memory_equal(bytes.data, start, sizeof start);
+}
+
+static void what_is_changed_is_refused_or_says_something_else(void **state)
+{
+    (void)state;
+    CLEAN_BYTES bytes = {0};
+    struct log_entry entry = a_verdict(), again;
+    assert_int_equal(log_entry_write(&bytes, &entry, NULL), 0);
+    for (size_t bit = 0; bit < 8 * bytes.len; bit++) {
+        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (log_entry_read(&again, bytes_view(&bytes), NULL) == 0)
+            assert_memory_not_equal(&again, &entry, sizeof again);
+        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t len = 0; len < bytes.len; len++)
+        assert_int_equal(log_entry_read(&again, (struct view){bytes.data, len}, NULL), -COFRE_MALFORMED);
+}
+
+static void other_versions_kinds_and_members_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        {"\xa0", 1},                           /* nothing */
+        {"\x80", 1},                           /* no map */
+        {"\xa3\x00\x02\x01\x00\x02\x00", 7},   /* version 2 */
+        {"\xa3\x00\x01\x01\x02\x02\x00", 7},   /* a kind that is not there */
+        {"\xa3\x00\x01\x01\x00\x02\x00", 7},   /* a first entry without its members */
+        {"\xa3\x00\x01\x01\x01\x02\x20", 7},   /* a time before 1970 */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct log_entry entry;
+        struct view bytes = {(const uint8_t *)cases[i].bytes, cases[i].len};
+        assert_int_equal(log_entry_read(&entry, bytes, NULL), -COFRE_MALFORMED);
+    }
+    CLEAN_BYTES bytes = {0}, more = {0};
+    struct log_entry entry = a_verdict();
+    assert_int_equal(log_entry_write(&bytes, &entry, NULL), 0);
+    assert_int_equal(bytes_alloc(&more, bytes.len + 2, NULL), 0);
+    memcpy(more.data, bytes.data, bytes.len);
+    more.data[0]++; /* one member more: 10 => 0 */
+    more.data[bytes.len] = 10;
+    assert_int_equal(log_entry_read(&entry, bytes_view(&more), NULL), -COFRE_MALFORMED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_kinds_come_back),
+        cmocka_unit_test(the_bytes_are_as_documented),
+        cmocka_unit_test(what_is_changed_is_refused_or_says_something_else),
+        cmocka_unit_test(other_versions_kinds_and_members_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
