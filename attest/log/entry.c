@@ -106,6 +106,7 @@ int log_entry_read(struct log_entry *out, struct view bytes, struct cofre_err *e
     if (!cose_int(&version, cose_at(doc.item, KEY_VERSION)) || version != LOG_ENTRY_VERSION)
         return cofre_fail(err, COFRE_MALFORMED, "it is no log entry of version %d", LOG_ENTRY_VERSION);
     if (!read_map(out, doc.item))
-        return cofre_fail(err, COFRE_MALFORMED, "a member of the log entry is missing, or is not as it should be");
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "a member of the log entry is missing, or is not as it should be");
     return 0;
 }

@@ -137,11 +137,6 @@ uint64_t log_file_length(const struct log_file *f)
     return f->length;
 }
 
-int log_file_read(struct log_file *f, uint64_t offset, void *out, size_t len, struct cofre_err *err)
-{
-    return within(f, growing_file_read(&f->items, offset, out, len, err), err);
-}
-
 static int read_entry(struct log_file *f, uint64_t index, struct bytes *out, struct cofre_err *err)
 {
     uint8_t place[8], prefix[LOG_ITEM_PREFIX_MAX];

@@ -66,8 +66,7 @@ int log_file_entry(struct log_file *f, uint64_t index, struct bytes *out, struct
 /* For proofs. */
 struct log_tree *log_file_tree(struct log_file *f);
 
-/* Bytes of the file up to the end of the last head: a copy of so many is the log. */
+/* Bytes of the file up to the end of the last head: a copy of so many, or of more, is the log. */
 uint64_t log_file_length(const struct log_file *f);
-int log_file_read(struct log_file *f, uint64_t offset, void *out, size_t len, struct cofre_err *err);
 
 #endif

@@ -119,7 +119,11 @@ int log_head_verify_root(const struct cose_sign1 *m, const struct log_hash *root
     if (!key)
         return cofre_fail(err, COFRE_NEGATIVE, "it is signed by none of the keys given");
     struct view payload = {m->detached ? root->data : NULL, m->detached ? LOG_HASH_SIZE : 0};
-    return cose_sign1_verify(m, key->key, payload, (struct view){0}, err);
+    int rc = cose_sign1_verify(m, key->key, payload, (struct view){0}, err);
+    if (rc == -COFRE_NEGATIVE && m->detached)
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the root that its proof comes to is not the one that was signed");
+    return rc;
 }
 
 static int read_head(struct log_head *out, const struct cose_sign1 *m, struct cofre_err *err)

@@ -16,5 +16,6 @@ int verb_attest(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_emulated_root(int argc, char **argv);
 int verb_id_block(int argc, char **argv);
+int verb_log(int argc, char **argv);
 
 #endif

@@ -23,7 +23,8 @@ static void both_kinds_come_back(void **state)
 {
     (void)state;
     struct log_entry entries[] = {
-        a_verdict(), {.kind = LOG_ENTRY_GENESIS, .time = 0, .name = "verdicts of example.org", .random = {7}}};
+        a_verdict(),
+        {.kind = LOG_ENTRY_GENESIS, .time = 0, .name = "verdicts of example.org", .random = {7}}};
     for (size_t i = 0; i < 2; i++) {
         CLEAN_BYTES bytes = {0};
         struct log_entry again;
@@ -41,8 +42,8 @@ static void the_bytes_are_as_documented(void **state)
     CLEAN_BYTES bytes = {0};
     struct log_entry entry = a_verdict();
     assert_int_equal(log_entry_write(&bytes, &entry, NULL), 0);
-    static const uint8_t start[] = {0xa8, 0, 1, 1, 1, 2, 0x1a, 0x66, 0x5a, 0x64, 0x80, 5, 2, 6, 0x63,
-                                    't',  'd', 'x', 7, 0x58, 0x20, 0xe1};
+    static const uint8_t start[] = {0xa8, 0, 1, 1,    1,   2,   0x1a, 0x66, 0x5a, 0x64, 0x80,
+                                    5,    2, 6, 0x63, 't', 'd', 'x',  7,    0x58, 0x20, 0xe1};
     assert_int_equal(bytes.len, sizeof start - 1 + 3 * 35 - 3);
     assert_memory_equal(bytes.data, start, sizeof start);
 }
@@ -70,12 +71,12 @@ static void other_versions_kinds_and_members_are_refused(void **state)
         const char *bytes;
         size_t len;
     } cases[] = {
-        {"\xa0", 1},                           /* nothing */
-        {"\x80", 1},                           /* no map */
-        {"\xa3\x00\x02\x01\x00\x02\x00", 7},   /* version 2 */
-        {"\xa3\x00\x01\x01\x02\x02\x00", 7},   /* a kind that is not there */
-        {"\xa3\x00\x01\x01\x00\x02\x00", 7},   /* a first entry without its members */
-        {"\xa3\x00\x01\x01\x01\x02\x20", 7},   /* a time before 1970 */
+        {"\xa0", 1},                         /* nothing */
+        {"\x80", 1},                         /* no map */
+        {"\xa3\x00\x02\x01\x00\x02\x00", 7}, /* version 2 */
+        {"\xa3\x00\x01\x01\x02\x02\x00", 7}, /* a kind that is not there */
+        {"\xa3\x00\x01\x01\x00\x02\x00", 7}, /* a first entry without its members */
+        {"\xa3\x00\x01\x01\x01\x02\x20", 7}, /* a time before 1970 */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct log_entry entry;

@@ -198,9 +198,8 @@ static void a_log_does_not_grow_out_of_another(void **state)
     assert_true(signed_log_consistency(&log256, 6, 11, &receipt));
     assert_true(signed_log_head(&other, 6, &message));
     assert_int_equal(log_head_read(&older, bytes_view(&message), NULL), 0);
-    assert_int_equal(
-        log_receipt_verify_consistency(&proof, bytes_view(&receipt), &older, &log256.keys, &err),
-        -COFRE_NEGATIVE);
+    assert_int_equal(log_receipt_verify_consistency(&proof, bytes_view(&receipt), &older, &log256.keys, &err),
+                     -COFRE_NEGATIVE);
     assert_string_equal(err.text, "it is of another log");
     assert_int_equal(verify_growth(&log256, bytes_view(&receipt), 7, &newer, &err), -COFRE_NEGATIVE);
     assert_string_equal(err.text, "it starts from 6 entries, and the older head has 7");
@@ -208,9 +207,8 @@ static void a_log_does_not_grow_out_of_another(void **state)
     assert_true(signed_log_head(&log256, 6, &message));
     assert_int_equal(log_head_read(&older, bytes_view(&message), NULL), 0);
     older.state.root.data[0] ^= 1; /* a view that the log's signer gave to somebody else */
-    assert_int_equal(
-        log_receipt_verify_consistency(&proof, bytes_view(&receipt), &older, &log256.keys, &err),
-        -COFRE_NEGATIVE);
+    assert_int_equal(log_receipt_verify_consistency(&proof, bytes_view(&receipt), &older, &log256.keys, &err),
+                     -COFRE_NEGATIVE);
 }
 
 static void one_kind_of_receipt_is_not_the_other(void **state)

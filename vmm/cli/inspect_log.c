@@ -1,0 +1,157 @@
+/* cofre inspect: logs, and what is given out of them. No signature is verified: cofre log verify does that. */
+#include <string.h>
+
+#include "attest/log/entry.h"
+#include "attest/log/receipt.h"
+#include "vmm/base/timestamp.h"
+#include "vmm/cli/inspect.h"
+#include "vmm/cli/log.h"
+
+/* A COSE_Sign1 that names the kind of tree its payload is the root of. */
+static bool is_over_tree(struct view file, bool detached)
+{
+    static const int64_t understood[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
+    CLEAN_COSE_SIGN1 m = {0};
+    return cose_sign1_parse(&m, file, understood, NULL) == 0 && cose_sign1_header(&m, LOG_HEADER_VDS) &&
+           m.detached == detached;
+}
+
+static bool is_head(struct view file)
+{
+    return is_over_tree(file, false);
+}
+
+static bool is_receipt(struct view file)
+{
+    return is_over_tree(file, true);
+}
+
+/* Who says to have signed it, with the algorithm. */
+static void put_signer(json_t *out, struct view file)
+{
+    CLEAN_COSE_SIGN1 m = {0};
+    static const int64_t understood[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
+    if (cose_sign1_parse(&m, file, understood, NULL) < 0)
+        return;
+    struct view kid = cose_sign1_kid(&m);
+    json_object_set_new(out, "algorithm", json_string(m.alg->name));
+    inspect_put_hex(out, "kid", kid.data, kid.len);
+}
+
+static int describe_head(json_t **out, struct view file, struct cofre_err *err)
+{
+    struct log_head head;
+    int rc = log_head_read(&head, file, err);
+    if (rc < 0)
+        return rc;
+    *out = json_object();
+    log_put_head(*out, &head);
+    put_signer(*out, file);
+    return 0;
+}
+
+static json_t *path_json(const struct log_path *path)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < path->count; i++) {
+        char text[2 * LOG_HASH_SIZE + 1];
+        hex_encode(text, path->hash[i].data, LOG_HASH_SIZE);
+        json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
+static int describe_receipt(json_t **out, struct view file, struct cofre_err *err)
+{
+    struct log_receipt receipt;
+    int rc = log_receipt_read(&receipt, file, err);
+    if (rc < 0)
+        return rc;
+    bool inclusion = receipt.kind == LOG_RECEIPT_INCLUSION;
+    *out = json_object();
+    json_object_set_new(*out, "proves", json_string(inclusion ? "inclusion" : "consistency"));
+    if (inclusion)
+        json_object_set_new(*out, "index", json_integer((json_int_t)receipt.inclusion.index));
+    else
+        json_object_set_new(*out, "from", json_integer((json_int_t)receipt.consistency.size1));
+    log_put_head(*out, &receipt.head);
+    json_object_del(*out, "root"); /* the proof gives it */
+    put_signer(*out, file);
+    json_object_set_new(*out, "path", path_json(inclusion ? &receipt.inclusion.path : &receipt.consistency.path));
+    return 0;
+}
+
+/* A log's file */
+
+static bool is_file(struct view file)
+{
+    uint8_t header[LOG_HEADER_SIZE];
+    log_header_write(header, 0);
+    return file.len >= LOG_HEADER_COMMITTED && memcmp(file.data, header, LOG_HEADER_COMMITTED) == 0;
+}
+
+static int describe_file(json_t **out, struct view file, struct cofre_err *err)
+{
+    struct log_item item;
+    struct log_head last;
+    struct view head = {0}, content;
+    uint64_t committed, entries = 0, heads = 0, place = LOG_HEADER_SIZE;
+    if (!log_header_read(&committed, file) || committed > file.len)
+        return cofre_fail(err, COFRE_MALFORMED, "it is shorter than what was committed");
+    while (place < committed) {
+        struct view rest = {file.data + place, (size_t)(committed - place)};
+        if (log_item_read(&item, rest, err) <= 0 || !view_sub(rest, item.prefix, item.len, &content))
+            return cofre_fail(err, COFRE_MALFORMED, "byte %llu begins no item", (unsigned long long)place);
+        head = item.kind == LOG_ITEM_HEAD ? content : head;
+        entries += item.kind == LOG_ITEM_ENTRY;
+        heads += item.kind == LOG_ITEM_HEAD;
+        place += item.prefix + item.len;
+    }
+    int rc = log_head_read(&last, head, err);
+    if (rc < 0)
+        return cofre_within(err, rc, "its last head");
+    *out = json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)committed, "entries", (json_int_t)entries,
+                     "heads", (json_int_t)heads);
+    log_put_head(*out, &last);
+    put_signer(*out, head);
+    return 0;
+}
+
+/* Entries that Cofre writes */
+
+static bool is_entry(struct view file)
+{
+    struct log_entry entry;
+    return log_entry_read(&entry, file, NULL) == 0;
+}
+
+static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
+{
+    static const char *const outcomes[] = {
+        [LOG_PASSED] = "passed", [LOG_FAILED] = "failed", [LOG_UNJUDGED] = "unjudged"};
+    struct log_entry entry;
+    char time[TIME_TEXT_SIZE];
+    int rc = log_entry_read(&entry, file, err);
+    if (rc < 0)
+        return rc;
+    time_format(time, entry.time);
+    *out = json_object();
+    json_object_set_new(*out, "entry", json_string(entry.kind == LOG_ENTRY_GENESIS ? "genesis" : "verdict"));
+    json_object_set_new(*out, "time", json_string(time));
+    if (entry.kind == LOG_ENTRY_GENESIS) {
+        json_object_set_new(*out, "name", json_string(entry.name));
+        inspect_put_hex(*out, "random", entry.random, sizeof entry.random);
+        return 0;
+    }
+    json_object_set_new(*out, "outcome", json_string(outcomes[entry.outcome]));
+    json_object_set_new(*out, "tee", json_string(entry.tee));
+    inspect_put_hex(*out, "evidence", entry.evidence.data, LOG_HASH_SIZE);
+    inspect_put_hex(*out, "policy", entry.policy.data, LOG_HASH_SIZE);
+    inspect_put_hex(*out, "token", entry.token.data, LOG_HASH_SIZE);
+    return 0;
+}
+
+const struct artefact_kind inspect_log_file = {"log", is_file, describe_file};
+const struct artefact_kind inspect_log_head = {"log head", is_head, describe_head};
+const struct artefact_kind inspect_log_receipt = {"log receipt", is_receipt, describe_receipt};
+const struct artefact_kind inspect_log_entry = {"log entry", is_entry, describe_entry};

@@ -1,0 +1,61 @@
+/* cofre log: what its actions share. Each reads the options that it wants, and puts what it found into a JSON object. */
+#ifndef COFRE_CLI_LOG_H
+#define COFRE_CLI_LOG_H
+
+#include <jansson.h>
+
+#include "attest/log/receipt.h"
+
+enum log_option {
+    LOG_OPT_LOG,
+    LOG_OPT_KEY,
+    LOG_OPT_KEYS,
+    LOG_OPT_NAME,
+    LOG_OPT_ENTRY,
+    LOG_OPT_RECEIPT,
+    LOG_OPT_HEAD,
+    LOG_OPT_FROM,
+    LOG_OPT_ID,
+    LOG_OPT_INDEX,
+    LOG_OPT_OUT,
+    LOG_OPT_ENTRY_OUT,
+    LOG_OPTIONS, /* number of them */
+};
+
+/* What was given; NULL where it was not. */
+struct log_call {
+    const char *option[LOG_OPTIONS];
+};
+
+/* log_keep.c, log_show.c, log_verify.c: 0, or an error with its sentence. result: members to be printed. */
+int log_create(const struct log_call *call, json_t *result, struct cofre_err *err);
+int log_append(const struct log_call *call, json_t *result, struct cofre_err *err);
+int log_print_head(const struct log_call *call, json_t *result, struct cofre_err *err);
+int log_prove(const struct log_call *call, json_t *result, struct cofre_err *err);
+int log_verify(const struct log_call *call, json_t *result, struct cofre_err *err);
+
+/* log_keys.c: a private key for signing, with its id; public keys for verifying, PEM or COSE. A PEM key's id is its thumbprint. */
+int log_read_private_key(EVP_PKEY **out, uint8_t kid[COSE_THUMBPRINT_SIZE], const char *path,
+                         struct cofre_err *err);
+int log_read_keys(struct cose_keys *out, const char *path, struct cofre_err *err);
+
+/* log_show.c: members size, root, time, name and id of a head, also for cofre inspect. */
+void log_put_head(json_t *result, const struct log_head *head);
+/* Opens a log to read it, every head checked by *keys where check_all; *keys are read from --keys. */
+struct log_checker {
+    struct cose_keys keys;
+    struct log_head last; /* the last head that was checked */
+};
+void log_checker_free(struct log_checker *c);
+#define CLEAN_LOG_CHECKER __attribute__((cleanup(log_checker_free))) struct log_checker
+int log_open_to_read(struct log_file **out, struct log_checker *c, const struct log_call *call,
+                     bool check_all, struct cofre_err *err);
+/* For struct log_heads, with a struct log_checker as its context. */
+int log_check_head(void *context, struct view head, const struct log_state *state, struct cofre_err *err);
+/* -COFRE_NEGATIVE where id, of --id, is given and another log's. */
+int log_check_id(const struct log_head *head, const char *id, struct cofre_err *err);
+/* A head from a file, verified by the keys. */
+int log_read_head(struct log_head *out, const char *path, const struct cose_keys *keys,
+                  struct cofre_err *err);
+
+#endif
