@@ -134,7 +134,7 @@ static int read_receipt(struct log_receipt *out, const struct cose_sign1 *m, str
 {
     struct view encoded;
     struct log_path path = {0};
-    uint64_t number[2];
+    uint64_t number[2] = {0};
     *out = (struct log_receipt){0};
     int rc = log_head_read_header(&out->head, m, err);
     if (rc == 0 && !m->detached)

@@ -37,7 +37,8 @@ static bool try_open(bool write, uint64_t *size)
         FUZZ_CHECK(log_file_entry(f, i, &entry, NULL) == 0);
     }
     if (write)
-        FUZZ_CHECK(log_file_append(f, (struct view){NULL, 0}, NULL, NULL) == 0 && log_file_commit(f, NULL) == 0);
+        FUZZ_CHECK(log_file_append(f, (struct view){NULL, 0}, NULL, NULL) == 0 &&
+                   log_file_commit(f, NULL) == 0);
     log_file_close(f);
     return true;
 }

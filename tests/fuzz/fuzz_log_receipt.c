@@ -71,7 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEAN_BYTES again = {0};
     FUZZ_CHECK(log_tree_root(&log->tree, 6, &older.state.root, NULL) == 0);
     if (log_head_read(&head, input, &err) == 0)
-        FUZZ_CHECK(head.state.size >= 1 && head.state.size <= LOG_SIZE_MAX && strlen(head.name) <= LOG_NAME_MAX);
+        FUZZ_CHECK(head.state.size >= 1 && head.state.size <= LOG_SIZE_MAX &&
+                   strlen(head.name) <= LOG_NAME_MAX);
     else
         FUZZ_CHECK(*err.text);
     if (log_head_verify(&head, input, &log->keys, &err) == 0)
@@ -86,7 +87,8 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     CLEAN_BYTES seed = {0};
     struct signed_log *log = log_of_target();
-    struct log_entry entry = {.kind = LOG_ENTRY_VERDICT, .time = FUZZ_NOW, .outcome = LOG_FAILED, .tee = "snp"};
+    struct log_entry entry = {
+        .kind = LOG_ENTRY_VERDICT, .time = FUZZ_NOW, .outcome = LOG_FAILED, .tee = "snp"};
     struct log_entry genesis = {.kind = LOG_ENTRY_GENESIS, .time = FUZZ_NOW, .name = "a log"};
     switch (index) {
     case 0:

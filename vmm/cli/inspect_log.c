@@ -77,7 +77,8 @@ static int describe_receipt(json_t **out, struct view file, struct cofre_err *er
     log_put_head(*out, &receipt.head);
     json_object_del(*out, "root"); /* the proof gives it */
     put_signer(*out, file);
-    json_object_set_new(*out, "path", path_json(inclusion ? &receipt.inclusion.path : &receipt.consistency.path));
+    json_object_set_new(*out, "path",
+                        path_json(inclusion ? &receipt.inclusion.path : &receipt.consistency.path));
     return 0;
 }
 

@@ -69,8 +69,10 @@ static const struct action {
     {"create", BIT(LOG) | BIT(KEY) | BIT(NAME), 0, log_create, false},
     {"append", BIT(LOG) | BIT(KEY) | BIT(ENTRY), BIT(OUT), log_append, false},
     {"head", BIT(LOG) | BIT(KEYS), BIT(ID) | BIT(OUT), log_print_head, false},
-    {"prove", BIT(LOG) | BIT(KEYS) | BIT(OUT), BIT(ID) | BIT(INDEX) | BIT(FROM) | BIT(ENTRY_OUT), log_prove, false},
-    {"verify", BIT(KEYS), BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(ENTRY) | BIT(FROM), log_verify, true},
+    {"prove", BIT(LOG) | BIT(KEYS) | BIT(OUT), BIT(ID) | BIT(INDEX) | BIT(FROM) | BIT(ENTRY_OUT), log_prove,
+     false},
+    {"verify", BIT(KEYS), BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(ENTRY) | BIT(FROM), log_verify,
+     true},
 };
 
 static const struct action *find_action(const char *name)

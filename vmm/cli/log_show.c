@@ -58,8 +58,7 @@ int log_open_to_read(struct log_file **out, struct log_checker *c, const struct 
     return rc < 0 ? rc : log_check_id(&c->last, call->option[LOG_OPT_ID], err);
 }
 
-int log_read_head(struct log_head *out, const char *path, const struct cose_keys *keys,
-                  struct cofre_err *err)
+int log_read_head(struct log_head *out, const char *path, const struct cose_keys *keys, struct cofre_err *err)
 {
     CLEAN_BYTES message = {0};
     int rc = file_read(&message, path, LOG_HEAD_MAX, err);

@@ -25,8 +25,8 @@ static int check_other_head(struct log_file *f, const struct log_checker *c, con
     rc = log_tree_root(log_file_tree(f), other.state.size, &root, err);
     if (rc == 0 && !log_hash_equal(&root, &other.state.root))
         rc = cofre_fail(err, COFRE_NEGATIVE,
-                        "%s: its %" PRIu64 " entries are others than the log's: the log's keeper signed both", path,
-                        other.state.size);
+                        "%s: its %" PRIu64 " entries are others than the log's: the log's keeper signed both",
+                        path, other.state.size);
     return rc;
 }
 
@@ -95,6 +95,5 @@ int log_verify(const struct log_call *call, json_t *result, struct cofre_err *er
     if (given[LOG_OPT_RECEIPT] && !given[LOG_OPT_LOG] && !given[LOG_OPT_HEAD] &&
         !given[LOG_OPT_ENTRY] != !given[LOG_OPT_FROM])
         return verify_receipt(call, result, err);
-    return cofre_fail(err, COFRE_USAGE,
-                      "verify: either --log, or --receipt with one of --entry and --from");
+    return cofre_fail(err, COFRE_USAGE, "verify: either --log, or --receipt with one of --entry and --from");
 }

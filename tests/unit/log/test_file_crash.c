@@ -3,6 +3,7 @@
  * which the linker has call the functions here (--wrap). What must hold afterwards: the log opens, it is the log up to some head that was
  * signed, at least the last that was told as committed, and it goes on.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,6 +33,8 @@ static struct shared *shared;
 
 static bool armed;
 static unsigned writes_left; /* until the write that is the last */
+static int write_error;      /* 0: it ends the process; else it fails so, and later ones do not */
+static int sync_error;       /* the same of the next fdatasync */
 static unsigned eighths;     /* how much of it is done */
 static char dir[MADE_DIR_SIZE], path[MADE_DIR_SIZE + 8];
 
@@ -47,6 +50,11 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t len, off_t offset)
     size_t part = len * eighths / 8;
     if (part)
         (void)!__real_pwrite64(fd, data, part, offset);
+    if (write_error) {
+        armed = false;
+        errno = write_error;
+        return -1;
+    }
     raise(SIGKILL);
     abort();
 }
@@ -54,6 +62,11 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t len, off_t offset)
 int __wrap_fdatasync(int fd)
 {
     struct stat st;
+    if (sync_error) {
+        errno = sync_error;
+        sync_error = 0;
+        return -1;
+    }
     if (armed && fstat(fd, &st) == 0)
         shared->synced = (uint64_t)st.st_size;
     return __real_fdatasync(fd);
@@ -124,7 +137,7 @@ static void goes_on_where_it_must(void)
     struct log_file *f = made_open(path, true);
     uint64_t size = log_file_state(f)->size;
     assert_true(size >= shared->committed);
-    assert_true(size == 1 || size % 3 == 0);
+    assert_true(size == 1 || size % 3 == 0); /* where commits are */
     made_check(f, size);
     made_grow(f, size + 2, (uint64_t[]){size + 2, 0});
     log_file_close(f);
@@ -215,6 +228,58 @@ static void survives_an_old_number_of_committed_bytes(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+/* Neither appends nor commits any more, though the disk would take it again; opened anew it is as it was. */
+static void stands_still(struct log_file *f, uint64_t size, const char *why, struct cofre_err *err)
+{
+    assert_non_null(strstr(err->text, why));
+    assert_int_equal(log_file_append(f, (struct view){NULL, 0}, NULL, err), -COFRE_FAILED);
+    assert_non_null(strstr(err->text, "a write failed before"));
+    assert_int_equal(log_file_commit(f, err), -COFRE_FAILED);
+    assert_int_equal(log_file_state(f)->size, size);
+    log_file_close(f);
+    f = made_open(path, true);
+    made_check(f, size);
+    log_file_close(f);
+    goes_on_where_it_must();
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_full_disk_stops_the_log_and_spoils_nothing(void **state)
+{
+    (void)state;
+    for (unsigned write = 0; write < 2; write++) { /* the entries, the head */
+        struct cofre_err err;
+        made_create(path);
+        struct log_file *f = made_open(path, true);
+        made_grow(f, 3, (uint64_t[]){3, 0});
+        shared->committed = 3;
+        made_grow(f, 6, (uint64_t[]){0});
+        armed = true;
+        writes_left = write;
+        eighths = 4;
+        write_error = ENOSPC;
+        int rc = log_file_commit(f, &err);
+        armed = false;
+        write_error = 0;
+        assert_int_equal(rc, -COFRE_FAILED);
+        stands_still(f, 3, "it cannot be written: No space left on device", &err);
+    }
+}
+
+static void a_failed_sync_is_not_tried_again(void **state)
+{
+    (void)state;
+    struct cofre_err err;
+    made_create(path);
+    struct log_file *f = made_open(path, true);
+    made_grow(f, 3, (uint64_t[]){3, 0});
+    shared->committed = 3;
+    made_grow(f, 6, (uint64_t[]){0});
+    sync_error = EIO;
+    assert_int_equal(log_file_commit(f, &err), -COFRE_FAILED);
+    stands_still(f, 3, "it cannot be written to the disk: Input/output error", &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +287,8 @@ int main(void)
         cmocka_unit_test(survives_the_end_of_power_at_each_write),
         cmocka_unit_test(survives_zeros_where_power_ended),
         cmocka_unit_test(survives_an_old_number_of_committed_bytes),
+        cmocka_unit_test(a_full_disk_stops_the_log_and_spoils_nothing),
+        cmocka_unit_test(a_failed_sync_is_not_tried_again),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
