@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "attest/cose/key.h"
 #include "attest/log/item.h"
 #include "tests/unit/cli/run.h"
 #include "vmm/base/clean_openssl.h"
@@ -175,6 +176,26 @@ static void id_and_keys_are_compared(void **state)
     assert_non_null(strstr(cli_output, "other2: it is the head of another log"));
 }
 
+/* With the key's id as it stands in the heads, which cofre inspect tells. */
+static void a_cose_key_serves_as_well_as_pem(void **state)
+{
+    (void)state;
+    CLEAN_COSE_WRITER w = {0};
+    CLEAN_BYTES kid = {0}, file = {0}, pem = {0};
+    json_t *head = cli_inspected("head1");
+    assert_int_equal(hex_decode_some(&kid, COSE_KID_MAX, cli_text(head, "kid"), NULL), 0);
+    json_decref(head);
+    cli_read(&pem, "log.pub");
+    CLEAN(bio) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    CLEAN(pkey) EVP_PKEY *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    assert_non_null(key);
+    cose_put_key(&w, key, bytes_view(&kid));
+    assert_int_equal(cose_take(&file, &w, NULL), 0);
+    cli_write("log.cose", bytes_view(&file));
+    ok("log verify --keys log.cose --log l --head head5");
+    assert_int_equal(cli_run("log verify --keys log.cose --log other"), 1);
+}
+
 static void inspect_says_what_they_are(void **state)
 {
     (void)state;
@@ -246,6 +267,7 @@ int main(void)
         cmocka_unit_test(two_views_that_were_signed_are_told_apart),
         cmocka_unit_test(an_entry_that_was_changed_in_the_file_is_noticed),
         cmocka_unit_test(id_and_keys_are_compared),
+        cmocka_unit_test(a_cose_key_serves_as_well_as_pem),
         cmocka_unit_test(inspect_says_what_they_are),
         cmocka_unit_test(a_wrong_call_says_why),
     };
