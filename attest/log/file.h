@@ -1,10 +1,10 @@
 /*
  * A log in one file, which outlives the end of its process at any instruction and its machine's power.
  *
- * What a signed head covers is on the disk before the head is, and the head before log_file_commit returns. So after a crash the file
- * is the log up to some head, at least the last that was returned, and perhaps the beginning of what was to come. Opening replays
- * it, keeps what the last head covers, and cuts off the rest, which nobody was told of. What a head covers is never
- * cut or repaired: if it is not there as signed, the log does not open.
+ * What a signed head covers is on the disk before the head is, and the head before log_file_commit returns. So after a crash
+ * the file is the log up to some head, at least the last that was returned, and perhaps the beginning of what was to come.
+ * Opening replays it, keeps what the last head covers, and cuts off the rest, which nobody was told of. What a head covers is
+ * never cut or repaired: if it is not there as signed, the log does not open.
  *
  * Hashes and the places of entries follow from the file, and are kept in another without a name: 72 bytes an entry.
  */
@@ -37,9 +37,9 @@ struct log_file;
 int log_file_create(const char *path, struct view genesis, const struct log_heads *heads,
                     struct cofre_err *err);
 
-/* For writing where heads->sign is there, by one process at a time; others may read meanwhile, and see the log as it was when they opened it.
- * Takes as long as hashing all entries. -COFRE_NEGATIVE, or what heads->check gives, where the log is not what a head says; -COFRE_MALFORMED where it is no log. heads is
- * copied, its context outlives the log. */
+/* For writing where heads->sign is there, by one process at a time; others may read meanwhile, and see the log as it was when
+ * they opened it. Takes as long as hashing all entries. -COFRE_NEGATIVE, or what heads->check gives, where the log is not what
+ * a head says; -COFRE_MALFORMED where it is no log, or damaged. heads is copied, its context outlives the log. */
 int log_file_open(struct log_file **out, const char *path, const struct log_heads *heads,
                   struct cofre_err *err);
 void log_file_close(struct log_file *f);
@@ -52,8 +52,8 @@ static inline void log_file_cleanup(struct log_file **f)
 /* What is appended counts from the next head on. *index, its number, may be NULL. */
 int log_file_append(struct log_file *f, struct view entry, uint64_t *index, struct cofre_err *err);
 
-/* A head over all entries, on the disk. If it could not be signed, the entries wait for the next try. After a failed write neither can be
- * called again: what the disk has, only opening can tell. */
+/* A head over all entries, on the disk. If it could not be signed, the entries wait for the next try. After a failed write
+ * neither can be called again: what the disk has, only opening can tell. */
 int log_file_commit(struct log_file *f, struct cofre_err *err);
 
 /* The last head and its state; valid until the next commit. */

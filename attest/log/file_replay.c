@@ -60,8 +60,8 @@ static int replay_item(struct log_file *f, struct window *w, uint64_t *offset, s
     return rc < 0 ? rc : 1;
 }
 
-/* Behind the committed bytes there may be anything, which nobody was told of: a whole head still counts, to who writes. Who reads must
- * not, since it may not be on the disk. */
+/* Behind the committed bytes there may be anything, which nobody was told of. A whole head still counts, to who writes; who
+ * reads must not look, since it may not be on the disk. */
 static int replay_items(struct log_file *f, struct cofre_err *err)
 {
     struct window w = {0};
@@ -83,7 +83,7 @@ static int replay_items(struct log_file *f, struct cofre_err *err)
     return rc;
 }
 
-/* A head that the crash of another process left may not be on the disk yet, where it must be before anybody is told of it. */
+/* A head that a crash left may not be on the disk yet, where it must be before anybody is told of it. */
 static int settle(struct log_file *f, struct cofre_err *err)
 {
     int rc = f->items.written > f->length ? growing_file_cut(&f->items, f->length, err) : 0;

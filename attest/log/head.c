@@ -138,12 +138,16 @@ static int read_head(struct log_head *out, const struct cose_sign1 *m, struct co
     return rc;
 }
 
-static const int64_t understood[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
+int log_head_parse(struct cose_sign1 *out, struct view message, struct cofre_err *err)
+{
+    static const int64_t labels[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
+    return cose_sign1_parse(out, message, labels, err);
+}
 
 int log_head_read(struct log_head *out, struct view message, struct cofre_err *err)
 {
     CLEAN_COSE_SIGN1 m = {0};
-    int rc = cose_sign1_parse(&m, message, understood, err);
+    int rc = log_head_parse(&m, message, err);
     return rc < 0 ? rc : read_head(out, &m, err);
 }
 
@@ -151,7 +155,7 @@ int log_head_verify(struct log_head *out, struct view message, const struct cose
                     struct cofre_err *err)
 {
     CLEAN_COSE_SIGN1 m = {0};
-    int rc = cose_sign1_parse(&m, message, understood, err);
+    int rc = log_head_parse(&m, message, err);
     if (rc == 0)
         rc = read_head(out, &m, err);
     return rc < 0 ? rc : log_head_verify_root(&m, &out->state.root, keys, err);

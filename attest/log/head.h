@@ -31,7 +31,9 @@ int log_head_read(struct log_head *out, struct view message, struct cofre_err *e
 int log_head_verify(struct log_head *out, struct view message, const struct cose_keys *keys,
                     struct cofre_err *err);
 
-/* For receipts. What the protected header says, all but the root; and whether one of the keys signed it over this root. */
+/* For receipts. The message, in which the labels of a head may be critical. */
+int log_head_parse(struct cose_sign1 *out, struct view message, struct cofre_err *err);
+/* What the protected header says, all but the root; and whether one of the keys signed it over this root. */
 int log_head_read_header(struct log_head *out, const struct cose_sign1 *m, struct cofre_err *err);
 int log_head_verify_root(const struct cose_sign1 *m, const struct log_hash *root,
                          const struct cose_keys *keys, struct cofre_err *err);

@@ -1,7 +1,7 @@
 /*
- * What a log's file is made of: a sequence of CBOR items (RFC 8742). First the text "cofre-log-1" and a number, always of 64 bits:
- * how many bytes of the file were on the disk when the last head was. Then each byte string is an entry, in order, and
- * each byte string with tag 24 (RFC 8949, section 3.4.5.1) is a signed head over all entries before it.
+ * What a log's file is made of: a sequence of CBOR items (RFC 8742). First the text "cofre-log-1" and a number, always of
+ * 64 bits: how many bytes of the file were on the disk when the last head was. Then each byte string is an entry, in order,
+ * and each byte string with tag 24 (RFC 8949, section 3.4.5.1) is a signed head over all entries before it.
  */
 #ifndef COFRE_ATTEST_LOG_ITEM_H
 #define COFRE_ATTEST_LOG_ITEM_H

@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const int64_t understood[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
-
 /* Labels of the kinds of proofs in header 396; both have two numbers and a path. */
 static const int64_t label_of[] = {[LOG_RECEIPT_INCLUSION] = -1, [LOG_RECEIPT_CONSISTENCY] = -2};
 
@@ -58,7 +56,7 @@ int log_receipt_make(struct bytes *out, struct view head, const struct log_recei
     const struct log_inclusion *in = &proof->inclusion;
     const struct log_consistency *con = &proof->consistency;
     bool inclusion = proof->kind == LOG_RECEIPT_INCLUSION;
-    int rc = cose_sign1_parse(&m, head, understood, err);
+    int rc = log_head_parse(&m, head, err);
     if (rc == 0)
         rc = log_head_read_header(&signed_head, &m, err);
     if (rc == 0 && signed_head.state.size != (inclusion ? in->size : con->size2))
@@ -160,7 +158,7 @@ static int read_receipt(struct log_receipt *out, const struct cose_sign1 *m, str
 int log_receipt_read(struct log_receipt *out, struct view message, struct cofre_err *err)
 {
     CLEAN_COSE_SIGN1 m = {0};
-    int rc = cose_sign1_parse(&m, message, understood, err);
+    int rc = log_head_parse(&m, message, err);
     return rc < 0 ? rc : read_receipt(out, &m, err);
 }
 
@@ -169,7 +167,7 @@ int log_receipt_read(struct log_receipt *out, struct view message, struct cofre_
 static int read_kind(struct log_receipt *out, struct cose_sign1 *m, struct view message,
                      enum log_receipt_kind kind, struct cofre_err *err)
 {
-    int rc = cose_sign1_parse(m, message, understood, err);
+    int rc = log_head_parse(m, message, err);
     if (rc == 0)
         rc = read_receipt(out, m, err);
     if (rc == 0 && out->kind != kind)

@@ -16,8 +16,8 @@ struct log_receipt {
     struct log_consistency consistency;
 };
 
-/* From a head and a proof up to its size, of proof->kind. -COFRE_USAGE where it is of another size, or its path is empty: a receipt
- * cannot say that. */
+/* From a head and a proof up to its size, of proof->kind. -COFRE_USAGE where it is of another size, or its path is empty: a
+ * receipt cannot say that. */
 int log_receipt_make(struct bytes *out, struct view head, const struct log_receipt *proof,
                      struct cofre_err *err);
 

@@ -58,8 +58,8 @@ int log_tree_append(struct log_tree *tree, struct view entry, struct cofre_err *
     return 0;
 }
 
-/* The tree over entries begin to end - 1, where begin is 0 or a multiple of the least power of two that is not below their number:
- * its whole subtrees, from the right. */
+/* The tree over entries begin to end - 1, where begin is 0 or a multiple of the least power of two that is not below their
+ * number: its whole subtrees, from the right. */
 static int range_root(struct log_tree *tree, uint64_t begin, uint64_t end, struct log_hash *out,
                       struct cofre_err *err)
 {

@@ -9,8 +9,8 @@
 
 /*
  * The list: each entry adds its leaf's hash, and behind it those of the subtrees that it completes, smallest first; a tree of
- * n entries has 2n minus as many hashes as n has bits set. read gets one that was appended. append gets 1 to LOG_PATH_MAX of them, at the list's
- * end, which position tells. Both return 0 or an error of theirs, which the tree's caller gets.
+ * n entries has 2n minus as many hashes as n has bits set. read gets one that was appended. append gets 1 to LOG_PATH_MAX of
+ * them, at the list's end, which position tells. Both return 0 or an error of theirs, which the tree's caller gets.
  */
 struct log_hash_list {
     void *context;
@@ -27,7 +27,7 @@ struct log_tree {
     struct log_hasher hasher;
 };
 
-/* The tree of the first size entries of a list that has as many, or more; 0 begins one. Reads as many hashes as size has bits set. */
+/* The tree of the first size entries of a list that has as many, or more; 0 begins one. Reads a hash for each bit set in size. */
 int log_tree_open(struct log_tree *out, const struct log_hash_list *list, uint64_t size,
                   struct cofre_err *err);
 void log_tree_close(struct log_tree *tree);

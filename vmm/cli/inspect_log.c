@@ -10,9 +10,8 @@
 /* A COSE_Sign1 that names the kind of tree its payload is the root of. */
 static bool is_over_tree(struct view file, bool detached)
 {
-    static const int64_t understood[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
     CLEAN_COSE_SIGN1 m = {0};
-    return cose_sign1_parse(&m, file, understood, NULL) == 0 && cose_sign1_header(&m, LOG_HEADER_VDS) &&
+    return log_head_parse(&m, file, NULL) == 0 && cose_sign1_header(&m, LOG_HEADER_VDS) &&
            m.detached == detached;
 }
 
@@ -30,8 +29,7 @@ static bool is_receipt(struct view file)
 static void put_signer(json_t *out, struct view file)
 {
     CLEAN_COSE_SIGN1 m = {0};
-    static const int64_t understood[] = {COSE_HEADER_CWT_CLAIMS, LOG_HEADER_VDS, 0};
-    if (cose_sign1_parse(&m, file, understood, NULL) < 0)
+    if (log_head_parse(&m, file, NULL) < 0)
         return;
     struct view kid = cose_sign1_kid(&m);
     json_object_set_new(out, "algorithm", json_string(m.alg->name));

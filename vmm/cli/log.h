@@ -34,7 +34,8 @@ int log_print_head(const struct log_call *call, json_t *result, struct cofre_err
 int log_prove(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_verify(const struct log_call *call, json_t *result, struct cofre_err *err);
 
-/* log_keys.c: a private key for signing, with its id; public keys for verifying, PEM or COSE. A PEM key's id is its thumbprint. */
+/* log_keys.c: a private key for signing, with its id; public keys for verifying, PEM or COSE. A PEM key's id is its
+ * thumbprint. */
 int log_read_private_key(EVP_PKEY **out, uint8_t kid[COSE_THUMBPRINT_SIZE], const char *path,
                          struct cofre_err *err);
 int log_read_keys(struct cose_keys *out, const char *path, struct cofre_err *err);

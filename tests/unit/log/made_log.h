@@ -1,4 +1,4 @@
-/* Logs in files for tests, with entries that follow from their numbers, and heads that a hash stands for instead of a signature. */
+/* Logs in files for tests: entries follow from their numbers, and heads have a hash instead of a signature. */
 #ifndef COFRE_TESTS_LOG_MADE_LOG_H
 #define COFRE_TESTS_LOG_MADE_LOG_H
 

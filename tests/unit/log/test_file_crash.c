@@ -1,7 +1,7 @@
 /*
  * The end of the writing process at each of its writes, and of its machine's power: SIGKILL comes after a part of the write,
- * which the linker has call the functions here (--wrap). What must hold afterwards: the log opens, it is the log up to some head that was
- * signed, at least the last that was told as committed, and it goes on.
+ * which the linker has call the functions here (--wrap). What must hold afterwards: the log opens, it is the log up to some
+ * head that was signed, at least the last that was told as committed, and it goes on.
  */
 #include <errno.h>
 #include <setjmp.h>
