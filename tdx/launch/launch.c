@@ -1,7 +1,6 @@
 #include "tdx/launch/launch.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +30,7 @@ struct tee {
     uint64_t user_calls;    /* KVM_TDX_CAPABILITIES: GetTdVmCallInfo's bits for what user space answers */
     struct tdx_mrtd *mrtd;  /* of what was really given */
 
-    pthread_mutex_t lock;        /* the two below: exits come from every vCPU's thread */
-    struct quote_client *quotes; /* from the first GetQuote on */
-    bool quotes_failed;
+    struct quote_client *quotes;
     _Atomic uint64_t notify; /* SetupEventNotifyInterrupt: vector, and the vCPU's id << 32; 0: none */
 };
 
@@ -47,7 +44,6 @@ static int tdx_new(struct tee **out, struct cofre_err *err)
         free(tee);
         return rc;
     }
-    pthread_mutex_init(&tee->lock, NULL);
     tdx_owner_init(&tee->owner);
     *out = tee;
     return 0;
@@ -59,7 +55,6 @@ static void tdx_free(struct tee *tee)
         return;
     quote_client_free(tee->quotes);
     tdx_mrtd_free(tee->mrtd);
-    pthread_mutex_destroy(&tee->lock);
     free(tee);
 }
 
@@ -298,38 +293,31 @@ static void quote_done(void *context)
         log_warn("the guest is not told that its quote is there: %s", err.text);
 }
 
-static struct quote_client *quotes_of(struct tee *tee, const struct guest_memory *memory)
+static int tdx_start(struct tee *tee, const struct guest_memory *memory, struct cofre_err *err)
 {
     const struct quote_client_config config = {.backend = tee->vm->kvm->backend,
                                                .address = tee->owner.quote_service,
                                                .memory = memory,
                                                .notify = quote_done,
                                                .context = tee};
-    struct cofre_err err;
-    pthread_mutex_lock(&tee->lock);
-    if (!tee->quotes && !tee->quotes_failed && quote_client_new(&tee->quotes, &config, &err)) {
-        tee->quotes_failed = true;
-        log_error("the guest gets no quotes: %s", err.text);
-    }
-    struct quote_client *quotes = tee->quotes;
-    pthread_mutex_unlock(&tee->lock);
-    return quotes;
+    return quote_client_new(&tee->quotes, &config, err);
 }
 
-static enum tee_exit_action guest_call(struct tee *tee, const struct guest_memory *memory,
-                                       struct kvm_vcpu *vcpu)
+static int tdx_connect_service(const struct tee *tee, const struct kvm_backend *backend)
+{
+    return backend->quote_service(tee->owner.quote_service);
+}
+
+static enum tee_exit_action guest_call(struct tee *tee, struct kvm_vcpu *vcpu)
 {
     struct uapi_exit_tdx *call = uapi_exit_tdx(vcpu->run);
-    struct quote_client *quotes;
     switch (call->nr) {
     case TDVMCALL_GET_TD_VM_CALL_INFO:
         call->get_tdvmcall_info.ret = TDVMCALL_SUCCESS;
         call->get_tdvmcall_info.r11 = tee->user_calls & TDVMCALL_INFO_EVENT_NOTIFY;
         return TEE_EXIT_CONTINUE;
     case TDVMCALL_GET_QUOTE:
-        quotes = quotes_of(tee, memory);
-        call->get_quote.ret = quotes ? quote_client_request(quotes, call->get_quote.gpa, call->get_quote.size)
-                                     : TDVMCALL_SUBFUNC_UNSUPPORTED;
+        call->get_quote.ret = quote_client_request(tee->quotes, call->get_quote.gpa, call->get_quote.size);
         return TEE_EXIT_CONTINUE;
     case TDVMCALL_SETUP_EVENT_NOTIFY_INTERRUPT:
         atomic_store(&tee->notify, (uint64_t)vcpu->id << 32 | (call->setup_event_notify.vector & 0xff));
@@ -344,8 +332,9 @@ static enum tee_exit_action tdx_exit(struct tee *tee, const struct guest_memory 
                                      struct kvm_vcpu *vcpu, int *code, struct cofre_err *err)
 {
     struct kvm_run *run = vcpu->run;
+    (void)memory;
     if (run->exit_reason == KVM_EXIT_TDX)
-        return guest_call(tee, memory, vcpu);
+        return guest_call(tee, vcpu);
     if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT && run->system_event.type == KVM_SYSTEM_EVENT_TDX_FATAL) {
         *code = tdx_guest_fatal(err, (const uint64_t *)run->system_event.data, run->system_event.ndata);
         return TEE_EXIT_STOP;
@@ -369,5 +358,7 @@ const struct tee_ops tdx_tee_ops = {
     .vcpu_init = tdx_vcpu_init,
     .load = tdx_load,
     .finish = tdx_finish,
+    .start = tdx_start,
     .exit = tdx_exit,
+    .connect_service = tdx_connect_service,
 };

@@ -155,8 +155,8 @@ static int plain_close(int fd)
     return 0;
 }
 
-static const struct kvm_backend plain_kvm = {"plain",      plain_open,  plain_ioctl, plain_mmap,
-                                             plain_munmap, plain_close, NULL};
+static const struct kvm_backend plain_kvm = {"plain",    false,        plain_open,  plain_ioctl,
+                                             plain_mmap, plain_munmap, plain_close, NULL};
 
 static void launch_firmware(void)
 {

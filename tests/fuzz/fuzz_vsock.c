@@ -45,7 +45,8 @@ static void prepare(void)
     struct sockaddr_un address = address_of(listening);
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     FUZZ_CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 64) == 0);
-    FUZZ_CHECK(virtio_vsock_new(&guest.device, CID, path, NULL) == 0);
+    FUZZ_CHECK(virtio_vsock_new(&guest.device, CID, path, (struct vsock_way){vsock_connect, path}, NULL) ==
+               0);
     (void)atexit(clean_up);
     hostile_plug(&guest);
 }

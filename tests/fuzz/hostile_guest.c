@@ -25,7 +25,7 @@ void hostile_plug(struct hostile *guest)
     pci_bus_init(&guest->pci, (struct pci_window){WINDOW, 0x100000},
                  (struct msi_sink){discard_message, NULL});
     FUZZ_CHECK(guest->memory && guest_memory_add(&guest->view, 0, HOSTILE_MEMORY, guest->memory, NULL) == 0 &&
-               virtio_plug(device, &guest->pci, &guest->view, NULL) == 0);
+               virtio_attach(device, &guest->pci, &guest->view, NULL) == 0);
     memcpy(guest->config, device->pci.config, sizeof guest->config);
     memcpy(guest->entry, device->pci.entry, sizeof guest->entry);
 }

@@ -115,3 +115,10 @@ void rundir_release(const char *path, int claimed)
     (void)rmdir(path);
     close(claimed);
 }
+
+void rundir_remove(const char *path)
+{
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory >= 0)
+        rundir_release(path, directory);
+}

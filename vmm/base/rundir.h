@@ -16,5 +16,7 @@ int rundir_claim(const char *path, struct cofre_err *err);
 /* Removes the guest's sockets and the directory, unless somebody has put something else into it; closes the descriptor. A
  * socket vsock_PORT is no guest's: a program on this host listens there. */
 void rundir_release(const char *path, int claim);
+/* The same for one whose claim another has, or had: of a process that was killed. */
+void rundir_remove(const char *path);
 
 #endif

@@ -24,7 +24,7 @@ static int call(struct net_vhost *vhost, unsigned long request, const void *argu
 
 int net_vhost_open(struct net_vhost *out, struct cofre_err *err)
 {
-    *out = (struct net_vhost){-1, -1, false, false};
+    *out = (struct net_vhost){.fd = -1, .fault = -1};
     CLEAN_FD fd = open(VHOST_PATH, O_RDWR | O_CLOEXEC);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
         return cofre_fail(err, COFRE_LACKING, VHOST_PATH ": this user may not open it; root can allow it");
@@ -35,8 +35,6 @@ int net_vhost_open(struct net_vhost *out, struct cofre_err *err)
     CLEAN_FD fault = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fault < 0)
         return cofre_fail(err, COFRE_FAILED, "vhost-net: %s", strerror(errno));
-    if (ioctl(fd, VHOST_SET_OWNER, NULL) < 0)
-        return cofre_fail(err, COFRE_FAILED, VHOST_PATH ": VHOST_SET_OWNER: %s", strerror(errno));
     out->fd = TAKE_FD(fd);
     out->fault = TAKE_FD(fault);
     return 0;
@@ -47,6 +45,13 @@ void net_vhost_close(struct net_vhost *vhost)
     cleanup_close(&vhost->fd);
     cleanup_close(&vhost->fault);
     vhost->fd = vhost->fault = -1;
+}
+
+static int own(struct net_vhost *vhost, struct cofre_err *err)
+{
+    int rc = vhost->owned ? 0 : call(vhost, VHOST_SET_OWNER, NULL, "VHOST_SET_OWNER", err);
+    vhost->owned = rc == 0;
+    return rc;
 }
 
 static int set_memory(struct net_vhost *vhost, const struct guest_memory *mem, struct cofre_err *err)
@@ -102,7 +107,9 @@ int net_vhost_start(struct net_vhost *vhost, const struct guest_memory *mem, uin
                     const struct virtio_vring vring[2], int tap, struct cofre_err *err)
 {
     const uint64_t known = features & KNOWN_FEATURES;
-    int rc = call(vhost, VHOST_SET_FEATURES, &known, "VHOST_SET_FEATURES", err);
+    int rc = own(vhost, err);
+    if (rc == 0)
+        rc = call(vhost, VHOST_SET_FEATURES, &known, "VHOST_SET_FEATURES", err);
     if (rc == 0)
         rc = set_memory(vhost, mem, err);
     for (unsigned i = 0; i < 2 && rc == 0; i++)

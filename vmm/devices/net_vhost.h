@@ -7,10 +7,10 @@
  * interface, in the kernel, not here.
  *
  * After net_vhost_open it needs, in whatever thread sets a driver going or resets it, which is a vCPU's: the ioctls
- * VHOST_SET_FEATURES, VHOST_SET_MEM_TABLE, VHOST_SET_VRING_NUM, _BASE, _ADDR, _KICK, _CALL and _ERR, and
+ * VHOST_SET_OWNER, VHOST_SET_FEATURES, VHOST_SET_MEM_TABLE, VHOST_SET_VRING_NUM, _BASE, _ADDR, _KICK, _CALL and _ERR, and
  * VHOST_NET_SET_BACKEND on its descriptors, read on its eventfd, and what virtio_hand_over needs (eventfd2, epoll_ctl,
  * close); in the device's thread, epoll_ctl. The kernel's own thread is of
- * this process, and made at net_vhost_open.
+ * this process, and made when the first driver is set going: it has the rights of the thread that does it.
  */
 #ifndef COFRE_DEVICES_NET_VHOST_H
 #define COFRE_DEVICES_NET_VHOST_H
@@ -24,7 +24,7 @@
 struct net_vhost {
     int fd;    /* -1: none */
     int fault; /* an eventfd: readable when a ring is none */
-    bool started, knows_memory;
+    bool owned, started, knows_memory;
 };
 
 /* For one pair of queues. COFRE_LACKING where the host has no vhost-net for this user. */

@@ -260,8 +260,8 @@ static int watch_queue(struct virtio_device *virtio, unsigned index, struct cofr
     return 0;
 }
 
-int virtio_plug(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
-                struct cofre_err *err)
+int virtio_attach(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
+                  struct cofre_err *err)
 {
     assert(virtio->queues <= VIRTIO_QUEUES_MAX && virtio->config_len <= VIRTIO_CONFIG_MAX);
     virtio->mem = mem;
@@ -276,10 +276,9 @@ int virtio_plug(struct virtio_device *virtio, struct pci_bus *pci, const struct 
     return pci_bus_add(pci, &virtio->pci, err);
 }
 
-int virtio_attach(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
-                  struct cofre_err *err)
+int virtio_start_threads(struct virtio_device *virtio, struct cofre_err *err)
 {
-    int rc = virtio_plug(virtio, pci, mem, err);
+    int rc = 0;
     for (unsigned i = 0; i < virtio->threads && rc == 0; i++)
         rc = loop_start(&virtio->loop[i], virtio->ops->name, err);
     return rc;

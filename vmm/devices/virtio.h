@@ -116,10 +116,11 @@ int virtio_set_threads(struct virtio_device *virtio, unsigned threads, struct co
  * with that thread's lock held; virtio_next and virtio_done are for queues of that thread. */
 struct loop *virtio_loop(struct virtio_device *virtio, unsigned thread);
 
-/* Puts the device on the bus and starts its threads. mem is filled already and outlives the device, as the
- * bus does. */
+/* Puts the device on the bus. mem is filled already and outlives the device, as the bus does. */
 int virtio_attach(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
                   struct cofre_err *err);
+/* After virtio_attach, and before the driver: all that the device needs is open by now. */
+int virtio_start_threads(struct virtio_device *virtio, struct cofre_err *err);
 /* Ends the threads, finishes what is open and frees the device, attached or not. No vCPU runs any more. NULL
  * is fine. */
 void virtio_free(struct virtio_device *virtio);

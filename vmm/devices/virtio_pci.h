@@ -32,9 +32,6 @@ enum virtio_bar {
 
 /* PCI's side of a device whose queues and configuration are known. */
 void virtio_pci_init(struct virtio_device *virtio);
-/* What virtio_attach does before it starts the threads. */
-int virtio_plug(struct virtio_device *virtio, struct pci_bus *pci, const struct guest_memory *mem,
-                struct cofre_err *err);
 
 /* The locks of all threads, in order. */
 void virtio_lock(struct virtio_device *virtio);

@@ -96,12 +96,10 @@ static struct vsock_stream *find(const struct vsock *v, uint32_t host_port, uint
     return NULL;
 }
 
-/* The guest connects to the host's port P: to the unix socket path_P, if somebody listens there. */
+/* The guest connects to a port of the host, if somebody listens there. */
 static bool accept_guest(struct vsock *v, const struct vsock_header *h)
 {
-    char path[sizeof((struct sockaddr_un *)0)->sun_path + PORT_SUFFIX];
-    (void)snprintf(path, sizeof path, "%s_%u", v->path, h->dst_port);
-    int fd = unix_connect(path);
+    int fd = v->way.connect(v->way.context, h->dst_port);
     struct vsock_stream *s = fd < 0 ? NULL : vsock_stream_new(v, fd, VSOCK_OPEN);
     if (!s)
         return false;
@@ -178,10 +176,7 @@ static void vsock_free(void *device)
     for (unsigned i = 0; i < VSOCK_STREAMS; i++)
         if (v->stream[i])
             vsock_stream_end(v->stream[i], false);
-    if (v->listener.fd >= 0)
-        (void)unlink(v->path);
     cleanup_close(&v->listener.fd);
-    free(v->path);
     free(v);
 }
 
@@ -221,7 +216,15 @@ static int listen_at(const char *path, int *out, struct cofre_err *err)
     return 0;
 }
 
-int virtio_vsock_new(struct virtio_device **out, uint64_t cid, const char *path, struct cofre_err *err)
+int vsock_connect(void *path, uint32_t port)
+{
+    char name[sizeof((struct sockaddr_un *)0)->sun_path + PORT_SUFFIX];
+    (void)snprintf(name, sizeof name, "%s_%u", (const char *)path, port);
+    return unix_connect(name);
+}
+
+int virtio_vsock_new(struct virtio_device **out, uint64_t cid, const char *path, struct vsock_way way,
+                     struct cofre_err *err)
 {
     if (cid <= VSOCK_HOST || cid >= UINT32_MAX)
         return cofre_fail(err, COFRE_USAGE, "vsock: CID %" PRIu64 " is not a guest's (3 to 4294967294)", cid);
@@ -230,9 +233,8 @@ int virtio_vsock_new(struct virtio_device **out, uint64_t cid, const char *path,
         return cofre_fail(err, COFRE_FAILED, "vsock: out of memory");
     v->cid = cid;
     v->listener = (struct loop_source){.fd = -1, .ready = host_connects, .context = v};
-    v->path = strdup(path);
-    int rc = v->path ? listen_at(path, &v->listener.fd, err)
-                     : cofre_fail(err, COFRE_FAILED, "vsock: out of memory");
+    v->way = way;
+    int rc = listen_at(path, &v->listener.fd, err);
     if (!rc)
         rc = virtio_init(&v->virtio, &vsock_ops, v, err);
     if (rc) {

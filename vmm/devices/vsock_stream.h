@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "vmm/devices/virtio.h"
+#include "vmm/devices/vsock.h"
 
 #define VSOCK_STREAMS 128         /* at once */
 #define VSOCK_BUFFER  (64u << 10) /* what the guest may send ahead on one stream: its credit */
@@ -69,7 +70,7 @@ struct vsock_reset {
 struct vsock {
     struct virtio_device virtio;
     uint64_t cid;
-    char *path;
+    struct vsock_way way;
     struct loop_source listener;
     struct vsock_stream *stream[VSOCK_STREAMS];
     uint32_t next_port;

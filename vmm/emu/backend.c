@@ -269,6 +269,7 @@ static int emulated_quote_service(const char *address)
 
 const struct kvm_backend kvm_backend_emulated = {
     .name = "emulated",
+    .in_process = true,
     .open = emulated_open,
     .ioctl = emulated_ioctl,
     .mmap = emulated_mmap,

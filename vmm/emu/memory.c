@@ -38,7 +38,7 @@ int gmem_create(struct emu_gmem **out, uint64_t size, int *fd)
     CLEAN_FD file = memfd_create("cofre-guest-memfd", MFD_CLOEXEC);
     if (!gmem || file < 0)
         return -ENOMEM;
-    CLEAN_FD own = dup(file);
+    CLEAN_FD own = fcntl(file, F_DUPFD_CLOEXEC, 0);
     if (own < 0 || ftruncate(file, (off_t)size) != 0)
         return -errno;
     gmem->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, own, 0);

@@ -6,6 +6,7 @@
 #ifndef COFRE_KVM_BACKEND_H
 #define COFRE_KVM_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,6 +15,7 @@
 
 struct kvm_backend {
     const char *name; /* "kernel" or "emulated" */
+    bool in_process;  /* the work of firmware or module is done by the process that calls, in KVM_RUN */
     /* All as the system calls: -1 and errno on failure. path is "/dev/kvm" or "/dev/sev". */
     int (*open)(const char *path, int flags);
     int (*ioctl)(int fd, unsigned long request, void *argument);

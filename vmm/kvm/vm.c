@@ -1,6 +1,7 @@
 #include "vmm/kvm/vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +97,10 @@ int kvm_vm_guest_memfd(struct kvm_vm *vm, uint64_t size, int *fd, struct cofre_e
 {
     struct uapi_create_guest_memfd create = {.size = size};
     *fd = kvm_call(vm->kvm, vm->fd, KVM_CREATE_GUEST_MEMFD, &create);
-    return *fd < 0 ? kvm_call_failed(err, KVM_CREATE_GUEST_MEMFD) : 0;
+    if (*fd < 0)
+        return kvm_call_failed(err, KVM_CREATE_GUEST_MEMFD);
+    (void)fcntl(*fd, F_SETFD, FD_CLOEXEC); /* as of all other descriptors of KVM */
+    return 0;
 }
 
 static int slot_set_shared(struct kvm_vm *vm, const struct kvm_slot *slot, struct cofre_err *err)

@@ -65,6 +65,8 @@ static void *run(void *context)
     sigemptyset(&kick);
     sigaddset(&kick, KICK_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    pthread_mutex_lock(&machine->gate);
+    pthread_mutex_unlock(&machine->gate);
     while (!atomic_load(&machine->stopping)) {
         int error = kvm_vcpu_run(&cpu->vcpu);
         if (error == 0)

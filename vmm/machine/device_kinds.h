@@ -11,6 +11,7 @@ struct device_kind {
     int (*new)(struct virtio_device **out, const char *spec, struct cofre_err *err);
     /* In flight at a time in one queue, and the bytes of one, for the size of bounce buffers; more have to wait. */
     uint32_t requests, request_size;
+    unsigned jail_with; /* of enum jail_with */
 };
 
 /* Ended by an option of NULL. */

@@ -40,7 +40,7 @@ static bool answer(int fd, int error, int connection)
     return sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof a;
 }
 
-static bool serve(const struct door_way *ways, int fd)
+static bool serve(const struct door *door, int fd)
 {
     struct request r;
     ssize_t n = recv(fd, &r, sizeof r, MSG_TRUNC);
@@ -48,13 +48,13 @@ static bool serve(const struct door_way *ways, int fd)
         return true;
     if (n != (ssize_t)sizeof r)
         return false;
-    if (r.to >= DOORS || !ways[r.to].connect)
+    if (r.to >= DOORS || !door->way[r.to].connect)
         return answer(fd, EACCES, -1);
-    CLEAN_FD connection = ways[r.to].connect(ways[r.to].context, r.number);
+    CLEAN_FD connection = door->way[r.to].connect(door->way[r.to].context, r.number);
     return answer(fd, connection < 0 ? errno : 0, connection);
 }
 
-int door_open(const struct door_way ways[DOORS], pid_t *pid, int *fd, struct cofre_err *err)
+int door_open(const struct door *door, pid_t *pid, int *fd, struct cofre_err *err)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -63,8 +63,10 @@ int door_open(const struct door_way ways[DOORS], pid_t *pid, int *fd, struct cof
     if (*pid == 0) {
         close(pair[1]);
         (void)prctl(PR_SET_NAME, "door");
-        while (serve(ways, pair[0]))
+        while (serve(door, pair[0]))
             continue;
+        if (door->shut)
+            door->shut(door->context);
         _exit(0);
     }
     close(pair[0]);
@@ -80,11 +82,11 @@ int door_open(const struct door_way ways[DOORS], pid_t *pid, int *fd, struct cof
 static struct {
     pthread_mutex_t lock;
     int fd;
-} door = {PTHREAD_MUTEX_INITIALIZER, -1};
+} inside = {PTHREAD_MUTEX_INITIALIZER, -1};
 
 void door_use(int fd)
 {
-    door.fd = fd;
+    inside.fd = fd;
 }
 
 static int receive(int fd)
@@ -112,12 +114,12 @@ static int receive(int fd)
 int door_connect(enum door_to to, uint32_t number)
 {
     const struct request r = {to, number};
-    pthread_mutex_lock(&door.lock);
+    pthread_mutex_lock(&inside.lock);
     int connection = -1;
-    if (send(door.fd, &r, sizeof r, MSG_NOSIGNAL) == (ssize_t)sizeof r)
-        connection = receive(door.fd);
+    if (send(inside.fd, &r, sizeof r, MSG_NOSIGNAL) == (ssize_t)sizeof r)
+        connection = receive(inside.fd);
     int error = errno;
-    pthread_mutex_unlock(&door.lock);
+    pthread_mutex_unlock(&inside.lock);
     errno = error;
     return connection;
 }

@@ -22,9 +22,15 @@ struct door_way {
     void *context;
 };
 
-/* Starts the process; ways without a function lead nowhere. *fd is the jailed side's end: when all copies are closed the
- * process ends. The caller has one thread, and waits for *pid. */
-int door_open(const struct door_way ways[DOORS], pid_t *pid, int *fd, struct cofre_err *err);
+struct door {
+    struct door_way way[DOORS];  /* one without a function leads nowhere */
+    void (*shut)(void *context); /* the last that the process does; may be NULL */
+    void *context;
+};
+
+/* Starts the process. *fd is the jailed side's end: when all copies are closed the process ends. The caller has one thread,
+ * and waits for *pid. */
+int door_open(const struct door *door, pid_t *pid, int *fd, struct cofre_err *err);
 
 /* Of this process's threads, any of which may ask: the end that door_open gave. */
 void door_use(int fd);

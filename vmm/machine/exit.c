@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/kvm/probe.h"
 #include "vmm/kvm/trace.h"
 #define LOG_ROOM "machine"
 #include "vmm/base/log.h"
@@ -129,10 +128,7 @@ static void exit_internal_error(struct machine_cpu *cpu, struct kvm_run *run)
 {
     struct kvm_regs regs = {0};
     struct cofre_err err;
-    if (kvm_probe(&cpu->machine->kvm, &err)) { /* not this guest's fault: no guest runs here */
-        machine_ended(cpu->machine, MACHINE_FAILED, COFRE_LACKING, "%s", err.text);
-        return;
-    }
+    atomic_store(&cpu->machine->gave_up, true);
     bool known = kvm_vcpu_get_regs(&cpu->vcpu, &regs, &err) == 0; /* not of a confidential guest */
     machine_ended(cpu->machine, MACHINE_FAILED, COFRE_FAILED,
                   "KVM gave up on vCPU %u (suberror %u) at instruction %#llx%s", cpu->vcpu.id,

@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
@@ -20,6 +22,9 @@
 
 /* Limits on what a guest could have this process take. Threads need none: no list has a call that makes one. */
 #define DESCRIPTORS_MAX 1024
+#define FILE_REST                                                                                            \
+    (1ull                                                                                                    \
+     << 30) /* beyond the largest file that is open: what a guest writes to its console, and a disk's image */
 #ifdef __SANITIZE_ADDRESS__
 #define MEMORY_REST (1ull << 40) /* its shadow */
 #else
@@ -31,18 +36,24 @@ static int failed(struct cofre_err *err, const char *what)
     return cofre_fail(err, COFRE_FAILED, "the jail of the guest's process: %s: %s", what, strerror(errno));
 }
 
-/* All that this program opens is closed on execve(2); what is not was inherited from who started it. */
-static void close_inherited(void)
+/* All that this program opens is closed on execve(2); what is not was inherited from who started it. Returns the size of
+ * the largest file that stays, memory among them. */
+static rlim_t close_inherited(void)
 {
     DIR *open_files = opendir("/proc/self/fd");
+    rlim_t largest = 0;
     for (struct dirent *entry; open_files && (entry = readdir(open_files));) {
+        struct stat st;
         int fd = atoi(entry->d_name);
-        int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
-        if (flags >= 0 && !(flags & FD_CLOEXEC))
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && fd > STDERR_FILENO && !(flags & FD_CLOEXEC))
             close(fd);
+        else if (flags >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (rlim_t)st.st_size > largest)
+            largest = (rlim_t)st.st_size;
     }
     if (open_files)
         closedir(open_files);
+    return largest;
 }
 
 /* Root becomes nobody; the groups go with it. */
@@ -71,12 +82,17 @@ static int drop_capabilities(struct cofre_err *err)
     return 0;
 }
 
-static int set_limits(struct cofre_err *err)
+/* A write beyond the largest file fails, and nothing else (EFBIG). */
+static int set_limits(rlim_t largest, struct cofre_err *err)
 {
-    static const struct {
+    const struct {
         int what;
         rlim_t most;
-    } limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_NOFILE, DESCRIPTORS_MAX}, {RLIMIT_MSGQUEUE, 0}};
+    } limits[] = {{RLIMIT_CORE, 0},
+                  {RLIMIT_NOFILE, DESCRIPTORS_MAX},
+                  {RLIMIT_MSGQUEUE, 0},
+                  {RLIMIT_FSIZE, largest + FILE_REST}};
+    signal(SIGXFSZ, SIG_IGN);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         struct rlimit now;
         if (getrlimit(limits[i].what, &now) < 0)
@@ -95,7 +111,7 @@ static int set_limits(struct cofre_err *err)
  * host's, and after. */
 int jail_enter(struct jail *jail, struct cofre_err *err)
 {
-    close_inherited();
+    rlim_t largest = close_inherited();
     jail->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     (void)mallopt(M_ARENA_MAX, 1); /* no 64 MiB of addresses for each thread */
     (void)setsid();                /* no terminal's */
@@ -103,7 +119,7 @@ int jail_enter(struct jail *jail, struct cofre_err *err)
     drop_bounding_set();
     int rc = leave_root(err);
     if (rc == 0)
-        rc = set_limits(err);
+        rc = set_limits(largest, err);
     if (rc)
         return rc;
     jail_user_namespace_enter(jail);

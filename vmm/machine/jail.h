@@ -3,11 +3,12 @@
  * the machine holds, and the system calls of one list a kind of thread; there is no file, no network, no other process, no
  * privilege and no executable memory to be had besides.
  *
- * Three steps, in this order; each ends the launch where the kernel refuses what every kernel has, and notes (jail_log)
- * what it may refuse:
- *   jail_fork      instead of fork(2): the child is the first process of a pid namespace
- *   jail_enter     the child, when all that the machine needs is open, and before its first thread
- *   jail_confine   each thread at its start (thread_begin_with), and the first one last
+ * Four steps, in this order (guest_process.c); each ends the launch where the kernel refuses what every kernel has, and
+ * notes what it may refuse (jail_missing):
+ *   jail_fork          instead of fork(2): the child is the first process of a pid namespace
+ *   jail_enter         the child, when all that the machine needs is open, and before its first thread
+ *   jail_confine       each thread at its start (thread_begin_with)
+ *   jail_limit_memory  when all threads are there; then jail_confine of the first one
  *
  * Nothing of this is an option of the program. COFRE_LOG=jail=debug names the call for which a thread is killed.
  */
@@ -53,6 +54,7 @@ enum jail_with {
     JAIL_WITH_EMULATION = 1, /* the firmware's or module's work is done in this process */
     JAIL_WITH_NET = 2,
     JAIL_WITH_VHOST_USER = 4,
+    JAIL_WITH_VSOCK = 8,
 };
 
 /* The calling thread is of this kind from now on, for which there is a list in jail_seccomp.c, in a machine with these of

@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,7 +58,8 @@ enum condition {
     IS_PROCESS, /* this process */
 };
 
-#define ARGUMENT_COMMAND 1 /* of ioctl and fcntl */
+#define ARGUMENT_COMMAND 1 /* of ioctl */
+#define ARGUMENT_ADDRESS 4 /* of sendto */
 
 struct rule {
     int call;
@@ -98,6 +100,31 @@ static const struct rule rules[] = {
     IOCTL(KVM_SIGNAL_MSI, VCPU | DEVICES),
     CALL(fallocate, VCPU | BLOCK),
 
+    /* The emulated firmware or module: it enters guests for vCPUs' threads, keeps their registers, and shows them memory */
+    IOCTL_WITH(KVM_SET_REGS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_SREGS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_SREGS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_MSRS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_MSRS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_XCRS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_XCRS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_XSAVE, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_XSAVE, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_LAPIC, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_LAPIC, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_DEBUGREGS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_DEBUGREGS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_VCPU_EVENTS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_VCPU_EVENTS, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_MP_STATE, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_SET_GUEST_DEBUG, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_GET_TSC_KHZ, VCPU, JAIL_WITH_EMULATION),
+    IOCTL_WITH(KVM_TRANSLATE, VCPU, JAIL_WITH_EMULATION),
+    CALL_WITH(ppoll, VCPU, JAIL_WITH_EMULATION),
+    CALL_WITH(mremap, VCPU, JAIL_WITH_EMULATION),
+    {SCMP_SYS(process_vm_readv), VCPU, IS_PROCESS, 0, 0, JAIL_WITH_EMULATION},
+    {SCMP_SYS(process_vm_writev), VCPU, IS_PROCESS, 0, 0, JAIL_WITH_EMULATION},
+
     /* Descriptors that are open */
     CALL(read, ALL),
     CALL(write, ALL),
@@ -121,19 +148,34 @@ static const struct rule rules[] = {
     CALL_WITH(recvmsg, NET, JAIL_WITH_NET),
     IOCTL_WITH(TUNSETOFFLOAD, NET | VCPU, JAIL_WITH_NET),
     IOCTL_WITH(TUNSETQUEUE, NET | VCPU, JAIL_WITH_NET),
+    CALL_WITH(shutdown, NET, JAIL_WITH_NET),
+
+    /* A network card's rings in the kernel (vhost-net), from the driver's start until its reset or the guest's end */
+    IOCTL_WITH(VHOST_SET_OWNER, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_FEATURES, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_MEM_TABLE, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_VRING_NUM, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_VRING_BASE, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_VRING_ADDR, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_VRING_KICK, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_VRING_CALL, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_SET_VRING_ERR, VCPU, JAIL_WITH_NET),
+    IOCTL_WITH(VHOST_NET_SET_BACKEND, VCPU | MAIN, JAIL_WITH_NET),
+    CALL_WITH(eventfd2, VCPU, JAIL_WITH_NET | JAIL_WITH_VHOST_USER),
 
     /* A device that is served by another process, which gets the guest's memory when the driver sets it going */
     CALL_WITH(sendmsg, VCPU | SERVED, JAIL_WITH_VHOST_USER),
     CALL_WITH(recvmsg, VCPU | SERVED, JAIL_WITH_VHOST_USER),
     CALL_WITH(recvfrom, SERVED, JAIL_WITH_VHOST_USER),
-    CALL_WITH(eventfd2, VCPU, JAIL_WITH_VHOST_USER),
+    CALL_WITH(shutdown, VCPU | SERVED, JAIL_WITH_VHOST_USER),
 
     CALL(getrandom, ENTROPY),
     CALL_WITH(getrandom, ALL, JAIL_WITH_EMULATION), /* the firmware's or module's cryptography */
 
     /* Connections: those that the listener has, or the door brings */
     CALL(accept4, VSOCK),
-    CALL(sendto, VSOCK | QUOTES | MAIN),
+    {SCMP_SYS(sendto), VSOCK | QUOTES | MAIN, IS, ARGUMENT_ADDRESS, 0, 0}, /* to where it is connected */
+    {SCMP_SYS(sendto), VCPU, IS, ARGUMENT_ADDRESS, 0, JAIL_WITH_VSOCK}, /* the driver's reset ends streams */
     CALL(recvfrom, VSOCK | QUOTES),
     CALL(recvmsg, VSOCK | QUOTES),
     CALL(shutdown, VSOCK),

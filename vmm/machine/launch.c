@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -11,94 +12,107 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/rundir.h"
+#include "vmm/machine/door.h"
+#include "vmm/machine/guest_process.h"
 
-/* The child. It reports twice: when the launch is final and nothing of the guest has run, and at the end. */
+/* What stands outside of the guest's process while it runs, and connects it */
 
-static void report(int control, const struct launch_report *r)
+struct outside {
+    const struct machine_config *config;
+    char vsock[4096]; /* path of the guest's socket, for vsock_connect */
+    pid_t parent;
+};
+
+static int connect_to_service(void *context, uint32_t number)
 {
-    while (send(control, r, sizeof *r, MSG_NOSIGNAL) < 0 && errno == EINTR)
-        ;
+    const struct machine_config *config = ((const struct outside *)context)->config;
+    (void)number;
+    return config->tee_ops->connect_service(config->tee, config->backend);
 }
 
-/* Until the guest ends, or the parent asks for it or is gone. */
-static int wait_for_end(struct machine *machine, int control, struct cofre_err *err)
+/* Where the parent was killed, nobody else removes the guest's sockets. */
+static void clean_up(void *context)
 {
-    bool asked = false;
-    int rc = machine_wait(machine, control, &asked, err);
-    if (asked)
-        machine_stop(machine);
-    return rc;
+    const struct outside *o = context;
+    if (getppid() != o->parent && o->config->vsock_cid)
+        rundir_remove(o->config->vsock_directory);
 }
 
-static int run(const struct machine_config *config, int control, struct launch_report *r,
-               struct cofre_err *err)
+/* *fd is -1 where the guest has no way out and needs no door. */
+static int open_door(const struct machine_config *config, pid_t *pid, int *fd, struct cofre_err *err)
 {
-    struct machine *machine;
-    struct tee_measurement measurement = {0};
-    int rc = machine_create(&machine, config, &measurement, err);
-    if (rc)
-        return rc;
-    r->given = config->tee_ops;
-    memcpy(r->measurement, measurement.value, sizeof r->measurement);
-    memcpy(r->seconds, config->phases->seconds, sizeof r->seconds);
-    report(control, r);
-    /* All that this process needs is open, no thread of a vCPU exists, and nothing of the guest has run. */
-    rc = machine_start(machine, err);
-    if (rc == 0)
-        rc = wait_for_end(machine, control, err);
-    if (rc)
-        machine_stop(machine);
-    machine_join(machine, &r->end);
-    machine_free(machine);
-    if (r->end.how == MACHINE_STOPPED && config->vsock_cid)
-        (void)rmdir(config->vsock_directory); /* where the parent was killed, nobody else does */
-    return rc;
-}
-
-static int child(const struct machine_config *config, int control)
-{
-    struct launch_report r = {0};
-    struct cofre_err err = {{0}};
-    int rc = run(config, control, &r, &err);
-    if (rc) {
-        r.end.code = -rc;
-        r.end.why = err;
+    struct outside outside = {.config = config, .parent = getpid()};
+    struct door door = {.shut = clean_up, .context = &outside};
+    bool has_service = config->tee_ops && config->tee_ops->connect_service;
+    *fd = -1;
+    if (has_service)
+        door.way[DOOR_QUOTES] = (struct door_way){connect_to_service, &outside};
+    if (config->vsock_cid) {
+        snprintf(outside.vsock, sizeof outside.vsock, "%s/vsock", config->vsock_directory);
+        door.way[DOOR_VSOCK] = (struct door_way){vsock_connect, outside.vsock};
     }
-    memcpy(r.seconds, config->phases->seconds, sizeof r.seconds);
-    report(control, &r);
-    return r.end.code;
+    return has_service || config->vsock_cid ? door_open(&door, pid, fd, err) : 0;
 }
 
 /* The parent */
 
-int launch_start(struct launch *out, const struct machine_config *config, int not_for_guest,
+static int fork_guest(struct launch *out, const struct machine_config *config, const int not_for_guest[],
+                      int door, struct cofre_err *err)
+{
+    int control[2];
+    struct jail jail;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0)
+        return cofre_fail(err, COFRE_FAILED, "a socket pair for the guest's process: %s", strerror(errno));
+    out->pid = jail_fork(&jail, err);
+    if (out->pid == 0) {
+        close(control[0]);
+        for (; *not_for_guest >= 0; not_for_guest++)
+            close(*not_for_guest);
+        _exit(guest_process(config, &jail, door, control[1]));
+    }
+    close(control[1]);
+    out->control = control[0];
+    if (out->pid < 0)
+        return (int)out->pid;
+    out->ended_fd = pidfd_open(out->pid, 0);
+    return out->ended_fd < 0 ? cofre_fail(err, COFRE_FAILED, "a process for the guest: %s", strerror(errno))
+                             : 0;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+static void clean(struct launch *launch)
+{
+    cleanup_close(&launch->control);
+    cleanup_close(&launch->ended_fd);
+    (void)wait_for(launch->door); /* which ends with the guest's process */
+}
+
+int launch_start(struct launch *out, const struct machine_config *config, const int not_for_guest[],
                  struct cofre_err *err)
 {
-    int pair[2];
-    *out = (struct launch){.pid = -1, .ended_fd = -1, .control = -1};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return cofre_fail(err, COFRE_FAILED, "a socket pair for the guest's process: %s", strerror(errno));
-    out->pid = fork();
-    if (out->pid == 0) {
-        close(pair[0]);
-        if (not_for_guest >= 0)
-            close(not_for_guest);
-        _exit(child(config, pair[1]));
-    }
-    int error = errno;
-    close(pair[1]);
-    out->control = pair[0];
-    if (out->pid > 0)
-        out->ended_fd = pidfd_open(out->pid, 0);
-    if (out->ended_fd >= 0)
+    int door;
+    *out = (struct launch){.pid = -1, .door = -1, .ended_fd = -1, .control = -1};
+    int rc = open_door(config, &out->door, &door, err);
+    if (rc)
+        return rc;
+    rc = fork_guest(out, config, not_for_guest, door, err);
+    cleanup_close(&door);
+    if (rc == 0)
         return 0;
-    error = out->pid > 0 ? errno : error;
-    close(out->control);
     if (out->pid > 0) {
-        kill(out->pid, SIGKILL);
-        waitpid(out->pid, NULL, 0);
+        launch_kill(out);
+        (void)wait_for(out->pid);
     }
-    return cofre_fail(err, COFRE_FAILED, "a process for the guest: %s", strerror(error));
+    clean(out);
+    return rc;
 }
 
 void launch_stop(struct launch *launch)
@@ -128,12 +142,18 @@ void launch_report_check(struct launch_report *r, int status)
 {
     struct machine_end *end = &r->end;
     check_text(end->why.text, sizeof end->why.text);
+    check_text(r->jail_missing, sizeof r->jail_missing);
+    end->gave_up = *(const unsigned char *)&end->gave_up == 1;
     for (unsigned i = 0; i < PHASES; i++)
         if (!isfinite(r->seconds[i]) || r->seconds[i] < 0)
             r->seconds[i] = 0;
     bool known = (unsigned)end->how <= MACHINE_FAILED && end->code >= 0 && end->code <= COFRE_FAILED;
     struct cofre_err *why = &end->why;
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        cofre_fail(why, COFRE_FAILED,
+                   "the guest's process was ended for a system call that its jail does not have; "
+                   "COFRE_LOG=jail=debug says which");
+    else if (WIFSIGNALED(status))
         cofre_fail(why, COFRE_FAILED, "the guest's process was ended by signal %d (%s)", WTERMSIG(status),
                    strsignal(WTERMSIG(status)));
     else if (!known || !told(r))
@@ -159,11 +179,8 @@ static void take_reports(int control, struct launch_report *out)
 
 void launch_finish(struct launch *launch, struct launch_report *out)
 {
-    int status = 0;
-    while (waitpid(launch->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    int status = wait_for(launch->pid);
     take_reports(launch->control, out);
     launch_report_check(out, status);
-    close(launch->control);
-    close(launch->ended_fd);
+    clean(launch);
 }

@@ -1,9 +1,9 @@
 /*
  * One launch, in a process of its own: the parent keeps the options, reads files, predicts and waits; the child builds the
- * machine, runs it, and ends with it. A guest that restarts is another launch in another process, so that the one which
+ * machine, goes into the jail (jail.h), runs the guest, and ends with it (guest_process.h). A guest that restarts is another launch in another process, so that the one which
  * faces a guest never has to open anything again.
  *
- * What the child says is believed as far as it was said before the guest's first instruction (the measurement); what
+ * What the child says is believed as far as it was said before the guest's first instruction (the measurement, the jail); what
  * comes after is checked like anything a guest could have written.
  */
 #ifndef COFRE_MACHINE_LAUNCH_H
@@ -15,6 +15,7 @@
 
 struct launch {
     pid_t pid;
+    pid_t door;   /* what connects it with the world (door.h); -1 */
     int ended_fd; /* readable when the process is gone: for poll(2) */
     int control;
 };
@@ -23,13 +24,14 @@ struct launch {
 struct launch_report {
     bool given; /* the launch of a TEE guest was final */
     uint8_t measurement[48];
+    char jail_missing[256]; /* what the host does not give its jail (jail.h) */
     double seconds[PHASES]; /* since the phases' start; 0: not reached */
     struct machine_end end; /* MACHINE_RUNNING: the guest never ran */
 };
 
 /* Forks. The caller has one thread, and the config's TEE, image and phases; the child has copies of them, and the caller
- * frees its own. not_for_guest is a descriptor that the child closes, or -1. */
-int launch_start(struct launch *out, const struct machine_config *config, int not_for_guest,
+ * frees its own. not_for_guest, ended by -1, are descriptors that the child closes. */
+int launch_start(struct launch *out, const struct machine_config *config, const int not_for_guest[],
                  struct cofre_err *err);
 /* Asks for the guest's end, as if its power was cut; its disks are flushed. The caller's death does the same. */
 void launch_stop(struct launch *launch);

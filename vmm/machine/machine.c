@@ -198,6 +198,8 @@ int machine_create(struct machine **out, const struct machine_config *config,
     machine->config = config;
     machine->kvm.fd = machine->vm.fd = machine->end_fd = machine->alarm_fd = -1;
     pthread_mutex_init(&machine->end_lock, NULL);
+    pthread_mutex_init(&machine->gate, NULL);
+    pthread_mutex_lock(&machine->gate);
     int rc = build(machine, measurement, err);
     if (rc) {
         machine_free(machine);
@@ -209,17 +211,25 @@ int machine_create(struct machine **out, const struct machine_config *config,
 
 int machine_start(struct machine *machine, struct cofre_err *err)
 {
-    int rc = 0;
-    pthread_mutex_lock(
-        &machine->end_lock); /* the first vCPU may end the guest before the last one is started */
+    const struct machine_config *config = machine->config;
+    int rc = platform_start(&machine->platform, err);
+    if (rc == 0 && config->tee_ops && config->tee_ops->start)
+        rc = config->tee_ops->start(config->tee, &machine->memory.view, err);
     for (unsigned i = 0; i < machine->cpus && rc == 0; i++)
         rc = machine_cpu_start(&machine->cpu[i], err);
-    pthread_mutex_unlock(&machine->end_lock);
     return rc;
+}
+
+void machine_go(struct machine *machine)
+{
+    if (!machine->gate_open)
+        pthread_mutex_unlock(&machine->gate);
+    machine->gate_open = true;
 }
 
 void machine_join(struct machine *machine, struct machine_end *end)
 {
+    machine_go(machine);
     for (unsigned i = 0; i < machine->cpus; i++)
         if (machine->cpu[i].started)
             pthread_join(machine->cpu[i].thread, NULL);
@@ -227,6 +237,7 @@ void machine_join(struct machine *machine, struct machine_end *end)
         machine->cpu[i].started = false;
     platform_free(&machine->platform);
     *end = machine->end;
+    end->gave_up = atomic_load(&machine->gave_up);
 }
 
 void machine_free(struct machine *machine)
@@ -248,6 +259,8 @@ void machine_free(struct machine *machine)
         kvm_vm_close(&machine->vm);
     if (machine->kvm.backend)
         kvm_close(&machine->kvm);
+    machine_go(machine);
+    pthread_mutex_destroy(&machine->gate);
     pthread_mutex_destroy(&machine->end_lock);
     free(machine);
 }

@@ -2,7 +2,7 @@
  * The machine: one guest, plain or confidential, from its launch to its end. It knows a TEE only as a table of functions
  * (tee.h) and KVM only through a backend.
  *
- * Threads: the caller's, which builds the machine and waits; one a vCPU; one a virtio device. Signals that end a
+ * Threads: the caller's, which builds the machine and waits; one a vCPU; one or more a virtio device; a TEE's. Signals that end a
  * program are for the caller to block before machine_create, and to wait for with machine_wait.
  */
 #ifndef COFRE_MACHINE_MACHINE_H
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "vmm/devices/vsock.h"
 #include "vmm/kvm/backend.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/device_kinds.h"
@@ -34,6 +35,7 @@ struct machine_config {
     unsigned devices;
     uint32_t vsock_cid; /* 0: no vsock */
     const char *vsock_directory;
+    struct vsock_way vsock_way;  /* to the host's ports */
     int console_in, console_out; /* in may be -1 */
     enum machine_watchdog watchdog;
     bool watchdog_expired; /* in the guest's last launch, as it will find out */
@@ -51,14 +53,17 @@ struct machine_end {
     enum machine_ending how;
     int code; /* exit code: 0, or of enum cofre_error */
     struct cofre_err why;
+    bool gave_up; /* KVM did: perhaps it runs no guest on this host at all */
 };
 
-/* Builds the machine and loads the guest; no vCPU has run yet. *measurement is what was given (TEE guests). The config
+/* Builds the machine, opens all that it needs and loads the guest; it has no thread yet. *measurement is what was given (TEE guests). The config
  * and all it points to outlive the machine, but the tee becomes the machine's, even where this fails. */
 int machine_create(struct machine **out, const struct machine_config *config,
                    struct tee_measurement *measurement, struct cofre_err *err);
-/* Starts the vCPUs. */
+/* Starts the threads. Those of vCPUs wait until machine_go, or until the guest's end. */
 int machine_start(struct machine *machine, struct cofre_err *err);
+/* Runs the guest. */
+void machine_go(struct machine *machine);
 /* Readable when the guest has ended: for poll(2). */
 int machine_end_fd(const struct machine *machine);
 /* Waits until the guest has ended or, true in *other, fd is readable; and acts on its panic and its watchdog meanwhile. */

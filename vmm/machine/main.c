@@ -12,6 +12,7 @@
 #include "vmm/agent/client.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/rundir.h"
+#include "vmm/kvm/probe.h"
 #include "vmm/machine/console.h"
 #include "vmm/machine/launch.h"
 #include "vmm/machine/options.h"
@@ -173,13 +174,27 @@ static void forget_guest(struct run *run)
     guest_free(&run->guest);
 }
 
+/* KVM gave up on a vCPU, which is not that guest's fault where no guest runs. */
+static void say_if_no_guest_runs(struct run *run)
+{
+    struct kvm kvm;
+    struct cofre_err why;
+    if (kvm_open(&kvm, &kvm_backend_kernel, &why))
+        return;
+    if (kvm_probe(&kvm, &why)) {
+        run->result.end.code = COFRE_LACKING;
+        run->result.end.why = why;
+    }
+    kvm_close(&kvm);
+}
+
 static int run_launch(struct run *run, struct cofre_err *err)
 {
     struct run_result *result = &run->result;
     struct launch launch;
     struct launch_report report;
     const struct machine_config config = machine_config(run);
-    int rc = launch_start(&launch, &config, run->signals, err);
+    int rc = launch_start(&launch, &config, (const int[]){run->signals, run->claim, -1}, err);
     forget_guest(run);
     if (rc)
         return rc;
@@ -194,6 +209,9 @@ static int run_launch(struct run *run, struct cofre_err *err)
     for (unsigned i = PHASE_PREDICTED + 1; i < PHASES; i++)
         result->phases.seconds[i] = report.seconds[i];
     result->end = report.end;
+    memcpy(result->jail_missing, report.jail_missing, sizeof result->jail_missing);
+    if (report.end.gave_up)
+        say_if_no_guest_runs(run);
     result->panicked += report.seconds[PHASE_PANICKED] > 0 || report.seconds[PHASE_DUMPING] > 0;
     run->watchdog_expired = report.seconds[PHASE_EXPIRED] > 0;
     result->watchdog_expired += run->watchdog_expired;
@@ -220,6 +238,7 @@ static int launch(struct run *run, struct cofre_err *err)
     struct run_result *result = &run->result;
     const struct tee_measurement before = result->prediction;
     result->predicted = result->given = false;
+    result->jail_missing[0] = 0;
     result->end = (struct machine_end){0};
     phases_start(&result->phases, false);
     struct guest_spec spec = o->guest;
@@ -313,7 +332,7 @@ static void say_how_it_ended(const struct run_result *result)
 
 int main(int argc, char **argv)
 {
-    struct run run = {.signals = -1, .console = {.in = -1, .out = -1}};
+    struct run run = {.signals = -1, .claim = -1, .console = {.in = -1, .out = -1}};
     struct cofre_err err = {{0}};
     struct run_options *o = &run.options;
     int rc = run_options_parse(o, argc, argv, tees, &err);

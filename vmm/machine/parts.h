@@ -34,6 +34,9 @@ struct machine {
     _Atomic uint64_t alarm[ALARMS]; /* nanoseconds of CLOCK_MONOTONIC; 0: not set */
     int alarm_fd;                   /* an eventfd: one is earlier than machine_wait knew */
     atomic_bool stopping;
+    atomic_bool gave_up;  /* KVM, on a vCPU */
+    pthread_mutex_t gate; /* held by the thread that built the machine until vCPUs may run */
+    bool gate_open;
     int end_fd;
     pthread_mutex_t end_lock;
     struct machine_end end;

@@ -113,6 +113,7 @@ static void send_msi(void *context, uint64_t address, uint32_t data)
 static int map_core(struct platform *platform, struct machine *machine, struct cofre_err *err)
 {
     const struct msi_sink sink = {send_msi, machine};
+    tzset(); /* gmtime_r opens a time zone's file at first use, and vCPUs' threads have no files */
     /* All pins are edge-triggered: the tables have no override, and PCI functions have no interrupt pin. */
     ioapic_init(&platform->ioapic, &(struct ioapic_ops){.sink = sink});
     serial_init(&platform->serial, machine->config->console_out, ioapic_line(&platform->ioapic, 4));
@@ -156,7 +157,7 @@ static int add_devices(struct platform *platform, struct machine *machine, struc
         return rc;
     char path[4096];
     snprintf(path, sizeof path, "%s/vsock", config->vsock_directory);
-    rc = virtio_vsock_new(&device, config->vsock_cid, path, err);
+    rc = virtio_vsock_new(&device, config->vsock_cid, path, config->vsock_way, err);
     return rc ? rc : attach(platform, machine, device, err);
 }
 
@@ -178,6 +179,14 @@ int platform_init(struct platform *platform, struct machine *machine, struct cof
     if (rc == 0)
         rc = add_devices(platform, machine, err);
     return rc ? rc : add_signs(platform, machine, err);
+}
+
+int platform_start(struct platform *platform, struct cofre_err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < platform->devices && rc == 0; i++)
+        rc = virtio_start_threads(platform->device[i], err);
+    return rc;
 }
 
 void platform_free(struct platform *platform)

@@ -30,6 +30,8 @@ struct platform {
 
 /* Builds all of it; the machine's memory and virtual machine are there. platform_free in any case. */
 int platform_init(struct platform *platform, struct machine *machine, struct cofre_err *err);
+/* Starts the devices' threads. */
+int platform_start(struct platform *platform, struct cofre_err *err);
 /* No vCPU runs any more: ends the devices' threads and flushes disks. */
 void platform_free(struct platform *platform);
 

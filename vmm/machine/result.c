@@ -40,13 +40,14 @@ static json_t *phases(const struct run_result *r)
 int run_result_print(const struct run_result *r, struct cofre_err *err)
 {
     bool started = r->end.how != MACHINE_RUNNING;
-    json_t *object = json_pack("{s:s, s:b, s:s?, s:o, s:o, s:o, s:i, s:i, s:i, s:s, s:s?, s:i}", "tee",
-                               r->tee ? r->tee->name : "none", "emulated", r->emulated, "name", r->name,
-                               "measurement", measurement(r), "registers", registers(r), "phases", phases(r),
-                               "launches", (int)r->launches, "panicked", (int)r->panicked, "watchdog_expired",
-                               (int)r->watchdog_expired, "ended",
-                               started ? machine_ending_name(r->end.how) : "not-started", "why",
-                               r->end.why.text[0] ? r->end.why.text : NULL, "exit_code", r->end.code);
+    json_t *object =
+        json_pack("{s:s, s:b, s:s?, s:o, s:o, s:o, s:i, s:i, s:i, s:s?, s:s, s:s?, s:i}", "tee",
+                  r->tee ? r->tee->name : "none", "emulated", r->emulated, "name", r->name, "measurement",
+                  measurement(r), "registers", registers(r), "phases", phases(r), "launches",
+                  (int)r->launches, "panicked", (int)r->panicked, "watchdog_expired",
+                  (int)r->watchdog_expired, "jail_missing", r->jail_missing[0] ? r->jail_missing : NULL,
+                  "ended", started ? machine_ending_name(r->end.how) : "not-started", "why",
+                  r->end.why.text[0] ? r->end.why.text : NULL, "exit_code", r->end.code);
     int failed = !object || json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0 ||
                  fputc('\n', stdout) == EOF || fflush(stdout) == EOF;
     json_decref(object);

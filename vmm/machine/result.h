@@ -13,6 +13,7 @@ struct run_result {
     struct tee_measurement predicted_register[TEE_REGISTERS_MAX]; /* as Linux will find them */
     unsigned registers;
     struct phases phases;
+    char jail_missing[256];              /* what the host does not give the jail of the guest's process */
     unsigned launches;                   /* what is above is of the last one */
     unsigned panicked, watchdog_expired; /* launches in which the guest did, or it did */
     struct machine_end end;              /* MACHINE_RUNNING: it never started */
@@ -20,7 +21,7 @@ struct run_result {
 
 /* {"tee", "emulated", "name", "measurement": {"name", "predicted", "given"} or null, "registers":
  * {NAME: predicted}, "phases": [{"name", "seconds"}],
- * "launches", "panicked", "watchdog_expired", "ended", "why", "exit_code"} and a newline, to standard output. */
+ * "launches", "panicked", "watchdog_expired", "jail_missing" (a sentence's list, or null), "ended", "why", "exit_code"} and a newline, to standard output. */
 int run_result_print(const struct run_result *result, struct cofre_err *err);
 
 #endif

@@ -5,7 +5,9 @@
  * Order of calls of one launch:
  *   new, set_option..., measure (prediction; also all that `cofre measure` calls), [compare with --expect-measurement],
  *   (machine: split irqchip), vm_init, (machine: slots, guest_memfd, vCPUs), vcpu_init for each vCPU,
- *   (machine: memory attributes private), load for the image, finish, (machine: runs vCPUs), exit..., free.
+ *   (machine: memory attributes private), load for the image, finish, (machine: jailed), start, (machine: runs vCPUs),
+ *   exit..., free.
+ * connect_service is called in another process, which stays outside of the jail.
  */
 #ifndef COFRE_MACHINE_TEE_H
 #define COFRE_MACHINE_TEE_H
@@ -17,6 +19,7 @@
 #include "vmm/machine/image.h"
 
 struct kvm; /* vmm/kvm/kvm.h */
+struct kvm_backend;
 struct kvm_vm;
 struct kvm_vcpu;
 struct tee;          /* one guest's TEE state, the implementation's own */
@@ -72,10 +75,14 @@ struct tee_ops {
     int (*load)(struct tee *tee, const struct launch_image *image, struct cofre_err *err);
     /* After this returns 0 the launch digest is final and equals what was measured here; *out is what was given. */
     int (*finish)(struct tee *tee, struct tee_measurement *out, struct cofre_err *err);
-    /* An exit, in vcpu->run, that the machine does not know itself; any vCPU's thread. The memory is the machine's
+    /* Starts the threads that the TEE needs while the guest runs; NULL where it needs none. The memory is the machine's
      * and stays until the TEE is freed. */
+    int (*start)(struct tee *tee, const struct guest_memory *memory, struct cofre_err *err);
+    /* An exit, in vcpu->run, that the machine does not know itself; any vCPU's thread. */
     enum tee_exit_action (*exit)(struct tee *tee, const struct guest_memory *memory, struct kvm_vcpu *vcpu,
                                  int *code, struct cofre_err *err);
+    /* What backend->quote_service gives for this guest; NULL where the TEE has no such service. */
+    int (*connect_service)(const struct tee *tee, const struct kvm_backend *backend);
 };
 
 #endif

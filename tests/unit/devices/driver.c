@@ -117,7 +117,7 @@ void driver_open(struct driver *d, struct virtio_device *device)
                      0);
     pci_bus_init(&d->pci, (struct pci_window){DRIVER_WINDOW, 0x100000}, (struct msi_sink){arrive, d});
     assert_int_equal(pci_bus_map_window(&d->pci, &d->mmio, NULL), 0);
-    if (virtio_attach(device, &d->pci, &d->mem, &err))
+    if (virtio_attach(device, &d->pci, &d->mem, &err) || virtio_start_threads(device, &err))
         fail_msg("%s", err.text);
     d->slot = 1;
     find_structures(d);

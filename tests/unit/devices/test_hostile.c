@@ -293,7 +293,7 @@ static bool net_right(struct hostile *h)
 static int new_vsock(struct hostile *h, struct virtio_device **device)
 {
     (void)snprintf(h->path, sizeof h->path, "/tmp/cofre-hostile-%d", getpid());
-    return virtio_vsock_new(device, 3, h->path, NULL);
+    return virtio_vsock_new(device, 3, h->path, (struct vsock_way){vsock_connect, h->path}, NULL);
 }
 
 enum { VSOCK_RX = 0, VSOCK_TX = 1, VSOCK_HEADER = 44, VSOCK_OP_REQUEST = 1, VSOCK_OP_RST = 3, ATTEMPTS = 64 };
@@ -516,6 +516,7 @@ static void dead_or_right(const struct kind *kind, bool packed)
                   packed ? "packed" : "split", ROUNDS, h.deaths, h.answers - ROUNDS);
     assert_true(h.deaths > 0 && h.answers > ROUNDS);
     driver_close(&h.d);
+    (void)unlink(h.path);
     if (h.out >= 0)
         close(h.out);
 }

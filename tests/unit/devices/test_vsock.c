@@ -42,6 +42,11 @@ static void give_buffer(struct guest *g, uint16_t i)
     driver_post(&g->d, RX, i);
 }
 
+static int vsock_new(struct virtio_device **out, uint64_t cid, char *path, struct cofre_err *err)
+{
+    return virtio_vsock_new(out, cid, path, (struct vsock_way){vsock_connect, path}, err);
+}
+
 static void guest_open(struct guest *g, unsigned buffers)
 {
     struct virtio_device *device;
@@ -49,7 +54,7 @@ static void guest_open(struct guest *g, unsigned buffers)
     strcpy(g->dir, "/tmp/cofre-test-vsock-XXXXXX");
     assert_non_null(mkdtemp(g->dir));
     snprintf(g->path, sizeof g->path, "%s/vsock", g->dir);
-    if (virtio_vsock_new(&device, CID, g->path, &err))
+    if (vsock_new(&device, CID, g->path, &err))
         fail_msg("%s", err.text);
     driver_open(&g->d, device);
     driver_go(&g->d, 1);
@@ -60,7 +65,8 @@ static void guest_open(struct guest *g, unsigned buffers)
 static void guest_close(struct guest *g)
 {
     driver_close(&g->d);
-    assert_int_equal(rmdir(g->dir), 0); /* so the device removed its socket */
+    unlink(g->path);
+    assert_int_equal(rmdir(g->dir), 0);
 }
 
 static void guest_send(struct guest *g, struct vsock_header h, const void *data, uint32_t len)
@@ -671,7 +677,7 @@ static void a_stale_socket_is_replaced_and_a_living_one_is_not(void **state)
     guest_open(&g, 0);
     assert_int_equal(stat(g.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(virtio_vsock_new(&device, 9, g.path, &err), -COFRE_FAILED);
+    assert_int_equal(vsock_new(&device, 9, g.path, &err), -COFRE_FAILED);
     assert_non_null(strstr(err.text, "another program has it"));
     char stale[96];
     snprintf(stale, sizeof stale, "%s/stale", g.dir);
@@ -679,8 +685,9 @@ static void a_stale_socket_is_replaced_and_a_living_one_is_not(void **state)
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
     close(fd);
-    assert_int_equal(virtio_vsock_new(&device, 9, stale, &err), 0);
+    assert_int_equal(vsock_new(&device, 9, stale, &err), 0);
     virtio_free(device);
+    unlink(stale);
     guest_close(&g);
 }
 
@@ -688,13 +695,13 @@ static void cids_and_paths_that_cannot_be_are_refused(void **state)
 {
     struct virtio_device *device;
     struct cofre_err err;
-    char longest[200] = "/tmp/";
+    char never[] = "/tmp/cofre-never", longest[200] = "/tmp/";
     (void)state;
     const uint64_t cids[] = {0, 1, 2, UINT32_MAX, 1ull << 32};
     for (size_t i = 0; i < sizeof cids / sizeof *cids; i++)
-        assert_int_equal(virtio_vsock_new(&device, cids[i], "/tmp/cofre-never", &err), -COFRE_USAGE);
+        assert_int_equal(vsock_new(&device, cids[i], never, &err), -COFRE_USAGE);
     memset(longest + 5, 'x', 92);
-    assert_int_equal(virtio_vsock_new(&device, 3, longest, &err), -COFRE_USAGE);
+    assert_int_equal(vsock_new(&device, 3, longest, &err), -COFRE_USAGE);
     assert_non_null(strstr(err.text, "at most"));
 }
 

@@ -127,7 +127,7 @@ static void *fake_mmap(void *address, size_t length, int protection, int flags, 
     return plain.run;
 }
 
-static const struct kvm_backend fake = {"fake", fake_open, fake_ioctl, fake_mmap, munmap, close, NULL};
+static const struct kvm_backend fake = {"fake", false, fake_open, fake_ioctl, fake_mmap, munmap, close, NULL};
 
 static int outcome(int rc)
 {

@@ -86,7 +86,7 @@ static void *fake_mmap(void *address, size_t length, int protection, int flags, 
     return mmap(address, length, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-static const struct kvm_backend fake = {"fake", fake_open, fake_ioctl, fake_mmap, munmap, close, NULL};
+static const struct kvm_backend fake = {"fake", false, fake_open, fake_ioctl, fake_mmap, munmap, close, NULL};
 
 /* One virtual machine, and the calls on it */
 

@@ -198,6 +198,12 @@ static int change_flags(S *s)
 {
     return of(fcntl(s->read_only, F_SETFL, O_NONBLOCK));
 }
+static int grow_file(S *s)
+{
+    struct iovec byte = {"x", 1};
+    int rc = of(pwritev(s->lock, &byte, 1, 2ll << 30));
+    return rc ? rc : of(ftruncate(s->lock, 4096));
+}
 static int copy_between(S *s)
 {
     return of(sendfile(s->pair, s->read_only, &(off_t){0}, 1));
@@ -687,6 +693,10 @@ static int kvm_run(S *s)
 {
     return looked(ioctl(s->vcpu, KVM_RUN, 0), EINTR);
 }
+static int kvm_run_disguised(S *s)
+{
+    return looked(syscall(SYS_ioctl, s->vcpu, 0xffffffff00000000ul | KVM_RUN, 0), EINTR);
+}
 static int kvm_set_registers(S *s)
 {
     struct kvm_regs r = {.rflags = 2};
@@ -712,6 +722,7 @@ static int kvm_dirty_log(S *s)
 #define TRY(n, f)            {.name = n, .attempt = f}
 #define TRY_LIST(n, f)       {.name = n, .attempt = f, .filter_only = true}
 #define TRY_VM(n, f, d)   {.name = n, .attempt = f, .duty = d, .needs_vm = true, .filter_only = true}
+#define TRY_EMULATED(n, f)   {.name = n, .attempt = f, .duty = " vcpu ", .duty_with = JAIL_WITH_EMULATION, .needs_vm = true, .filter_only = true}
 #define TRY_RING(n, f)       {.name = n, .attempt = f, .needs_ring = true, .filter_only = true}
 /* clang-format on */
 const struct attack attacks[] = {
@@ -740,6 +751,7 @@ const struct attack attacks[] = {
     TRY_LIST("release the lock of a disk", release_lock),
     TRY_LIST("duplicate a descriptor", duplicate),
     TRY_LIST("change a descriptor's flags", change_flags),
+    TRY("make a held file larger by 2 GiB", grow_file),
     TRY_LIST("copy between descriptors", copy_between),
     TRY("use a file for swapping", swap_file),
     TRY("connect by TCP", connect_tcp),
@@ -827,8 +839,9 @@ const struct attack attacks[] = {
     TRY_VM("create a device of KVM's", kvm_new_device, NULL),
     TRY_VM("change the guest's memory slots", kvm_set_region, " vcpu "),
     TRY_VM("run a vCPU", kvm_run, " vcpu "),
-    TRY_VM("set a vCPU's registers", kvm_set_registers, NULL),
-    TRY_VM("read a vCPU's system registers", kvm_get_state, NULL),
+    TRY_VM("run a vCPU by a number with more bits", kvm_run_disguised, NULL),
+    TRY_EMULATED("set a vCPU's registers", kvm_set_registers),
+    TRY_EMULATED("read a vCPU's system registers", kvm_get_state),
     TRY_VM("enable a capability of KVM's", kvm_enable, NULL),
     TRY_VM("read the log of dirty memory", kvm_dirty_log, NULL),
 };

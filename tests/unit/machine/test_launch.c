@@ -1,12 +1,14 @@
 /* A guest in a process of its own, on a KVM whose one vCPU does what the test chose: what the parent learns of its end, and
  * what it believes. */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +20,8 @@
 #include <sched.h>
 
 #include "tests/unit/kvm/fake.h"
+#include "vmm/base/unix_socket.h"
+#include "vmm/devices/rtc.h"
 #include "vmm/machine/acpi.h"
 #include "vmm/machine/launch.h"
 #include "vmm/machine/restart.h"
@@ -34,7 +38,8 @@ static struct launch_report report;
 static struct cofre_err err;
 static int output;
 
-static uint16_t guest_writes_to; /* a port, and then runs for ever; 0: at once */
+static uint16_t guest_reads_from; /* a port, first; 0: nothing */
+static uint16_t guest_writes_to;  /* a port, and then runs for ever; 0: at once */
 static uint8_t guest_writes;
 static struct kvm_run *guest;
 
@@ -51,12 +56,16 @@ static bool run_guest(int fd, unsigned long request, void *argument, int *rc)
         return false;
     *rc = 0;
     guest->exit_reason = KVM_EXIT_IO;
-    guest->io.direction = KVM_EXIT_IO_OUT;
-    guest->io.port = guest_writes_to;
+    guest->io.direction = guest_reads_from ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+    guest->io.port = guest_reads_from ? guest_reads_from : guest_writes_to;
     guest->io.size = 1;
     guest->io.count = 1;
     guest->io.data_offset = 4096;
     ((uint8_t *)guest)[4096] = guest_writes;
+    if (guest_reads_from) {
+        guest_reads_from = 0;
+        return true;
+    }
     if (guest_writes_to) {
         guest_writes_to = 0;
         return true;
@@ -85,7 +94,7 @@ static int set_up(void **state)
                                      .phases = &phases,
                                      .console_in = -1,
                                      .console_out = output};
-    guest_writes_to = 0;
+    guest_reads_from = guest_writes_to = 0;
     return 0;
 }
 
@@ -98,7 +107,7 @@ static int tear_down(void **state)
 
 static void start(void)
 {
-    assert_int_equal(launch_start(&launch, &config, -1, &err), 0);
+    assert_int_equal(launch_start(&launch, &config, (const int[]){-1}, &err), 0);
 }
 
 static void finish(void)
@@ -162,15 +171,94 @@ static void a_process_that_is_killed_is_told_from_a_guest_that_ended(void **stat
     assert_non_null(strstr(report.end.why.text, "signal 9"));
 }
 
-/* The write end of a pipe is in all three processes; the pipe ends when the last of them is gone. */
+static char directory[32], disk[48], socket_path[48];
+
+/* A guest with a socket and a disk. */
+static void add_devices(void)
+{
+    strcpy(directory, "/tmp/cofre-launch-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(disk, sizeof disk, "%s/disk", directory);
+    snprintf(socket_path, sizeof socket_path, "%s/vsock", directory);
+    int fd = open(disk, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    close(fd);
+    config.vsock_cid = 3;
+    config.vsock_directory = directory;
+    config.device[0] = (struct device_request){&device_kinds[0], disk};
+    config.devices = 1;
+}
+
+static void remove_devices(void)
+{
+    unlink(disk);
+    unlink(socket_path);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+static int connect_to_guest(void)
+{
+    int fd = -1;
+    while ((fd = unix_connect(socket_path)) < 0) { /* it opens its socket before its threads are there */
+        assert_true(errno == ENOENT || errno == ECONNREFUSED);
+        sched_yield();
+    }
+    return fd;
+}
+
+static void a_jailed_guests_devices_serve_and_are_put_away(void **state)
+{
+    (void)state;
+    static const char answer[] = "ERROR the guest has no vsock driver yet\n";
+    char got[64] = "";
+    add_devices();
+    start();
+    int fd = connect_to_guest();
+    assert_int_equal(write(fd, "CONNECT 1\n", 10), 10);
+    struct pollfd answered = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&answered, 1, PATIENCE), 1);
+    assert_int_equal(read(fd, got, sizeof got), strlen(answer));
+    assert_string_equal(got, answer);
+    close(fd);
+    launch_stop(&launch);
+    finish();
+    assert_string_equal(report.end.why.text, "");
+    assert_int_equal(report.end.how, MACHINE_STOPPED);
+    remove_devices();
+}
+
+/* C libraries open the time zone's file when they first tell the time. */
+static void the_clock_is_read_in_the_jail(void **state)
+{
+    (void)state;
+    guest_reads_from = RTC_PORT + 1;
+    guest_writes_to = ACPI_PORT_SLEEP_CONTROL;
+    guest_writes = ACPI_POWER_OFF;
+    start();
+    finish();
+    assert_string_equal(report.end.why.text, "");
+    assert_int_equal(report.end.how, MACHINE_POWER_OFF);
+}
+
+static void a_process_that_its_jail_ended_says_where_to_look(void **state)
+{
+    (void)state;
+    struct launch_report r = {.end = {.how = MACHINE_RESET}};
+    launch_report_check(&r, SIGSYS);
+    assert_int_equal(r.end.how, MACHINE_FAILED);
+    assert_non_null(strstr(r.end.why.text, "COFRE_LOG=jail=debug"));
+}
+
+/* The write end of a pipe is in all four processes; the pipe ends when the last of them is gone. */
 static void the_guest_ends_with_the_process_that_started_it(void **state)
 {
     (void)state;
     int ends[2];
-    assert_int_equal(pipe(ends), 0);
+    add_devices();
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     pid_t parent = fork();
     if (parent == 0) {
-        if (launch_start(&launch, &config, ends[0], &err))
+        if (launch_start(&launch, &config, (const int[]){ends[0], -1}, &err))
             _exit(1);
         kill(getpid(), SIGKILL);
     }
@@ -182,6 +270,9 @@ static void the_guest_ends_with_the_process_that_started_it(void **state)
     assert_int_equal(poll(&fd, 1, PATIENCE), 1);
     assert_int_equal(fd.revents, POLLHUP);
     close(ends[0]);
+    assert_int_equal(unix_connect(socket_path), -1);
+    assert_int_equal(errno, ENOENT); /* who connects it has removed it */
+    remove_devices();
 }
 
 static void nothing_is_left_in_the_parent(void **state)
@@ -260,6 +351,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_process_that_is_killed_is_told_from_a_guest_that_ended, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_jailed_guests_devices_serve_and_are_put_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_clock_is_read_in_the_jail, set_up, tear_down),
+        cmocka_unit_test(a_process_that_its_jail_ended_says_where_to_look),
         cmocka_unit_test_setup_teardown(the_guest_ends_with_the_process_that_started_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_left_in_the_parent, set_up, tear_down),
         cmocka_unit_test(what_a_guest_may_have_written_is_not_believed),

@@ -107,6 +107,7 @@ static void run_to_its_end(const struct scripted *steps, unsigned count)
     script_len = count;
     assert_int_equal(machine_create(&machine, &config, NULL, &err), 0);
     assert_int_equal(machine_start(machine, &err), 0);
+    machine_go(machine);
     struct pollfd fd = {.fd = machine_end_fd(machine), .events = POLLIN};
     assert_int_equal(poll(&fd, 1, 10000), 1);
     machine_join(machine, &end);
@@ -249,6 +250,7 @@ static void start_one_that_runs_for_ever(void)
     script_len = 0;
     assert_int_equal(machine_create(&machine, &config, NULL, &err), 0);
     assert_int_equal(machine_start(machine, &err), 0);
+    machine_go(machine);
 }
 
 static void wait_for_its_end(void)
@@ -441,10 +443,22 @@ static void a_running_guest_can_be_stopped(void **state)
     (void)state;
     assert_int_equal(machine_create(&machine, &config, NULL, &err), 0);
     assert_int_equal(machine_start(machine, &err), 0);
+    machine_go(machine);
     machine_stop(machine);
     machine_join(machine, &end);
     assert_int_equal(end.how, MACHINE_STOPPED);
     assert_int_equal(end.code, 0);
+}
+
+static void nothing_of_a_guest_runs_before_it_is_let(void **state)
+{
+    (void)state;
+    assert_int_equal(machine_create(&machine, &config, NULL, &err), 0);
+    assert_int_equal(machine_start(machine, &err), 0);
+    machine_stop(machine);
+    machine_join(machine, &end);
+    assert_int_equal(end.how, MACHINE_STOPPED);
+    assert_int_equal(fake_count(KVM_RUN), 0);
 }
 
 static bool refuse_third_vcpu(int fd, unsigned long request, void *argument, int *rc)
@@ -512,6 +526,7 @@ int main(void)
         TEST(a_shim_that_refuses_the_kernel_says_so),
         TEST(an_unknown_code_of_the_shim_is_survived),
         TEST(a_running_guest_can_be_stopped),
+        TEST(nothing_of_a_guest_runs_before_it_is_let),
         TEST(a_machine_that_cannot_be_built_leaves_nothing),
         TEST(a_tee_that_refuses_is_freed_once_and_nothing_runs),
     };

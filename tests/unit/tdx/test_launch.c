@@ -559,9 +559,10 @@ static void an_image_for_another_tee_is_refused(void **state)
     assert_non_null(strstr(l->err.text, "0x109000"));
 }
 
+static const struct guest_memory nothing;
+
 static enum tee_exit_action guest_calls(struct launch *l, uint64_t nr, unsigned vcpu)
 {
-    static const struct guest_memory nothing;
     int code;
     l->run.exit_reason = KVM_EXIT_TDX;
     uapi_exit_tdx(&l->run)->nr = nr;
@@ -584,6 +585,7 @@ static void a_quote_buffer_that_is_no_memory_is_refused(void **state)
 {
     struct launch *l = *state;
     assert_int_equal(launch(l), 0);
+    assert_int_equal(tdx_tee_ops.start(l->tee, &nothing, &l->err), 0);
     uapi_exit_tdx(&l->run)->get_quote.gpa = 0x1000;
     uapi_exit_tdx(&l->run)->get_quote.size = 0x1000;
     assert_int_equal(guest_calls(l, TDVMCALL_GET_QUOTE, 0), TEE_EXIT_CONTINUE);
@@ -594,7 +596,6 @@ static uint64_t registers[16];
 
 static enum tee_exit_action guest_dies(struct launch *l, int *code)
 {
-    static const struct guest_memory nothing;
     l->run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
     l->run.system_event.type = KVM_SYSTEM_EVENT_TDX_FATAL;
     l->run.system_event.ndata = 16;
