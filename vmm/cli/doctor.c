@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
@@ -14,6 +15,7 @@
 #include "vmm/cli/doctor.h"
 #include "vmm/cli/verb.h"
 #include "vmm/kvm/probe.h"
+#include "vmm/machine/jail.h"
 
 static const char help[] =
     "usage: cofre doctor [--json]\n"
@@ -123,10 +125,50 @@ static bool look_module(char *what, size_t size)
     return there;
 }
 
+/* Has a process go into a jail as a guest's would; it tells what is missing, and ends. */
+static void try_jail(char missing[256])
+{
+    struct jail jail;
+    struct cofre_err err;
+    int up[2];
+    if (pipe2(up, O_CLOEXEC) < 0)
+        return;
+    CLEAN_FD reader = up[0];
+    CLEAN_FD writer = up[1];
+    pid_t child = jail_fork(&jail, &err);
+    if (child == 0) {
+        if (jail_enter(&jail, &err) || jail_limit_memory(&jail, &err))
+            _exit(1);
+        jail_missing(&jail, missing, 256);
+        _exit(write(writer, missing, 256) != 256);
+    }
+    close(TAKE_FD(writer));
+    if (child > 0 && read(reader, missing, 256) == 256)
+        missing[255] = 0;
+    if (child > 0)
+        (void)waitpid(child, NULL, 0);
+}
+
+static bool look_jail(char *what, size_t size)
+{
+    char missing[256] = "all of it";
+    try_jail(missing);
+    if (missing[0])
+        snprintf(what, size, "the process that faces a guest goes without: %s", missing);
+    else
+        snprintf(what, size, "the process that faces a guest gets all of its jail");
+    return !missing[0];
+}
+
 static const struct finding here[] = {
     {"kvm", NEEDED_PLAIN | NEEDED_SNP | NEEDED_TDX | NEEDED_EMULATED, "no guest can run here",
      "enable SVM or VT-x in the firmware settings; modprobe kvm-amd (or kvm-intel); be in the group kvm",
      look_kvm},
+    {"jail", 0, "a guest that takes its VMM over has fewer walls to break",
+     "allow user namespaces (sysctl user.max_user_namespaces; on some hosts "
+     "kernel.apparmor_restrict_unprivileged_userns=0) "
+     "and Landlock (lsm= on the kernel's command line), or start guests as root",
+     look_jail},
 };
 
 static const struct finding emulated[] = {
