@@ -372,16 +372,20 @@ static bool closes_what_was_inherited(size_t number, const struct scene *s)
 {
     struct jail jail;
     struct cofre_err err;
-    int inherited = dup(s->read_only);
+    int inherited = fcntl(s->read_only, F_DUPFD, 100); /* a number that nothing else gets meanwhile */
     pid_t child = jail_fork(&jail, &err);
     if (child == 0) {
-        if (jail_enter(&jail, &err))
+        if (jail_enter(&jail, &err)) {
+            printf("# %s\n", err.text);
             _exit(1);
-        _exit(fcntl(inherited, F_GETFD) < 0 && fcntl(s->read_only, F_GETFD) >= 0 ? 0 : 2);
+        }
+        _exit(fcntl(inherited, F_GETFD) >= 0 ? 2 : fcntl(s->read_only, F_GETFD) < 0 ? 3 : 0);
     }
     int status = -1;
     waitpid(child, &status, 0);
     close(inherited);
+    if (status)
+        printf("# it ended with %#x\n", (unsigned)status);
     printf("%s %zu - descriptors inherited from who started the program are closed, its own are not\n",
            status ? "not ok" : "ok", number);
     return status == 0;
