@@ -1,0 +1,59 @@
+# For benchmarks in the lab (busybox sh): . /lab/bench.sh. /lab/lib.sh comes with it.
+. /lab/lib.sh
+
+# Who is measured: ours without a TEE and with the emulated ones, and whom the lab has of the others.
+ours="plain snp tdx"
+others="microvm q35"
+! command -v lkvm >/dev/null || others="$others kvmtool"
+
+# name VMM: in words, for a row.
+name() {
+    case $1 in
+    plain) echo "cofre" ;;
+    snp | tdx) echo "cofre, $1" ;;
+    microvm | q35) echo "QEMU 10, $1" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# boot VMM MEMORY WORD...: runs the words, and after them the command with which that VMM boots the stock guest with one vCPU and
+# that memory (512M), its serial port on standard output. All get the same kernel, initial RAM disk and command line.
+boot() {
+    local vmm=$1 memory=$2 cmdline="console=ttyS0 quiet"
+    shift 2
+    case $vmm in
+    plain) "$@" cofre run --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" ;;
+    snp | tdx) "$@" cofre run --tee "$vmm" --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" \
+        --memory "$memory" ;;
+    microvm | q35)
+        local machine=q35
+        [ "$vmm" = q35 ] || machine="microvm,x-option-roms=off -bios qboot.rom"
+        # shellcheck disable=SC2086 # words
+        "$@" qemu-system-x86_64 -accel kvm -cpu host -M $machine -m "$memory" -nodefaults -no-user-config -no-reboot \
+            -display none -serial stdio -kernel /lab/vmlinuz -initrd /lab/guest.cpio -append "$cmdline"
+        ;;
+    kvmtool) "$@" lkvm run --mem "$memory" --cpus 1 --network mode=none --console serial --kernel /lab/vmlinuz \
+        --initrd /lab/guest.cpio --params "$cmdline" ;;
+    *) fail "no VMM $vmm" ;;
+    esac
+}
+
+# observe FILE VMM MEMORY METER...: boots until what meter's words say, and leaves what it cost in the file.
+observe() {
+    local file=$1 vmm=$2 memory=$3
+    shift 3
+    boot "$vmm" "$memory" meter "$@" -- >"$file" 2>"$file.log" || fail "$vmm: $(tail -n 3 "$file.log")"
+}
+
+# seen FILE EXPRESSION: of what meter left there, for jq.
+seen() { jq -r "$2" "$1"; }
+
+# row FIGURE OF VALUE UNIT [BESIDE VALUE [ratio|value at_most|at_least NUMBER]]: one figure, and what was measured beside it. It
+# goes into the file "figures", from which tests/bench/table makes its table: the ratio is value to value.
+row() {
+    jq -cn --arg figure "$1" --arg of "$2" --arg value "$3" --arg unit "$4" --arg beside "${5:-}" --arg other "${6:-}" \
+        --arg what "${7:-}" --arg bound "${8:-}" --arg aim "${9:-}" '
+        {$figure, $of, value: ($value | tonumber), $unit}
+        + if $beside == "" then {} else {$beside, beside_value: ($other | tonumber)} end
+        + if $what == "" then {} else {aim: {of: $what, ($bound): ($aim | tonumber)}} end' >>figures || fail "no row: $*"
+}
