@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,12 @@ static enum cofre_error code_of_open(int error)
 {
     return error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ? COFRE_USAGE
                                                                                      : COFRE_FAILED;
+}
+
+static int too_long(const char *path, size_t max, struct cofre_err *err)
+{
+    return cofre_fail(err, COFRE_MALFORMED, "%s: longer than %zu bytes, the most that is read here", path,
+                      max);
 }
 
 /* Reads until the end, growing by doubling; one byte past max is enough to know that the file is too long. */
@@ -37,8 +44,7 @@ static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, con
         len += (size_t)n;
         if (len > max) {
             free(data);
-            return cofre_fail(err, COFRE_MALFORMED, "%s: longer than %zu bytes, the most that is read here",
-                              path, max);
+            return too_long(path, max, err);
         }
         if (n == 0)
             break;
@@ -54,19 +60,28 @@ static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, con
     return 0;
 }
 
-int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err)
+/* *size is 0 where only reading tells it. */
+static int open_to_read(int *fd, size_t *size, const char *path, struct cofre_err *err)
 {
-    *out = (struct bytes){0};
-    CLEAN_FD fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return cofre_fail(err, code_of_open(errno), "%s: cannot be opened: %s", path, strerror(errno));
     struct stat st;
-    if (fstat(fd, &st) < 0)
+    *fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (*fd < 0)
+        return cofre_fail(err, code_of_open(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    if (fstat(*fd, &st) < 0)
         return cofre_fail(err, COFRE_FAILED, "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return cofre_fail(err, COFRE_USAGE, "%s: is a directory", path);
-    size_t hint = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 4096;
-    return read_all(fd, out, hint, max, path, err);
+    *size = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
+    return 0;
+}
+
+int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err)
+{
+    *out = (struct bytes){0};
+    CLEAN_FD fd = -1;
+    size_t size;
+    int rc = open_to_read(&fd, &size, path, err);
+    return rc ? rc : read_all(fd, out, size ? size : 4096, max, path, err);
 }
 
 static int write_all(int fd, struct view data)
@@ -81,6 +96,30 @@ static int write_all(int fd, struct view data)
         data.len -= (size_t)n;
     }
     return 0;
+}
+
+/* What can only be read, once and in order, gets a copy in memory that can be mapped. */
+static int copy(int *fd, size_t *size, size_t max, const char *path, struct cofre_err *err)
+{
+    struct bytes data = {0};
+    int rc = read_all(*fd, &data, 4096, max, path, err);
+    if (rc)
+        return rc;
+    close(*fd);
+    *fd = memfd_create("file", MFD_CLOEXEC);
+    if (*fd < 0 || write_all(*fd, bytes_view(&data)) < 0)
+        rc = cofre_fail(err, COFRE_FAILED, "%s: a copy of it in memory: %s", path, strerror(errno));
+    *size = data.len;
+    bytes_free(&data);
+    return rc;
+}
+
+int file_open(int *fd, size_t *size, const char *path, size_t max, struct cofre_err *err)
+{
+    int rc = open_to_read(fd, size, path, err);
+    if (rc == 0 && *size > max)
+        rc = too_long(path, max, err);
+    return rc || *size ? rc : copy(fd, size, max, path, err);
 }
 
 int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err)

@@ -7,6 +7,9 @@
 /* Reads a regular file or pipe of at most max bytes; "-" is standard input. A longer one is refused, not cut.
  */
 int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err);
+/* Opens one of at most max bytes to be mapped: a regular file as it is; a pipe, or "-", as a copy in memory. The caller closes
+ * *fd in any case (-1: nothing is open). */
+int file_open(int *fd, size_t *size, const char *path, size_t max, struct cofre_err *err);
 /* Replaces the file; mode as for open(2). "-" writes to standard output. */
 int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err);
 

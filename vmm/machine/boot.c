@@ -100,13 +100,6 @@ static void put(uint8_t *to, struct view from)
         memcpy(to, from.data, from.len);
 }
 
-void boot_staging_fill(const struct boot_config *config, const struct boot_staging *layout, uint8_t *window)
-{
-    put(window + layout->kernel, config->kernel);
-    put(window + layout->initrd, config->initrd);
-    put(window + layout->cmdline, config->cmdline);
-}
-
 /* What the image's data is built in: whole pages. */
 struct storage {
     uint8_t shim[SHIM_MAX_SIZE];
@@ -119,8 +112,8 @@ struct storage {
 
 /* What each TEE wants of its image. */
 static const struct boot_kind {
-    const char *shim; /* file name */
-    unsigned char *(*digest)(const unsigned char *data, size_t len, unsigned char *out);
+    const char *shim;                                                                    /* file name */
+    unsigned char *(*digest)(const unsigned char *data, size_t len, unsigned char *out); /* NULL: none */
     bool registers; /* the shim extends run-time registers with what it takes from the boot page */
     struct acpi_config acpi;
     struct {
@@ -146,7 +139,6 @@ static const struct boot_kind {
         LAUNCH_ZERO, SHIM_ZERO, SHIM_OWN - SHIM_ZERO, NO_DATA                                                \
     }
     [BOOT_PLAIN] = {.shim = "cofre-shim.bin",
-                    .digest = SHA256,
                     .range = {RANGE_SHIM, RANGE_BOOT(LAUNCH_MEASURED), RANGE_ACPI, RANGE_ZERO}},
     [BOOT_SNP] = {.shim = "cofre-shim.bin",
                   .digest = SHA256,
@@ -171,7 +163,7 @@ static const struct boot_kind {
 static struct shim_item item(const struct boot_kind *kind, struct view v)
 {
     struct shim_item item = {.size = v.len};
-    if (v.len)
+    if (v.len && kind->digest)
         kind->digest(v.data, v.len, item.digest);
     return item;
 }

@@ -24,6 +24,7 @@ struct boot_config {
     struct view kernel;  /* a bzImage */
     struct view initrd;  /* empty: none */
     struct view cmdline; /* without a final zero; empty: none */
+    uint8_t *window;     /* of mmap(2), whole pages: the three as boot_staging_layout places them */
 };
 
 /* Fills *image, which the caller frees with launch_image_free; it keeps nothing of the config's views. COFRE_USAGE for
@@ -39,8 +40,6 @@ struct boot_staging {
     uint32_t kernel, initrd, cmdline, size;
 };
 int boot_staging_layout(const struct boot_config *config, struct boot_staging *out, struct cofre_err *err);
-/* Copies the three items to window, which holds out->size zeroed bytes. */
-void boot_staging_fill(const struct boot_config *config, const struct boot_staging *layout, uint8_t *window);
 
 /* The bytes of the TEE's shim: the file COFRE_SHIM names, else the build tree's (beside the program that runs), else the
  * installed one. */

@@ -4,6 +4,7 @@
 
 #include "vmm/machine/boot.h"
 #include "vmm/machine/bounce.h"
+#include "vmm/machine/window.h"
 
 #define GUEST_CPUS_DEFAULT 1
 
@@ -17,9 +18,10 @@ struct guest_spec {
 };
 
 struct guest {
-    struct bytes shim, kernel, initrd;
+    struct bytes shim;
     struct bytes cmdline;      /* the spec's; of a confidential guest with the size of its bounce buffers */
-    struct boot_config config; /* views of the four */
+    struct window window;      /* kernel, initrd and command line */
+    struct boot_config config; /* views of these */
     struct launch_image image;
 };
 

@@ -27,18 +27,29 @@ static int map_memfd(const char *name, uint64_t size, int *fd, uint8_t **host, s
     return 0;
 }
 
-/* Maps size bytes that the guest sees at gpa, in a slot without a private side. The mapping keeps the memory. */
-static int add_shared(struct machine_memory *mem, enum slot slot, const char *name, uint64_t gpa,
-                      uint64_t size, uint8_t **host, struct cofre_err *err)
+/* The window has no private side. */
+static int add_window(struct machine_memory *mem, struct cofre_err *err)
+{
+    const struct kvm_slot slot = {.slot = SLOT_STAGING,
+                                  .gpa = STAGING_BASE,
+                                  .size = mem->staging_size,
+                                  .host = mem->staging,
+                                  .memfd = -1};
+    return kvm_vm_slot_set(mem->vm, &slot, err);
+}
+
+/* Neither has the GHCB page; the mapping keeps its memory. */
+static int add_ghcb(struct machine_memory *mem, struct cofre_err *err)
 {
     int fd = -1;
-    int rc = map_memfd(name, size, &fd, host, err);
+    int rc = map_memfd("GHCB page", PAGE, &fd, &mem->ghcb, err);
     if (fd >= 0)
         close(fd);
-    if (rc)
-        return rc;
-    return kvm_vm_slot_set(
-        mem->vm, &(struct kvm_slot){.slot = slot, .gpa = gpa, .size = size, .host = *host, .memfd = -1}, err);
+    const struct kvm_slot slot = {
+        .slot = SLOT_GHCB, .gpa = SHIM_GHCB, .size = PAGE, .host = mem->ghcb, .memfd = -1};
+    if (rc == 0)
+        rc = kvm_vm_slot_set(mem->vm, &slot, err);
+    return rc ? rc : guest_memory_add(&mem->view, SHIM_GHCB, PAGE, mem->ghcb, err);
 }
 
 /* Where a range of RAM begins in the memfds. */
@@ -146,17 +157,11 @@ int machine_memory_stage(struct machine_memory *mem, const struct boot_config *c
 {
     struct boot_staging layout;
     int rc = boot_staging_layout(config, &layout, err);
-    if (rc == 0 && layout.size) {
-        mem->staging_size = layout.size;
-        rc = add_shared(mem, SLOT_STAGING, "staging window", STAGING_BASE, layout.size, &mem->staging, err);
-    }
-    if (rc == 0 && layout.size)
-        boot_staging_fill(config, &layout, mem->staging);
-    if (rc == 0 && mem->is_private)
-        rc = add_shared(mem, SLOT_GHCB, "GHCB page", SHIM_GHCB, PAGE, &mem->ghcb, err);
-    if (rc == 0 && mem->is_private)
-        rc = guest_memory_add(&mem->view, SHIM_GHCB, PAGE, mem->ghcb, err);
-    return rc;
+    mem->staging = config->window;
+    mem->staging_size = layout.size;
+    if (rc == 0 && mem->staging)
+        rc = add_window(mem, err);
+    return rc || !mem->is_private ? rc : add_ghcb(mem, err);
 }
 
 int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err)

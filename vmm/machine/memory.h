@@ -43,7 +43,8 @@ void machine_memory_free(struct machine_memory *mem);
 /* The slot for the launch image's range outside RAM, where it has one; more than one is an error. */
 int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
                               struct cofre_err *err);
-/* The slots beside RAM that are shared: the staging window with its contents, and for a TEE the shim's GHCB page. */
+/* The slots beside RAM that are shared: the staging window, which is the config's and this memory's to unmap from here on, and
+ * for a TEE the shim's GHCB page. */
 int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err);
 /* Takes the staging window away; nothing when it is gone already. */
 int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err);

@@ -71,8 +71,9 @@ enum boot_tee { BOOT_PLAIN = 0, BOOT_SNP = 1, BOOT_TDX = 2 };
 #define SHIM_BOOT_MAGIC 0x31304d4948534f43ull /* "COSHIM01" */
 
 struct shim_item {
-    uint64_t size;      /* bytes; 0 for an initrd or command line that is not there */
-    uint8_t digest[48]; /* SHA-256 and then zeros; TDX: SHA-384. All zeros when size is 0 */
+    uint64_t size; /* bytes; 0 for an initrd or command line that is not there */
+    uint8_t
+        digest[48]; /* SHA-256 and then zeros; TDX: SHA-384. All zeros when size is 0, or of a plain guest */
 };
 
 struct shim_ram {

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <openssl/sha.h>
 
+#include "tests/unit/machine/staged.h"
 #include "vmm/machine/acpi.h"
 #include "vmm/machine/boot.h"
 #include "vmm/shim/linux.h"
@@ -112,6 +113,18 @@ static void plain_image_has_no_pages_of_a_tee(void **state)
     assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
     assert_null(range_at(&f->image, SHIM_CPUID));
     assert_null(range_at(&f->image, SHIM_SECRETS));
+}
+
+static void plain_boot_page_leaves_digests_out(void **state)
+{
+    struct fixture *f = *state;
+    f->config.tee = BOOT_PLAIN;
+    assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
+    const struct shim_boot_page *page = (const void *)range_at(&f->image, SHIM_BOOT_PAGE)->data;
+    assert_int_equal(page->kernel.size, KERNEL_SIZE);
+    assert_true(bytes_are_zero(page->kernel.digest, sizeof page->kernel.digest));
+    assert_int_equal(page->cmdline.size, 5);
+    assert_true(bytes_are_zero(page->cmdline.digest, sizeof page->cmdline.digest));
 }
 
 static void boot_page_tells_sizes_hashes_and_memory(void **state)
@@ -365,7 +378,7 @@ static void staging_puts_items_on_page_boundaries(void **state)
     assert_int_equal(s.cmdline, 0x6000);
     assert_int_equal(s.size, 0x7000);
     uint8_t *window = calloc(1, s.size);
-    boot_staging_fill(&f->config, &s, window);
+    staged_fill(&f->config, &s, window);
     assert_memory_equal(window, f->kernel, KERNEL_SIZE);
     assert_true(bytes_are_zero(window + KERNEL_SIZE, 0x4000 - KERNEL_SIZE));
     assert_memory_equal(window + s.initrd, f->initrd, sizeof(f->initrd));
@@ -532,6 +545,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(snp_image_is_64_kib_of_whole_pages_in_order),
         T(plain_image_has_no_pages_of_a_tee),
+        T(plain_boot_page_leaves_digests_out),
         T(boot_page_tells_sizes_hashes_and_memory),
         T(tdx_measures_all_but_the_boot_page),
         T(tdx_measures_the_same_for_other_linuxes),

@@ -20,6 +20,7 @@
 #include <sched.h>
 
 #include "tests/unit/kvm/fake.h"
+#include "tests/unit/machine/staged.h"
 #include "vmm/base/unix_socket.h"
 #include "vmm/devices/rtc.h"
 #include "vmm/machine/acpi.h"
@@ -87,6 +88,7 @@ static int set_up(void **state)
     phases_start(&phases, true);
     output = memfd_create("console", MFD_CLOEXEC);
     boot = (struct boot_config){.memory = 256ull << 20, .cpus = 1, .kernel = {(const uint8_t *)"kernel", 6}};
+    boot.window = staged_window(&boot);
     image = (struct launch_image){.entry = 0x100000, .cpus = 1};
     config = (struct machine_config){.backend = &backend,
                                      .boot = &boot,

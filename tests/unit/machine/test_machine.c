@@ -14,6 +14,7 @@
 #include <sched.h>
 
 #include "tests/unit/kvm/fake.h"
+#include "tests/unit/machine/staged.h"
 #include "vmm/machine/acpi.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/parts.h"
@@ -82,6 +83,7 @@ static int set_up(void **state)
     output = memfd_create("console", MFD_CLOEXEC);
     boot =
         (struct boot_config){.memory = 256ull << 20, .cpus = CPUS, .kernel = {(const uint8_t *)"kernel", 6}};
+    boot.window = staged_window(&boot);
     image = (struct launch_image){.entry = 0x100000, .cpus = CPUS};
     config = (struct machine_config){.backend = &backend,
                                      .boot = &boot,

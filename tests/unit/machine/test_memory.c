@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/kvm/fake.h"
+#include "tests/unit/machine/staged.h"
 #include "vmm/machine/memory.h"
 
 #define MIB  (1ull << 20)
@@ -226,13 +227,13 @@ static void keeps_both_copies_when_kvm_refuses(void **state)
     assert_int_equal(*page, 0x5a);
 }
 
-static void the_window_is_filled_and_goes_once(void **state)
+static void the_window_is_a_slot_and_goes_once(void **state)
 {
     (void)state;
     uint8_t kernel[0x1800];
     memset(kernel, 7, sizeof kernel);
-    const struct boot_config config = {.kernel = {kernel, sizeof kernel},
-                                       .cmdline = {(const uint8_t *)"abc", 3}};
+    struct boot_config config = {.kernel = {kernel, sizeof kernel}, .cmdline = {(const uint8_t *)"abc", 3}};
+    config.window = staged_window(&config);
     assert_int_equal(machine_memory_stage(&mem, &config, &err), 0);
     const struct uapi_memory_region2 *window = &fake.slot[2];
     assert_int_equal(window->guest_phys_addr, STAGING_BASE);
@@ -295,7 +296,7 @@ int main(void)
         TEST(devices_may_be_asked_for_as_shared_but_not_as_private),
         TEST(refuses_ranges_that_no_guest_of_this_size_has),
         TEST(keeps_both_copies_when_kvm_refuses),
-        TEST(the_window_is_filled_and_goes_once),
+        TEST(the_window_is_a_slot_and_goes_once),
         TEST(a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own),
         TEST(a_launch_image_outside_ram_is_refused),
     };

@@ -13,6 +13,7 @@
 #include <openssl/sha.h>
 #include <sys/mman.h>
 
+#include "tests/unit/machine/staged.h"
 #include "tests/unit/shim/in_process.h"
 #include "vmm/base/file.h"
 #include "vmm/machine/boot.h"
@@ -191,7 +192,7 @@ static int setup(void **state)
             memcpy((void *)f->image.range[i].gpa, f->image.range[i].data, f->image.range[i].len);
     trap_privileged_instructions((uint8_t *)SHIM_BASE, f->shim.len);
     fill_cpuid_page();
-    boot_staging_fill(&f->config, &staging, (uint8_t *)(uintptr_t)STAGING_BASE);
+    staged_fill(&f->config, &staging, (uint8_t *)(uintptr_t)STAGING_BASE);
     host = (struct host){.sev_status = 7,
                          .sev_info = 2ull << 48 | 1ull << 32 | (uint64_t)CBIT << 24 | 1,
                          .register_answer = SHIM_GHCB | 0x013,

@@ -17,6 +17,7 @@
 
 #include "tdx/event_log.h"
 #include "tdx/mrtd.h"
+#include "tests/unit/machine/staged.h"
 #include "tests/unit/shim/in_process.h"
 #include "vmm/base/file.h"
 #include "vmm/machine/boot.h"
@@ -172,7 +173,7 @@ static void load(struct fixture *f)
             memcpy((void *)f->image.range[i].gpa, f->image.range[i].data, f->image.range[i].len);
     assert_true(guest_replace((uint8_t *)SHIM_BASE, f->shim.len, "\x66\x0f\x01\xcc", "\x0f\x0b\x01\xcc") > 0);
     memset(window(), 0, staging.size);
-    boot_staging_fill(&f->config, &staging, window());
+    staged_fill(&f->config, &staging, window());
 }
 
 static int setup(void **state)
