@@ -2,9 +2,11 @@
 . /lab/lib.sh
 
 # Who is measured: ours without a TEE and with the emulated ones, and whom the lab has of the others.
-ours="plain snp tdx"
-others="microvm q35"
-! command -v lkvm >/dev/null || others="$others kvmtool"
+ours() { echo plain snp tdx; }
+others() {
+    echo microvm q35
+    ! command -v lkvm >/dev/null || echo kvmtool
+}
 
 # name VMM: in words, for a row.
 name() {
