@@ -8,10 +8,11 @@ others() {
     ! command -v lkvm >/dev/null || echo kvmtool
 }
 
-# name VMM: in words, for a row.
+# name VMM: in words, for a row. cli is plain by `cofre run`, which becomes cofre-vmm.
 name() {
     case $1 in
     plain) echo "cofre" ;;
+    cli) echo "cofre, by \`cofre run\`" ;;
     snp | tdx) echo "cofre, $1" ;;
     microvm | q35) echo "QEMU 10, $1" ;;
     *) echo "$1" ;;
@@ -24,8 +25,9 @@ boot() {
     local vmm=$1 memory=$2 cmdline="console=ttyS0 quiet"
     shift 2
     case $vmm in
-    plain) "$@" cofre run --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" ;;
-    snp | tdx) "$@" cofre run --tee "$vmm" --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" \
+    cli) "$@" cofre run --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" ;;
+    plain) "$@" cofre-vmm --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" ;;
+    snp | tdx) "$@" cofre-vmm --tee "$vmm" --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" \
         --memory "$memory" ;;
     microvm | q35)
         local machine=q35
