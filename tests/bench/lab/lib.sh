@@ -46,7 +46,8 @@ boot() {
 observe() {
     local file=$1 vmm=$2 memory=$3
     shift 3
-    boot "$vmm" "$memory" meter "$@" -- >"$file" 2>"$file.log" || fail "$vmm: $(tail -n 3 "$file.log")"
+    # (What is traced dies with meter.)
+    boot "$vmm" "$memory" timeout -s KILL 60 meter "$@" -- >"$file" 2>"$file.log" || fail "$vmm: $(tail -n 3 "$file.log")"
 }
 
 # seen FILE EXPRESSION: of what meter left there, for jq.

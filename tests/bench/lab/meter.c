@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/cleanup.h"
+
 _Noreturn void meter_die(const char *what)
 {
     fprintf(stderr, "meter: %s: %s\n", what, strerror(errno));
@@ -181,12 +183,12 @@ static void follow(struct meter *m, int *status)
             meter_die("poll");
         if (fds[0].revents & POLLIN)
             take_output(m);
+        else if (
+            fds[0].revents) /* closed; at our priority, polling it further would leave nobody time to end */
+            close(TAKE_FD(m->output));
         if (fds[1].revents)
             take_changes(m, &running, status);
     }
-    fcntl(m->output, F_SETFL, O_NONBLOCK);
-    for (char rest[1024]; read(m->output, rest, sizeof rest) > 0;)
-        ;
 }
 
 static int usage(void)
