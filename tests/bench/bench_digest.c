@@ -1,9 +1,10 @@
 /*
  * Prediction of an SNP launch digest, beside SHA-384 of the same bytes by one thread. A page of 32 blocks is hashed with a
- * block of padding, and its PAGE_INFO is two more: 0.91 of the rate is all that one thread can have, and 1.83 two threads.
- * Time is the clock's, since several threads work.
+ * block of padding, and its PAGE_INFO is two more: 0.91 of the rate is all that one thread can have, and 1.83 two threads,
+ * where two processors are twice as fast as one. What they are here, two threads show that only hash a half each.
  */
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <string.h>
@@ -14,9 +15,9 @@
 
 #define SIZE (64u << 20)
 
-/* Rates below these are a fault; the aims are 0.9 and 1.5. */
+/* Rates below these are a fault; the aims are 0.9, and 1.5 of one thread's. */
 #define LEAST_ONE 0.75
-#define LEAST_TWO 1.2
+#define LEAST_TWO 0.75 /* of two threads that only hash */
 
 static void predict(void *context)
 {
@@ -26,48 +27,66 @@ static void predict(void *context)
     BENCH_CHECK(snp_digest_pages(&digest, SNP_PAGE_NORMAL, 0x100000, pages->data, pages->len, NULL) == 0);
 }
 
+static void *hash_view(void *context)
+{
+    const struct view *part = context;
+    uint8_t value[SNP_DIGEST_SIZE];
+    BENCH_CHECK(EVP_Digest(part->data, part->len, value, NULL, EVP_sha384(), NULL) == 1);
+    return NULL;
+}
+
 static void hash(void *context)
 {
+    struct view whole = bytes_view(context);
+    hash_view(&whole);
+}
+
+static void hash_halves(void *context)
+{
     const struct bytes *pages = context;
-    uint8_t value[SNP_DIGEST_SIZE];
-    BENCH_CHECK(EVP_Digest(pages->data, pages->len, value, NULL, EVP_sha384(), NULL) == 1);
+    struct view half[2] = {{pages->data, SIZE / 2}, {pages->data + SIZE / 2, SIZE / 2}};
+    pthread_t thread;
+    BENCH_CHECK(pthread_create(&thread, NULL, hash_view, &half[1]) == 0);
+    hash_view(&half[0]);
+    pthread_join(thread, NULL);
 }
 
 /* On the first processors of those that we may use; false where there are fewer. */
-static bool run_on(unsigned processors)
+static bool run_on(const cpu_set_t *all, unsigned processors)
 {
-    cpu_set_t all, some;
+    cpu_set_t some;
     CPU_ZERO(&some);
-    BENCH_CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
     for (int i = 0; i < CPU_SETSIZE && processors; i++)
-        if (CPU_ISSET(i, &all)) {
+        if (CPU_ISSET(i, all)) {
             CPU_SET(i, &some);
             processors--;
         }
     return processors == 0 && sched_setaffinity(0, sizeof some, &some) == 0;
 }
 
-static bool fast_enough(const char *threads, struct bytes *pages, double least)
-{
-    const struct bench_times times = bench_elapsed(predict, hash, pages, 1);
-    double rate = times.beside / times.measured;
-    printf("launch digest of 64 MiB, %s: %.0f ms; SHA-384 of them, one thread: %.0f ms; rate %.2f of it "
-           "(bound %.2f)\n",
-           threads, 1e3 * times.measured, 1e3 * times.beside, rate, least);
-    return rate >= least;
-}
-
 int main(void)
 {
     CLEAN_BYTES pages = {0};
-    BENCH_CHECK(bytes_alloc_pages(&pages, SIZE, NULL) == 0);
+    cpu_set_t all;
+    BENCH_CHECK(bytes_alloc_pages(&pages, SIZE, NULL) == 0 && sched_getaffinity(0, sizeof all, &all) == 0);
     for (size_t i = 0; i < SIZE; i++)
         pages.data[i] = (uint8_t)(i * 2654435761u >> 13);
-    bool good = true;
-    if (run_on(2))
-        good = fast_enough("two threads", &pages, LEAST_TWO);
-    else
+    BENCH_CHECK(run_on(&all, 1));
+    const struct bench_times one = bench(predict, hash, &pages, 1);
+    double rate = one.beside / one.measured;
+    printf(
+        "launch digest of 64 MiB, one thread: %.0f ms; SHA-384 of them, one thread: %.0f ms; rate %.2f of it "
+        "(aim 0.9, bound %.2f)\n",
+        1e3 * one.measured, 1e3 * one.beside, rate, LEAST_ONE);
+    if (!run_on(&all, 2)) {
         printf("launch digest by two threads: not measured, for there is one processor\n");
-    BENCH_CHECK(run_on(1));
-    return fast_enough("one thread", &pages, LEAST_ONE) && good ? 0 : 1;
+        return rate < LEAST_ONE;
+    }
+    const struct bench_times two = bench_elapsed(predict, hash_halves, &pages, 1);
+    double of_two = two.beside / two.measured;
+    printf("launch digest of 64 MiB, two threads: %.0f ms; rate %.2f of one thread's SHA-384 (aim 1.5), "
+           "where two "
+           "threads that only hash have %.2f: %.2f of theirs (bound %.2f)\n",
+           1e3 * two.measured, one.beside / two.measured, one.beside / two.beside, of_two, LEAST_TWO);
+    return rate < LEAST_ONE || of_two < LEAST_TWO;
 }
