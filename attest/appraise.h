@@ -20,8 +20,8 @@ struct appraisal {
     const struct x509_crls
         *crls; /* may be NULL: revocation is then reported as skipped for SNP, as unjudged for TDX */
     const struct tdx_collateral *collateral; /* of TDX; may be NULL: what needs it is then unjudged */
-    struct x509_issued *issued;     /* of SNP; may be NULL: which certificates issued which, found before */
-    struct tdx_signers *signers;    /* of TDX; may be NULL: who signed quotes that passed */
+    struct x509_issued *issued;  /* of SNP; may be NULL: who issued whom in chains of reports that passed */
+    struct tdx_signers *signers; /* of TDX; may be NULL: who signed quotes that passed */
     const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */
     struct view nonce;              /* 1 to 64 bytes: the report data is these, then zeros */
     struct view report_data;        /* 64 bytes */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "sev/cert_table.h"
+#include "vmm/base/x509_issued.h"
 
 /* Where nobody brought a CA's certificate AMD's own are taken; where somebody did, the chain is judged as brought. */
 static int collect_certs(struct snp_case *c, struct cofre_err *err)
@@ -15,7 +16,7 @@ static int collect_certs(struct snp_case *c, struct cofre_err *err)
         struct snp_cert_table parsed;
         rc = snp_cert_table_parse(&parsed, table, err);
         if (rc == 0)
-            rc = snp_certs_add_table(&c->certs, &parsed, err);
+            rc = snp_certs_add_table(&c->certs, &parsed, c->in->issued, err);
         if (rc < 0)
             return cofre_within(err, rc, "certificates that came with the evidence");
     }
@@ -117,10 +118,23 @@ static int appraise_case(struct verdict *out, struct snp_case *c, struct cofre_e
     return rc < 0 ? rc : make_checks(out, c, snp_policy_checks, err);
 }
 
+/* Only of reports that pass, whose checks found it. */
+static void remember_chain(const struct snp_case *c, const struct verdict *verdict)
+{
+    const struct snp_chain *chain = &c->chain;
+    if (!c->in->issued || verdict_outcome(verdict) != CHECK_PASSED)
+        return;
+    x509_issued_add(c->in->issued, &snp_scheme, chain->root, chain->root);
+    x509_issued_add(c->in->issued, &snp_scheme, chain->intermediate, chain->root);
+    x509_issued_add(c->in->issued, &snp_scheme, chain->leaf, chain->intermediate);
+}
+
 int snp_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err)
 {
     struct snp_case c = {.in = in, .policy = &in->policy->snp};
     int rc = appraise_case(out, &c, err);
+    if (rc == 0)
+        remember_chain(&c, out);
     x509_certs_free(&c.certs);
     if (rc < 0)
         verdict_free(out);

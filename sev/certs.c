@@ -4,13 +4,14 @@
 
 #include "sev/amd_certs.h"
 
-int snp_certs_add_table(struct x509_certs *certs, const struct snp_cert_table *table, struct cofre_err *err)
+int snp_certs_add_table(struct x509_certs *certs, const struct snp_cert_table *table,
+                        const struct x509_issued *issued, struct cofre_err *err)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct snp_cert_entry *e = &table->entry[i];
         if (e->kind == SNP_CERT_OTHER || e->kind == SNP_CERT_CRL)
             continue;
-        int rc = x509_certs_add(certs, e->data, err);
+        int rc = x509_certs_add_issued(certs, e->data, issued, err);
         if (rc < 0)
             return cofre_within(err, rc, "certificate table: the %s", snp_cert_kind_name(e->kind));
     }

@@ -16,8 +16,10 @@
 /* How AMD's CAs sign: RSA-4096, PSS, SHA-384. */
 extern const struct x509_scheme snp_scheme;
 
-/* The certificates of a table. Its CRL is left out: the attester's host chose it, so it proves nothing. */
-int snp_certs_add_table(struct x509_certs *certs, const struct snp_cert_table *table, struct cofre_err *err);
+/* The certificates of a table; those that are remembered (issued may be NULL) are not decoded again. Its CRL is left out: the
+ * attester's host chose it, so it proves nothing. */
+int snp_certs_add_table(struct x509_certs *certs, const struct snp_cert_table *table,
+                        const struct x509_issued *issued, struct cofre_err *err);
 /* AMD's own ARK, ASK and ASVK of every product, as its key service publishes them. */
 int snp_certs_add_amd(struct x509_certs *certs, struct cofre_err *err);
 

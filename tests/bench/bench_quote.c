@@ -90,7 +90,8 @@ static void prepare(struct subject *s, const char *dir)
     BENCH_CHECK(x509_certs_add(&s->roots, bytes_view(&root), NULL) == 0);
     BENCH_CHECK(tdx_collateral_parse(&s->without, bytes_view(&collateral), NULL) == 0);
     parse_with_chain(&s->with, bytes_view(&collateral), bytes_view(&s->evidence.report));
-    memset(s->digest, 0x5a, sizeof s->digest); /* of zero, a verification would leave out one of its two multiplications */
+    memset(s->digest, 0x5a,
+           sizeof s->digest); /* of zero, a verification would leave out one of its two multiplications */
     s->bare = EVP_PKEY_CTX_new(key, NULL);
     s->signature_len = sizeof s->signature;
     BENCH_CHECK(EVP_PKEY_sign_init(s->bare) == 1 &&

@@ -6,6 +6,8 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "vmm/base/x509_issued.h"
+
 void x509_certs_free(struct x509_certs *certs)
 {
     for (size_t i = 0; i < certs->count; i++)
@@ -38,6 +40,7 @@ static bool is_canonical(uint8_t *again, int again_len, const uint8_t *der, cons
 struct incoming {
     struct x509_certs *certs;
     const struct x509_certs *const *known; /* ended by NULL */
+    const struct x509_issued *issued;      /* may be NULL */
 };
 
 /* A certificate ends with its signature, which tells it apart before it is encoded to be compared. */
@@ -53,19 +56,22 @@ static bool has_encoding(const X509 *cert, const uint8_t *der, size_t len)
     return is_canonical(encoded, encoded_len, der, der + len);
 }
 
-static X509 *find_known(const struct x509_certs *const *known, const uint8_t *der, size_t len)
+static X509 *find_known(const struct incoming *in, const uint8_t *der, size_t len)
 {
-    for (; *known; known++)
+    for (const struct x509_certs *const *known = in->known; *known; known++)
         for (size_t i = 0; i < (*known)->count; i++)
-            if (has_encoding((*known)->cert[i], der, len) && X509_up_ref((*known)->cert[i]) == 1)
+            if (has_encoding((*known)->cert[i], der, len))
                 return (*known)->cert[i];
+    for (size_t i = 0; in->issued && i < in->issued->count; i++)
+        if (has_encoding(in->issued->pair[i].cert, der, len))
+            return in->issued->pair[i].cert;
     return NULL;
 }
 
 static X509 *decode_cert(const struct incoming *in, const uint8_t **p, size_t len)
 {
-    X509 *known = find_known(in->known, *p, len);
-    if (!known)
+    X509 *known = find_known(in, *p, len);
+    if (!known || X509_up_ref(known) != 1)
         return d2i_X509(NULL, p, (long)len);
     *p += len;
     return known;
@@ -183,20 +189,31 @@ static int take_all(const struct kind *kind, void *bag, struct view file, struct
     return rc;
 }
 
-int x509_certs_add_known(struct x509_certs *certs, struct view file, const struct x509_certs *const *known,
-                         struct cofre_err *err)
+static int add_certs(struct incoming *in, struct view file, struct cofre_err *err)
 {
+    struct x509_certs *certs = in->certs;
     size_t before = certs->count;
-    struct incoming in = {certs, known};
-    int rc = take_all(&certificates, &in, file, err);
+    int rc = take_all(&certificates, in, file, err);
     while (rc < 0 && certs->count > before)
         X509_free(certs->cert[--certs->count]);
     return rc;
 }
 
+int x509_certs_add_known(struct x509_certs *certs, struct view file, const struct x509_certs *const *known,
+                         struct cofre_err *err)
+{
+    return add_certs(&(struct incoming){certs, known, NULL}, file, err);
+}
+
+int x509_certs_add_issued(struct x509_certs *certs, struct view file, const struct x509_issued *issued,
+                          struct cofre_err *err)
+{
+    return add_certs(&(struct incoming){certs, (const struct x509_certs *const[]){NULL}, issued}, file, err);
+}
+
 int x509_certs_add(struct x509_certs *certs, struct view file, struct cofre_err *err)
 {
-    return x509_certs_add_known(certs, file, (const struct x509_certs *const[]){NULL}, err);
+    return x509_certs_add_issued(certs, file, NULL, err);
 }
 
 int x509_crls_add(struct x509_crls *crls, struct view file, struct cofre_err *err)

@@ -15,6 +15,8 @@
 #define X509_CERTS_MAX 64
 #define X509_CRLS_MAX  16
 
+struct x509_issued;
+
 /* In any order; owned. Zeroed is empty. */
 struct x509_certs {
     X509 *cert[X509_CERTS_MAX];
@@ -37,6 +39,9 @@ int x509_crls_add(struct x509_crls *crls, struct view file, struct cofre_err *er
  * more than two signatures' verification, and what was found of the known one need not be found again. */
 int x509_certs_add_known(struct x509_certs *certs, struct view file, const struct x509_certs *const *known,
                          struct cofre_err *err);
+/* The same with those that were issued by somebody, as far as that is remembered (vmm/base/x509_issued.h); may be NULL. */
+int x509_certs_add_issued(struct x509_certs *certs, struct view file, const struct x509_issued *issued,
+                          struct cofre_err *err);
 /* Adds those of another bag, which keeps its own. */
 int x509_certs_join(struct x509_certs *certs, const struct x509_certs *others, struct cofre_err *err);
 int x509_crls_join(struct x509_crls *crls, const struct x509_crls *others, struct cofre_err *err);

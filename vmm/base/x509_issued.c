@@ -1,42 +1,50 @@
 #include "vmm/base/x509_issued.h"
 
-#include <openssl/evp.h>
 #include <openssl/x509.h>
-#include <string.h>
 
-static bool fingerprint(uint8_t out[32], X509 *cert)
-{
-    return X509_digest(cert, EVP_sha256(), out, NULL) == 1;
-}
-
-static bool is_known(const struct x509_issued *issued, const struct x509_scheme *scheme,
-                     const uint8_t cert[32], const uint8_t issuer[32])
+/* The very objects are what a verifier meets that decodes by x509_certs_add_known or has decoded once: looked at first. */
+static bool is_known(const struct x509_issued *issued, const struct x509_scheme *scheme, X509 *cert,
+                     X509 *issuer)
 {
     for (size_t i = 0; i < issued->count; i++)
-        if (issued->pair[i].scheme == scheme && memcmp(issued->pair[i].cert, cert, 32) == 0 &&
-            memcmp(issued->pair[i].issuer, issuer, 32) == 0)
+        if (issued->pair[i].cert == cert && issued->pair[i].issuer == issuer &&
+            issued->pair[i].scheme == scheme)
+            return true;
+    for (size_t i = 0; i < issued->count; i++)
+        if (issued->pair[i].scheme == scheme && X509_cmp(issued->pair[i].cert, cert) == 0 &&
+            X509_cmp(issued->pair[i].issuer, issuer) == 0)
             return true;
     return false;
 }
 
-static void remember(struct x509_issued *issued, const struct x509_scheme *scheme, const uint8_t cert[32],
-                     const uint8_t issuer[32])
+int x509_issued_check(const struct x509_issued *issued, const struct x509_scheme *scheme, X509 *cert,
+                      X509 *issuer, struct cofre_err *err)
 {
-    size_t i = issued->count < X509_ISSUED_MAX ? issued->count++ : issued->oldest++ % X509_ISSUED_MAX;
-    issued->pair[i].scheme = scheme;
-    memcpy(issued->pair[i].cert, cert, 32);
-    memcpy(issued->pair[i].issuer, issuer, 32);
+    return issued && is_known(issued, scheme, cert, issuer) ? 0
+                                                            : x509_check_issued(scheme, cert, issuer, err);
 }
 
-int x509_issued_check(struct x509_issued *issued, const struct x509_scheme *scheme, X509 *cert, X509 *issuer,
-                      struct cofre_err *err)
+static void forget(struct x509_issued *issued, size_t i)
 {
-    uint8_t of_cert[32], of_issuer[32];
-    bool can = issued && fingerprint(of_cert, cert) && fingerprint(of_issuer, issuer);
-    if (can && is_known(issued, scheme, of_cert, of_issuer))
-        return 0;
-    int rc = x509_check_issued(scheme, cert, issuer, err);
-    if (can && rc == 0)
-        remember(issued, scheme, of_cert, of_issuer);
-    return rc;
+    X509_free(issued->pair[i].cert);
+    X509_free(issued->pair[i].issuer);
+}
+
+void x509_issued_add(struct x509_issued *issued, const struct x509_scheme *scheme, X509 *cert, X509 *issuer)
+{
+    if (is_known(issued, scheme, cert, issuer))
+        return;
+    X509_up_ref(cert);
+    X509_up_ref(issuer);
+    size_t i = issued->count < X509_ISSUED_MAX ? issued->count++ : issued->oldest++ % X509_ISSUED_MAX;
+    forget(issued, i);
+    issued->pair[i].scheme = scheme;
+    issued->pair[i].cert = cert;
+    issued->pair[i].issuer = issuer;
+}
+
+void x509_issued_free(struct x509_issued *issued)
+{
+    while (issued->count)
+        forget(issued, --issued->count);
 }

@@ -18,7 +18,7 @@ static void find_leaf(struct snp_leaf *out, bool *found, struct view table)
     CLEAN_CERTS certs = {0};
     *found = false;
     if (table.len == 0 || snp_cert_table_parse(&parsed, table, NULL) < 0 ||
-        snp_certs_add_table(&certs, &parsed, NULL) < 0)
+        snp_certs_add_table(&certs, &parsed, NULL, NULL) < 0)
         return;
     for (size_t i = 0; i < certs.count && !*found; i++)
         *found = snp_leaf_parse(out, certs.cert[i], NULL) == 0;

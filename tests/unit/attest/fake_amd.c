@@ -217,6 +217,7 @@ int fake_appraise(struct verdict *out, struct fake *f, struct cofre_err *err)
                            .policy = &policy,
                            .certs = &certs,
                            .crls = &crls,
+                           .issued = f->issued,
                            .roots = &roots,
                            .nonce = f->nonce,
                            .report_data = f->report_data,

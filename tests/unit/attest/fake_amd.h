@@ -40,6 +40,7 @@ struct fake {
     const char *policy;             /* JSON; NULL: the defaults */
     struct view nonce, report_data, measurement;
     int64_t at;
+    struct x509_issued *issued; /* or NULL */
 };
 
 struct fake_keys {
