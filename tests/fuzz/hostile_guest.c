@@ -8,7 +8,6 @@
 #define WINDOW    0xe0000000u
 #define QUEUE     16
 #define ROOM      0x400 /* before a request's writable part */
-#define WORK_MAX  64    /* events of one record: a device that is always ready would not end */
 #define LINES_MAX 64    /* log lines that one input may cause */
 
 static void discard_message(void *context, uint64_t address, uint32_t data)
@@ -43,7 +42,7 @@ void hostile_work(struct hostile *guest)
     struct virtio_device *device = guest->device;
     struct epoll_event event;
     for (unsigned i = 0; i < device->threads; i++)
-        for (unsigned n = 0; n < WORK_MAX && epoll_wait(device->loop[i].epoll, &event, 1, 0) > 0; n++)
+        for (unsigned n = 0; n < HOSTILE_WORK_MAX && epoll_wait(device->loop[i].epoll, &event, 1, 0) > 0; n++)
             work_one(&device->loop[i], event);
 }
 

@@ -51,7 +51,8 @@ struct hostile {
 
 void hostile_plug(struct hostile *guest);
 void hostile_play(struct hostile *guest, const uint8_t *data, size_t size);
-/* Everything that the device's descriptors are ready for. */
+#define HOSTILE_WORK_MAX 64 /* events of a thread: a device that is always ready would not end */
+/* What the device's descriptors are ready for, one event after the other. */
 void hostile_work(struct hostile *guest);
 
 /* For seeds: a record at out + n; where the next goes. */
