@@ -5,6 +5,7 @@
 #ifndef COFRE_TESTS_BENCH_H
 #define COFRE_TESTS_BENCH_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -54,6 +55,33 @@ static inline struct bench_times bench_elapsed(void (*measured)(void *), void (*
                                                void *context, unsigned count)
 {
     return bench_by(CLOCK_MONOTONIC, measured, beside, context, count);
+}
+
+/* A row of the table in docs/performance.md, as tests/bench/table reads it. Texts go into it as they are. */
+struct bench_figure {
+    const char *figure, *of, *beside, *unit;
+    double value, beside_value; /* rates: the more the better */
+    double aim;                 /* their ratio, at least; 0: none */
+};
+
+/* Prints it; returns the ratio. */
+static inline double bench_print(struct bench_figure f)
+{
+    printf("{\"figure\": \"%s\", \"of\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"beside\": \"%s\", "
+           "\"beside_value\": %.4g",
+           f.figure, f.of, f.value, f.unit, f.beside, f.beside_value);
+    if (f.aim > 0)
+        printf(", \"aim\": {\"of\": \"ratio\", \"at_least\": %g}", f.aim);
+    printf("}\n");
+    return f.value / f.beside_value;
+}
+
+/* Whether a ratio is one that only a fault explains: sanitizers and busy machines have room above the bound. */
+static inline bool bench_is_fault(const char *of, double ratio, double bound)
+{
+    if (ratio < bound)
+        printf("%s: %.2f is below the bound of %.2f\n", of, ratio, bound);
+    return ratio < bound;
 }
 
 /* What must hold for a figure to mean anything. */
