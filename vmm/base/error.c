@@ -4,6 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Control characters, also those of C1 in UTF-8, are commands to a terminal: whoever is quoted does not give it any. */
+static void make_harmless(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++)
+        if (*p < ' ' || *p == 0x7f)
+            *p = '?';
+        else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+}
+
 int cofre_fail(struct cofre_err *err, enum cofre_error code, const char *format, ...)
 {
     if (err) {
@@ -11,6 +21,7 @@ int cofre_fail(struct cofre_err *err, enum cofre_error code, const char *format,
         va_start(args, format);
         (void)vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
+        make_harmless(err->text);
     }
     return -(int)code;
 }
@@ -28,5 +39,6 @@ int cofre_within(struct cofre_err *err, int rc, const char *format, ...)
     size_t used = n < 0 ? 0 : (size_t)n;
     if (used < sizeof err->text)
         (void)snprintf(err->text + used, sizeof err->text - used, ": %.*s", (int)(sizeof inner - 1), inner);
+    make_harmless(err->text);
     return rc;
 }

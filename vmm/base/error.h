@@ -12,7 +12,8 @@ enum cofre_error {
     COFRE_FAILED = 5,    /* any other failure */
 };
 
-/* The sentence names the object and the reason, has no final newline, and is always terminated. */
+/* The sentence names the object and the reason, is one line without control characters, whoever's words it quotes, and is
+ * always terminated. */
 struct cofre_err {
     char text[1024];
 };

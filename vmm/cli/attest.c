@@ -11,6 +11,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/rundir.h"
+#include "vmm/cli/attest_answer.h"
 #include "vmm/cli/verb.h"
 
 static const char help[] =
@@ -31,52 +32,10 @@ static const char help[] =
 #define VSOCK_SOCKET    "vsock"
 #define TIMEOUT_SECONDS 60 /* the firmware throttles requests; one takes at most some seconds */
 
-static const char *const tees[] = {"snp", "tdx"};
-
 struct arguments {
     const char *guest, *socket, *nonce, *out;
     bool json;
 };
-
-/* Hexadecimal in the agent's answer; what is not required may be missing. */
-static int take_hex(struct bytes *out, const json_t *answer, const char *member, size_t max, bool required,
-                    struct cofre_err *err)
-{
-    const char *hex = json_string_value(json_object_get(answer, member));
-    if (!hex && !required)
-        return 0;
-    if (!hex)
-        return cofre_fail(err, COFRE_MALFORMED, "the agent's answer has no \"%s\"", member);
-    int rc = hex_decode_some(out, max, hex, err);
-    return rc < 0 ? cofre_within(err, -COFRE_MALFORMED, "the agent's \"%s\"", member) : 0;
-}
-
-/* What the agent says is taken as it is: the verifier judges it. */
-static int understand(struct evidence *out, const struct bytes *line, struct cofre_err *err)
-{
-    CLEAN_JSON *answer = NULL;
-    int rc = json_read(&answer, (struct view){line->data, strlen((char *)line->data)}, COFRE_MALFORMED, err);
-    if (rc < 0)
-        return cofre_within(err, rc, "the agent's answer");
-    if (!json_is_true(json_object_get(answer, "ok"))) {
-        const char *why = json_string_value(json_object_get(answer, "error"));
-        return cofre_fail(err, COFRE_FAILED, "the guest gave no evidence: %s",
-                          why ? why : "its agent does not say why");
-    }
-    const char *tee = json_string_value(json_object_get(answer, "tee"));
-    for (size_t i = 0; tee && i < sizeof tees / sizeof *tees; i++)
-        if (strcmp(tee, tees[i]) == 0)
-            out->tee = tees[i];
-    if (!out->tee)
-        return cofre_fail(err, COFRE_MALFORMED, "the agent's answer names no TEE that is known here");
-    out->form = EVIDENCE_JSON;
-    rc = take_hex(&out->report, answer, "report", EVIDENCE_REPORT_MAX, true, err);
-    if (rc == 0)
-        rc = take_hex(&out->certificates, answer, "certificates", EVIDENCE_CERTIFICATES_MAX, false, err);
-    if (rc == 0)
-        rc = take_hex(&out->event_log, answer, "event_log", EVIDENCE_EVENT_LOG_MAX, false, err);
-    return rc;
-}
 
 /* The report data is the nonce, with zeros after it. */
 static int fetch(struct evidence *out, const char *path, const char *nonce, struct cofre_err *err)
@@ -93,7 +52,7 @@ static int fetch(struct evidence *out, const char *path, const char *nonce, stru
     snprintf(request, sizeof request, "{\"op\": \"evidence\", \"report_data\": \"%s\"}", hex);
     CLEAN_BYTES answer = {0};
     rc = agent_ask(&answer, path, request, TIMEOUT_SECONDS, err);
-    return rc < 0 ? rc : understand(out, &answer, err);
+    return rc < 0 ? rc : attest_answer_parse(out, (const char *)answer.data, err);
 }
 
 static void print_json(const struct evidence *e, const char *out)

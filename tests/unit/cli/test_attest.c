@@ -131,11 +131,14 @@ static void what_an_agent_may_not_answer_is_named(void **state)
         {"{\"ok\": true, \"tee\": \"tdx\", \"report\": \"01\", \"event_log\": \"xy\"}\n", "\"event_log\"", 3},
         {"{\"ok\": false, \"error\": \"the firmware is busy\"}\n", "the firmware is busy", 5},
         {"hello\n", "the agent's answer", 3},
+        {"{\"ok\": false, \"error\": \"a\\u001b[2Jb\\u009bc\\r\\n\\u00e9\"}\n", "a?[2Jb??c??\u00e9", 5},
+        {"{\"ok\": \x1b[2J}\n", "the agent's answer", 3},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct agent a = {.answer = wrong[i].answer};
         assert_int_equal(attest(&a), wrong[i].code);
         assert_non_null(strstr(cli_output, wrong[i].because));
+        assert_null(strchr(cli_output, '\x1b')); /* nobody who is quoted gives a terminal commands */
     }
 }
 

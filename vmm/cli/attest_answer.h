@@ -1,0 +1,11 @@
+/* What an agent answers to a request for evidence (docs/agent.md): one line of JSON, and the guest's word. */
+#ifndef COFRE_CLI_ATTEST_ANSWER_H
+#define COFRE_CLI_ATTEST_ANSWER_H
+
+#include "attest/evidence.h"
+
+/* Into an empty *out, but the nonce; the caller frees it in any case. What the agent says is taken as it is: the verifier
+ * judges it. COFRE_FAILED with the agent's own words where it gives none; COFRE_MALFORMED for what is no answer. */
+int attest_answer_parse(struct evidence *out, const char *line, struct cofre_err *err);
+
+#endif
