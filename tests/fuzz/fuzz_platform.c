@@ -1,6 +1,6 @@
 /*
  * A guest against what is no virtio device: serial port, I/O APIC, clock, PCI configuration space and a function with a BAR
- * and MSI-X, through the buses that vCPUs use.
+ * and MSI-X, watchdog and panic device, through the buses that vCPUs use.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -10,8 +10,10 @@
 #include "vmm/devices/bus.h"
 #include "vmm/devices/ioapic.h"
 #include "vmm/devices/pci.h"
+#include "vmm/devices/pvpanic.h"
 #include "vmm/devices/rtc.h"
 #include "vmm/devices/serial.h"
+#include "vmm/devices/watchdog.h"
 
 #define RECORD  12 /* what, width, where (2), value (8) */
 #define ECAM    0xb0000000u
@@ -22,9 +24,9 @@
 enum action { PORT_READ, PORT_WRITE, MMIO_READ, MMIO_WRITE, INPUT, PIN, EOI, RAISE, CLOCK, ACTIONS };
 
 /* Where MMIO records point: the high bits of "where" choose. */
-static const uint64_t bases[] = {IOAPIC_BASE, ECAM, ECAM + 0x8000, WINDOW};
+static const uint64_t bases[] = {IOAPIC_BASE, ECAM, ECAM + 0x8000, WINDOW, ECAM + 0x18000};
 
-static unsigned messages;
+static unsigned messages, signs;
 
 static void count_message(void *context, uint64_t address, uint32_t data)
 {
@@ -32,6 +34,21 @@ static void count_message(void *context, uint64_t address, uint32_t data)
     (void)address;
     (void)data;
     messages++;
+}
+
+/* At the slowest, and with the longest counts: not much over half an hour. */
+static void set_timer(void *context, uint64_t nanoseconds)
+{
+    (void)context;
+    FUZZ_CHECK(nanoseconds < 1ull << 41);
+    signs++;
+}
+
+static void take_event(void *context, enum pvpanic_event event)
+{
+    (void)context;
+    FUZZ_CHECK(event == PVPANIC_PANICKED || event == PVPANIC_CRASH_LOADED || event == PVPANIC_SHUTDOWN);
+    signs++;
 }
 
 static void keep_route(void *context, unsigned pin, uint64_t address, uint32_t data)
@@ -63,6 +80,8 @@ static struct {
     struct ioapic ioapic;
     struct pci_bus pci;
     struct pci_function function;
+    struct watchdog watchdog;
+    struct pvpanic pvpanic;
 } m;
 
 static void set_up(void)
@@ -81,12 +100,17 @@ static void set_up(void)
     FUZZ_CHECK(ioapic_map(&m.ioapic, &m.mmio, IOAPIC_BASE, NULL) == 0 &&
                serial_map(&m.serial, &m.ports, SERIAL_COM1, NULL) == 0 &&
                pci_bus_add(&m.pci, &m.function, NULL) == 0 &&
+               watchdog_attach(&m.watchdog, &m.pci, (struct watchdog_timer){set_timer, NULL}, true, NULL) ==
+                   0 &&
+               pvpanic_attach(&m.pvpanic, &m.pci, take_event, NULL, NULL) == 0 &&
                pci_bus_map_window(&m.pci, &m.mmio, NULL) == 0 &&
                pci_bus_map_ecam(&m.pci, &m.mmio, ECAM, 1 << 20, NULL) == 0);
 }
 
 static void tear_down(void)
 {
+    pvpanic_destroy(&m.pvpanic);
+    watchdog_destroy(&m.watchdog);
     pci_function_destroy(&m.function);
     pci_bus_destroy(&m.pci);
     serial_destroy(&m.serial);
@@ -95,10 +119,10 @@ static void tear_down(void)
 
 static void act(const uint8_t *record)
 {
-    unsigned len = 1u << (record[1] & 3), before = messages;
+    unsigned len = 1u << (record[1] & 3), before = messages, signs_before = signs;
     uint16_t where = le16(record + 2);
     uint64_t value = le64(record + 4), got;
-    uint64_t mmio = bases[record[1] >> 2 & 3] + where;
+    uint64_t mmio = bases[(record[1] >> 2) % (sizeof bases / sizeof *bases)] + where;
     switch (record[0] % ACTIONS) {
     case PORT_READ:
         if (bus_read(&m.ports, SERIAL_COM1 + (where & 15), len, &got))
@@ -131,6 +155,7 @@ static void act(const uint8_t *record)
         break;
     }
     FUZZ_CHECK(messages - before <= IOAPIC_PINS); /* one access, one message for a pin or vector at most */
+    FUZZ_CHECK(signs - signs_before <= 3);        /* and one for a bit that pvpanic knows */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -151,7 +176,19 @@ static size_t put(uint8_t *out, size_t n, enum action what, unsigned width, uint
     return n + RECORD;
 }
 
-enum { BYTE = 0, HALF = 1, WORD = 2, AT_IOAPIC = 0, AT_ECAM = 1 << 2, AT_SLOT_1 = 2 << 2, AT_BAR = 3 << 2 };
+enum {
+    BYTE = 0,
+    HALF = 1,
+    WORD = 2,
+    AT_IOAPIC = 0,
+    AT_ECAM = 1 << 2,
+    AT_SLOT_1 = 2 << 2,
+    AT_BAR = 3 << 2,
+    AT_SLOT_3 = 4 << 2,
+    SLOT_2 = 0x8000, /* from slot 1 on */
+    BAR_2 = 0x8000,  /* from the first BAR on */
+    BAR_3 = 0x9000
+};
 
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
@@ -185,6 +222,21 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         n = put(out, n, MMIO_WRITE, AT_BAR | WORD, 0x400c, 0);
         n = put(out, n, RAISE, 0, 0, 0);
         return put(out, n, MMIO_READ, AT_BAR | WORD, 0x5000, 0);
+    case 3: /* the watchdog: unlocked, its first stage short, unlocked, started by both; the lock; then what it did before */
+        n = put(out, n, MMIO_WRITE, AT_SLOT_1 | HALF, SLOT_2 + 4, 6);
+        for (unsigned i = 0; i < 2; i++) {
+            n = put(out, n, MMIO_WRITE, AT_BAR | HALF, BAR_2 + 0xc, 0x80);
+            n = put(out, n, MMIO_WRITE, AT_BAR | HALF, BAR_2 + 0xc, 0x86);
+            n = put(out, n, MMIO_WRITE, AT_BAR | WORD, BAR_2 + (i ? 0xc : 0), i ? 0x300 : 0x1ff);
+        }
+        n = put(out, n, MMIO_WRITE, AT_SLOT_1 | HALF, SLOT_2 + 0x60, 4);
+        n = put(out, n, MMIO_WRITE, AT_SLOT_1 | BYTE, SLOT_2 + 0x68, 3);
+        n = put(out, n, MMIO_WRITE, AT_SLOT_1 | BYTE, SLOT_2 + 0x68, 0);
+        return put(out, n, MMIO_READ, AT_BAR | HALF, BAR_2 + 0xc, 0);
+    case 4: /* the panic device: what it knows, and every bit of it */
+        n = put(out, n, MMIO_WRITE, AT_SLOT_3 | HALF, 4, 6);
+        n = put(out, n, MMIO_READ, AT_BAR | BYTE, BAR_3, 0);
+        return put(out, n, MMIO_WRITE, AT_BAR | BYTE, BAR_3, 0xff);
     default:
         return 0;
     }
