@@ -1,0 +1,192 @@
+/* SQLite: a write-ahead log, synchronised at each commit. */
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "attest/store/db_kind.h"
+#include "vmm/base/cleanup.h"
+
+struct prepared {
+    const char *sql; /* by its address */
+    sqlite3_stmt *statement;
+};
+
+struct sqlite {
+    struct db db;
+    sqlite3 *handle;
+    struct prepared prepared[DB_STATEMENTS];
+    size_t count;
+    bool again;
+};
+
+static int failed(struct sqlite *s, struct cofre_err *err)
+{
+    int code = s->handle ? sqlite3_errcode(s->handle) : SQLITE_NOMEM;
+    const char *why = s->handle ? sqlite3_errmsg(s->handle) : sqlite3_errstr(code);
+    bool busy = (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
+    s->again = busy;
+    if (busy)
+        return cofre_fail(err, COFRE_LACKING, "the database is kept locked by another program: %s", why);
+    return cofre_fail(err, COFRE_FAILED, "the database: %s", why);
+}
+
+static void close_sqlite(struct db *db)
+{
+    struct sqlite *s = (struct sqlite *)db;
+    for (size_t i = 0; i < s->count; i++)
+        sqlite3_finalize(s->prepared[i].statement);
+    sqlite3_close(s->handle);
+    free(s);
+}
+
+static int script(struct db *db, const char *sql, struct cofre_err *err)
+{
+    struct sqlite *s = (struct sqlite *)db;
+    s->again = false;
+    return sqlite3_exec(s->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(s, err);
+}
+
+/* The file has its mode before it has content. */
+static int make_file(const char *path, struct cofre_err *err)
+{
+    CLEAN_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return fd >= 0 ? 0 : cofre_fail(err, COFRE_LACKING, "the database %s cannot be opened: %m", path);
+}
+
+static int open_sqlite(struct db **out, const char *path, struct cofre_err *err)
+{
+    struct sqlite *s = calloc(1, sizeof *s);
+    if (!s)
+        return cofre_fail(err, COFRE_FAILED, "the database: out of memory");
+    s->db.kind = &db_sqlite;
+    int rc = make_file(path, err);
+    if (rc == 0 &&
+        sqlite3_open_v2(path, &s->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                        NULL) != SQLITE_OK)
+        rc = failed(s, err);
+    if (rc == 0) {
+        (void)sqlite3_busy_timeout(s->handle, DB_SECONDS * 1000);
+        rc = script(&s->db,
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                    "PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF",
+                    err);
+    }
+    if (rc < 0) {
+        close_sqlite(&s->db);
+        return cofre_within(err, rc, "%s", path);
+    }
+    *out = &s->db;
+    return 0;
+}
+
+static int prepare(struct sqlite *s, const char *sql, sqlite3_stmt **out, struct cofre_err *err)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->prepared[i].sql == sql) {
+            *out = s->prepared[i].statement;
+            return 0;
+        }
+    if (s->count == DB_STATEMENTS)
+        return cofre_fail(err, COFRE_FAILED, "the database: more than %d different statements",
+                          DB_STATEMENTS);
+    if (sqlite3_prepare_v3(s->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK)
+        return failed(s, err);
+    s->prepared[s->count++] = (struct prepared){sql, *out};
+    return 0;
+}
+
+/* "$1" is a name to SQLite, and a name that stands twice is one parameter. */
+static int bind(struct sqlite *s, sqlite3_stmt *statement, const struct db_value *value, size_t values,
+                struct cofre_err *err)
+{
+    if ((size_t)sqlite3_bind_parameter_count(statement) != values)
+        return cofre_fail(err, COFRE_FAILED, "the database: %zu values for %d parameters", values,
+                          sqlite3_bind_parameter_count(statement));
+    for (size_t i = 0; i < values; i++) {
+        char name[16];
+        const struct db_value *v = &value[i];
+        const void *data = v->bytes.len ? (const void *)v->bytes.data : "";
+        (void)snprintf(name, sizeof name, "$%zu", i + 1);
+        int at = sqlite3_bind_parameter_index(statement, name);
+        int rc = v->type == DB_INTEGER ? sqlite3_bind_int64(statement, at, v->integer)
+                 : v->type == DB_TEXT
+                     ? sqlite3_bind_text64(statement, at, data, v->bytes.len, SQLITE_STATIC, SQLITE_UTF8)
+                 : v->type == DB_BYTES ? sqlite3_bind_blob64(statement, at, data, v->bytes.len, SQLITE_STATIC)
+                                       : sqlite3_bind_null(statement, at);
+        if (rc != SQLITE_OK)
+            return failed(s, err);
+    }
+    return 0;
+}
+
+static struct db_value column(sqlite3_stmt *statement, int i)
+{
+    switch (sqlite3_column_type(statement, i)) {
+    case SQLITE_INTEGER:
+        return db_integer(sqlite3_column_int64(statement, i));
+    case SQLITE_TEXT: {
+        const uint8_t *text = sqlite3_column_text(statement, i);
+        return (struct db_value){.type = DB_TEXT,
+                                 .bytes = {text, (size_t)sqlite3_column_bytes(statement, i)}};
+    }
+    case SQLITE_BLOB: {
+        const uint8_t *data = sqlite3_column_blob(statement, i);
+        return db_bytes((struct view){data, (size_t)sqlite3_column_bytes(statement, i)});
+    }
+    default:
+        return (struct db_value){.type = DB_NULL};
+    }
+}
+
+static int step(struct sqlite *s, sqlite3_stmt *statement, db_row row, void *context, struct cofre_err *err)
+{
+    const size_t columns = (size_t)sqlite3_column_count(statement);
+    struct db_value value[DB_VALUES];
+    int rows = 0, rc;
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        rows++;
+        if (!row)
+            continue;
+        for (size_t i = 0; i < columns && i < DB_VALUES; i++)
+            value[i] = column(statement, (int)i);
+        int taken = row(context, value, columns, err);
+        if (taken < 0)
+            return taken;
+    }
+    if (rc != SQLITE_DONE)
+        return failed(s, err);
+    return columns ? rows : sqlite3_changes(s->handle);
+}
+
+static int run(struct db *db, const char *sql, const struct db_value *value, size_t values, db_row row,
+               void *context, struct cofre_err *err)
+{
+    struct sqlite *s = (struct sqlite *)db;
+    sqlite3_stmt *statement;
+    s->again = false;
+    int rc = prepare(s, sql, &statement, err);
+    if (rc == 0)
+        rc = bind(s, statement, value, values, err);
+    else
+        return rc;
+    if (rc == 0)
+        rc = step(s, statement, row, context, err);
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    return rc;
+}
+
+static bool again(struct db *db)
+{
+    return ((struct sqlite *)db)->again;
+}
+
+const struct db_kind db_sqlite = {
+    .begin = "BEGIN IMMEDIATE",
+    .open = open_sqlite,
+    .run = run,
+    .script = script,
+    .again = again,
+    .close = close_sqlite,
+};

@@ -1,0 +1,81 @@
+#include "attest/store/schema.h"
+
+/*
+ * Each step brings the database from the version of its index to the next. A step that was released is never edited.
+ * Times are seconds since 1970. What has an index beside its key is looked for by something else in answers to
+ * requests; docs/trust.md says which query uses which.
+ */
+static const char *const steps[] = {
+    /* A nonce that was given out and has not come back; it goes when it does. */
+    "CREATE TABLE challenge (nonce BYTEA NOT NULL PRIMARY KEY, expires BIGINT NOT NULL);"
+    "CREATE INDEX challenge_expires ON challenge (expires);"
+
+    /* A verdict that was given. request: what tells a repeated request from a new one. */
+    "CREATE TABLE result (id TEXT NOT NULL PRIMARY KEY, request BYTEA NOT NULL UNIQUE, made BIGINT NOT NULL,"
+    " tee TEXT NOT NULL, outcome TEXT NOT NULL, policy TEXT NOT NULL, policy_version BIGINT NOT NULL,"
+    " evidence BYTEA NOT NULL, submitter TEXT NOT NULL, verdict TEXT NOT NULL, cwt BYTEA NOT NULL,"
+    " jwt TEXT NOT NULL, log_index BIGINT NOT NULL);"
+    "CREATE INDEX result_made ON result (made);"
+    "CREATE INDEX result_evidence ON result (evidence);",
+};
+
+#define VERSION ((int)(sizeof steps / sizeof *steps))
+
+int schema_version(void)
+{
+    return VERSION;
+}
+
+static int take_version(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)columns;
+    (void)err;
+    *(int64_t *)context = column[0].integer;
+    return 0;
+}
+
+/* The row is locked by whoever comes first. */
+static int bring(struct db *db, void *context, struct cofre_err *err)
+{
+    int64_t version = 0;
+    (void)context;
+    int rc = DB_RUN(db, "UPDATE schema_version SET version = version WHERE one = $1 RETURNING version",
+                    take_version, &version, err, db_integer(1));
+    if (rc < 0)
+        return rc;
+    if (version > VERSION)
+        return cofre_fail(
+            err, COFRE_LACKING,
+            "the database has tables of version %lld, and this program knows them up to %d: use a newer one",
+            (long long)version, VERSION);
+    for (int64_t at = version; at < VERSION; at++) {
+        rc = db_script(db, steps[at], err);
+        if (rc < 0)
+            return cofre_within(err, rc, "its tables of version %lld", (long long)at + 1);
+    }
+    rc = version == VERSION
+             ? 0
+             : DB_RUN(db, "UPDATE schema_version SET version = $1", NULL, NULL, err, db_integer(VERSION));
+    return rc < 0 ? rc : 0;
+}
+
+static int make_version_table(struct db *db, void *context, struct cofre_err *err)
+{
+    (void)context;
+    int rc = db_script(db,
+                       "CREATE TABLE IF NOT EXISTS schema_version"
+                       " (one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1), version BIGINT NOT NULL)",
+                       err);
+    if (rc == 0)
+        rc = DB_RUN(db, "INSERT INTO schema_version (one, version) VALUES ($1, 0) ON CONFLICT DO NOTHING",
+                    NULL, NULL, err, db_integer(1));
+    return rc < 0 ? rc : 0;
+}
+
+int schema_bring(struct db *db, struct cofre_err *err)
+{
+    int rc = db_atomically(db, make_version_table, NULL, err);
+    if (rc < 0) /* of two that make a table at once PostgreSQL lets one fail, which then finds it there */
+        rc = db_atomically(db, make_version_table, NULL, err);
+    return rc < 0 ? rc : db_atomically(db, bring, NULL, err);
+}

@@ -1,0 +1,14 @@
+/* The tables, and how a database of an earlier version becomes one of this. */
+#ifndef COFRE_ATTEST_STORE_SCHEMA_H
+#define COFRE_ATTEST_STORE_SCHEMA_H
+
+#include "attest/store/db.h"
+
+/* Brings the database to this program's version, in one transaction; several may come at once. One of a later version is
+ * -COFRE_LACKING: it is left as it is. */
+int schema_bring(struct db *db, struct cofre_err *err);
+
+/* Of this program. */
+int schema_version(void);
+
+#endif

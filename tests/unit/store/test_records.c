@@ -1,0 +1,277 @@
+/* What the service keeps, in both kinds of database. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "attest/store/challenge.h"
+#include "attest/store/result.h"
+#include "attest/store/schema.h"
+#include "tests/unit/store/server.h"
+
+static struct server server;
+static bool there;
+
+/* A database whose tables are there and empty. */
+static struct db *connect(void)
+{
+    struct db *db = NULL;
+    struct cofre_err err = {""};
+    if (!there)
+        skip();
+    if (db_open(&db, server.name, &err) < 0 || schema_bring(db, &err) < 0 ||
+        db_script(db, "DELETE FROM challenge; DELETE FROM result", &err) < 0)
+        fail_msg("%s", err.text);
+    return db;
+}
+
+static void close_db(struct db **db)
+{
+    db_close(*db);
+}
+#define CLEAN_DB __attribute__((cleanup(close_db))) struct db
+
+static struct view nonce_of(uint8_t space[static 32], int i)
+{
+    memset(space, 0x5a, 32);
+    memcpy(space, &i, sizeof i);
+    return (struct view){space, 32};
+}
+
+static void a_nonce_is_used_once_and_in_time(void **state)
+{
+    uint8_t space[32];
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    assert_int_equal(challenge_keep(db, nonce_of(space, 1), 100, &err), 0);
+    assert_int_equal(challenge_keep(db, nonce_of(space, 2), 100, &err), 0);
+    assert_int_equal(challenge_use(db, nonce_of(space, 1), 99, &err), 0);
+    assert_int_equal(challenge_use(db, nonce_of(space, 1), 99, &err), -COFRE_NEGATIVE);
+    assert_string_equal(err.text, "the nonce was not given out here, or was used before");
+    assert_int_equal(challenge_use(db, nonce_of(space, 2), 103, &err), -COFRE_NEGATIVE);
+    assert_string_equal(err.text, "the nonce expired 3 s ago");
+    assert_int_equal(challenge_use(db, nonce_of(space, 3), 99, &err), -COFRE_NEGATIVE);
+    assert_int_equal(challenge_use(db, (struct view){NULL, 0}, 99, &err), -COFRE_NEGATIVE);
+}
+
+static void nonces_that_expired_are_dropped(void **state)
+{
+    uint8_t space[32];
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(challenge_keep(db, nonce_of(space, i), 100 + i, &err), 0);
+    assert_int_equal(challenge_drop_expired(db, 104, &err), 5);
+    assert_int_equal(challenge_drop_expired(db, 104, &err), 0);
+    assert_int_equal(challenge_use(db, nonce_of(space, 5), 104, &err), 0);
+}
+
+#define INSTANCES 6
+#define NONCES    40
+
+static atomic_int accepted, refused, failures;
+
+static int use(struct db *db, void *context, struct cofre_err *err)
+{
+    return challenge_use(db, *(const struct view *)context, 50, err);
+}
+
+static void *use_all(void *context)
+{
+    struct db *db = NULL;
+    struct cofre_err err;
+    (void)context;
+    int rc = db_open(&db, server.name, &err);
+    for (int i = 0; i < NONCES && db; i++) {
+        uint8_t space[32];
+        struct view nonce = nonce_of(space, i);
+        rc = db_atomically(db, use, &nonce, &err);
+        atomic_fetch_add(rc == 0 ? &accepted : rc == -COFRE_NEGATIVE ? &refused : &failures, 1);
+    }
+    if (rc < 0 && rc != -COFRE_NEGATIVE)
+        fprintf(stderr, "%s\n", err.text);
+    db_close(db);
+    return NULL;
+}
+
+static void of_several_instances_one_gets_a_nonce(void **state)
+{
+    uint8_t space[32];
+    pthread_t thread[INSTANCES];
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    for (int i = 0; i < NONCES; i++)
+        assert_int_equal(challenge_keep(db, nonce_of(space, i), 100, &err), 0);
+    for (int i = 0; i < INSTANCES; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, use_all, NULL), 0);
+    for (int i = 0; i < INSTANCES; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(failures, 0);
+    assert_int_equal(accepted, NONCES);
+    assert_int_equal(refused, (INSTANCES - 1) * NONCES);
+}
+
+static struct result example(const char *id, struct view request, int64_t made)
+{
+    static const uint8_t evidence[32] = {7, 8, 9};
+    return (struct result){
+        .id = id,
+        .request = request,
+        .made = made,
+        .tee = "tdx",
+        .outcome = "pass",
+        .policy = "web",
+        .policy_version = 3,
+        .evidence = {evidence, sizeof evidence},
+        .submitter = "guest-1",
+        .verdict = "{\"verdict\": \"pass\"}",
+        .cwt = {(const uint8_t *)"\xd2\0\1", 3},
+        .jwt = "e30.e30.e30",
+        .log_index = 41,
+    };
+}
+
+struct seen {
+    const struct result *expected;
+    int64_t made[8];
+    int count;
+};
+
+static int take(void *context, const struct result *r, struct cofre_err *err)
+{
+    struct seen *seen = context;
+    const struct result *e = seen->expected;
+    (void)err;
+    if (e) {
+        assert_string_equal(r->id, e->id);
+        assert_true(view_equal(r->request, e->request));
+        assert_string_equal(r->tee, e->tee);
+        assert_string_equal(r->outcome, e->outcome);
+        assert_string_equal(r->policy, e->policy);
+        assert_int_equal(r->policy_version, e->policy_version);
+        assert_true(view_equal(r->evidence, e->evidence));
+        assert_string_equal(r->submitter, e->submitter);
+        assert_string_equal(r->verdict, e->verdict);
+        assert_true(view_equal(r->cwt, e->cwt));
+        assert_string_equal(r->jwt, e->jwt);
+        assert_int_equal(r->log_index, e->log_index);
+    }
+    seen->made[seen->count++] = r->made;
+    return 0;
+}
+
+static void a_result_is_found_by_id_and_by_request(void **state)
+{
+    uint8_t space[32], other[32];
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    const struct result r = example("00112233445566778899aabbccddeeff", nonce_of(space, 1), 1234);
+    struct seen seen = {.expected = &r};
+    assert_int_equal(result_keep(db, &r, &err), 0);
+    assert_int_equal(result_find(db, r.id, take, &seen, &err), 0);
+    assert_int_equal(result_find_request(db, r.request, take, &seen, &err), 0);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.made[0], 1234);
+    assert_int_equal(result_find(db, "00", take, &seen, &err), -COFRE_NEGATIVE);
+    assert_int_equal(result_find_request(db, nonce_of(other, 2), take, &seen, &err), -COFRE_NEGATIVE);
+    assert_string_equal(err.text, "there is no such result");
+    assert_int_equal(seen.count, 2);
+}
+
+static void a_request_has_one_result(void **state)
+{
+    uint8_t space[32];
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    struct seen seen = {0};
+    const struct result first = example("01", nonce_of(space, 1), 10),
+                        second = example("02", first.request, 20);
+    assert_int_equal(result_keep(db, &first, &err), 0);
+    assert_int_equal(result_keep(db, &second, &err), -COFRE_NEGATIVE);
+    assert_int_equal(result_find_request(db, first.request, take, &seen, &err), 0);
+    assert_int_equal(seen.made[0], 10);
+    assert_int_equal(result_find(db, "02", take, &seen, &err), -COFRE_NEGATIVE);
+}
+
+static void results_on_evidence_come_newest_first(void **state)
+{
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    struct seen seen = {0};
+    struct result r = example("", (struct view){NULL, 0}, 0);
+    for (int i = 0; i < 5; i++) {
+        char id[RESULT_ID_SIZE];
+        uint8_t space[32];
+        (void)snprintf(id, sizeof id, "%d", i);
+        r = example(id, nonce_of(space, i), (i * 3) % 5);
+        assert_int_equal(result_keep(db, &r, &err), 0);
+    }
+    assert_int_equal(result_find_evidence(db, r.evidence, 3, take, &seen, &err), 3);
+    assert_int_equal(seen.made[0], 4);
+    assert_int_equal(seen.made[1], 3);
+    assert_int_equal(seen.made[2], 2);
+}
+
+static int take_plan(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    const struct db_value *words = &column[server.postgres ? 0 : columns - 1];
+    (void)err;
+    strncat(context, (const char *)words->bytes.data, 900);
+    strcat(context, "\n");
+    return 0;
+}
+
+/* The database's own word on how it would look. */
+static void no_result_is_looked_for_in_the_whole_table(void **state)
+{
+    static char sql[8][512]; /* a statement is known by its address, as long as the connection lasts */
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    if (server.postgres &&
+        db_script(db, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan", &err) < 0)
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < result_statement_count; i++) {
+        char plan[4096] = "";
+        const struct db_value value[] = {
+            i == 0 ? db_text("1") : db_bytes((struct view){(const uint8_t *)"1", 1}), db_integer(1)};
+        size_t values = strstr(result_statements[i], "$2") ? 2 : 1;
+        (void)snprintf(sql[i], sizeof sql[i], "%s%s", server.postgres ? "EXPLAIN " : "EXPLAIN QUERY PLAN ",
+                       result_statements[i]);
+        if (db_run(db, sql[i], value, values, take_plan, plan, &err) < 0)
+            fail_msg("%s: %s", sql[i], err.text);
+        if (strstr(plan, server.postgres ? "Seq Scan" : "SCAN"))
+            fail_msg("%s\n%s", sql[i], plan);
+        assert_non_null(strstr(plan, server.postgres ? "Index" : "INDEX"));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_nonce_is_used_once_and_in_time),
+        cmocka_unit_test(nonces_that_expired_are_dropped),
+        cmocka_unit_test(of_several_instances_one_gets_a_nonce),
+        cmocka_unit_test(a_result_is_found_by_id_and_by_request),
+        cmocka_unit_test(a_request_has_one_result),
+        cmocka_unit_test(results_on_evidence_come_newest_first),
+        cmocka_unit_test(no_result_is_looked_for_in_the_whole_table),
+    };
+    there = server_start(&server, argc > 1 ? argv[1] : "sqlite");
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    server_remove(&server);
+    return failed;
+}
