@@ -16,7 +16,20 @@ static const char *const steps[] = {
     " evidence BYTEA NOT NULL, submitter TEXT NOT NULL, verdict TEXT NOT NULL, cwt BYTEA NOT NULL,"
     " jwt TEXT NOT NULL, log_index BIGINT NOT NULL);"
     "CREATE INDEX result_made ON result (made);"
-    "CREATE INDEX result_evidence ON result (evidence);",
+    "CREATE INDEX result_evidence ON result (evidence);"
+
+    /* A policy's versions, none of which is ever edited, and which of them judges. */
+    "CREATE TABLE policy (name TEXT NOT NULL, version BIGINT NOT NULL, document TEXT NOT NULL, made BIGINT "
+    "NOT NULL,"
+    " made_by TEXT NOT NULL, PRIMARY KEY (name, version));"
+    "CREATE TABLE policy_active (name TEXT NOT NULL PRIMARY KEY, version BIGINT NOT NULL, since BIGINT NOT "
+    "NULL,"
+    " by_whom TEXT NOT NULL, FOREIGN KEY (name, version) REFERENCES policy (name, version));"
+
+    /* What somebody shows to be let in: SHA-256 of a bearer token, or of a certificate. */
+    "CREATE TABLE credential (digest BYTEA NOT NULL PRIMARY KEY, name TEXT NOT NULL, roles TEXT NOT NULL,"
+    " scope TEXT NOT NULL, made BIGINT NOT NULL, made_by TEXT NOT NULL, expires BIGINT NOT NULL);"
+    "CREATE INDEX credential_name ON credential (name);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #include "attest/store/challenge.h"
+#include "attest/store/credential.h"
+#include "attest/store/policy.h"
 #include "attest/store/result.h"
 #include "attest/store/schema.h"
 #include "tests/unit/store/server.h"
@@ -27,7 +29,10 @@ static struct db *connect(void)
     if (!there)
         skip();
     if (db_open(&db, server.name, &err) < 0 || schema_bring(db, &err) < 0 ||
-        db_script(db, "DELETE FROM challenge; DELETE FROM result", &err) < 0)
+        db_script(db,
+                  "DELETE FROM challenge; DELETE FROM result; DELETE FROM policy_active;"
+                  " DELETE FROM policy; DELETE FROM credential",
+                  &err) < 0)
         fail_msg("%s", err.text);
     return db;
 }
@@ -259,6 +264,98 @@ static void no_result_is_looked_for_in_the_whole_table(void **state)
     }
 }
 
+struct policies {
+    char text[512];
+};
+
+static int take_policy(void *context, const struct stored_policy *p, struct cofre_err *err)
+{
+    struct policies *seen = context;
+    (void)err;
+    size_t used = strlen(seen->text);
+    (void)snprintf(seen->text + used, sizeof seen->text - used, "%s %d %s %s %d%s; ", p->name,
+                   (int)p->version, p->document ? p->document : "-", p->made_by, (int)p->made,
+                   p->active ? " active" : "");
+    return 0;
+}
+
+static int add_policy(struct db *db, void *context, struct cofre_err *err)
+{
+    return stored_policy_add(db, "web", context, 7, "ann", err);
+}
+
+static void policies_get_versions_of_which_one_is_active(void **state)
+{
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    struct policies seen = {""};
+    assert_int_equal(stored_policy_find(db, "web", 0, take_policy, &seen, &err), -COFRE_NEGATIVE);
+    assert_int_equal(db_atomically(db, add_policy, "{1}", &err), 1);
+    assert_int_equal(db_atomically(db, add_policy, "{2}", &err), 2);
+    assert_int_equal(stored_policy_add(db, "batch", "{b}", 8, "bob", &err), 1);
+    assert_int_equal(stored_policy_find(db, "web", 0, take_policy, &seen, &err), -COFRE_NEGATIVE);
+    assert_string_equal(err.text, "no policy \"web\" is active");
+    assert_int_equal(stored_policy_activate(db, "web", 3, 9, "cy", &err), -COFRE_NEGATIVE);
+    assert_int_equal(stored_policy_activate(db, "web", 2, 9, "cy", &err), 0);
+    assert_int_equal(stored_policy_find(db, "web", 0, take_policy, &seen, &err), 0);
+    assert_string_equal(seen.text, "web 2 {2} ann 7 active; ");
+    assert_int_equal(stored_policy_activate(db, "web", 1, 9, "cy", &err),
+                     0); /* back, which is an activation, too */
+    seen.text[0] = 0;
+    assert_int_equal(stored_policy_list(db, NULL, take_policy, &seen, &err), 3);
+    assert_string_equal(seen.text, "batch 1 - bob 8; web 1 - ann 7 active; web 2 - ann 7; ");
+    seen.text[0] = 0;
+    assert_int_equal(stored_policy_list(db, "web", take_policy, &seen, &err), 2);
+    assert_int_equal(stored_policy_find(db, "web", 2, take_policy, &seen, &err), 0);
+    assert_string_equal(seen.text, "web 1 - ann 7 active; web 2 - ann 7; web 2 {2} ann 7; ");
+}
+
+static int take_credential(void *context, const struct credential *c, struct cofre_err *err)
+{
+    char *seen = context;
+    (void)err;
+    (void)snprintf(seen + strlen(seen), 200, "%s:%s:%s; ", c->name, c->roles, c->scope);
+    return 0;
+}
+
+static void credentials_are_found_until_they_expire_or_go(void **state)
+{
+    uint8_t one[32], two[32];
+    char seen[512] = "";
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    struct credential c = {.digest = nonce_of(one, 1),
+                           .name = "ann",
+                           .roles = "submit audit",
+                           .scope = "web",
+                           .made = 1,
+                           .expires = 100,
+                           .made_by = "init"};
+    assert_int_equal(credential_add(db, &c, &err), 0);
+    assert_int_equal(credential_add(db, &c, &err), -COFRE_NEGATIVE);
+    c = (struct credential){.digest = nonce_of(two, 2),
+                            .name = "bob",
+                            .roles = "administer",
+                            .scope = "",
+                            .made = 2,
+                            .expires = 100,
+                            .made_by = "ann"};
+    assert_int_equal(credential_add(db, &c, &err), 0);
+    assert_int_equal(credential_find(db, nonce_of(one, 1), 99, take_credential, seen, &err), 0);
+    assert_string_equal(seen, "ann:submit audit:web; ");
+    assert_int_equal(credential_find(db, nonce_of(one, 1), 100, take_credential, seen, &err),
+                     -COFRE_NEGATIVE);
+    assert_int_equal(credential_find(db, nonce_of(one, 3), 1, take_credential, seen, &err), -COFRE_NEGATIVE);
+    seen[0] = 0;
+    assert_int_equal(credential_list(db, take_credential, seen, &err), 2);
+    assert_string_equal(seen, "ann:submit audit:web; bob:administer:; ");
+    assert_int_equal(credential_remove(db, "ann", &err), 0);
+    assert_int_equal(credential_remove(db, "ann", &err), -COFRE_NEGATIVE);
+    assert_int_equal(credential_find(db, nonce_of(one, 1), 99, take_credential, seen, &err), -COFRE_NEGATIVE);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +365,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_result_is_found_by_id_and_by_request),
         cmocka_unit_test(a_request_has_one_result),
         cmocka_unit_test(results_on_evidence_come_newest_first),
+        cmocka_unit_test(policies_get_versions_of_which_one_is_active),
+        cmocka_unit_test(credentials_are_found_until_they_expire_or_go),
         cmocka_unit_test(no_result_is_looked_for_in_the_whole_table),
     };
     there = server_start(&server, argc > 1 ? argv[1] : "sqlite");
