@@ -1,0 +1,184 @@
+#include "attest/service/config.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attest/service/access.h"
+#include "vmm/base/json.h"
+
+/* A member: where it goes, how it is read, and between which numbers it lies. */
+struct member {
+    const char *name;
+    int (*read)(const struct member *m, json_t *value, const char *within, void *to, struct cofre_err *err);
+    size_t offset;
+    uint64_t min, max;
+};
+
+static int wrong(const char *within, const char *name, struct cofre_err *err, const char *what)
+{
+    return cofre_fail(err, COFRE_USAGE, "%s%s%.64s: %s", within, *within ? "." : "", name, what);
+}
+
+static int read_members(const struct member *members, size_t count, json_t *object, const char *within,
+                        void *to, struct cofre_err *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        const struct member *m = NULL;
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(members[i].name, name) == 0)
+                m = &members[i];
+        int rc = m ? m->read(m, value, within, (char *)to + m->offset, err)
+                   : wrong(within, name, err, "there is no such member");
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int read_text(const struct member *m, json_t *value, const char *within, void *to,
+                     struct cofre_err *err)
+{
+    char **text = to;
+    if (!json_is_string(value) || json_string_length(value) == 0)
+        return wrong(within, m->name, err, "it is to be a text");
+    free(*text);
+    *text = strdup(json_string_value(value));
+    return *text ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
+}
+
+static int check_number(const struct member *m, json_t *value, const char *within, uint64_t *out,
+                        struct cofre_err *err)
+{
+    char what[96];
+    *out = (uint64_t)json_integer_value(value);
+    if (json_is_integer(value) && *out >= m->min && *out <= m->max)
+        return 0;
+    (void)snprintf(what, sizeof what, "it is to be a number from %llu to %llu", (unsigned long long)m->min,
+                   (unsigned long long)m->max);
+    return wrong(within, m->name, err, what);
+}
+
+static int read_number(const struct member *m, json_t *value, const char *within, void *to,
+                       struct cofre_err *err)
+{
+    uint64_t n;
+    int rc = check_number(m, value, within, &n, err);
+    *(unsigned *)to = (unsigned)n;
+    return rc;
+}
+
+static int read_size(const struct member *m, json_t *value, const char *within, void *to,
+                     struct cofre_err *err)
+{
+    uint64_t n;
+    int rc = check_number(m, value, within, &n, err);
+    *(size_t *)to = (size_t)n;
+    return rc;
+}
+
+static int read_roles(const struct member *m, json_t *value, const char *within, void *to,
+                      struct cofre_err *err)
+{
+    if (!json_is_string(value))
+        return wrong(within, m->name, err, "it is to be roles, as \"submit read\"");
+    int rc = access_roles_parse(to, json_string_value(value), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", m->name) : 0;
+}
+
+static int read_addresses(const struct member *m, json_t *value, const char *within, void *to,
+                          struct cofre_err *err)
+{
+    struct trust_config *config = to;
+    size_t i;
+    json_t *item;
+    if (!json_is_array(value) || json_array_size(value) == 0 || json_array_size(value) > TRUST_ADDRESSES_MAX)
+        return wrong(within, m->name, err, "it is to be a list of 1 to 8 addresses with ports");
+    json_array_foreach(value, i, item)
+    {
+        int rc = read_text(m, item, within, &config->address[i], err);
+        if (rc < 0)
+            return rc;
+        config->addresses = i + 1;
+    }
+    return 0;
+}
+
+#define LIMIT(NAME, MEMBER, READ, MIN, MAX)                                                                  \
+    {                                                                                                        \
+        NAME, READ, offsetof(struct server_limits, MEMBER), MIN, MAX                                         \
+    }
+static int read_limits(const struct member *m, json_t *value, const char *within, void *to,
+                       struct cofre_err *err)
+{
+    static const struct member members[] = {
+        LIMIT("connections", connections, read_number, 1, 1000000),
+        LIMIT("pending", pending, read_number, 1, 100000),
+        LIMIT("header_bytes", headers, read_size, 1024, 65536),
+        LIMIT("body_bytes", body, read_size, 4096, 16 << 20),
+        LIMIT("seconds", seconds, read_number, 1, 3600),
+    };
+    if (!json_is_object(value))
+        return wrong(within, m->name, err, "it is to be an object");
+    return read_members(members, sizeof members / sizeof *members, value, m->name, to, err);
+}
+
+#define FIELD(NAME, MEMBER, READ, MIN, MAX)                                                                  \
+    {                                                                                                        \
+        NAME, READ, offsetof(struct trust_config, MEMBER), MIN, MAX                                          \
+    }
+static const struct member members[] = {
+    {"listen", read_addresses, 0, 0, 0},
+    FIELD("certificate", certificate, read_text, 0, 0),
+    FIELD("key", key, read_text, 0, 0),
+    FIELD("client_ca", client_ca, read_text, 0, 0),
+    FIELD("database", database, read_text, 0, 0),
+    FIELD("workers", workers, read_number, 1, 256),
+    FIELD("anybody", anybody, read_roles, 0, 0),
+    FIELD("challenge_seconds", challenge_seconds, read_number, 1, 86400),
+    FIELD("limits", limits, read_limits, 0, 0),
+};
+
+static int check_whole(const struct trust_config *config, struct cofre_err *err)
+{
+    const struct {
+        const char *name, *value;
+    } needed[] = {{"certificate", config->certificate}, {"key", config->key}, {"database", config->database}};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!needed[i].value)
+            return cofre_fail(err, COFRE_USAGE, "%s: it is missing", needed[i].name);
+    return 0;
+}
+
+int trust_config_parse(struct trust_config *out, struct view file, struct cofre_err *err)
+{
+    json_t *object = NULL;
+    *out = (struct trust_config){
+        .workers = 2,
+        .challenge_seconds = 300,
+        .limits = {.connections = 12000, .pending = 256, .headers = 16384, .body = 2 << 20, .seconds = 60},
+    };
+    int rc = json_read(&object, file, COFRE_USAGE, err);
+    if (rc == 0)
+        rc = read_members(members, sizeof members / sizeof *members, object, "", out, err);
+    json_decref(object);
+    if (rc == 0)
+        rc = check_whole(out, err);
+    if (rc < 0)
+        trust_config_free(out);
+    return rc < 0 ? cofre_within(err, rc, "configuration") : 0;
+}
+
+void trust_config_free(struct trust_config *config)
+{
+    for (size_t i = 0; i < TRUST_ADDRESSES_MAX; i++)
+        free(config->address[i]);
+    free(config->certificate);
+    free(config->key);
+    free(config->client_ca);
+    free(config->database);
+    *config = (struct trust_config){0};
+}

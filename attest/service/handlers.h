@@ -1,0 +1,27 @@
+/* What the routes run: a file for each thing that the interface has. */
+#ifndef COFRE_ATTEST_SERVICE_HANDLERS_H
+#define COFRE_ATTEST_SERVICE_HANDLERS_H
+
+struct call;
+
+/* health.c */
+void health_alive(struct call *call);
+void health_ready(struct call *call);
+void health_metrics(struct call *call);
+
+/* challenges.c */
+void challenge_create(struct call *call);
+
+/* policies.c */
+void policy_list_all(struct call *call);
+void policy_list_versions(struct call *call);
+void policy_show(struct call *call);
+void policy_add(struct call *call);
+void policy_activate(struct call *call);
+
+/* credentials.c */
+void credentials_list(struct call *call);
+void credentials_add(struct call *call);
+void credentials_remove(struct call *call);
+
+#endif

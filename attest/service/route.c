@@ -1,0 +1,159 @@
+#include "attest/service/route.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "attest/service/handlers.h"
+#include "vmm/base/json.h"
+#include "vmm/base/log.h"
+
+#define LOG_ROOM "trust"
+
+/* The whole interface. What a role may is what stands here, and nothing else. */
+const struct route routes[] = {
+    {"GET", "/healthz", 0, health_alive},
+    {"GET", "/readyz", 0, health_ready},
+    {"GET", "/metrics", ROLE_AUDIT | ROLE_ADMINISTER, health_metrics},
+
+    {"POST", "/v1/challenges", ROLE_SUBMIT, challenge_create},
+
+    {"GET", "/v1/policies", ROLE_POLICIES | ROLE_AUDIT, policy_list_all},
+    {"GET", "/v1/policies/{}", ROLE_POLICIES | ROLE_AUDIT, policy_list_versions},
+    {"POST", "/v1/policies/{}", ROLE_POLICIES, policy_add},
+    {"GET", "/v1/policies/{}/{}", ROLE_POLICIES | ROLE_AUDIT, policy_show},
+    {"PUT", "/v1/policies/{}/active", ROLE_POLICIES, policy_activate},
+
+    {"GET", "/v1/credentials", ROLE_ADMINISTER | ROLE_AUDIT, credentials_list},
+    {"POST", "/v1/credentials", ROLE_ADMINISTER, credentials_add},
+    {"DELETE", "/v1/credentials/{}", ROLE_ADMINISTER, credentials_remove},
+    {NULL, NULL, 0, NULL},
+};
+
+/* The path against the route's, segment by segment; what stands for {} goes into part. */
+static bool matches(const char *pattern, const char *path, char part[2][ACCESS_NAME_MAX + 1])
+{
+    for (unsigned parts = 0;; pattern += strcspn(pattern, "/"), path += strcspn(path, "/")) {
+        if (*pattern != *path)
+            return false;
+        if (!*pattern)
+            return true;
+        const size_t want = strcspn(++pattern, "/"), have = strcspn(++path, "/");
+        const bool any = want == 2 && memcmp(pattern, "{}", 2) == 0;
+        if (any ? have == 0 || have > ACCESS_NAME_MAX : want != have || memcmp(pattern, path, want) != 0)
+            return false;
+        if (any) {
+            memcpy(part[parts], path, have);
+            part[parts++][have] = 0;
+        }
+    }
+}
+
+/* A literal segment goes before one that takes anything: a route's place in the table decides nothing. */
+static unsigned literal(const char *pattern)
+{
+    unsigned n = 0;
+    for (; *pattern; pattern++)
+        n += *pattern != '{' && *pattern != '}';
+    return n;
+}
+
+/* The route; NULL where there is none for the path (*allowed empty) or for the method. */
+static const struct route *find(struct call *call, char allowed[static 64])
+{
+    const struct route *found = NULL;
+    char part[2][ACCESS_NAME_MAX + 1];
+    allowed[0] = 0;
+    for (const struct route *route = routes; route->method; route++) {
+        if (!matches(route->path, request_path(call->request), part))
+            continue;
+        size_t used = strlen(allowed);
+        (void)snprintf(allowed + used, 64 - used, "%s%s", used ? ", " : "", route->method);
+        if (strcmp(route->method, request_method(call->request)) != 0 ||
+            (found && literal(found->path) > literal(route->path)))
+            continue;
+        found = route;
+        memcpy(call->part, part, sizeof part);
+    }
+    return found;
+}
+
+static void refuse(struct call *call, const struct route *route)
+{
+    log_warn("refused: %s %s to %s", route->method, route->path, call->caller.name);
+    if (call->caller.known) {
+        request_problem(call->request, 403, "forbidden", "%s may not do this", call->caller.name);
+        return;
+    }
+    request_add_header(call->request, "WWW-Authenticate", "Bearer realm=\"cofre-trust\"");
+    request_problem(call->request, 401, "who-asks", "this needs a bearer token or a client certificate");
+}
+
+void route_request(struct trust *trust, struct db *db, struct request *request)
+{
+    struct call call = {.trust = trust, .db = db, .request = request, .now = trust->clock()};
+    struct cofre_err err = {""};
+    char allowed[64];
+    const struct route *route = find(&call, allowed);
+    if (!route && !allowed[0]) {
+        request_problem(request, 404, "not-found", "there is nothing at this path");
+        return;
+    }
+    if (!route) {
+        request_add_header(request, "Allow", allowed);
+        request_problem(request, 405, "method", "this path takes %s", allowed);
+        return;
+    }
+    int rc =
+        route->roles ? access_identify(&call.caller, db, request, trust->config->anybody, call.now, &err) : 0;
+    if (rc == -COFRE_NEGATIVE) {
+        log_warn("refused: %s %s to a credential that is not known", route->method, route->path);
+        request_add_header(request, "WWW-Authenticate",
+                           "Bearer realm=\"cofre-trust\", error=\"invalid_token\"");
+        request_problem(request, 401, "credential", "%s", err.text);
+    } else if (rc < 0)
+        call_fail(&call, rc, &err);
+    else if (route->roles && !(call.caller.roles & route->roles))
+        refuse(&call, route);
+    else
+        route->run(&call);
+}
+
+void call_fail(struct call *call, int rc, const struct cofre_err *err)
+{
+    static const struct {
+        int status;
+        const char *code;
+    } problems[] = {
+        [COFRE_NEGATIVE] = {404, "not-found"},  [COFRE_USAGE] = {422, "not-valid"},
+        [COFRE_MALFORMED] = {400, "malformed"}, [COFRE_LACKING] = {503, "unavailable"},
+        [COFRE_FAILED] = {500, "failed"},
+    };
+    const int code = rc < 0 && -rc <= COFRE_FAILED ? -rc : COFRE_FAILED;
+    if (code == COFRE_LACKING)
+        request_add_header(call->request, "Retry-After", "2");
+    if (code < COFRE_LACKING) {
+        request_problem(call->request, problems[code].status, problems[code].code, "%s", err->text);
+        return;
+    }
+    log_error("%s %s: %s", request_method(call->request), request_path(call->request), err->text);
+    request_problem(call->request, problems[code].status, problems[code].code,
+                    code == COFRE_LACKING ? "the service cannot do this now"
+                                          : "the service failed; its log says how");
+}
+
+json_t *call_body(struct call *call)
+{
+    const char *type = request_header(call->request, "Content-Type");
+    struct cofre_err err;
+    json_t *body = NULL;
+    if (!type || strncmp(type, "application/json", 16) != 0) {
+        request_problem(call->request, 415, "media-type", "the body is to be application/json");
+        return NULL;
+    }
+    int rc = json_read(&body, request_body(call->request), COFRE_MALFORMED, &err);
+    if (rc < 0) {
+        call_fail(call, rc, &err);
+        return NULL;
+    }
+    return body;
+}

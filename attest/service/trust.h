@@ -1,0 +1,15 @@
+/* cofre-trust: what its parts share. */
+#ifndef COFRE_ATTEST_SERVICE_TRUST_H
+#define COFRE_ATTEST_SERVICE_TRUST_H
+
+#include "attest/service/config.h"
+#include "attest/service/server.h"
+
+struct trust {
+    const struct trust_config *config;
+    struct server *server;
+    struct workers *workers;
+    int64_t (*clock)(void); /* seconds since 1970 */
+};
+
+#endif
