@@ -107,6 +107,23 @@ static int read_addresses(const struct member *m, json_t *value, const char *wit
     return 0;
 }
 
+static int read_files(const struct member *m, json_t *value, const char *within, void *to,
+                      struct cofre_err *err)
+{
+    struct trust_files *files = to;
+    size_t i;
+    json_t *item;
+    if (!json_is_array(value) || json_array_size(value) > TRUST_FILES_MAX)
+        return wrong(within, m->name, err, "it is to be a list of at most 32 files");
+    json_array_foreach(value, i, item)
+    {
+        int rc = read_text(m, item, within, &files->path[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 #define LIMIT(NAME, MEMBER, READ, MIN, MAX)                                                                  \
     {                                                                                                        \
         NAME, READ, offsetof(struct server_limits, MEMBER), MIN, MAX                                         \
@@ -139,6 +156,14 @@ static const struct member members[] = {
     FIELD("workers", workers, read_number, 1, 256),
     FIELD("anybody", anybody, read_roles, 0, 0),
     FIELD("challenge_seconds", challenge_seconds, read_number, 1, 86400),
+    FIELD("token_seconds", token_seconds, read_number, 1, 31536000),
+    FIELD("name", name, read_text, 0, 0),
+    FIELD("signing_key", signing_key, read_text, 0, 0),
+    FIELD("next_signing_key", next_signing_key, read_text, 0, 0),
+    FIELD("retired_signing_keys", retired_signing_keys, read_files, 0, 0),
+    FIELD("trust_roots", trust_roots, read_files, 0, 0),
+    FIELD("crls", crls, read_files, 0, 0),
+    FIELD("collateral", collateral, read_files, 0, 0),
     FIELD("limits", limits, read_limits, 0, 0),
 };
 
@@ -146,10 +171,16 @@ static int check_whole(const struct trust_config *config, struct cofre_err *err)
 {
     const struct {
         const char *name, *value;
-    } needed[] = {{"certificate", config->certificate}, {"key", config->key}, {"database", config->database}};
+    } needed[] = {{"certificate", config->certificate},
+                  {"key", config->key},
+                  {"database", config->database},
+                  {"name", config->name},
+                  {"signing_key", config->signing_key}};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!needed[i].value)
             return cofre_fail(err, COFRE_USAGE, "%s: it is missing", needed[i].name);
+    if (strlen(config->name) > TRUST_NAME_MAX)
+        return cofre_fail(err, COFRE_USAGE, "name: it has more than %d bytes", TRUST_NAME_MAX);
     return 0;
 }
 
@@ -159,6 +190,7 @@ int trust_config_parse(struct trust_config *out, struct view file, struct cofre_
     *out = (struct trust_config){
         .workers = 2,
         .challenge_seconds = 300,
+        .token_seconds = 3600,
         .limits = {.connections = 12000, .pending = 256, .headers = 16384, .body = 2 << 20, .seconds = 60},
     };
     int rc = json_read(&object, file, COFRE_USAGE, err);
@@ -172,6 +204,12 @@ int trust_config_parse(struct trust_config *out, struct view file, struct cofre_
     return rc < 0 ? cofre_within(err, rc, "configuration") : 0;
 }
 
+static void free_files(struct trust_files *files)
+{
+    for (size_t i = 0; i < TRUST_FILES_MAX; i++)
+        free(files->path[i]);
+}
+
 void trust_config_free(struct trust_config *config)
 {
     for (size_t i = 0; i < TRUST_ADDRESSES_MAX; i++)
@@ -180,5 +218,12 @@ void trust_config_free(struct trust_config *config)
     free(config->key);
     free(config->client_ca);
     free(config->database);
+    free(config->name);
+    free(config->signing_key);
+    free(config->next_signing_key);
+    free_files(&config->retired_signing_keys);
+    free_files(&config->trust_roots);
+    free_files(&config->crls);
+    free_files(&config->collateral);
     *config = (struct trust_config){0};
 }

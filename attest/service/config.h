@@ -8,14 +8,26 @@
 #include "attest/service/server.h"
 
 #define TRUST_ADDRESSES_MAX 8
+#define TRUST_FILES_MAX     32
+#define TRUST_NAME_MAX      120
+
+/* As many as there are, then NULL. */
+struct trust_files {
+    char *path[TRUST_FILES_MAX];
+};
 
 struct trust_config {
     char *address[TRUST_ADDRESSES_MAX]; /* "127.0.0.1:8443", "[::1]:8443" */
     size_t addresses;
-    char *certificate, *key, *client_ca; /* files of PEM; client_ca may be NULL */
-    char *database;                      /* for db_open */
-    unsigned workers, anybody;           /* threads; roles of who shows nothing */
-    unsigned challenge_seconds;          /* for which a nonce is good */
+    char *certificate, *key, *client_ca;  /* files of PEM; client_ca may be NULL */
+    char *database;                       /* for db_open */
+    unsigned workers, anybody;            /* threads; roles of who shows nothing */
+    unsigned challenge_seconds;           /* for which a nonce is good */
+    unsigned token_seconds;               /* for which a result is */
+    char *name;                           /* of the service, in its tokens and its log */
+    char *signing_key, *next_signing_key; /* files of PEM; next_signing_key may be NULL */
+    struct trust_files retired_signing_keys;
+    struct trust_files trust_roots, crls, collateral; /* as cofre verify takes them */
     struct server_limits limits;
 };
 

@@ -12,6 +12,23 @@ void health_metrics(struct call *call);
 /* challenges.c */
 void challenge_create(struct call *call);
 
+/* appraisals.c */
+void appraisal_create(struct call *call);
+
+/* results.c */
+void result_show(struct call *call);
+void results_on_evidence(struct call *call);
+
+/* keys.c */
+void keys_jwks(struct call *call);
+void keys_cose(struct call *call);
+
+/* log.c */
+void log_show_head(struct call *call);
+void log_show_entry(struct call *call);
+void log_prove_entry(struct call *call);
+void log_prove_growth(struct call *call);
+
 /* policies.c */
 void policy_list_all(struct call *call);
 void policy_list_versions(struct call *call);

@@ -22,7 +22,8 @@ static const char help[] =
     "\n"
     "  --config F   the configuration (docs/trust.md); cofre trust init makes one that works\n"
     "\n"
-    "SIGTERM: answers what is under way, and ends. SIGHUP: reads the certificates' files again.\n"
+    "SIGTERM: answers what is under way, and ends. SIGHUP: reads certificates, keys, lists\n"
+    "and collateral again.\n"
     "\n"
     "example: cofre-trust --config /etc/cofre/trust.json\n";
 
@@ -74,7 +75,7 @@ static void serve(struct trust *trust, int signals)
         (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
                          (unsigned long long)at.tv_sec * 1000000 + (unsigned long long)at.tv_nsec / 1000);
         if (trust_reload(trust, &err) < 0)
-            fprintf(stderr, "cofre-trust: the certificates stay as they are: %s\n", err.text);
+            fprintf(stderr, "cofre-trust: not everything was read again: %s\n", err.text);
         (void)sd_notify(0, "READY=1");
     }
     (void)sd_notify(0, "STOPPING=1");

@@ -17,6 +17,18 @@ const struct route routes[] = {
 
     {"POST", "/v1/challenges", ROLE_SUBMIT, challenge_create},
 
+    {"POST", "/v1/appraisals", ROLE_SUBMIT, appraisal_create},
+    {"GET", "/v1/results", ROLE_READ | ROLE_AUDIT, results_on_evidence},
+    {"GET", "/v1/results/{}", ROLE_SUBMIT | ROLE_READ | ROLE_AUDIT, result_show},
+
+    {"GET", "/v1/keys.jwks", 0, keys_jwks},
+    {"GET", "/v1/keys.cose", 0, keys_cose},
+
+    {"GET", "/v1/log/head", 0, log_show_head},
+    {"GET", "/v1/log/entries/{}", ROLE_SUBMIT | ROLE_READ | ROLE_AUDIT, log_show_entry},
+    {"GET", "/v1/log/entries/{}/receipt", ROLE_SUBMIT | ROLE_READ | ROLE_AUDIT, log_prove_entry},
+    {"GET", "/v1/log/consistency/{}", 0, log_prove_growth},
+
     {"GET", "/v1/policies", ROLE_POLICIES | ROLE_AUDIT, policy_list_all},
     {"GET", "/v1/policies/{}", ROLE_POLICIES | ROLE_AUDIT, policy_list_versions},
     {"POST", "/v1/policies/{}", ROLE_POLICIES, policy_add},

@@ -3,6 +3,9 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "attest/service/endorsements.h"
+#include "attest/service/ledger.h"
+#include "attest/service/signer.h"
 #include "attest/service/tls.h"
 #include "attest/service/workers.h"
 #include "attest/store/schema.h"
@@ -52,6 +55,12 @@ int trust_start(struct trust **out, const struct trust_config *config, const int
     *trust = (struct trust){.config = config, .clock = clock};
     int rc = bring_database(config, err);
     if (rc == 0)
+        rc = signer_new(&trust->signer, config, err);
+    if (rc == 0)
+        rc = endorsements_new(&trust->endorsements, config, err);
+    if (rc == 0)
+        rc = ledger_start(&trust->ledger, trust, err);
+    if (rc == 0)
         rc = workers_start(&trust->workers, trust, config->workers, err);
     if (rc == 0)
         rc = start_server(trust, listening, listeners, err);
@@ -66,7 +75,11 @@ int trust_start(struct trust **out, const struct trust_config *config, const int
 int trust_reload(struct trust *trust, struct cofre_err *err)
 {
     SSL_CTX *tls;
-    int rc = trust_tls_new(&tls, trust->config, err);
+    int rc = signer_reload(trust->signer, trust->config, err);
+    if (rc == 0)
+        rc = endorsements_reload(trust->endorsements, trust->config, err);
+    if (rc == 0)
+        rc = trust_tls_new(&tls, trust->config, err);
     if (rc < 0)
         return rc;
     server_use_tls(trust->server, tls);
@@ -74,13 +87,18 @@ int trust_reload(struct trust *trust, struct cofre_err *err)
     return 0;
 }
 
-/* The workers answer what they were given before they end, so none is pending when the server goes. */
+/* Workers answer, or give to the ledger, what they were given before they end, and the ledger answers the rest: none is
+ * pending when the server goes. */
 void trust_stop(struct trust *trust)
 {
     if (trust->server)
         (void)server_drain(trust->server, STOP_MS);
     if (trust->workers)
         workers_free(trust->workers);
+    if (trust->ledger)
+        ledger_free(trust->ledger);
+    signer_free(trust->signer);
+    endorsements_free(trust->endorsements);
     if (trust->server)
         server_free(trust->server);
     free(trust);

@@ -9,6 +9,9 @@ struct trust {
     const struct trust_config *config;
     struct server *server;
     struct workers *workers;
+    struct ledger *ledger;
+    struct signer *signer;
+    struct endorsements *endorsements;
     int64_t (*clock)(void); /* seconds since 1970 */
 };
 

@@ -29,7 +29,14 @@ static const char *const steps[] = {
     /* What somebody shows to be let in: SHA-256 of a bearer token, or of a certificate. */
     "CREATE TABLE credential (digest BYTEA NOT NULL PRIMARY KEY, name TEXT NOT NULL, roles TEXT NOT NULL,"
     " scope TEXT NOT NULL, made BIGINT NOT NULL, made_by TEXT NOT NULL, expires BIGINT NOT NULL);"
-    "CREATE INDEX credential_name ON credential (name);",
+    "CREATE INDEX credential_name ON credential (name);"
+
+    /* The log of verdicts: its size, its entries, the hashes of its tree (attest/log/tree.h), its signed heads. */
+    "CREATE TABLE log_state (one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1), size BIGINT NOT NULL);"
+    "INSERT INTO log_state (one, size) VALUES (1, 0);"
+    "CREATE TABLE log_entry (number BIGINT NOT NULL PRIMARY KEY, entry BYTEA NOT NULL);"
+    "CREATE TABLE log_hash (position BIGINT NOT NULL PRIMARY KEY, hash BYTEA NOT NULL);"
+    "CREATE TABLE log_head (size BIGINT NOT NULL PRIMARY KEY, head BYTEA NOT NULL);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

@@ -1,0 +1,231 @@
+/*
+ * POST /v1/appraisals {"evidence": {...}, "policy": NAME, "challenge": HEX or "nonce": HEX}: evidence to a result. challenge is a nonce of
+ * the service's, which is used up; nonce is one of the caller's own, whose freshness is the caller's affair.
+ */
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include "attest/appraise.h"
+#include "attest/service/endorsements.h"
+#include "attest/service/handlers.h"
+#include "attest/service/ledger.h"
+#include "attest/service/route.h"
+#include "attest/service/signer.h"
+#include "attest/store/policy.h"
+#include "vmm/base/json.h"
+
+#define COFRE_BUILD "cofre-trust"
+
+/* What was asked, taken apart. */
+struct job {
+    struct call *call;
+    struct evidence evidence;
+    struct bytes nonce;
+    bool ours; /* the nonce is a challenge */
+    const char *policy_name;
+    int64_t policy_version;
+    struct policy policy;
+    uint8_t policy_digest[32];
+    bool has_policy;
+};
+
+static void job_free(struct job *job)
+{
+    evidence_free(&job->evidence);
+    bytes_free(&job->nonce);
+    if (job->has_policy)
+        policy_free(&job->policy);
+}
+
+static bool sha256(uint8_t out[static 32], struct view data)
+{
+    return EVP_Digest(data.data, data.len, out, NULL, EVP_sha256(), NULL) == 1;
+}
+
+static int read_nonce(struct job *job, const char *challenge, const char *nonce, struct cofre_err *err)
+{
+    const char *text = challenge ? challenge : nonce, *name = challenge ? "challenge" : "nonce";
+    if (!challenge == !nonce)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "the body has to have \"challenge\" (a nonce of this service) or \"nonce\" (one of the "
+            "caller's), and not both");
+    job->ours = challenge != NULL;
+    int rc = hex_decode_some(&job->nonce, EVIDENCE_NONCE_MAX, text, err);
+    if (rc == 0 && job->nonce.len < EAR_NONCE_MIN)
+        rc = cofre_fail(err, COFRE_USAGE, "%zu bytes are too few", job->nonce.len);
+    return rc < 0 ? cofre_within(err, -COFRE_USAGE, "%s", name) : 0;
+}
+
+/* The evidence is read by the reader of evidence files, from its own text. */
+static int read_evidence(struct job *job, json_t *object, struct cofre_err *err)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    int rc = text ? evidence_parse(&job->evidence, (struct view){(const uint8_t *)text, strlen(text)}, err)
+                  : cofre_fail(err, COFRE_FAILED, "out of memory");
+    free(text);
+    return rc < 0 ? cofre_within(err, rc, "evidence") : 0;
+}
+
+static int take_policy(void *context, const struct stored_policy *p, struct cofre_err *err)
+{
+    struct job *job = context;
+    const struct view text = {(const uint8_t *)p->document, strlen(p->document)};
+    job->policy_version = p->version;
+    if (!sha256(job->policy_digest, text))
+        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
+    int rc = policy_parse(&job->policy, text, err);
+    job->has_policy = rc == 0;
+    return rc < 0 ? cofre_fail(err, COFRE_FAILED, "the policy \"%s\" cannot be read back", p->name) : 0;
+}
+
+static int find_policy(struct job *job, struct cofre_err *err)
+{
+    const struct caller *caller = &job->call->caller;
+    int rc = access_name_check(job->policy_name, "policy", err);
+    if (rc == 0 && *caller->scope && strcmp(caller->scope, job->policy_name) != 0)
+        rc = cofre_fail(err, COFRE_USAGE, "%s may use the policy \"%s\" alone", caller->name, caller->scope);
+    return rc < 0 ? rc : stored_policy_find(job->call->db, job->policy_name, 0, take_policy, job, err);
+}
+
+static int read_job(struct job *job, json_t *body, struct cofre_err *err)
+{
+    json_error_t why;
+    json_t *evidence;
+    const char *challenge = NULL, *nonce = NULL;
+    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s?s, s?s}", "evidence", &evidence, "policy",
+                       &job->policy_name, "challenge", &challenge, "nonce", &nonce) < 0)
+        return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
+    int rc = read_nonce(job, challenge, nonce, err);
+    if (rc == 0)
+        rc = find_policy(job, err);
+    return rc < 0 ? rc : read_evidence(job, evidence, err);
+}
+
+/* A repeated request is known by its challenge, or by the key that the client gave it; another one is never the same. */
+static int request_key(struct job *job, uint8_t out[static 32], const uint8_t evidence[static 32],
+                       struct cofre_err *err)
+{
+    const char *given = request_header(job->call->request, "Idempotency-Key"),
+               *caller = job->call->caller.name;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    uint8_t random[32];
+    bool good = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(md, caller, strlen(caller) + 1) == 1 &&
+                EVP_DigestUpdate(md, job->policy_name, strlen(job->policy_name) + 1) == 1 &&
+                EVP_DigestUpdate(md, evidence, 32) == 1 &&
+                EVP_DigestUpdate(md, job->nonce.data, job->nonce.len) == 1;
+    if (good && given)
+        good = EVP_DigestUpdate(md, given, strlen(given)) == 1;
+    else if (good && !job->ours)
+        good = RAND_bytes(random, sizeof random) == 1 && EVP_DigestUpdate(md, random, sizeof random) == 1;
+    good = good && EVP_DigestFinal_ex(md, out, NULL) == 1;
+    EVP_MD_CTX_free(md);
+    return good ? 0 : cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
+}
+
+static const char *const outcomes[] = {
+    [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
+static const enum log_outcome logged[] = {
+    [CHECK_PASSED] = LOG_PASSED, [CHECK_FAILED] = LOG_FAILED, [CHECK_UNJUDGED] = LOG_UNJUDGED};
+
+static int sign(struct job *job, struct record *r, const struct verdict *verdict, const uint8_t id[static 16],
+                struct cofre_err *err)
+{
+    const struct trust_config *config = job->call->trust->config;
+    char policy[ACCESS_NAME_MAX + 32];
+    CLEAN_EAR ear = {0};
+    CLEAN_BYTES jwt = {0};
+    (void)snprintf(policy, sizeof policy, "%s", job->policy_name);
+    const struct ear_occasion occasion = {.evidence = bytes_view(&job->evidence.report),
+                                          .policy_id = policy,
+                                          .policy_version = job->policy_version,
+                                          .nonce = bytes_view(&job->nonce),
+                                          .id = {id, 16},
+                                          .issuer = config->name,
+                                          .build = COFRE_BUILD,
+                                          .at = job->call->now,
+                                          .lifetime = config->token_seconds};
+    int rc = ear_make(&ear, verdict, &occasion, err);
+    if (rc == 0)
+        rc = signer_sign(job->call->trust->signer, &r->cwt, &jwt, &ear, err);
+    if (rc == 0 && !(r->jwt = strndup((const char *)jwt.data, jwt.len)))
+        rc = cofre_fail(err, COFRE_FAILED, "out of memory");
+    return rc;
+}
+
+static int fill_record(struct job *job, struct record *r, const struct verdict *verdict,
+                       struct cofre_err *err)
+{
+    uint8_t id[16];
+    CLEAN_JSON *object = verdict_json(verdict);
+    const enum check_outcome outcome = verdict_outcome(verdict);
+    r->verdict = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    r->policy = strdup(job->policy_name);
+    r->submitter = strdup(job->call->caller.name);
+    if (!r->verdict || !r->policy || !r->submitter || RAND_bytes(id, sizeof id) != 1 ||
+        !sha256(r->evidence, bytes_view(&job->evidence.report)))
+        return cofre_fail(err, COFRE_FAILED, "out of memory");
+    hex_encode(r->id, id, sizeof id);
+    int rc = sign(job, r, verdict, id, err);
+    if (rc == 0)
+        rc = request_key(job, r->key, r->evidence, err);
+    if (rc < 0)
+        return rc;
+    if (job->ours) {
+        r->challenge = job->nonce;
+        job->nonce = (struct bytes){0};
+    }
+    r->entry =
+        (struct log_entry){.kind = LOG_ENTRY_VERDICT, .time = job->call->now, .outcome = logged[outcome]};
+    (void)snprintf(r->entry.tee, sizeof r->entry.tee, "%s", verdict->tee);
+    memcpy(r->entry.evidence.data, r->evidence, 32);
+    memcpy(r->entry.policy.data, job->policy_digest, 32);
+    if (!sha256(r->entry.token.data, bytes_view(&r->cwt)))
+        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
+    r->result = (struct result){.id = r->id,
+                                .request = {r->key, 32},
+                                .made = job->call->now,
+                                .tee = r->entry.tee,
+                                .outcome = outcomes[outcome],
+                                .policy = r->policy,
+                                .policy_version = job->policy_version,
+                                .evidence = {r->evidence, 32},
+                                .submitter = r->submitter,
+                                .verdict = r->verdict,
+                                .cwt = bytes_view(&r->cwt),
+                                .jwt = r->jwt};
+    return 0;
+}
+
+static int judge(struct job *job, struct record *r, struct cofre_err *err)
+{
+    CLEAN_VERDICT verdict = {0};
+    struct appraisal in = {.evidence = &job->evidence,
+                           .policy = &job->policy,
+                           .nonce = bytes_view(&job->nonce),
+                           .at = job->call->now};
+    int rc = endorsements_appraise(job->call->trust->endorsements, &verdict, &in, err);
+    return rc < 0 ? rc : fill_record(job, r, &verdict, err);
+}
+
+void appraisal_create(struct call *call)
+{
+    struct cofre_err err;
+    __attribute__((cleanup(job_free))) struct job job = {.call = call};
+    CLEAN_JSON *body = call_body(call);
+    if (!body)
+        return;
+    struct record *r = calloc(1, sizeof *r);
+    int rc = r ? read_job(&job, body, &err) : cofre_fail(&err, COFRE_FAILED, "out of memory");
+    if (rc == 0)
+        rc = judge(&job, r, &err);
+    if (rc < 0) {
+        record_free(r);
+        call_fail(call, rc, &err);
+        return;
+    }
+    r->request = call->request;
+    ledger_give(call->trust->ledger, r);
+}

@@ -1,0 +1,234 @@
+#include "attest/service/ledger.h"
+
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "attest/service/signer.h"
+#include "attest/store/challenge.h"
+#include "attest/store/verdict_log.h"
+#include "vmm/base/json.h"
+#include "vmm/base/log.h"
+#include "vmm/base/timestamp.h"
+
+#define LOG_ROOM  "trust"
+#define BATCH_MAX 256 /* records of one transaction */
+
+struct ledger {
+    struct trust *trust;
+    struct db *db;
+    pthread_mutex_t lock;
+    pthread_cond_t some;
+    struct record *first, **last; /* under the lock, as ending is */
+    bool ending;
+    pthread_t thread;
+    bool started;
+};
+
+/* What became of a record in the transaction that is under way. */
+struct outcome {
+    struct record *record;
+    int rc; /* of what is the record's own affair; -COFRE_NEGATIVE: its nonce is no good */
+    struct cofre_err err;
+    json_t *before; /* the same request's earlier answer */
+};
+struct batch {
+    struct ledger *ledger;
+    struct outcome outcome[BATCH_MAX];
+    size_t count;
+};
+
+void record_free(struct record *r)
+{
+    if (!r)
+        return;
+    bytes_free(&r->challenge);
+    bytes_free(&r->cwt);
+    free(r->policy);
+    free(r->submitter);
+    free(r->verdict);
+    free(r->jwt);
+    free(r);
+}
+
+json_t *result_json(const struct result *r)
+{
+    char made[TIME_TEXT_SIZE];
+    char *cwt = NULL;
+    time_format(made, r->made);
+    json_t *verdict = json_loads(r->verdict, 0, NULL);
+    if (!verdict || base64_encode(&cwt, r->cwt, NULL) < 0) {
+        json_decref(verdict);
+        return NULL;
+    }
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:I}, s:I, s:s, s:s, s:o}", "id", r->id, "made",
+                               made, "outcome", r->outcome, "tee", r->tee, "policy", "name", r->policy,
+                               "version", (json_int_t)r->policy_version, "log_entry",
+                               (json_int_t)r->log_index, "cwt", cwt, "jwt", r->jwt, "verdict", verdict);
+    free(cwt);
+    return object;
+}
+
+static int take_earlier(void *context, const struct result *r, struct cofre_err *err)
+{
+    json_t **out = context;
+    *out = result_json(r);
+    return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
+}
+
+static int append_entry(struct verdict_log *log, const struct log_entry *entry, int64_t *number,
+                        struct cofre_err *err)
+{
+    CLEAN_BYTES bytes = {0};
+    int rc = log_entry_write(&bytes, entry, err);
+    return rc < 0 ? rc : verdict_log_append(log, bytes_view(&bytes), number, err);
+}
+
+static int append_genesis(struct verdict_log *log, const char *name, int64_t now, struct cofre_err *err)
+{
+    struct log_entry genesis = {.kind = LOG_ENTRY_GENESIS, .time = now};
+    int64_t number;
+    (void)snprintf(genesis.name, sizeof genesis.name, "%s", name);
+    if (RAND_bytes(genesis.random, sizeof genesis.random) != 1)
+        return cofre_fail(err, COFRE_FAILED, "there are no random bytes");
+    return append_entry(log, &genesis, &number, err);
+}
+
+/* -COFRE_NEGATIVE is the record's own; any other failure is the batch's. A request that comes again is known by its key
+ * before its nonce, which the first one used, is looked at. */
+static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64_t now, struct cofre_err *err)
+{
+    struct record *r = o->record;
+    int rc = result_find_request(db, r->result.request, take_earlier, &o->before, err);
+    if (rc != -COFRE_NEGATIVE)
+        return rc;
+    if (r->challenge.len) {
+        rc = challenge_use(db, bytes_view(&r->challenge), now, &o->err);
+        o->rc = rc;
+        if (rc == -COFRE_NEGATIVE)
+            return 0;
+        if (rc < 0)
+            return cofre_fail(err, (enum cofre_error) - rc, "%s", o->err.text);
+    }
+    rc = append_entry(log, &r->entry, &r->result.log_index, err);
+    return rc < 0 ? rc : result_keep(db, &r->result, err);
+}
+
+static int keep_all(struct db *db, void *context, struct cofre_err *err)
+{
+    struct batch *batch = context;
+    struct trust *trust = batch->ledger->trust;
+    CLEAN_VERDICT_LOG log = {0};
+    const int64_t now = trust->clock();
+    int rc = verdict_log_open_to_append(&log, db, err);
+    const uint64_t before = log.tree.size;
+    if (rc == 0 && before == 0)
+        rc = append_genesis(&log, trust->config->name, now, err);
+    for (size_t i = 0; i < batch->count && rc >= 0; i++) {
+        struct outcome *o = &batch->outcome[i];
+        json_decref(o->before);
+        o->before = NULL;
+        o->rc = 0;
+        rc = keep(o, &log, db, now, err);
+    }
+    if (rc >= 0 && log.tree.size > before)
+        rc = signer_sign_head(trust->signer, &log, trust->config->name, now, err);
+    return rc;
+}
+
+static void answer(struct outcome *o, int rc, const struct cofre_err *err)
+{
+    struct request *request = o->record->request;
+    if (rc >= 0 && o->rc == 0) {
+        json_t *object = o->before ? o->before : result_json(&o->record->result);
+        o->before = NULL;
+        request_answer_json(request, 200, object);
+    } else if (rc >= 0) {
+        request_problem(request, 409, "nonce", "%s", o->err.text);
+    } else {
+        log_error("a verdict could not be kept: %s", err->text);
+        request_add_header(request, "Retry-After", "2");
+        request_problem(request, 503, "unavailable",
+                        "the verdict could not be kept, and so is none: ask again");
+    }
+    json_decref(o->before);
+    record_free(o->record);
+}
+
+/* Waits for records; 0 at the end. */
+static size_t take(struct ledger *l, struct batch *batch)
+{
+    pthread_mutex_lock(&l->lock);
+    while (!l->first && !l->ending)
+        pthread_cond_wait(&l->some, &l->lock);
+    batch->count = 0;
+    while (l->first && batch->count < BATCH_MAX) {
+        batch->outcome[batch->count++] = (struct outcome){.record = l->first};
+        l->first = l->first->next;
+    }
+    if (!l->first)
+        l->last = &l->first;
+    pthread_mutex_unlock(&l->lock);
+    return batch->count;
+}
+
+static void *run(void *context)
+{
+    struct ledger *l = context;
+    static _Thread_local struct batch batch;
+    struct cofre_err err;
+    batch.ledger = l;
+    while (take(l, &batch)) {
+        int rc = db_atomically(l->db, keep_all, &batch, &err);
+        for (size_t i = 0; i < batch.count; i++)
+            answer(&batch.outcome[i], rc, &err);
+    }
+    return NULL;
+}
+
+void ledger_give(struct ledger *l, struct record *record)
+{
+    record->next = NULL;
+    pthread_mutex_lock(&l->lock);
+    *l->last = record;
+    l->last = &record->next;
+    pthread_cond_signal(&l->some);
+    pthread_mutex_unlock(&l->lock);
+}
+
+int ledger_start(struct ledger **out, struct trust *trust, struct cofre_err *err)
+{
+    struct ledger *l = calloc(1, sizeof *l);
+    if (!l)
+        return cofre_fail(err, COFRE_FAILED, "the ledger: out of memory");
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->some, NULL);
+    l->trust = trust;
+    l->last = &l->first;
+    int rc = db_open(&l->db, trust->config->database, err);
+    if (rc == 0) {
+        l->started = pthread_create(&l->thread, NULL, run, l) == 0;
+        if (!l->started)
+            rc = cofre_fail(err, COFRE_FAILED, "the ledger's thread could not be started");
+    }
+    if (rc < 0) {
+        ledger_free(l);
+        return rc;
+    }
+    *out = l;
+    return 0;
+}
+
+void ledger_free(struct ledger *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->ending = true;
+    pthread_cond_broadcast(&l->some);
+    pthread_mutex_unlock(&l->lock);
+    if (l->started)
+        pthread_join(l->thread, NULL);
+    db_close(l->db);
+    pthread_cond_destroy(&l->some);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}

@@ -1,0 +1,116 @@
+#include "attest/service/signer.h"
+
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "vmm/base/file.h"
+
+struct signer {
+    pthread_rwlock_t lock;
+    struct key_set keys;
+};
+
+static int read_key(EVP_PKEY **out, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, KEY_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    BIO *bio = BIO_new_mem_buf(file.data, (int)file.len);
+    *out = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    return *out ? 0 : cofre_fail(err, COFRE_MALFORMED, "%s is no private key in PEM", path);
+}
+
+/* Retired keys stay published for as long as the configuration names them. */
+static int add(struct key_set *keys, const char *path, enum key_state state, struct cofre_err *err)
+{
+    EVP_PKEY *key;
+    if (!path)
+        return 0;
+    int rc = read_key(&key, path, err);
+    if (rc == 0)
+        rc = key_set_add(keys, key, state, state == KEY_RETIRED ? INT64_MAX : 0, err);
+    return rc < 0 ? cofre_within(err, rc, "the %s signing key", key_state_name(state)) : 0;
+}
+
+static int read_keys(struct key_set *keys, const struct trust_config *config, struct cofre_err *err)
+{
+    int rc = add(keys, config->signing_key, KEY_CURRENT, err);
+    if (rc == 0)
+        rc = add(keys, config->next_signing_key, KEY_NEXT, err);
+    for (size_t i = 0; i < TRUST_FILES_MAX && rc == 0; i++)
+        rc = add(keys, config->retired_signing_keys.path[i], KEY_RETIRED, err);
+    return rc;
+}
+
+int signer_reload(struct signer *s, const struct trust_config *config, struct cofre_err *err)
+{
+    struct key_set keys = {0};
+    int rc = read_keys(&keys, config, err);
+    if (rc < 0) {
+        key_set_free(&keys);
+        return rc;
+    }
+    pthread_rwlock_wrlock(&s->lock);
+    struct key_set before = s->keys;
+    s->keys = keys;
+    pthread_rwlock_unlock(&s->lock);
+    key_set_free(&before);
+    return 0;
+}
+
+int signer_new(struct signer **out, const struct trust_config *config, struct cofre_err *err)
+{
+    struct signer *s = calloc(1, sizeof *s);
+    if (!s)
+        return cofre_fail(err, COFRE_FAILED, "out of memory");
+    pthread_rwlock_init(&s->lock, NULL);
+    int rc = signer_reload(s, config, err);
+    if (rc < 0) {
+        signer_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void signer_free(struct signer *s)
+{
+    if (!s)
+        return;
+    key_set_free(&s->keys);
+    pthread_rwlock_destroy(&s->lock);
+    free(s);
+}
+
+int signer_sign(struct signer *s, struct bytes *cwt, struct bytes *jwt, const struct ear *ear,
+                struct cofre_err *err)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    EVP_PKEY *key = key_set_current(&s->keys);
+    int rc = cwt_sign(cwt, ear, key, err);
+    if (rc == 0)
+        rc = jwt_sign(jwt, ear, key, err);
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}
+
+int signer_sign_head(struct signer *s, struct verdict_log *log, const char *name, int64_t now,
+                     struct cofre_err *err)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    int rc = verdict_log_sign(log, name, key_set_current(&s->keys), now, err);
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}
+
+int signer_publish(struct signer *s, struct bytes *out, bool jwks, int64_t now, struct cofre_err *err)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    int rc = jwks ? key_set_jwks(out, &s->keys, now, err) : key_set_cose(out, &s->keys, now, err);
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}

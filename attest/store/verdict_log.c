@@ -1,0 +1,145 @@
+#include "attest/store/verdict_log.h"
+
+#include <stdio.h>
+
+#include "attest/log/entry.h"
+
+static int take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)columns;
+    (void)err;
+    *(int64_t *)context = column[0].integer;
+    return 0;
+}
+
+static int take_hash(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)columns;
+    if (column[0].bytes.len != LOG_HASH_SIZE)
+        return cofre_fail(err, COFRE_FAILED, "a hash of the log has %zu bytes", column[0].bytes.len);
+    memcpy(context, column[0].bytes.data, LOG_HASH_SIZE);
+    return 0;
+}
+
+static int read_hash(void *context, uint64_t position, struct log_hash *out, struct cofre_err *err)
+{
+    const struct verdict_log *log = context;
+    int rc = DB_RUN(log->db, "SELECT hash FROM log_hash WHERE position = $1", take_hash, out, err,
+                    db_integer((int64_t)position));
+    if (rc == 0)
+        return cofre_fail(err, COFRE_FAILED, "hash %llu of the log is missing", (unsigned long long)position);
+    return rc < 0 ? rc : 0;
+}
+
+static int append_hashes(void *context, uint64_t position, const struct log_hash *hash, size_t count,
+                         struct cofre_err *err)
+{
+    const struct verdict_log *log = context;
+    int rc = 0;
+    for (size_t i = 0; i < count && rc >= 0; i++)
+        rc =
+            DB_RUN(log->db, "INSERT INTO log_hash (position, hash) VALUES ($1, $2)", NULL, NULL, err,
+                   db_integer((int64_t)(position + i)), db_bytes((struct view){hash[i].data, LOG_HASH_SIZE}));
+    return rc < 0 ? rc : 0;
+}
+
+static int open_tree(struct verdict_log *out, struct db *db, int rc, int64_t size, struct cofre_err *err)
+{
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return cofre_fail(err, COFRE_FAILED, "the log of verdicts is not in the database");
+    out->db = db;
+    const struct log_hash_list list = {out, read_hash, append_hashes};
+    return log_tree_open(&out->tree, &list, (uint64_t)size, err);
+}
+
+int verdict_log_open(struct verdict_log *out, struct db *db, struct cofre_err *err)
+{
+    int64_t size = 0;
+    *out = (struct verdict_log){0};
+    int rc = db_run(db, "SELECT size FROM log_state", NULL, 0, take_integer, &size, err);
+    return open_tree(out, db, rc, size, err);
+}
+
+int verdict_log_open_to_append(struct verdict_log *out, struct db *db, struct cofre_err *err)
+{
+    int64_t size = 0;
+    *out = (struct verdict_log){0};
+    int rc = db_run(db, "UPDATE log_state SET size = size RETURNING size", NULL, 0, take_integer, &size, err);
+    return open_tree(out, db, rc, size, err);
+}
+
+void verdict_log_close(struct verdict_log *log)
+{
+    if (log->db)
+        log_tree_close(&log->tree);
+}
+
+int verdict_log_append(struct verdict_log *log, struct view entry, int64_t *number, struct cofre_err *err)
+{
+    *number = (int64_t)log->tree.size;
+    int rc = DB_RUN(log->db, "INSERT INTO log_entry (number, entry) VALUES ($1, $2)", NULL, NULL, err,
+                    db_integer(*number), db_bytes(entry));
+    return rc < 0 ? rc : log_tree_append(&log->tree, entry, err);
+}
+
+int verdict_log_sign(struct verdict_log *log, const char *name, EVP_PKEY *key, int64_t now,
+                     struct cofre_err *err)
+{
+    CLEAN_BYTES message = {0};
+    uint8_t kid[COSE_THUMBPRINT_SIZE];
+    struct log_head head = {.state = {.size = log->tree.size}, .time = now};
+    (void)snprintf(head.name, sizeof head.name, "%s", name);
+    int rc = log_tree_root(&log->tree, log->tree.size, &head.state.root, err);
+    if (rc == 0)
+        rc = read_hash(log, 0, &head.state.id, err); /* the first entry's leaf: the log's name for ever */
+    if (rc == 0)
+        rc = cose_key_thumbprint(kid, key, err);
+    if (rc == 0)
+        rc = log_head_sign(&message, &head, key, (struct view){kid, sizeof kid}, err);
+    if (rc == 0)
+        rc = DB_RUN(log->db, "UPDATE log_state SET size = $1", NULL, NULL, err,
+                    db_integer((int64_t)log->tree.size));
+    if (rc >= 0)
+        rc = DB_RUN(log->db, "INSERT INTO log_head (size, head) VALUES ($1, $2)", NULL, NULL, err,
+                    db_integer((int64_t)log->tree.size), db_bytes(bytes_view(&message)));
+    return rc < 0 ? rc : 0;
+}
+
+struct taker {
+    verdict_log_take take;
+    void *context;
+    int64_t size;
+};
+
+static int take_bytes(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    struct taker *taker = context;
+    if (columns > 1)
+        taker->size = column[1].integer;
+    return taker->take(taker->context, column[0].bytes, err);
+}
+
+int verdict_log_entry(struct db *db, int64_t number, verdict_log_take take, void *context,
+                      struct cofre_err *err)
+{
+    struct taker taker = {take, context, 0};
+    int rc = DB_RUN(db, "SELECT entry FROM log_entry WHERE number = $1", take_bytes, &taker, err,
+                    db_integer(number));
+    if (rc == 0)
+        return cofre_fail(err, COFRE_NEGATIVE, "the log has no entry %lld", (long long)number);
+    return rc < 0 ? rc : 0;
+}
+
+int verdict_log_head(struct db *db, int64_t *size, verdict_log_take take, void *context,
+                     struct cofre_err *err)
+{
+    struct taker taker = {take, context, 0};
+    int rc = db_run(db, "SELECT head, size FROM log_head ORDER BY size DESC LIMIT 1", NULL, 0, take_bytes,
+                    &taker, err);
+    *size = taker.size;
+    if (rc == 0)
+        return cofre_fail(err, COFRE_NEGATIVE, "the log has no entry yet, and so no head");
+    return rc < 0 ? rc : 0;
+}

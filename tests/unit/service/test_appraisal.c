@@ -1,0 +1,413 @@
+/* From a challenge to a signed result in the log, with the evidence of an emulated SNP guest. */
+#include "tests/unit/service/fixture.h"
+
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "attest/evidence.h"
+#include "attest/log/entry.h"
+#include "attest/log/receipt.h"
+#include "attest/token/token.h"
+#include "sev/cert_table.h"
+#include "tests/unit/model/fixture.h"
+#include "vmm/base/file.h"
+#include "vmm/base/json.h"
+
+static int64_t skew; /* of the service's clock: chains are made by the real one */
+static int64_t clock_of_service(void)
+{
+    return time(NULL) + skew;
+}
+
+static struct psp *psp;
+static char root_file[128], crl_file[128];
+
+static void write_file(const char *path, struct view data)
+{
+    struct cofre_err err = {""};
+    if (file_write(path, data, 0600, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+/* The root and the list of the emulated chip are what the service trusts. */
+static void write_endorsements(const struct fixture *f)
+{
+    CLEAN_BYTES root = {0}, certificates = {0};
+    struct snp_cert_table table;
+    snprintf(root_file, sizeof root_file, "%s/root", f->folder);
+    snprintf(crl_file, sizeof crl_file, "%s/crl", f->folder);
+    assert_int_equal(psp_root(psp, &root, NULL), 0);
+    write_file(root_file, bytes_view(&root));
+    assert_int_equal(psp_cert_table(psp, &certificates, NULL), 0);
+    assert_int_equal(snp_cert_table_parse(&table, bytes_view(&certificates), NULL), 0);
+    for (size_t i = 0; i < table.count; i++)
+        if (table.entry[i].kind == SNP_CERT_CRL)
+            write_file(crl_file, table.entry[i].data);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = fixture_new(clock_of_service);
+    *state = f;
+    skew = 0;
+    psp = open_platform((struct psp_options){.product = SNP_PRODUCT_MILAN});
+    write_endorsements(f);
+    f->config.trust_roots.path[0] = root_file;
+    f->config.crls.path[0] = crl_file;
+    fixture_start(f);
+    assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", "{\"snp\": {}}"), 201);
+    assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 200);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_free(*state);
+    psp_close(psp);
+    return 0;
+}
+
+/* The guest's answer to that nonce (hexadecimal), as an evidence file. */
+static char *evidence_on(const char *nonce)
+{
+    struct snp_report_req request = {0};
+    CLEAN_EVIDENCE evidence = {.tee = "snp"};
+    CLEAN_BYTES file = {0};
+    assert_true(hex_decode(request.report_data, strlen(nonce) / 2, nonce));
+    struct snp_secrets_page secrets;
+    struct psp_guest *guest = launch_guest(psp, &secrets, NULL);
+    struct snp_report_rsp response = ask_report(guest, &secrets, 0, 1, &request);
+    psp_guest_free(guest);
+    assert_int_equal(bytes_copy(&evidence.report,
+                                (struct view){(const uint8_t *)&response.report, sizeof response.report},
+                                NULL),
+                     0);
+    assert_int_equal(psp_cert_table(psp, &evidence.certificates, NULL), 0);
+    assert_int_equal(evidence_write(&file, &evidence, NULL), 0);
+    return strndup((const char *)file.data, file.len);
+}
+
+static void new_challenge(struct fixture *f, char out[65])
+{
+    assert_int_equal(ask(f, "POST", "/v1/challenges", "submit", NULL), 201);
+    json_t *object = answer_json(f);
+    strcpy(out, json_string_value(json_object_get(object, "nonce")));
+    json_decref(object);
+}
+
+static int appraise_as(struct fixture *f, const char *token, const char *kind, const char *nonce,
+                       const char *evidence, const char *header)
+{
+    static char body[1 << 17];
+    snprintf(body, sizeof body, "{\"policy\": \"web\", \"%s\": \"%s\", \"evidence\": %s}", kind, nonce,
+             evidence);
+    return ask_with(f, &f->connection, "POST", "/v1/appraisals", token, header, body);
+}
+
+static const char *text(json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    assert_non_null(value);
+    return value;
+}
+
+static void read_keys(struct fixture *f, struct cose_keys *keys, const char *path)
+{
+    struct cofre_err err = {""};
+    assert_int_equal(ask(f, "GET", path, NULL, NULL), 200);
+    const char *length = strstr(f->answer, "Content-Length: ");
+    const struct view body = {(const uint8_t *)answer_body(f), strtoul(length + 16, NULL, 10)};
+    if (keys_read(keys, body, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void a_challenge_leads_to_signed_results(void **state)
+{
+    struct fixture *f = *state;
+    char nonce[65];
+    new_challenge(f, nonce);
+    char *evidence = evidence_on(nonce);
+    assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
+    CLEAN_JSON *result = answer_json(f);
+    assert_string_equal(text(result, "outcome"), "pass");
+    assert_string_equal(text(result, "tee"), "snp");
+    assert_string_equal(text(json_object_get(result, "verdict"), "verdict"), "pass");
+
+    CLEAN_COSE_KEYS cose = {0}, jwks = {0};
+    CLEAN_EAR by_cwt = {0}, by_jwt = {0};
+    CLEAN_BYTES cwt = {0};
+    struct cofre_err err = {""};
+    read_keys(f, &cose, "/v1/keys.cose");
+    read_keys(f, &jwks, "/v1/keys.jwks");
+    assert_int_equal(base64_decode(&cwt, EAR_TOKEN_MAX, text(result, "cwt"), &err), 0);
+    const char *jwt = text(result, "jwt");
+    assert_int_equal(cwt_verify(&by_cwt, bytes_view(&cwt), &cose, &err), 0);
+    assert_int_equal(jwt_verify(&by_jwt, (struct view){(const uint8_t *)jwt, strlen(jwt)}, &jwks, &err), 0);
+    assert_string_equal(by_cwt.issuer, FIXTURE_NAME);
+    assert_int_equal(by_cwt.expires - by_cwt.issued, 3600);
+    assert_int_equal(by_jwt.submods, 1);
+    assert_string_equal(by_jwt.submod[0].verdict, "pass");
+    assert_true(by_jwt.submod[0].emulated);
+    uint8_t expected[32];
+    assert_true(hex_decode(expected, 32, nonce));
+    assert_int_equal(by_jwt.nonce.len, 32);
+    assert_memory_equal(by_jwt.nonce.data, expected, 32);
+    free(evidence);
+}
+
+static void a_repeated_request_gets_the_first_ones_answer(void **state)
+{
+    struct fixture *f = *state;
+    char nonce[65];
+    static char first[1 << 18];
+    new_challenge(f, nonce);
+    char *evidence = evidence_on(nonce), *other = evidence_on("00112233445566778899aabbccddeeff");
+    assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
+    strcpy(first, answer_body(f));
+    assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
+    assert_string_equal(answer_body(f), first);
+    /* But the nonce is used up for everything else. */
+    assert_int_equal(appraise_as(f, "submit", "challenge", nonce, other, NULL), 409);
+    assert_member(f, "detail", "the nonce was not given out here, or was used before");
+    fixture_add_credential(f, "another", "submit", "", clock_of_service() + 60);
+    assert_int_equal(appraise_as(f, "another", "challenge", nonce, evidence, NULL), 409);
+    free(evidence);
+    free(other);
+}
+
+static void a_challenge_ends_with_its_time(void **state)
+{
+    struct fixture *f = *state;
+    char nonce[65];
+    new_challenge(f, nonce);
+    char *evidence = evidence_on(nonce);
+    skew = 301;
+    assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 409);
+    assert_non_null(strstr(f->answer, "the nonce expired"));
+    free(evidence);
+}
+
+static void evidence_on_another_nonce_fails(void **state)
+{
+    struct fixture *f = *state;
+    char nonce[65];
+    new_challenge(f, nonce);
+    char *evidence = evidence_on("00112233445566778899aabbccddeeff");
+    assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
+    assert_member(f, "outcome", "fail");
+    free(evidence);
+}
+
+#define OWN "00112233445566778899aabbccddeeff"
+
+static void a_callers_own_nonce_is_judged_each_time(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN);
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    CLEAN_JSON *first = answer_json(f);
+    assert_string_equal(text(first, "outcome"), "pass");
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    CLEAN_JSON *second = answer_json(f);
+    assert_string_not_equal(text(first, "id"), text(second, "id"));
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, "Idempotency-Key: a\r\n"), 200);
+    CLEAN_JSON *third = answer_json(f);
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, "Idempotency-Key: a\r\n"), 200);
+    assert_member(f, "id", text(third, "id"));
+    free(evidence);
+}
+
+static void results_are_read_by_those_who_may(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN), path[160], hex[65];
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    CLEAN_JSON *result = answer_json(f);
+    snprintf(path, sizeof path, "/v1/results/%s", text(result, "id"));
+    fixture_add_credential(f, "another", "submit", "", clock_of_service() + 60);
+    assert_int_equal(ask(f, "GET", path, "submit", NULL), 200);
+    CLEAN_JSON *again = answer_json(f);
+    assert_true(json_equal(result, again));
+    assert_int_equal(ask(f, "GET", path, "read", NULL), 200);
+    assert_int_equal(ask(f, "GET", path, "another", NULL), 404);
+    assert_int_equal(ask(f, "GET", "/v1/results/00", "read", NULL), 404);
+
+    CLEAN_EVIDENCE parsed = {0};
+    uint8_t digest[32];
+    assert_int_equal(
+        evidence_parse(&parsed, (struct view){(const uint8_t *)evidence, strlen(evidence)}, NULL), 0);
+    assert_int_equal(EVP_Digest(parsed.report.data, parsed.report.len, digest, NULL, EVP_sha256(), NULL), 1);
+    hex_encode(hex, digest, sizeof digest);
+    snprintf(path, sizeof path, "/v1/results?evidence_sha256=%s", hex);
+    assert_int_equal(ask(f, "GET", path, "audit", NULL), 200);
+    CLEAN_JSON *list = answer_json(f);
+    assert_int_equal(json_array_size(json_object_get(list, "results")), 1);
+    assert_int_equal(ask(f, "GET", "/v1/results", "audit", NULL), 422);
+    free(evidence);
+}
+
+static struct view raw_answer(struct fixture *f, struct bytes *keep)
+{
+    const char *length = strstr(f->answer, "Content-Length: ");
+    assert_int_equal(
+        bytes_copy(keep, (struct view){(const uint8_t *)answer_body(f), strtoul(length + 16, NULL, 10)},
+                   NULL),
+        0);
+    return bytes_view(keep);
+}
+
+static void each_result_is_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN), path[96];
+    CLEAN_COSE_KEYS keys = {0};
+    CLEAN_BYTES old_head = {0}, entry = {0}, receipt = {0}, growth = {0}, cwt = {0};
+    struct log_head older;
+    struct log_receipt proof;
+    struct log_entry said;
+    struct cofre_err err = {""};
+    read_keys(f, &keys, "/v1/keys.cose");
+    assert_int_equal(ask(f, "GET", "/v1/log/head", NULL, NULL), 404);
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    assert_int_equal(ask(f, "GET", "/v1/log/head", NULL, NULL), 200);
+    assert_int_equal(log_head_verify(&older, raw_answer(f, &old_head), &keys, &err), 0);
+    assert_string_equal(older.name, FIXTURE_NAME);
+    assert_int_equal(older.state.size, 2); /* its first entry, and the verdict */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    CLEAN_JSON *result = answer_json(f);
+    const int number = (int)json_integer_value(json_object_get(result, "log_entry"));
+    assert_int_equal(number, 4);
+
+    snprintf(path, sizeof path, "/v1/log/entries/%d", number);
+    assert_int_equal(ask(f, "GET", path, "read", NULL), 200);
+    assert_int_equal(log_entry_read(&said, raw_answer(f, &entry), &err), 0);
+    assert_int_equal(said.outcome, LOG_PASSED);
+    uint8_t digest[32];
+    assert_int_equal(base64_decode(&cwt, EAR_TOKEN_MAX, text(result, "cwt"), &err), 0);
+    assert_int_equal(EVP_Digest(cwt.data, cwt.len, digest, NULL, EVP_sha256(), NULL), 1);
+    assert_memory_equal(said.token.data, digest, 32);
+    strcat(path, "/receipt");
+    assert_int_equal(ask(f, "GET", path, "read", NULL), 200);
+    assert_int_equal(
+        log_receipt_verify_inclusion(&proof, raw_answer(f, &receipt), bytes_view(&entry), &keys, &err), 0);
+    assert_int_equal(proof.inclusion.index, number);
+
+    assert_int_equal(ask(f, "GET", "/v1/log/consistency/2", NULL, NULL), 200);
+    assert_int_equal(log_receipt_verify_consistency(&proof, raw_answer(f, &growth), &older, &keys, &err), 0);
+    assert_int_equal(proof.head.state.size, 5);
+    assert_memory_equal(&proof.head.state.id, &older.state.id, sizeof older.state.id);
+    assert_int_equal(ask(f, "GET", "/v1/log/entries/5", "read", NULL), 404);
+    assert_int_equal(ask(f, "GET", "/v1/log/entries/5/receipt", "read", NULL), 404);
+    assert_int_equal(ask(f, "GET", "/v1/log/consistency/6", NULL, NULL), 404);
+    free(evidence);
+}
+
+static void what_was_answered_is_there_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN), path[96];
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    CLEAN_JSON *result = answer_json(f);
+    snprintf(path, sizeof path, "/v1/results/%s", text(result, "id"));
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(ask(f, "GET", path, "read", NULL), 200);
+    CLEAN_JSON *again = answer_json(f);
+    assert_true(json_equal(result, again));
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    CLEAN_JSON *next = answer_json(f);
+    assert_int_equal(json_integer_value(json_object_get(next, "log_entry")), 2);
+    free(evidence);
+}
+
+static void requests_that_cannot_be_judged_say_why(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *body, *detail;
+        int status;
+    } bad[] = {
+        {"{}", "the body: ", 422},
+        {"{\"policy\": \"web\", \"evidence\": {}}", "has to have \\\"challenge\\\"", 422},
+        {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"0011223344556677\", \"challenge\": "
+         "\"0011223344556677\"}",
+         "and not both", 422},
+        {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"00\"}", "nonce: 1 bytes are too few", 422},
+        {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"xx11223344556677\"}", "nonce: ", 422},
+        {"{\"policy\": \"db\", \"evidence\": {}, \"nonce\": \"0011223344556677\"}",
+         "no policy \\\"db\\\" is active", 404},
+        {"{\"policy\": \"-\", \"evidence\": {}, \"nonce\": \"0011223344556677\"}", "policy: a name has", 422},
+        {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"0011223344556677\"}", "evidence: ", 400},
+        {"{\"policy\": \"web\", \"evidence\": {\"cofre_evidence\": 1, \"tee\": \"snp\", \"report\": "
+         "\"AAAA\"}, \"nonce\": \"0011223344556677\"}",
+         "report", 400},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int status = ask(f, "POST", "/v1/appraisals", "submit", bad[i].body);
+        if (status != bad[i].status || !strstr(f->answer, bad[i].detail))
+            fail_msg("%s: %s", bad[i].body, f->answer);
+    }
+}
+
+static void a_scope_is_the_only_policy_that_a_caller_may_use(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN);
+    fixture_add_credential(f, "scoped", "submit", "db", clock_of_service() + 60);
+    assert_int_equal(appraise_as(f, "scoped", "nonce", OWN, evidence, NULL), 422);
+    assert_member(f, "detail", "scoped may use the policy \"db\" alone");
+    free(evidence);
+}
+
+static void without_the_emulated_root_nothing_passes(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN);
+    struct cofre_err err;
+    f->config.trust_roots.path[0] = NULL;
+    assert_int_equal(trust_reload(f->trust, &err), 0);
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    assert_member(f, "outcome", "fail");
+    free(evidence);
+}
+
+static void files_that_are_no_good_leave_the_old_ones(void **state)
+{
+    struct fixture *f = *state;
+    char *evidence = evidence_on(OWN);
+    struct cofre_err err = {""};
+    f->config.crls.path[0] = f->certificate;
+    assert_int_equal(trust_reload(f->trust, &err), -COFRE_MALFORMED);
+    assert_non_null(strstr(err.text, f->certificate));
+    assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
+    assert_member(f, "outcome", "pass");
+    f->config.crls.path[0] = crl_file;
+    free(evidence);
+}
+
+#define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_challenge_leads_to_signed_results),
+        T(a_repeated_request_gets_the_first_ones_answer),
+        T(a_challenge_ends_with_its_time),
+        T(evidence_on_another_nonce_fails),
+        T(a_callers_own_nonce_is_judged_each_time),
+        T(results_are_read_by_those_who_may),
+        T(each_result_is_in_the_log),
+        T(what_was_answered_is_there_after_a_restart),
+        T(requests_that_cannot_be_judged_say_why),
+        T(a_scope_is_the_only_policy_that_a_caller_may_use),
+        T(without_the_emulated_root_nothing_passes),
+        T(files_that_are_no_good_leave_the_old_ones),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
