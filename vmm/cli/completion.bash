@@ -1,4 +1,4 @@
-# bash completion for cofre, cofre-vmm and cofre-agent. Verbs and options are read from the programs' own --help, so
+# bash completion for cofre, cofre-vmm, cofre-agent and cofre-trust. Verbs and options are read from the programs' own --help, so
 # that they are never out of step; values are completed as file names.
 _cofre()
 {
@@ -21,4 +21,4 @@ _cofre()
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi
 }
-complete -o filenames -F _cofre cofre cofre-vmm cofre-agent
+complete -o filenames -F _cofre cofre cofre-vmm cofre-agent cofre-trust
