@@ -8,6 +8,19 @@ skip() { echo "$*"; exit 77; }
 expect() { tr -d '\r' <"$1" | grep -qE -- "$2" || fail "$1 has no line with: $2"; }
 refuse() { ! tr -d '\r' <"$1" | grep -qE -- "$2" || fail "$1 has a line with: $2"; }
 
+# at_once FUNCTION WORD...: the function with each of the words, at the same time: the lab has two CPUs for tests.
+at_once() {
+    local what=$1 word all='' one
+    shift
+    for word in "$@"; do
+        ("$what" "$word") &
+        all="$all $!"
+    done
+    for one in $all; do
+        wait "$one" || exit 1
+    done
+}
+
 # guest NAME OPTION...: cofre run with the stock guest; leaves NAME.console, NAME.json (the result) and NAME.log (its
 # progress), and gives its exit code. A --cmdline among the options replaces the one here.
 guest() {

@@ -4,9 +4,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+unsigned mutate_rounds(unsigned all)
+{
+    const char *one_in = getenv("COFRE_MUTATIONS_ONE_IN");
+    const unsigned long n = one_in ? strtoul(one_in, NULL, 10) : 1;
+    return n > 1 ? all / (unsigned)n : all;
+}
 
 uint64_t mutate_any(uint64_t below)
 {

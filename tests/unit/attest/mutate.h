@@ -4,6 +4,9 @@
 
 #include "vmm/base/bytes.h"
 
+/* How many to make of so many: all, or one in COFRE_MUTATIONS_ONE_IN (tests/run sets it). */
+unsigned mutate_rounds(unsigned all);
+
 uint64_t mutate_any(uint64_t below);
 
 /* Bits flipped, bytes changed, and here and there a cut or some bytes more; never the original. The caller frees it. */

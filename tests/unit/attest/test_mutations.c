@@ -63,7 +63,7 @@ static void no_mutant_of_the_report_passes(void **state)
     need_evidence();
     assert_true(passes(bytes_view(&report), bytes_view(&vcek), bytes_view(&chain)));
     assert_true(passes(bytes_view(&report), original, original));
-    for (unsigned i = 0; i < IN_REPORT; i++) {
+    for (unsigned i = mutate_rounds(IN_REPORT); i-- > 0;) {
         CLEAN_BYTES mutant = {0};
         mutate_bytes(&mutant, bytes_view(&report));
         if (passes(bytes_view(&mutant), original, original))
@@ -75,7 +75,7 @@ static void no_mutant_of_the_vcek_passes(void **state)
 {
     (void)state;
     need_evidence();
-    for (unsigned i = 0; i < IN_VCEK; i++) {
+    for (unsigned i = mutate_rounds(IN_VCEK); i-- > 0;) {
         CLEAN_BYTES mutant = {0};
         mutate_bytes(&mutant, bytes_view(&vcek));
         if (passes(bytes_view(&report), bytes_view(&mutant), original))
@@ -98,7 +98,7 @@ static void no_mutant_of_the_chain_passes_but_as_other_text_of_the_same(void **s
 {
     (void)state;
     need_evidence();
-    for (unsigned i = 0; i < IN_CHAIN; i++) {
+    for (unsigned i = mutate_rounds(IN_CHAIN); i-- > 0;) {
         CLEAN_BYTES mutant = {0};
         CLEAN_CERTS certs = {0};
         mutate_bytes(&mutant, bytes_view(&chain));
@@ -125,7 +125,7 @@ static void no_mutant_of_the_evidence_file_passes_but_as_other_text_of_the_same(
     CLEAN_EVIDENCE whole = {0};
     assert_int_equal(evidence_parse(&whole, bytes_view(&file), NULL), 0);
     assert_true(passes_file(bytes_view(&file)));
-    for (unsigned i = 0; i < IN_FILE; i++) {
+    for (unsigned i = mutate_rounds(IN_FILE); i-- > 0;) {
         CLEAN_BYTES mutant = {0};
         CLEAN_EVIDENCE evidence = {0};
         mutate_bytes(&mutant, bytes_view(&file));

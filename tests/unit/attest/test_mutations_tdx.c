@@ -105,7 +105,7 @@ static void no_mutant_of_the_quote_passes(void **state)
     unsigned harmless = 0;
     assert_true(count_good(bytes_view(&whole), NULL) >= 18);
     assert_true(passes(bytes_view(&bare), &certs));
-    for (unsigned i = 0; i < IN_QUOTE; i++) {
+    for (unsigned i = mutate_rounds(IN_QUOTE); i-- > 0;) {
         CLEAN_BYTES mutant = {0};
         mutate_bytes(&mutant, bytes_view(&bare));
         if (!passes(bytes_view(&mutant), &certs))
@@ -115,7 +115,7 @@ static void no_mutant_of_the_quote_passes(void **state)
         harmless++;
     }
     print_message("# %u mutants differ in the certification data's type alone, and pass\n", harmless);
-    assert_true(harmless < IN_QUOTE / 100);
+    assert_true(harmless < mutate_rounds(IN_QUOTE) / 100);
 }
 
 static bool same_certs(const struct x509_certs *a, const struct x509_certs *b)
@@ -144,7 +144,7 @@ static void no_mutant_of_the_chain_passes_but_as_other_text_of_the_same(void **s
     (void)state;
     need_evidence();
     size_t at = (size_t)(parts.certification.data - whole.data);
-    for (unsigned i = 0; i < IN_CHAIN; i++) {
+    for (unsigned i = mutate_rounds(IN_CHAIN); i-- > 0;) {
         CLEAN_BYTES text = {0}, mutant = {0};
         mutate_text(&text, parts.certification);
         assert_int_equal(bytes_copy(&mutant, bytes_view(&whole), NULL), 0);
@@ -161,7 +161,7 @@ static void no_mutant_of_the_evidence_file_passes_but_as_other_text_of_the_same(
     (void)state;
     need_evidence();
     assert_true(passes(bytes_view(&file), &certs));
-    for (unsigned i = 0; i < IN_FILE; i++) {
+    for (unsigned i = mutate_rounds(IN_FILE); i-- > 0;) {
         CLEAN_BYTES mutant = {0};
         CLEAN_EVIDENCE evidence = {0};
         mutate_text(&mutant, bytes_view(&file));
