@@ -1,7 +1,6 @@
 #include "tests/fuzz/hostile_guest.h"
 
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "vmm/base/bytes.h"
 
@@ -29,21 +28,12 @@ void hostile_plug(struct hostile *guest)
     memcpy(guest->entry, device->pci.entry, sizeof guest->entry);
 }
 
-static void work_one(struct loop *loop, struct epoll_event event)
-{
-    struct loop_source *source = event.data.ptr;
-    loop_lock(loop);
-    source->ready(source->context, event.events);
-    loop_unlock(loop);
-}
-
 void hostile_work(struct hostile *guest)
 {
     struct virtio_device *device = guest->device;
-    struct epoll_event event;
     for (unsigned i = 0; i < device->threads; i++)
-        for (unsigned n = 0; n < HOSTILE_WORK_MAX && epoll_wait(device->loop[i].epoll, &event, 1, 0) > 0; n++)
-            work_one(&device->loop[i], event);
+        for (unsigned n = 0; n < HOSTILE_WORK_MAX && loop_turn(&device->loop[i], 0); n++)
+            continue;
 }
 
 static void set_back(struct hostile *guest)

@@ -428,18 +428,19 @@ static bool reap(struct lane *l)
     return true;
 }
 
-/* Takes what the driver asks and gives back what is done, until there is neither. */
+/* Takes what the driver asks and gives back what is done, until there is neither: what ends may leave room for what
+ * waits in the ring, and the next step of an operation is to be submitted. */
 static void serve(struct lane *l)
 {
-    bool more = true;
-    while (more) {
-        more = false;
+    bool ended;
+    do {
         while (take(l))
-            more = true;
+            continue;
         block_io_submit(l->io);
-        while (reap(l))
-            more = true;
-    }
+        ended = reap(l);
+        while (ended && reap(l))
+            continue;
+    } while (ended);
 }
 
 static void block_queue(void *device, unsigned index)

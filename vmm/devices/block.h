@@ -4,8 +4,8 @@
  * cannot do reaches the driver as an I/O error, and the log in a bounded number of lines. A reset waits for what is under
  * way, so that nothing touches the guest's memory after it.
  *
- * System calls of a device's thread after virtio_start_threads, besides those of loop.h (poll, epoll_wait, epoll_ctl, futex, read
- * and write of eventfds) and of memory allocation: io_uring_enter. Where the ring could not be made at start: preadv,
+ * System calls of a device's thread after virtio_start_threads, besides those of loop.h (epoll_wait, epoll_ctl,
+ * futex, read and write of eventfds) and of memory allocation: io_uring_enter. Where the ring could not be made at start: preadv,
  * pwritev, fdatasync, fallocate. On a block device also ioctl(BLKDISCARD), for kernels before 6.12. The thread that
  * resets the device: poll; io_uring_enter where the kernel has run out of memory. The thread that frees it: fdatasync.
  * The kernel's own threads that work for a ring (io-wq, at most 16 a queue) count for RLIMIT_NPROC and a cgroup's pids.

@@ -1,7 +1,7 @@
 #include "vmm/devices/loop.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -9,12 +9,27 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/thread.h"
 
+/* Where the kernel's event leads. The wait is not under the lock, so a source may leave, and another come to its place,
+ * between an event and its callback: the event is then of an earlier turn, and nobody's. */
+struct loop_place {
+    struct loop_source *source; /* NULL: free */
+    uint32_t turn;
+};
+
+#define PLACES_FIRST 8 /* doubled when they are all taken */
+#define STOP         UINT32_MAX
+
+static uint64_t event_data(const struct loop *loop, unsigned place)
+{
+    return (uint64_t)(place == STOP ? 0 : loop->place[place].turn) << 32 | place;
+}
+
 int loop_init(struct loop *loop, struct cofre_err *err)
 {
     *loop = (struct loop){.epoll = -1, .stop = -1};
     CLEAN_FD epoll = epoll_create1(EPOLL_CLOEXEC);
     CLEAN_FD stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = event_data(loop, STOP)};
     if (epoll < 0 || stop < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, stop, &event) < 0)
         return cofre_fail(err, COFRE_FAILED, "event loop of a device: %s", strerror(errno));
     pthread_mutex_init(&loop->lock, NULL);
@@ -33,29 +48,39 @@ void loop_destroy(struct loop *loop)
     }
     close(loop->epoll);
     close(loop->stop);
+    free(loop->place);
     pthread_mutex_destroy(&loop->lock);
     loop->epoll = loop->stop = -1;
 }
 
-/* One event at a time, fetched under the lock: sources leave the loop under the lock, so it is always a
- * living one's. */
-static bool serve_one(struct loop *loop)
+static struct loop_source *source_of(const struct loop *loop, uint64_t data)
+{
+    const struct loop_place *place = &loop->place[(uint32_t)data];
+    return place->turn == data >> 32 ? place->source : NULL;
+}
+
+bool loop_turn(struct loop *loop, int timeout)
 {
     struct epoll_event event;
+    int n = epoll_wait(loop->epoll, &event, 1, timeout);
+    if (n <= 0)
+        return n < 0 && errno == EINTR;
+    if ((uint32_t)event.data.u64 == STOP)
+        return false;
     loop_lock(loop);
-    int n = epoll_wait(loop->epoll, &event, 1, 0);
-    struct loop_source *source = n > 0 ? event.data.ptr : NULL;
-    if (source)
+    struct loop_source *source = source_of(loop, event.data.u64);
+    if (source) {
         source->ready(source->context, event.events);
+        if (loop->after)
+            loop->after(loop->context);
+    }
     loop_unlock(loop);
-    return n <= 0 || source;
+    return true;
 }
 
 static void *run(void *context)
 {
-    struct loop *loop = context;
-    struct pollfd any = {.fd = loop->epoll, .events = POLLIN};
-    while (poll(&any, 1, -1) < 0 || serve_one(loop))
+    while (loop_turn(context, -1))
         continue;
     return NULL;
 }
@@ -67,14 +92,42 @@ int loop_start(struct loop *loop, const char *name, struct cofre_err *err)
     return rc;
 }
 
+static bool find_place(struct loop *loop, unsigned *place)
+{
+    for (*place = 0; *place < loop->places; ++*place)
+        if (!loop->place[*place].source)
+            return true;
+    unsigned more = loop->places ? 2 * loop->places : PLACES_FIRST;
+    struct loop_place *grown = realloc(loop->place, more * sizeof *grown);
+    if (!grown)
+        return false;
+    memset(grown + loop->places, 0, (more - loop->places) * sizeof *grown);
+    loop->place = grown;
+    loop->places = more;
+    return true;
+}
+
+static void leave(struct loop *loop, const struct loop_source *source)
+{
+    loop->place[source->slot].source = NULL;
+    loop->place[source->slot].turn++;
+}
+
 bool loop_watch(struct loop *loop, struct loop_source *source, uint32_t events)
 {
     if (events == source->watched)
         return true;
-    struct epoll_event event = {.events = events, .data.ptr = source};
+    errno = EBADF; /* of a loop that has ended */
+    if (loop->epoll < 0 || (!source->watched && !find_place(loop, &source->slot)))
+        return false;
+    struct epoll_event event = {.events = events, .data.u64 = event_data(loop, source->slot)};
     int how = !events ? EPOLL_CTL_DEL : source->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     if (epoll_ctl(loop->epoll, how, source->fd, &event) < 0)
         return false;
+    if (!source->watched)
+        loop->place[source->slot].source = source;
+    if (!events)
+        leave(loop, source);
     source->watched = events;
     return true;
 }

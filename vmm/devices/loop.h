@@ -14,14 +14,22 @@ struct loop_source {
     int fd;
     void (*ready)(void *context, uint32_t events); /* events as of epoll(7) */
     void *context;
-    uint32_t watched; /* what the loop waits for; private to loop.c */
+    uint32_t watched; /* what the loop waits for; private to loop.c, as is the next */
+    unsigned slot;    /* its place in the loop, while something is watched */
 };
 
 struct loop {
+    /* Called after each callback, with the lock held; NULL: nothing is to be done then. */
+    void (*after)(void *context);
+    void *context;
+
+    /* The rest is private to loop.c. */
     pthread_mutex_t lock;
     pthread_t thread;
     bool running;
     int epoll, stop;
+    struct loop_place *place;
+    unsigned places;
 };
 
 int loop_init(struct loop *loop, struct cofre_err *err);
@@ -29,6 +37,9 @@ int loop_init(struct loop *loop, struct cofre_err *err);
 void loop_destroy(struct loop *loop);
 /* The name is the kind of its thread (vmm/base/thread.h). */
 int loop_start(struct loop *loop, const char *name, struct cofre_err *err);
+/* What the thread does over and over: waits for one source (milliseconds; -1: without end) and calls it. False: there
+ * was none, or the thread is to end. */
+bool loop_turn(struct loop *loop, int timeout);
 
 static inline void loop_lock(struct loop *loop)
 {

@@ -8,7 +8,7 @@
 #define LOG_ROOM "net"
 #include "vmm/base/log.h"
 
-#define BURST              64 /* packets to the driver before it, and the other direction, have their turn */
+#define BURST              16 /* packets to the driver before it hears of them, and the other direction has its turn */
 #define OFFSET_NUM_BUFFERS 10
 
 static unsigned queue_of(const struct net_pair *pair, enum net_direction direction)

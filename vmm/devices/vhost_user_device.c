@@ -164,7 +164,7 @@ static int offer(struct vhost_user_device *d, struct cofre_err *err)
 static int watch(struct vhost_user_device *d, struct cofre_err *err)
 {
     struct loop *loop = virtio_loop(&d->virtio, 0);
-    d->speaks = (struct loop_source){d->back_end.fd, back_end_speaks, d, 0};
+    d->speaks = (struct loop_source){.fd = d->back_end.fd, .ready = back_end_speaks, .context = d};
     if (!loop_watch(loop, &d->speaks, EPOLLIN) || !loop_watch(loop, &d->errors, EPOLLIN))
         return cofre_fail(err, COFRE_FAILED, "back end %s: %s", d->spec.path, strerror(errno));
     return 0;
@@ -182,7 +182,8 @@ static int open_device(struct vhost_user_device *d, const char *spec, struct cof
     d->ops.start = device_start;
     d->ops.reset = device_reset;
     d->ops.free = device_free;
-    d->errors = (struct loop_source){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), back_end_errs, d, 0};
+    d->errors = (struct loop_source){
+        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = back_end_errs, .context = d};
     rc = d->errors.fd < 0 ? cofre_fail(err, COFRE_FAILED, "eventfd: %s", strerror(errno))
                           : vhost_user_connect(&d->back_end, d->spec.path, err);
     return rc ? rc : vhost_user_greet(&d->back_end, err);

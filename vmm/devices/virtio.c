@@ -91,6 +91,11 @@ static void kick(struct virtio_queue *q)
     (void)eventfd_write(q->kick.fd, 1);
 }
 
+static struct virtio_thread *thread_of(struct virtio_device *virtio, unsigned queue)
+{
+    return &virtio->thread[virtio->thread_of[queue]];
+}
+
 bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chain *chain)
 {
     struct virtio_queue *q = &virtio->queue[queue];
@@ -103,10 +108,10 @@ bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chai
         return false;
     }
     rc = virtqueue_next(&q->ring, chain, &err);
-    if (rc == 0 && virtqueue_rearm(&q->ring))
-        rc = virtqueue_next(&q->ring, chain, &err);
     if (rc < 0)
         virtio_break(virtio, &err);
+    else if (rc == 0)
+        thread_of(virtio, queue)->emptied |= 1u << queue;
     q->budget--;
     return rc > 0;
 }
@@ -114,16 +119,53 @@ bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chai
 void virtio_done_all(struct virtio_device *virtio, unsigned queue, const struct queue_used *used,
                      unsigned count)
 {
-    struct virtio_queue *q = &virtio->queue[queue];
-    virtqueue_done_all(&q->ring, used, count);
-    if (virtqueue_wants_interrupt(&q->ring))
-        virtio_interrupt(virtio, q->vector, ISR_QUEUE);
+    virtqueue_done_all(&virtio->queue[queue].ring, used, count);
+    thread_of(virtio, queue)->given |= 1u << queue;
 }
 
 void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queue_chain *chain,
                  uint64_t written)
 {
     virtio_done_all(virtio, queue, &(struct queue_used){chain->head, (uint32_t)written}, 1);
+}
+
+/* The lowest bit of a set that is not empty, which loses it. */
+static unsigned take_bit(uint32_t *set)
+{
+    unsigned bit = (unsigned)__builtin_ctz(*set);
+    *set &= *set - 1;
+    return bit;
+}
+
+static void interrupt_for(struct virtio_device *virtio, uint32_t given)
+{
+    while (given) {
+        unsigned queue = take_bit(&given);
+        struct virtio_queue *q = &virtio->queue[queue];
+        if (virtio_live(virtio, queue) && virtqueue_wants_interrupt(&q->ring))
+            virtio_interrupt(virtio, q->vector, ISR_QUEUE);
+    }
+}
+
+/* A request that came before the driver was asked to notify is served now. A queue's budget bounds that. */
+static void rearm(struct virtio_device *virtio, uint32_t emptied)
+{
+    while (emptied) {
+        unsigned queue = take_bit(&emptied);
+        if (virtio_live(virtio, queue) && virtqueue_rearm(&virtio->queue[queue].ring))
+            virtio->ops->queue(virtio->device, queue);
+    }
+}
+
+static void after_callback(void *context)
+{
+    struct virtio_thread *t = context;
+    while (t->given || t->emptied) {
+        uint32_t given = t->given, emptied = t->emptied;
+        t->given = t->emptied = 0;
+        interrupt_for(t->virtio, given);
+        rearm(t->virtio, emptied);
+    }
 }
 
 static void kicked(void *context, uint32_t events)
@@ -166,6 +208,8 @@ void virtio_reset(struct virtio_device *virtio)
     pci_doorbells_clear(&virtio->pci);
     for (unsigned i = 0; i < virtio->queues; i++)
         reset_queue(virtio, &virtio->queue[i]);
+    for (unsigned i = 0; i < virtio->threads; i++)
+        virtio->thread[i].given = virtio->thread[i].emptied = 0;
 }
 
 uint64_t virtio_offered(const struct virtio_device *virtio)
@@ -240,12 +284,24 @@ int virtio_init(struct virtio_device *virtio, const struct virtio_ops *ops, void
     return rc;
 }
 
+static int add_thread(struct virtio_device *virtio, unsigned index, struct cofre_err *err)
+{
+    struct loop *loop = &virtio->loop[index];
+    int rc = loop_init(loop, err);
+    if (rc)
+        return rc;
+    virtio->thread[index] = (struct virtio_thread){.virtio = virtio};
+    loop->after = after_callback;
+    loop->context = &virtio->thread[index];
+    return 0;
+}
+
 int virtio_set_threads(struct virtio_device *virtio, unsigned threads, struct cofre_err *err)
 {
     assert(threads <= VIRTIO_THREADS_MAX);
     int rc = 0;
     for (; virtio->threads < threads && rc == 0; virtio->threads += rc == 0)
-        rc = loop_init(&virtio->loop[virtio->threads], err);
+        rc = add_thread(virtio, virtio->threads, err);
     return rc ? cofre_within(err, rc, "%s device", virtio->ops->name) : 0;
 }
 

@@ -9,6 +9,9 @@
  * queues that share one never run at the same time. Every call of a device's comes with a thread's lock
  * held, and while any one of them is held, the driver changes nothing: what it sets (status, features,
  * queues) changes only with the locks of all threads held, so that then no queue function runs.
+ *
+ * Interrupts and the wish for notifications go out when a thread's callback has ended, once for each queue: whatever
+ * the callback gave back costs one interrupt at most, and a driver that adds requests while it runs notifies of none.
  */
 #ifndef COFRE_DEVICES_VIRTIO_H
 #define COFRE_DEVICES_VIRTIO_H
@@ -78,6 +81,14 @@ struct virtio_queue {
     struct loop_source call; /* an eventfd, while handed over: the other's interrupts */
 };
 
+/* What a callback has left to be done when it has ended: a bit for each queue. */
+struct virtio_thread {
+    struct virtio_device *virtio;
+    uint32_t given;   /* requests were given back, and the driver was not interrupted */
+    uint32_t emptied; /* no more requests were found, and the driver was not asked to notify */
+};
+static_assert(VIRTIO_QUEUES_MAX <= 32, "a bit for each queue");
+
 /* Part of a device. */
 struct virtio_device {
     /* The device sets these between virtio_init, which gives them their usual values, and virtio_attach. */
@@ -93,7 +104,8 @@ struct virtio_device {
     const struct virtio_ops *ops;
     void *device;
     struct pci_function pci;
-    struct loop loop[VIRTIO_THREADS_MAX]; /* one a thread; its lock is the thread's */
+    struct loop loop[VIRTIO_THREADS_MAX]; /* one a thread; its lock is the thread's, also of the next */
+    struct virtio_thread thread[VIRTIO_THREADS_MAX];
     unsigned threads;
     bool plugged;
     const struct guest_memory *mem;
@@ -129,12 +141,11 @@ void virtio_free(struct virtio_device *virtio);
 bool virtio_has(const struct virtio_device *virtio, unsigned feature_bit); /* negotiated */
 bool virtio_live(const struct virtio_device *virtio, unsigned queue);      /* may take requests from it */
 /* The next request; false when there is none now, the device is broken, or others should have their turn
- * first: the device's queue function is then called again. */
+ * first: the device's queue function is then called again when there is one. */
 bool virtio_next(struct virtio_device *virtio, unsigned queue, struct queue_chain *chain);
-/* Gives it back and interrupts the driver where it wants that. */
+/* Gives it back, and interrupts the driver, where it wants that, when this callback has ended. Not from a vCPU's thread. */
 void virtio_done(struct virtio_device *virtio, unsigned queue, const struct queue_chain *chain,
                  uint64_t written);
-/* The driver broke the protocol: the device needs a reset. The sentence goes to the log. */
 /* The same for several, which the driver sees all at once. */
 void virtio_done_all(struct virtio_device *virtio, unsigned queue, const struct queue_used *used,
                      unsigned count);

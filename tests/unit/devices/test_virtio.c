@@ -317,6 +317,28 @@ static void event_indices_suppress_interrupts(void **state)
     driver_close(&d);
 }
 
+static void what_is_given_back_together_is_one_interrupt(void **state)
+{
+    struct driver d;
+    (void)state;
+    struct shouter *s = shouter_open(&d);
+    driver_go(&d, 0);
+    shouts(&d, 0);
+    loop_lock(virtio_loop(&s->virtio, 0)); /* nothing is taken before all are there */
+    for (uint16_t i = 0; i < 5; i++) {
+        d.queue[0].desc[i] = (struct desc){BUFFER, 4, 0, 0};
+        driver_put(&d, 0, i);
+    }
+    loop_unlock(virtio_loop(&s->virtio, 0));
+    driver_notify(&d, 0);
+    for (unsigned i = 0; i < 5; i++)
+        (void)driver_wait(&d, 0, NULL);
+    shouts(&d, 0);
+    driver_wait_interrupts(&d, 1, 3);
+    assert_int_equal(d.interrupts[1], 3);
+    driver_close(&d);
+}
+
 static void the_isr_is_cleared_by_reading_it(void **state)
 {
     struct driver d;
@@ -619,6 +641,7 @@ int main(void)
         cmocka_unit_test(a_hostile_ring_stops_the_device_until_its_reset),
         cmocka_unit_test(event_indices_suppress_interrupts),
         cmocka_unit_test(a_burst_is_one_notification_and_one_interrupt),
+        cmocka_unit_test(what_is_given_back_together_is_one_interrupt),
         cmocka_unit_test(the_isr_is_cleared_by_reading_it),
         cmocka_unit_test(every_access_to_the_bar_is_bounded),
         cmocka_unit_test(the_window_capability_reaches_the_bar),
