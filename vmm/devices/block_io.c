@@ -65,12 +65,19 @@ static void do_now(struct block_io *io, struct block_op *op)
  * it its lock, until the kernel gets round to taking the ring apart, which is after the process has ended. */
 static void prepare(struct io_uring_sqe *sqe, int fd, struct block_op *op)
 {
+    const bool one = op->count == 1; /* the kernel need not fetch a list of buffers */
     switch (op->what) {
     case BLOCK_READ:
-        io_uring_prep_readv(sqe, fd, op->iov, op->count, op->offset);
+        if (one)
+            io_uring_prep_read(sqe, fd, op->iov->iov_base, (unsigned)op->iov->iov_len, op->offset);
+        else
+            io_uring_prep_readv(sqe, fd, op->iov, op->count, op->offset);
         break;
     case BLOCK_WRITE:
-        io_uring_prep_writev(sqe, fd, op->iov, op->count, op->offset);
+        if (one)
+            io_uring_prep_write(sqe, fd, op->iov->iov_base, (unsigned)op->iov->iov_len, op->offset);
+        else
+            io_uring_prep_writev(sqe, fd, op->iov, op->count, op->offset);
         break;
     case BLOCK_SYNC:
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
@@ -147,8 +154,9 @@ int block_io_fd(const struct block_io *io)
 /* What a ring is for, and nothing else that rings could do: seccomp(2) does not see what is asked of one. */
 static int restrict_ring(struct io_uring *ring)
 {
-    static const uint8_t operations[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
-                                         IORING_OP_FALLOCATE, IORING_OP_URING_CMD};
+    static const uint8_t operations[] = {IORING_OP_READ,     IORING_OP_WRITE, IORING_OP_READV,
+                                         IORING_OP_WRITEV,   IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+                                         IORING_OP_URING_CMD};
     struct io_uring_restriction allowed[sizeof operations] = {{0}};
     for (size_t i = 0; i < sizeof operations; i++) {
         allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
