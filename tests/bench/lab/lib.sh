@@ -20,21 +20,22 @@ name() {
 }
 
 # boot VMM MEMORY WORD...: runs the words, and after them the command with which that VMM boots the stock guest with one vCPU and
-# that memory (512M), its serial port on standard output. All get the same kernel, initial RAM disk and command line.
+# that memory (512M), its serial port on standard output. All get the same kernel, initial RAM disk and command line; $words, if set,
+# are added to the latter, and $devices to the VMM's own.
 boot() {
-    local vmm=$1 memory=$2 cmdline="console=ttyS0 quiet"
+    local vmm=$1 memory=$2 cmdline="console=ttyS0 quiet${words:+ $words}"
     shift 2
+    # shellcheck disable=SC2086 # words
     case $vmm in
-    cli) "$@" cofre run --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" ;;
-    plain) "$@" cofre-vmm --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" ;;
+    cli) "$@" cofre run --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" $devices ;;
+    plain) "$@" cofre-vmm --tee none --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" --memory "$memory" $devices ;;
     snp | tdx) "$@" cofre-vmm --tee "$vmm" --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio --cmdline "$cmdline" \
-        --memory "$memory" ;;
+        --memory "$memory" $devices ;;
     microvm | q35)
         local machine=q35
         [ "$vmm" = q35 ] || machine="microvm,x-option-roms=off -bios qboot.rom"
-        # shellcheck disable=SC2086 # words
         "$@" qemu-system-x86_64 -accel kvm -cpu host -M $machine -m "$memory" -nodefaults -no-user-config -no-reboot \
-            -display none -serial stdio -kernel /lab/vmlinuz -initrd /lab/guest.cpio -append "$cmdline"
+            -display none -serial stdio -kernel /lab/vmlinuz -initrd /lab/guest.cpio -append "$cmdline" $devices
         ;;
     kvmtool) "$@" lkvm run --mem "$memory" --cpus 1 --network mode=none --console serial --kernel /lab/vmlinuz \
         --initrd /lab/guest.cpio --params "$cmdline" ;;
