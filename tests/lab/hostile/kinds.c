@@ -2,7 +2,7 @@
 #include "tests/lab/hostile/device.h"
 
 #define ATTEMPTS 16     /* of requests whose answers come in a queue that faults may have filled */
-#define LOOKS    20000u /* for such an answer, before the next attempt */
+#define LOOKS    200000u /* for such an answer, before the next attempt */
 
 static volatile uint8_t *byte(uint64_t gpa)
 {
