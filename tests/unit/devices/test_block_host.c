@@ -115,7 +115,7 @@ static void a_full_file_system_is_an_error_until_there_is_room(void **state)
     assert_non_null(mkdtemp(directory));
     if (!may_mount() || mount("none", directory, "tmpfs", 0, "size=64k")) {
         rmdir(directory);
-        print_message("needs root, to mount a small file system\n");
+        print_message("# needs root, to mount a small file system\n");
         skip();
     }
     snprintf(k.path, sizeof k.path, "%s/disk", directory);
@@ -375,7 +375,7 @@ static bool loop_device(struct disk *k, char file[64], uint64_t sectors)
         close(loop);
     close(k->fd);
     unlink(file);
-    print_message("needs root and loop devices\n");
+    print_message("# needs root and loop devices\n");
     return false;
 }
 

@@ -512,7 +512,7 @@ static void dead_or_right(const struct kind *kind, bool packed)
     start_anew(&h);
     for (unsigned round = 0; round < ROUNDS; round++)
         one_round(&h);
-    print_message("%s, %s rings: %u rounds, dead %u times, right %u times\n", kind->name,
+    print_message("# %s, %s rings: %u rounds, dead %u times, right %u times\n", kind->name,
                   packed ? "packed" : "split", ROUNDS, h.deaths, h.answers - ROUNDS);
     assert_true(h.deaths > 0 && h.answers > ROUNDS);
     driver_close(&h.d);

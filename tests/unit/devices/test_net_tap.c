@@ -32,7 +32,7 @@ static int tap_fd(short flags)
 static int need(int fd)
 {
     if (fd < 0) {
-        print_message("no tap interface can be made here\n");
+        print_message("# no tap interface can be made here\n");
         skip();
     }
     return fd;

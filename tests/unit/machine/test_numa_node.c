@@ -75,7 +75,7 @@ static unsigned this_host(void)
     for (unsigned i = 0; i < topology.count; i++)
         if (machine_numa_check(&topology, i, &err) == 0)
             return i;
-    print_message("this host has no NUMA node with memory and processors\n");
+    print_message("# this host has no NUMA node with memory and processors\n");
     skip();
     return 0;
 }

@@ -118,7 +118,7 @@ static void prepare(struct fixture *f)
     launch_image_free(&f->image);
     bytes_free(&f->window);
     if (access(qemu(), X_OK) != 0) {
-        print_message("needs qemu-system-x86_64 to run the shim\n");
+        print_message("# needs qemu-system-x86_64 to run the shim\n");
         skip();
     }
     assert_int_equal(boot_image_build(&f->config, &f->image, &f->err), 0);
