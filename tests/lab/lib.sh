@@ -98,10 +98,8 @@ serve() {
     openssl sha256 -r /tmp/served/data | cut -d ' ' -f 1 >data.sha256
     httpd -p 8000 -h /tmp/served
 }
-# tap NAME ADDRESS/N [multi_queue]: a tap interface of the lab, new even if an earlier test left one of the name.
+# tap NAME ADDRESS/N [multi_queue]: a tap interface of the test's own network. (busybox has an ip of its own.)
 tap() {
-    # (busybox has an ip of its own.)
-    ! /usr/sbin/ip link show dev "$1" >/dev/null 2>&1 || /usr/sbin/ip link delete dev "$1"
     /usr/sbin/ip tuntap add dev "$1" mode tap ${3:+"$3"} || fail "no tap interface $1"
     ip addr add "$2" dev "$1"
     ip link set "$1" up

@@ -11,11 +11,10 @@ SECONDS_TO_END=60 # for a family that was hit, on a busy machine
 }
 cd "$OUT" || fail "no $OUT"
 grep -q ' /sys/kernel/debug ' /proc/mounts || mount -t debugfs debugfs /sys/kernel/debug || fail "no debugfs"
-ip addr show dev dummy0 | grep -q 10.9.0.2 || {
-    ip addr add 10.9.0.2/24 dev dummy0
-    ip link set dummy0 up
-    ip route add default via 10.9.0.1
-}
+ip link add dummy0 type dummy
+ip addr add 10.9.0.2/24 dev dummy0
+ip link set dummy0 up
+ip route add default via 10.9.0.1
 
 seed=${SEED:-$(($(od -A n -N 3 -t u4 /dev/urandom) + 1))}
 echo "SEED=$seed"
@@ -43,7 +42,7 @@ holdings() {
     awk '$1 ~ /^(kvm|kvm_amd|cofre_ud|tun|vhost|vhost_net)$/ { print "uses-of-" $1, $3 }' /proc/modules
     echo "sockets $(grep -c . /proc/net/unix)"
     echo "mounts $(grep -c . /proc/self/mountinfo)"
-    echo "interfaces $(find /sys/class/net/ -mindepth 1 | wc -l)"
+    echo "interfaces $(grep -c : /proc/net/dev)"
     echo "shared $(find /dev/shm /run/cofre -mindepth 1 | wc -l)"
     # All but the kernel's workers, which come and go, and this shell with what it runs here.
     for stat in /proc/[0-9]*/stat; do
@@ -200,12 +199,13 @@ see_one() {
     holdings >now
     kill -TERM $family
     echo "a guest that runs:"
-    for name in AnonPages Shmem Slab KernelStack locks machines uses-of-kvm_amd sockets shared processes; do
+    for name in AnonPages Shmem KernelStack locks machines uses-of-kvm_amd sockets shared processes; do
         more=$(($(sed -n "s/^$name //p" now) - $(sed -n "s/^$name //p" before)))
         echo "  $name +$more"
         [ $more -gt 0 ] || fail "a guest that runs is not seen in $name: $(cat now)"
-        [ $name != Slab ] || slab=$more
     done
+    slab=$(($(sed -n 's/^Slab //p' now) - $(sed -n 's/^Slab //p' before)))
+    [ $slab -ge 64 ] || slab=64 # caches had room for it
     wait $family
     (gone f1) || exit 1
 }
