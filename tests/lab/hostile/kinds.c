@@ -1,7 +1,7 @@
 /* What each kind of device is asked, and how its answer is compared. */
 #include "tests/lab/hostile/device.h"
 
-#define ATTEMPTS 16     /* of requests whose answers come in a queue that faults may have filled */
+#define ATTEMPTS 16      /* of requests whose answers come in a queue that faults may have filled */
 #define LOOKS    200000u /* for such an answer, before the next attempt */
 
 static volatile uint8_t *byte(uint64_t gpa)
