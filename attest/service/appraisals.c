@@ -15,8 +15,6 @@
 #include "attest/store/policy.h"
 #include "vmm/base/json.h"
 
-#define COFRE_BUILD "cofre-trust"
-
 /* What was asked, taken apart. */
 struct job {
     struct call *call;
@@ -134,17 +132,15 @@ static int sign(struct job *job, struct record *r, const struct verdict *verdict
                 struct cofre_err *err)
 {
     const struct trust_config *config = job->call->trust->config;
-    char policy[ACCESS_NAME_MAX + 32];
     CLEAN_EAR ear = {0};
     CLEAN_BYTES jwt = {0};
-    (void)snprintf(policy, sizeof policy, "%s", job->policy_name);
     const struct ear_occasion occasion = {.evidence = bytes_view(&job->evidence.report),
-                                          .policy_id = policy,
+                                          .policy_id = job->policy_name,
                                           .policy_version = job->policy_version,
                                           .nonce = bytes_view(&job->nonce),
                                           .id = {id, 16},
                                           .issuer = config->name,
-                                          .build = COFRE_BUILD,
+                                          .build = "cofre-trust",
                                           .at = job->call->now,
                                           .lifetime = config->token_seconds};
     int rc = ear_make(&ear, verdict, &occasion, err);
