@@ -17,22 +17,17 @@ struct taker {
     void *context;
 };
 
-static const char *text(const struct db_value *value)
-{
-    return (const char *)value->bytes.data;
-}
-
 static int take_row(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
 {
     const struct taker *taker = context;
     (void)columns;
     const struct credential credential = {
         .digest = c[0].bytes,
-        .name = text(&c[1]),
-        .roles = text(&c[2]),
-        .scope = text(&c[3]),
+        .name = db_string(&c[1]),
+        .roles = db_string(&c[2]),
+        .scope = db_string(&c[3]),
         .made = c[4].integer,
-        .made_by = text(&c[5]),
+        .made_by = db_string(&c[5]),
         .expires = c[6].integer,
     };
     return taker->take(taker->context, &credential, err);

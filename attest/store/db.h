@@ -37,6 +37,12 @@ static inline struct db_value db_bytes(struct view bytes)
     return (struct db_value){.type = DB_BYTES, .bytes = bytes};
 }
 
+/* A column's text; NULL where it is the database's NULL. */
+static inline const char *db_string(const struct db_value *value)
+{
+    return value->type == DB_NULL ? NULL : (const char *)value->bytes.data;
+}
+
 struct db;
 
 /* A file's path, or "postgresql://..." as libpq takes it. A file that is not there is made, with mode 0600. */

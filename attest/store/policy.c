@@ -40,21 +40,16 @@ struct taker {
     void *context;
 };
 
-static const char *text(const struct db_value *value)
-{
-    return value->type == DB_NULL ? NULL : (const char *)value->bytes.data;
-}
-
 static int take_row(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
 {
     const struct taker *taker = context;
     (void)columns;
     const struct stored_policy policy = {
-        .name = text(&c[0]),
+        .name = db_string(&c[0]),
         .version = c[1].integer,
-        .document = text(&c[2]),
+        .document = db_string(&c[2]),
         .made = c[3].integer,
-        .made_by = text(&c[4]),
+        .made_by = db_string(&c[4]),
         .active = c[5].integer != 0,
     };
     return taker->take(taker->context, &policy, err);

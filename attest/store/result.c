@@ -32,28 +32,23 @@ struct taker {
     void *context;
 };
 
-static const char *text(const struct db_value *value)
-{
-    return (const char *)value->bytes.data;
-}
-
 static int take_row(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
 {
     const struct taker *taker = context;
     (void)columns;
     const struct result r = {
-        .id = text(&c[0]),
+        .id = db_string(&c[0]),
         .request = c[1].bytes,
         .made = c[2].integer,
-        .tee = text(&c[3]),
-        .outcome = text(&c[4]),
-        .policy = text(&c[5]),
+        .tee = db_string(&c[3]),
+        .outcome = db_string(&c[4]),
+        .policy = db_string(&c[5]),
         .policy_version = c[6].integer,
         .evidence = c[7].bytes,
-        .submitter = text(&c[8]),
-        .verdict = text(&c[9]),
+        .submitter = db_string(&c[8]),
+        .verdict = db_string(&c[9]),
         .cwt = c[10].bytes,
-        .jwt = text(&c[11]),
+        .jwt = db_string(&c[11]),
         .log_index = c[12].integer,
     };
     return taker->take(taker->context, &r, err);
