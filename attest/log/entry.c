@@ -5,37 +5,56 @@
 
 enum { KEY_VERSION, KEY_KIND, KEY_TIME, KEYS_COMMON };
 
-/* The members of each kind: key, and where the value is. Texts are of text_max bytes at most, hashes have none. */
+/* The members of each kind: key, what the value is, and where. max: bytes of a text, or the highest number. */
 struct member {
     int64_t key;
+    enum { TEXT, HASH, NUMBER } type;
     size_t offset;
-    size_t text_max;
+    int64_t max;
 };
+#define AT(NAME) offsetof(struct log_entry, NAME)
 static const struct member genesis[] = {
-    {3, offsetof(struct log_entry, name), LOG_NAME_MAX},
-    {4, offsetof(struct log_entry, random), 0},
+    {3, TEXT, AT(name), LOG_NAME_MAX},
+    {4, HASH, AT(random), 0},
 };
 static const struct member verdict[] = {
-    {6, offsetof(struct log_entry, tee), LOG_TEE_MAX},
-    {7, offsetof(struct log_entry, evidence), 0},
-    {8, offsetof(struct log_entry, policy), 0},
-    {9, offsetof(struct log_entry, token), 0},
+    {5, NUMBER, AT(outcome), LOG_UNJUDGED},
+    {6, TEXT, AT(tee), LOG_TEE_MAX},
+    {7, HASH, AT(evidence), 0},
+    {8, HASH, AT(policy), 0},
+    {9, HASH, AT(token), 0},
 };
-#define KEY_OUTCOME 5
+static const struct member change[] = {
+    {10, TEXT, AT(action), LOG_WORD_MAX},      {11, TEXT, AT(object), LOG_WORD_MAX},
+    {12, TEXT, AT(object_name), LOG_NAME_MAX}, {13, NUMBER, AT(object_version), INT64_MAX},
+    {14, TEXT, AT(actor), LOG_NAME_MAX},       {15, HASH, AT(digest), 0},
+    {16, TEXT, AT(detail), LOG_DETAIL_MAX},
+};
 
 static const struct {
     const struct member *member;
     size_t count;
-    bool has_outcome;
 } kinds[] = {
-    [LOG_ENTRY_GENESIS] = {genesis, sizeof genesis / sizeof *genesis, false},
-    [LOG_ENTRY_VERDICT] = {verdict, sizeof verdict / sizeof *verdict, true},
+    [LOG_ENTRY_GENESIS] = {genesis, sizeof genesis / sizeof *genesis},
+    [LOG_ENTRY_VERDICT] = {verdict, sizeof verdict / sizeof *verdict},
+    [LOG_ENTRY_CHANGE] = {change, sizeof change / sizeof *change},
 };
 
 static void put_number(struct cose_writer *w, int64_t key, int64_t value)
 {
     cose_put_int(w, key);
     cose_put_int(w, value);
+}
+
+static void put_member(struct cose_writer *w, const struct member *m, const void *value)
+{
+    cose_put_int(w, m->key);
+    if (m->type == TEXT)
+        cose_put_text(w, value);
+    else if (m->type == HASH)
+        cose_put_bytes(w, (struct view){value, LOG_HASH_SIZE});
+    else
+        cose_put_int(w, *(const int64_t *)value);
 }
 
 int log_entry_write(struct bytes *out, const struct log_entry *entry, struct cofre_err *err)
@@ -45,50 +64,41 @@ int log_entry_write(struct bytes *out, const struct log_entry *entry, struct cof
     put_number(&w, KEY_VERSION, LOG_ENTRY_VERSION);
     put_number(&w, KEY_KIND, entry->kind);
     put_number(&w, KEY_TIME, entry->time);
-    if (kinds[entry->kind].has_outcome)
-        put_number(&w, KEY_OUTCOME, entry->outcome);
-    for (size_t i = 0; i < kinds[entry->kind].count; i++) {
-        const struct member *m = &kinds[entry->kind].member[i];
-        const void *value = (const char *)entry + m->offset;
-        cose_put_int(&w, m->key);
-        if (m->text_max)
-            cose_put_text(&w, value);
-        else
-            cose_put_bytes(&w, (struct view){value, LOG_HASH_SIZE});
-    }
+    for (size_t i = 0; i < kinds[entry->kind].count; i++)
+        put_member(&w, &kinds[entry->kind].member[i],
+                   (const char *)entry + kinds[entry->kind].member[i].offset);
     cose_end_map(&w);
     return cose_take(out, &w, err);
+}
+
+static bool read_small(int64_t *out, const struct cose_item *item, int64_t max)
+{
+    return cose_int(out, item) && *out >= 0 && *out <= max;
 }
 
 static bool read_member(struct log_entry *out, const struct member *m, const struct cose_item *item)
 {
     char *value = (char *)out + m->offset;
-    if (!item || item->kind != (m->text_max ? COSE_TEXT : COSE_BYTES))
+    if (m->type == NUMBER)
+        return read_small((int64_t *)(void *)value, item, m->max);
+    if (!item || item->kind != (m->type == TEXT ? COSE_TEXT : COSE_BYTES))
         return false;
-    if (m->text_max ? item->data.len > m->text_max : item->data.len != LOG_HASH_SIZE)
+    if (m->type == TEXT ? item->data.len > (size_t)m->max : item->data.len != LOG_HASH_SIZE)
         return false;
     if (item->data.len)
         memcpy(value, item->data.data, item->data.len);
     return true;
 }
 
-static bool read_small(int64_t *out, const struct cose_item *map, int64_t key, int64_t max)
-{
-    return cose_int(out, cose_at(map, key)) && *out >= 0 && *out <= max;
-}
-
 static bool read_map(struct log_entry *out, const struct cose_item *map)
 {
-    int64_t kind, outcome = 0;
-    if (!read_small(&kind, map, KEY_KIND, LOG_ENTRY_VERDICT) ||
-        !read_small(&out->time, map, KEY_TIME, INT64_MAX))
+    int64_t kind;
+    if (!read_small(&kind, cose_at(map, KEY_KIND), LOG_ENTRY_CHANGE) ||
+        !read_small(&out->time, cose_at(map, KEY_TIME), INT64_MAX))
         return false;
     out->kind = (enum log_entry_kind)kind;
-    bool has_outcome = kinds[kind].has_outcome;
-    if (map->number != KEYS_COMMON + kinds[kind].count + has_outcome ||
-        (has_outcome && !read_small(&outcome, map, KEY_OUTCOME, LOG_UNJUDGED)))
+    if (map->number != KEYS_COMMON + kinds[kind].count)
         return false;
-    out->outcome = (enum log_outcome)outcome;
     for (size_t i = 0; i < kinds[kind].count; i++)
         if (!read_member(out, &kinds[kind].member[i], cose_at(map, kinds[kind].member[i].key)))
             return false;

@@ -2,6 +2,8 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
+#include "attest/log/entry.h"
+#include "attest/service/change.h"
 #include "attest/service/handlers.h"
 #include "attest/service/route.h"
 #include "attest/store/credential.h"
@@ -71,6 +73,29 @@ static int new_token(char out[2 * TOKEN_BYTES + 1], struct cofre_err *err)
     return 0;
 }
 
+struct addition {
+    struct call *call;
+    const struct credential *credential;
+};
+
+static int add(struct db *db, void *context, struct cofre_err *err)
+{
+    const struct addition *a = context;
+    const struct credential *c = a->credential;
+    char detail[LOG_DETAIL_MAX + 1], until[TIME_TEXT_SIZE];
+    time_format(until, c->expires);
+    (void)snprintf(detail, sizeof detail, "%s; until %s%s%s", c->roles, until, *c->scope ? "; policy " : "",
+                   c->scope);
+    const struct change change = {.action = "added",
+                                  .object = "credential",
+                                  .name = c->name,
+                                  .actor = a->call->caller.name,
+                                  .content = c->digest,
+                                  .detail = detail};
+    int rc = credential_add(db, c, err);
+    return rc < 0 ? rc : change_log(a->call->trust, db, &change, err);
+}
+
 void credentials_add(struct call *call)
 {
     struct cofre_err err;
@@ -94,8 +119,9 @@ void credentials_add(struct call *call)
                                           .made = call->now,
                                           .made_by = call->caller.name,
                                           .expires = wish.until};
+    struct addition addition = {call, &credential};
     if (rc == 0)
-        rc = credential_add(call->db, &credential, &err);
+        rc = db_atomically(call->db, add, &addition, &err);
     if (rc == -COFRE_NEGATIVE) {
         request_problem(call->request, 409, "known", "%s", err.text);
         return;
@@ -111,10 +137,23 @@ void credentials_add(struct call *call)
     explicit_bzero(token, sizeof token);
 }
 
+static int remove_all(struct db *db, void *context, struct cofre_err *err)
+{
+    const struct call *call = context;
+    const char *name = call->part[0];
+    const struct change change = {.action = "removed",
+                                  .object = "credential",
+                                  .name = name,
+                                  .actor = call->caller.name,
+                                  .content = {(const uint8_t *)name, strlen(name)}};
+    int rc = credential_remove(db, name, err);
+    return rc < 0 ? rc : change_log(call->trust, db, &change, err);
+}
+
 void credentials_remove(struct call *call)
 {
     struct cofre_err err;
-    int rc = credential_remove(call->db, call->part[0], &err);
+    int rc = db_atomically(call->db, remove_all, call, &err);
     if (rc < 0) {
         call_fail(call, rc, &err);
         return;

@@ -1,6 +1,5 @@
 #include "attest/service/ledger.h"
 
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -76,24 +75,6 @@ static int take_earlier(void *context, const struct result *r, struct cofre_err 
     return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
 }
 
-static int append_entry(struct verdict_log *log, const struct log_entry *entry, int64_t *number,
-                        struct cofre_err *err)
-{
-    CLEAN_BYTES bytes = {0};
-    int rc = log_entry_write(&bytes, entry, err);
-    return rc < 0 ? rc : verdict_log_append(log, bytes_view(&bytes), number, err);
-}
-
-static int append_genesis(struct verdict_log *log, const char *name, int64_t now, struct cofre_err *err)
-{
-    struct log_entry genesis = {.kind = LOG_ENTRY_GENESIS, .time = now};
-    int64_t number;
-    (void)snprintf(genesis.name, sizeof genesis.name, "%s", name);
-    if (RAND_bytes(genesis.random, sizeof genesis.random) != 1)
-        return cofre_fail(err, COFRE_FAILED, "there are no random bytes");
-    return append_entry(log, &genesis, &number, err);
-}
-
 /* -COFRE_NEGATIVE is the record's own; any other failure is the batch's. A request that comes again is known by its key
  * before its nonce, which the first one used, is looked at. */
 static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64_t now, struct cofre_err *err)
@@ -110,7 +91,7 @@ static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64
         if (rc < 0)
             return cofre_fail(err, (enum cofre_error) - rc, "%s", o->err.text);
     }
-    rc = append_entry(log, &r->entry, &r->result.log_index, err);
+    rc = verdict_log_write(log, &r->entry, &r->result.log_index, err);
     return rc < 0 ? rc : result_keep(db, &r->result, err);
 }
 
@@ -122,8 +103,8 @@ static int keep_all(struct db *db, void *context, struct cofre_err *err)
     const int64_t now = trust->clock();
     int rc = verdict_log_open_to_append(&log, db, err);
     const uint64_t before = log.tree.size;
-    if (rc == 0 && before == 0)
-        rc = append_genesis(&log, trust->config->name, now, err);
+    if (rc == 0)
+        rc = verdict_log_begin(&log, trust->config->name, now, err);
     for (size_t i = 0; i < batch->count && rc >= 0; i++) {
         struct outcome *o = &batch->outcome[i];
         json_decref(o->before);

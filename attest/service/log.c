@@ -40,6 +40,14 @@ static int number_of(const char *text, int64_t *out, struct cofre_err *err)
     return 0;
 }
 
+/* Who manages what is not for those who only submit. */
+static bool may_see(const struct call *call, struct view bytes)
+{
+    struct log_entry entry;
+    return (call->caller.roles & ~(unsigned)ROLE_SUBMIT) || log_entry_read(&entry, bytes, NULL) < 0 ||
+           entry.kind != LOG_ENTRY_CHANGE;
+}
+
 void log_show_entry(struct call *call)
 {
     CLEAN_BYTES entry = {0};
@@ -48,6 +56,11 @@ void log_show_entry(struct call *call)
     int rc = number_of(call->part[0], &number, &err);
     if (rc == 0)
         rc = verdict_log_entry(call->db, number, copy, &entry, &err);
+    if (rc == 0 && !may_see(call, bytes_view(&entry))) {
+        request_problem(call->request, 403, "forbidden", "entry %lld tells of a change, which %s may not see",
+                        (long long)number, call->caller.name);
+        return;
+    }
     answer(call, rc, &err, CBOR_TYPE, &entry);
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "attest/policy.h"
+#include "attest/service/change.h"
 #include "attest/service/handlers.h"
 #include "attest/service/route.h"
 #include "attest/store/policy.h"
@@ -97,7 +98,16 @@ struct addition {
 static int add(struct db *db, void *context, struct cofre_err *err)
 {
     const struct addition *a = context;
-    return stored_policy_add(db, a->call->part[0], a->document, a->call->now, a->call->caller.name, err);
+    const char *by = a->call->caller.name;
+    int rc = stored_policy_add(db, a->call->part[0], a->document, a->call->now, by, err);
+    const struct change change = {.action = "added",
+                                  .object = "policy",
+                                  .name = a->call->part[0],
+                                  .version = rc,
+                                  .actor = by,
+                                  .content = {(const uint8_t *)a->document, strlen(a->document)}};
+    int logged = rc < 0 ? rc : change_log(a->call->trust, db, &change, err);
+    return logged < 0 ? logged : rc;
 }
 
 /* The document is kept as it came, but for white space, after it was read as the verifier will read it. */
@@ -128,12 +138,28 @@ void policy_add(struct call *call)
 struct activation {
     struct call *call;
     int64_t version;
+    struct db *db;
 };
+
+static int log_activation(void *context, const struct stored_policy *p, struct cofre_err *err)
+{
+    const struct activation *a = context;
+    const struct change change = {.action = "activated",
+                                  .object = "policy",
+                                  .name = p->name,
+                                  .version = p->version,
+                                  .actor = a->call->caller.name,
+                                  .content = {(const uint8_t *)p->document, strlen(p->document)}};
+    return change_log(a->call->trust, a->db, &change, err);
+}
 
 static int activate(struct db *db, void *context, struct cofre_err *err)
 {
-    const struct activation *a = context;
-    return stored_policy_activate(db, a->call->part[0], a->version, a->call->now, a->call->caller.name, err);
+    struct activation *a = context;
+    const char *name = a->call->part[0];
+    a->db = db;
+    int rc = stored_policy_activate(db, name, a->version, a->call->now, a->call->caller.name, err);
+    return rc < 0 ? rc : stored_policy_find(db, name, a->version, log_activation, a, err);
 }
 
 void policy_activate(struct call *call)

@@ -1,8 +1,7 @@
 #include "attest/store/verdict_log.h"
 
+#include <openssl/rand.h>
 #include <stdio.h>
-
-#include "attest/log/entry.h"
 
 static int take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
 {
@@ -82,6 +81,26 @@ int verdict_log_append(struct verdict_log *log, struct view entry, int64_t *numb
     int rc = DB_RUN(log->db, "INSERT INTO log_entry (number, entry) VALUES ($1, $2)", NULL, NULL, err,
                     db_integer(*number), db_bytes(entry));
     return rc < 0 ? rc : log_tree_append(&log->tree, entry, err);
+}
+
+int verdict_log_write(struct verdict_log *log, const struct log_entry *entry, int64_t *number,
+                      struct cofre_err *err)
+{
+    CLEAN_BYTES bytes = {0};
+    int rc = log_entry_write(&bytes, entry, err);
+    return rc < 0 ? rc : verdict_log_append(log, bytes_view(&bytes), number, err);
+}
+
+int verdict_log_begin(struct verdict_log *log, const char *name, int64_t now, struct cofre_err *err)
+{
+    struct log_entry genesis = {.kind = LOG_ENTRY_GENESIS, .time = now};
+    int64_t number;
+    if (log->tree.size)
+        return 0;
+    (void)snprintf(genesis.name, sizeof genesis.name, "%s", name);
+    if (RAND_bytes(genesis.random, sizeof genesis.random) != 1)
+        return cofre_fail(err, COFRE_FAILED, "there are no random bytes");
+    return verdict_log_write(log, &genesis, &number, err);
 }
 
 int verdict_log_sign(struct verdict_log *log, const char *name, EVP_PKEY *key, int64_t now,

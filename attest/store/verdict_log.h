@@ -4,7 +4,7 @@
 
 #include <openssl/types.h>
 
-#include "attest/log/head.h"
+#include "attest/log/entry.h"
 #include "attest/log/tree.h"
 #include "attest/store/db.h"
 
@@ -20,7 +20,11 @@ int verdict_log_open_to_append(struct verdict_log *out, struct db *db, struct co
 void verdict_log_close(struct verdict_log *log);
 #define CLEAN_VERDICT_LOG __attribute__((cleanup(verdict_log_close))) struct verdict_log
 
+/* The first entry of a log that has none yet, of that name. */
+int verdict_log_begin(struct verdict_log *log, const char *name, int64_t now, struct cofre_err *err);
 /* *number: the entry's, from 0 on. */
+int verdict_log_write(struct verdict_log *log, const struct log_entry *entry, int64_t *number,
+                      struct cofre_err *err);
 int verdict_log_append(struct verdict_log *log, struct view entry, int64_t *number, struct cofre_err *err);
 /* What was appended becomes the log, with a signed head over it. */
 int verdict_log_sign(struct verdict_log *log, const char *name, EVP_PKEY *key, int64_t now,

@@ -124,29 +124,52 @@ static bool is_entry(struct view file)
     return log_entry_read(&entry, file, NULL) == 0;
 }
 
-static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
+static void describe_genesis(json_t *out, const struct log_entry *entry)
+{
+    json_object_set_new(out, "name", json_string(entry->name));
+    inspect_put_hex(out, "random", entry->random, sizeof entry->random);
+}
+
+static void describe_verdict(json_t *out, const struct log_entry *entry)
 {
     static const char *const outcomes[] = {
         [LOG_PASSED] = "passed", [LOG_FAILED] = "failed", [LOG_UNJUDGED] = "unjudged"};
+    json_object_set_new(out, "outcome", json_string(outcomes[entry->outcome]));
+    json_object_set_new(out, "tee", json_string(entry->tee));
+    inspect_put_hex(out, "evidence", entry->evidence.data, LOG_HASH_SIZE);
+    inspect_put_hex(out, "policy", entry->policy.data, LOG_HASH_SIZE);
+    inspect_put_hex(out, "token", entry->token.data, LOG_HASH_SIZE);
+}
+
+static void describe_change(json_t *out, const struct log_entry *entry)
+{
+    json_object_set_new(out, "action", json_string(entry->action));
+    json_object_set_new(out, "object", json_string(entry->object));
+    json_object_set_new(out, "name", json_string(entry->object_name));
+    if (entry->object_version)
+        json_object_set_new(out, "version", json_integer(entry->object_version));
+    json_object_set_new(out, "actor", json_string(entry->actor));
+    inspect_put_hex(out, "digest", entry->digest.data, LOG_HASH_SIZE);
+    if (*entry->detail)
+        json_object_set_new(out, "detail", json_string(entry->detail));
+}
+
+static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
+{
+    static const struct {
+        const char *name;
+        void (*describe)(json_t *out, const struct log_entry *entry);
+    } kinds[] = {[LOG_ENTRY_GENESIS] = {"genesis", describe_genesis},
+                 [LOG_ENTRY_VERDICT] = {"verdict", describe_verdict},
+                 [LOG_ENTRY_CHANGE] = {"change", describe_change}};
     struct log_entry entry;
     char time[TIME_TEXT_SIZE];
     int rc = log_entry_read(&entry, file, err);
     if (rc < 0)
         return rc;
     time_format(time, entry.time);
-    *out = json_object();
-    json_object_set_new(*out, "entry", json_string(entry.kind == LOG_ENTRY_GENESIS ? "genesis" : "verdict"));
-    json_object_set_new(*out, "time", json_string(time));
-    if (entry.kind == LOG_ENTRY_GENESIS) {
-        json_object_set_new(*out, "name", json_string(entry.name));
-        inspect_put_hex(*out, "random", entry.random, sizeof entry.random);
-        return 0;
-    }
-    json_object_set_new(*out, "outcome", json_string(outcomes[entry.outcome]));
-    json_object_set_new(*out, "tee", json_string(entry.tee));
-    inspect_put_hex(*out, "evidence", entry.evidence.data, LOG_HASH_SIZE);
-    inspect_put_hex(*out, "policy", entry.policy.data, LOG_HASH_SIZE);
-    inspect_put_hex(*out, "token", entry.token.data, LOG_HASH_SIZE);
+    *out = json_pack("{s:s, s:s}", "entry", kinds[entry.kind].name, "time", time);
+    kinds[entry.kind].describe(*out, &entry);
     return 0;
 }
 

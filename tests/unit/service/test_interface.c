@@ -5,8 +5,10 @@
 #include <openssl/x509.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "attest/log/entry.h"
 #include "attest/service/route.h"
 #include "attest/store/challenge.h"
 #include "attest/store/credential.h"
@@ -221,6 +223,82 @@ static void a_new_token_works_until_it_is_removed(void **state)
     assert_int_equal(ask(f, "DELETE", "/v1/credentials/ci", "administer", NULL), 404);
 }
 
+/* The entry of that number, as the auditor gets it. */
+static struct log_entry entry_of(struct fixture *f, unsigned number)
+{
+    char path[64];
+    struct log_entry entry;
+    struct cofre_err err = {""};
+    snprintf(path, sizeof path, "/v1/log/entries/%u", number);
+    assert_int_equal(ask(f, "GET", path, "audit", NULL), 200);
+    const char *length = strstr(f->answer, "Content-Length: ");
+    const struct view bytes = {(const uint8_t *)answer_body(f), strtoul(length + 16, NULL, 10)};
+    if (log_entry_read(&entry, bytes, &err) < 0)
+        fail_msg("entry %u: %s", number, err.text);
+    return entry;
+}
+
+static void who_changed_what_is_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *action, *object, *name;
+        int version;
+        const char *actor, *content, *detail;
+    } wanted[] = {
+        {"added", "policy", "web", 1, "policies", "{\"snp\":{}}", ""},
+        {"activated", "policy", "web", 1, "policies", "{\"snp\":{}}", ""},
+        {"added", "credential", "ci", 0, "administer", NULL,
+         "submit; until 2027-01-16T00:00:00Z; policy web"},
+        {"removed", "credential", "ci", 0, "administer", "ci", ""},
+    };
+    assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", "{\"snp\": {}}"), 201);
+    assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 200);
+    assert_int_equal(ask(f, "POST", "/v1/credentials", "administer",
+                         "{\"name\": \"ci\", \"roles\": \"submit\", \"scope\": \"web\","
+                         " \"expires\": \"2027-01-16T00:00:00Z\"}"),
+                     201);
+    assert_int_equal(ask(f, "DELETE", "/v1/credentials/ci", "administer", NULL), 204);
+    for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const struct log_entry entry = entry_of(f, i + 1);
+        uint8_t digest[32];
+        assert_int_equal(entry.kind, LOG_ENTRY_CHANGE);
+        assert_int_equal(entry.time, NOW);
+        assert_string_equal(entry.action, wanted[i].action);
+        assert_string_equal(entry.object, wanted[i].object);
+        assert_string_equal(entry.object_name, wanted[i].name);
+        assert_int_equal(entry.object_version, wanted[i].version);
+        assert_string_equal(entry.actor, wanted[i].actor);
+        assert_string_equal(entry.detail, wanted[i].detail);
+        if (!wanted[i].content)
+            continue;
+        EVP_Digest(wanted[i].content, strlen(wanted[i].content), digest, NULL, EVP_sha256(), NULL);
+        assert_memory_equal(entry.digest.data, digest, 32);
+    }
+    assert_int_equal(ask(f, "GET", "/v1/log/entries/5", "audit", NULL), 404);
+    assert_int_equal(ask(f, "GET", "/v1/log/entries/0", "submit", NULL), 200);
+    assert_int_equal(ask(f, "GET", "/v1/log/entries/1", "submit", NULL), 403);
+    assert_int_equal(ask(f, "GET", "/v1/log/entries/1/receipt", "audit", NULL), 200);
+}
+
+static void what_fails_is_not_logged(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 404);
+    assert_int_equal(ask(f, "DELETE", "/v1/credentials/nobody", "administer", NULL), 404);
+    assert_int_equal(ask(f, "GET", "/v1/log/head", NULL, NULL), 404);
+}
+
+static void a_change_that_cannot_be_logged_is_not_made(void **state)
+{
+    struct fixture *f = *state;
+    struct cofre_err err;
+    assert_int_equal(db_script(f->db, "DROP TABLE log_head", &err), 0);
+    assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", "{\"snp\": {}}"), 500);
+    assert_int_equal(ask(f, "GET", "/v1/policies", "audit", NULL), 200);
+    assert_non_null(strstr(f->answer, "{\"policies\":[]}"));
+}
+
 static void credentials_that_cannot_be_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -286,6 +364,9 @@ int main(void)
         T(policies_are_added_shown_and_made_active),
         T(a_policy_that_is_none_is_not_added),
         T(a_new_token_works_until_it_is_removed),
+        T(who_changed_what_is_in_the_log),
+        T(what_fails_is_not_logged),
+        T(a_change_that_cannot_be_logged_is_not_made),
         T(credentials_that_cannot_be_are_refused),
         T(a_database_that_is_gone_is_no_answer_of_ours),
         T(metrics_count),
