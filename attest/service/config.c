@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attest/service/access.h"
+#include "vmm/base/file.h"
 #include "vmm/base/json.h"
 
 /* A member: where it goes, how it is read, and between which numbers it lies. */
@@ -202,6 +203,17 @@ int trust_config_parse(struct trust_config *out, struct view file, struct cofre_
     if (rc < 0)
         trust_config_free(out);
     return rc < 0 ? cofre_within(err, rc, "configuration") : 0;
+}
+
+int trust_config_read(struct trust_config *out, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    *out = (struct trust_config){0};
+    int rc = file_read(&file, path, TRUST_CONFIG_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = trust_config_parse(out, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
 static void free_files(struct trust_files *files)

@@ -35,6 +35,8 @@ struct trust_config {
 
 /* -COFRE_USAGE names the member, with nothing to free. */
 int trust_config_parse(struct trust_config *out, struct view file, struct cofre_err *err);
+/* The same of a file, which errors name. */
+int trust_config_read(struct trust_config *out, const char *path, struct cofre_err *err);
 void trust_config_free(struct trust_config *config);
 
 #endif

@@ -72,14 +72,14 @@ int trust_start(struct trust **out, const struct trust_config *config, const int
     return 0;
 }
 
-int trust_reload(struct trust *trust, struct cofre_err *err)
+int trust_reload(struct trust *trust, const struct trust_config *config, struct cofre_err *err)
 {
     SSL_CTX *tls;
-    int rc = signer_reload(trust->signer, trust->config, err);
+    int rc = signer_reload(trust->signer, config, err);
     if (rc == 0)
-        rc = endorsements_reload(trust->endorsements, trust->config, err);
+        rc = endorsements_reload(trust->endorsements, config, err);
     if (rc == 0)
-        rc = trust_tls_new(&tls, trust->config, err);
+        rc = trust_tls_new(&tls, config, err);
     if (rc < 0)
         return rc;
     server_use_tls(trust->server, tls);

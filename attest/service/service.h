@@ -7,8 +7,9 @@
 /* Starts to answer at these sockets, of which it keeps copies. config outlives it. clock: seconds since 1970. */
 int trust_start(struct trust **out, const struct trust_config *config, const int *listening, size_t listeners,
                 int64_t (*clock)(void), struct cofre_err *err);
-/* All files that the configuration names are read again; those that are no good stay as they were, and the error says so. */
-int trust_reload(struct trust *trust, struct cofre_err *err);
+/* The files that this configuration names are taken from now on; where one is no good what was read before stays, and the error
+ * says so. Its other members wait for a new start. */
+int trust_reload(struct trust *trust, const struct trust_config *config, struct cofre_err *err);
 /* What is under way is answered; who has not sent a whole request is not waited for. */
 void trust_stop(struct trust *trust);
 

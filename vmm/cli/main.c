@@ -1,4 +1,5 @@
 /* cofre: the command line. One file a verb; this one finds the verb. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,26 +22,36 @@ static const struct verb verbs[] = {
 static void print_help(FILE *to)
 {
     fputs("usage: cofre VERB [OPTION]...\n\n", to);
-    fputs("  run            boots a guest (this is the program cofre-vmm)\n", to);
+    fputs("  run            boots a guest (this is the program cofre-vmm)\n"
+          "  trust          judges evidence as a service (this is the program cofre-trust)\n",
+          to);
     for (const struct verb *v = verbs; v->name; v++)
         fprintf(to, "  %-14s %s\n", v->name, v->summary);
     fputs("\nEach verb explains itself: cofre VERB --help\n", to);
 }
 
-/* `cofre run` is the program cofre-vmm under another name: one process a guest, with its own small set of
- * libraries. */
-static int become_vmm(char **argv)
+/* `cofre run` and `cofre trust` are programs of their own under other names: one process a guest, and each with its own
+ * small set of libraries. */
+static int become(char *program, char **argv)
 {
-    argv[0] = "cofre-vmm";
+    argv[0] = program;
     char beside[4096];
-    ssize_t n = readlink("/proc/self/exe", beside, sizeof beside - sizeof "-vmm");
+    ssize_t n = readlink("/proc/self/exe", beside, sizeof beside - 16);
+    while (n > 0 && beside[n - 1] != '/')
+        n--;
     if (n > 0) {
-        memcpy(beside + n, "-vmm", sizeof "-vmm");
+        (void)snprintf(beside + n, 16, "%s", program);
         execv(beside, argv);
     }
     execvp(argv[0], argv);
-    perror("cofre: cofre-vmm cannot be started");
+    fprintf(stderr, "cofre: %s cannot be started: %s\n", program, strerror(errno));
     return COFRE_FAILED;
+}
+
+static int become_other(char **argv)
+{
+    static char vmm[] = "cofre-vmm", trust[] = "cofre-trust";
+    return become(strcmp(argv[0], "run") == 0 ? vmm : trust, argv);
 }
 
 int main(int argc, char **argv)
@@ -53,8 +64,8 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    if (strcmp(argv[1], "run") == 0)
-        return become_vmm(argv + 1);
+    if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "trust") == 0)
+        return become_other(argv + 1);
     for (const struct verb *v = verbs; v->name; v++)
         if (strcmp(argv[1], v->name) == 0)
             return v->run(argc - 1, argv + 1);

@@ -369,7 +369,7 @@ static void without_the_emulated_root_nothing_passes(void **state)
     char *evidence = evidence_on(OWN);
     struct cofre_err err;
     f->config.trust_roots.path[0] = NULL;
-    assert_int_equal(trust_reload(f->trust, &err), 0);
+    assert_int_equal(trust_reload(f->trust, &f->config, &err), 0);
     assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
     assert_member(f, "outcome", "fail");
     free(evidence);
@@ -381,7 +381,7 @@ static void files_that_are_no_good_leave_the_old_ones(void **state)
     char *evidence = evidence_on(OWN);
     struct cofre_err err = {""};
     f->config.crls.path[0] = f->certificate;
-    assert_int_equal(trust_reload(f->trust, &err), -COFRE_MALFORMED);
+    assert_int_equal(trust_reload(f->trust, &f->config, &err), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, f->certificate));
     assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
     assert_member(f, "outcome", "pass");
