@@ -9,6 +9,9 @@ void health_alive(struct call *call);
 void health_ready(struct call *call);
 void health_metrics(struct call *call);
 
+/* openapi.c */
+void openapi_show(struct call *call);
+
 /* challenges.c */
 void challenge_create(struct call *call);
 

@@ -101,7 +101,8 @@ static int name_hosts(char *out, size_t size, const char *host, struct cofre_err
     const size_t len = strlen(host);
     if (len == 0 || len > 63 || (!numeric && strspn(host, letters) != len))
         return cofre_fail(err, COFRE_USAGE, "--host: \"%.80s\" is no name of a host, nor an address", host);
-    (void)snprintf(out, size, "%s:%s, DNS:localhost, IP:127.0.0.1, IP:::1", numeric ? "IP" : "DNS", host);
+    (void)snprintf(out, size, "%s:%s%s, IP:127.0.0.1, IP:::1", numeric ? "IP" : "DNS", host,
+                   strcmp(host, "localhost") == 0 ? "" : ", DNS:localhost");
     return 0;
 }
 

@@ -15,6 +15,8 @@ const struct route routes[] = {
     {"GET", "/readyz", 0, health_ready},
     {"GET", "/metrics", ROLE_AUDIT | ROLE_ADMINISTER, health_metrics},
 
+    {"GET", "/v1/openapi.json", 0, openapi_show},
+
     {"POST", "/v1/challenges", ROLE_SUBMIT, challenge_create},
 
     {"POST", "/v1/appraisals", ROLE_SUBMIT, appraisal_create},

@@ -1,10 +1,12 @@
 /* Writes one report of an emulated platform and its certificates into a directory, for verifiers that we did not write:
- * emulated_report PRODUCT VERSION vcek|vlek CHAIN OUT writes OUT/{report.bin,leaf.der,ask.der,ark.der}. */
+ * emulated_report PRODUCT VERSION vcek|vlek CHAIN OUT [NONCE] writes OUT/{report.bin,leaf.der,ask.der,ark.der}, and with a nonce
+ * OUT/evidence.json as well, as cofre attest brings it from a guest. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/evidence.h"
 #include "sev/cert_table.h"
 #include "sev/model/psp.h"
 #include "sev/product.h"
@@ -36,7 +38,8 @@ static int write_certs(const struct psp *psp, const char *dir, struct cofre_err 
 }
 
 /* The guest's side of one report request. */
-static bool exchange(struct psp_guest *guest, const uint8_t key[32], struct snp_report_rsp *response)
+static bool exchange(struct psp_guest *guest, const uint8_t key[32], const char *nonce,
+                     struct snp_report_rsp *response)
 {
     uint8_t page[SNP_PAGE_SIZE] = {0}, answer[SNP_PAGE_SIZE], iv[12] = {1};
     struct snp_report_req request = {0};
@@ -48,7 +51,10 @@ static bool exchange(struct psp_guest *guest, const uint8_t key[32], struct snp_
                                      .msg_version = 1,
                                      .msg_size = sizeof request};
     int len;
-    memset(request.report_data, 0x42, sizeof request.report_data);
+    if (!nonce)
+        memset(request.report_data, 0x42, sizeof request.report_data);
+    else if (strlen(nonce) > 128 || !hex_decode(request.report_data, strlen(nonce) / 2, nonce))
+        return false;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     bool ok = EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, iv) == 1 &&
               EVP_EncryptUpdate(ctx, NULL, &len, (uint8_t *)&h + 0x30, 0x30) == 1 &&
@@ -67,7 +73,23 @@ static bool exchange(struct psp_guest *guest, const uint8_t key[32], struct snp_
     return ok && response->status == PSP_SUCCESS;
 }
 
-static int make_report(const struct psp *psp, const char *dir, struct cofre_err *err)
+/* What a fetcher brings: the report with the certificates that the host has. */
+static int write_evidence(const struct psp *psp, const char *dir, const struct snp_report *report,
+                          const char *nonce, struct cofre_err *err)
+{
+    CLEAN_EVIDENCE evidence = {.tee = "snp"};
+    CLEAN_BYTES file = {0};
+    int rc = hex_decode_some(&evidence.nonce, EVIDENCE_NONCE_MAX, nonce, err);
+    if (rc == 0)
+        rc = bytes_copy(&evidence.report, (struct view){(const uint8_t *)report, sizeof *report}, err);
+    if (rc == 0)
+        rc = psp_cert_table(psp, &evidence.certificates, err);
+    if (rc == 0)
+        rc = evidence_write(&file, &evidence, err);
+    return rc < 0 ? rc : write_in(dir, "evidence.json", bytes_view(&file), err);
+}
+
+static int make_report(const struct psp *psp, const char *dir, const char *nonce, struct cofre_err *err)
 {
     const uint8_t gosvw[16] = {0};
     uint8_t page[SNP_PAGE_SIZE] = {1};
@@ -81,20 +103,23 @@ static int make_report(const struct psp *psp, const char *dir, struct cofre_err 
         rc == 0 && psp_launch_start(guest, SNP_POLICY_RESERVED_ONE | SNP_POLICY_SMT, gosvw) == PSP_SUCCESS &&
         psp_launch_update(guest, &first) == PSP_SUCCESS && psp_launch_update(guest, &second) == PSP_SUCCESS &&
         psp_launch_finish(guest, &(struct psp_launch_finish){0}) == PSP_SUCCESS &&
-        exchange(guest, secrets.vmpck[0], &response);
+        exchange(guest, secrets.vmpck[0], nonce, &response);
     psp_guest_free(guest);
     if (!ok)
         return rc < 0 ? rc : cofre_fail(err, COFRE_FAILED, "the emulated firmware gave no report");
-    return write_in(dir, "report.bin", (struct view){(uint8_t *)&response.report, sizeof response.report},
-                    err);
+    if (nonce)
+        rc = write_evidence(psp, dir, &response.report, nonce, err);
+    return rc < 0 ? rc
+                  : write_in(dir, "report.bin",
+                             (struct view){(uint8_t *)&response.report, sizeof response.report}, err);
 }
 
 int main(int argc, char **argv)
 {
     struct cofre_err err;
     struct psp *psp = NULL;
-    if (argc != 6) {
-        fprintf(stderr, "usage: emulated_report PRODUCT VERSION vcek|vlek CHAIN OUT\n");
+    if (argc != 6 && argc != 7) {
+        fprintf(stderr, "usage: emulated_report PRODUCT VERSION vcek|vlek CHAIN OUT [NONCE]\n");
         return COFRE_USAGE;
     }
     struct psp_options options = {.product = snp_product_named(argv[1], strlen(argv[1])),
@@ -104,7 +129,7 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = write_certs(psp, argv[5], &err);
     if (rc == 0)
-        rc = make_report(psp, argv[5], &err);
+        rc = make_report(psp, argv[5], argc == 7 ? argv[6] : NULL, &err);
     psp_close(psp);
     if (rc < 0)
         fprintf(stderr, "emulated_report: %s\n", err.text);

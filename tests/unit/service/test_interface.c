@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "attest/log/entry.h"
 #include "attest/service/route.h"
@@ -41,6 +42,7 @@ static const struct {
     {"GET", "/healthz", NULL},
     {"GET", "/readyz", NULL},
     {"GET", "/metrics", "audit administer"},
+    {"GET", "/v1/openapi.json", NULL},
     {"POST", "/v1/challenges", "submit"},
     {"POST", "/v1/appraisals", "submit"},
     {"GET", "/v1/results", "read audit"},
@@ -106,6 +108,74 @@ static void no_route_is_left_out_of_that(void **state)
             fail_msg("%s %s", route->method, route->path);
     }
     assert_int_equal(count, CELLS);
+}
+
+/* "/v1/policies/{name}" is the table's "/v1/policies/{}". */
+static void without_names(char out[64], const char *path)
+{
+    size_t n = 0;
+    for (bool inside = false; *path; path++) {
+        inside = *path == '{' || (inside && *path != '}');
+        if (!inside || *path == '{')
+            out[n++] = *path;
+    }
+    out[n] = 0;
+}
+
+static const char *roles_of(const char *method, const char *path)
+{
+    for (size_t i = 0; i < CELLS; i++)
+        if (strcasecmp(cells[i].method, method) == 0 && strcmp(cells[i].path, path) == 0)
+            return cells[i].may ? cells[i].may : "";
+    fail_msg("the document has %s %s, which the service has not", method, path);
+    return NULL;
+}
+
+/* As many roles as the table has for it, and each of them; the refusals that follow from that. */
+static void check_operation(const char *method, const char *path, json_t *operation)
+{
+    json_t *roles = json_object_get(operation, "x-roles"),
+           *responses = json_object_get(operation, "responses"), *role;
+    const char *may = roles_of(method, path);
+    size_t words = *may != 0, i;
+    for (const char *p = may; *p; p++)
+        words += *p == ' ';
+    if (json_array_size(roles) != words)
+        fail_msg("%s %s: other roles than \"%s\"", method, path, may);
+    json_array_foreach(roles, i, role)
+    {
+        if (!strstr(may, json_string_value(role)))
+            fail_msg("%s %s: %s", method, path, json_string_value(role));
+    }
+    for (const char *const *status = (const char *const[]){"401", "403", NULL}; *status; status++)
+        if ((json_object_get(responses, *status) != NULL) != (words != 0))
+            fail_msg("%s %s: %s", method, path, *status);
+    assert_non_null(json_object_get(responses, "default"));
+    assert_int_equal(json_array_size(json_object_get(operation, "security")), words ? 2 : 0);
+}
+
+static void the_document_has_each_route_and_no_other(void **state)
+{
+    struct fixture *f = *state;
+    const char *path, *method;
+    json_t *methods, *operation;
+    size_t count = 0;
+    assert_int_equal(ask(f, "GET", "/v1/openapi.json", NULL, NULL), 200);
+    json_t *document = answer_json(f);
+    json_object_foreach(json_object_get(document, "paths"), path, methods)
+    {
+        char bare[64];
+        without_names(bare, path);
+        json_object_foreach(methods, method, operation)
+        {
+            if (strcmp(method, "parameters") == 0)
+                continue;
+            check_operation(method, bare, operation);
+            count++;
+        }
+    }
+    assert_int_equal(count, CELLS);
+    json_decref(document);
 }
 
 static void a_credential_ends_with_its_time(void **state)
@@ -357,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(each_role_may_what_it_may_and_no_more),
         cmocka_unit_test(no_route_is_left_out_of_that),
+        T(the_document_has_each_route_and_no_other),
         T(a_credential_ends_with_its_time),
         T(a_certificate_stands_for_a_caller_too),
         T(paths_and_methods_that_are_not_there_are_told_so),

@@ -1,0 +1,180 @@
+// openapi.mjs SET-UP INIT-JSON ROOT GUEST: starts a cofre-trust from a set-up, and holds it to its own document.
+import { spawn, execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import fs from 'node:fs'
+import https from 'node:https'
+import net from 'node:net'
+import path from 'node:path'
+
+const require = createRequire(path.join(process.env.COFRE_READERS, 'x.js'))
+const { Validator } = await import(path.join(process.env.COFRE_READERS, '@seriousme/openapi-schema-validator/index.js'))
+const Ajv2020 = require('ajv/dist/2020').default
+const formats = require('ajv-formats').default
+const [setUp, initFile, root, guest] = process.argv.slice(2)
+const init = JSON.parse(fs.readFileSync(initFile))
+const fail = (why) => { throw new Error(why) }
+
+// The service, on a port that was free a moment ago.
+const port = await new Promise((resolve) => {
+  const probe = net.createServer().listen(0, '127.0.0.1', () => {
+    const { port } = probe.address()
+    probe.close(() => resolve(port))
+  })
+})
+const configFile = path.join(setUp, 'trust.json')
+const config = JSON.parse(fs.readFileSync(configFile))
+fs.writeFileSync(configFile, JSON.stringify({ ...config, listen: [`127.0.0.1:${port}`], trust_roots: [path.resolve(root)],
+  crls: [path.resolve(guest, 'crl.der')] }))
+const service = spawn(process.env.COFRE_TRUST, ['--config', configFile], { stdio: ['ignore', 'inherit', 'inherit'] })
+const ended = new Promise((resolve) => service.once('exit', resolve))
+const agent = new https.Agent({ keepAlive: true, maxSockets: 1, ca: fs.readFileSync(init.ca) })
+
+function ask (method, where, { token, body, headers = {} } = {}) {
+  const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
+  return new Promise((resolve, reject) => {
+    const request = https.request({ agent, host: 'localhost', port, method, path: where, timeout: 30000,
+      lookup: (name, options, give) => options.all ? give(null, [{ address: '127.0.0.1', family: 4 }]) : give(null, '127.0.0.1', 4),
+      headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(text !== undefined && { 'Content-Type': 'application/json' }),
+        ...headers } }, (answer) => {
+      const parts = []
+      answer.on('data', (part) => parts.push(part)).on('end', () => resolve({ status: answer.statusCode,
+        type: answer.headers['content-type'], headers: answer.headers, data: Buffer.concat(parts) }))
+    })
+    request.on('error', reject)
+    request.end(text)
+  })
+}
+
+async function started () {
+  for (let tries = 0; tries < 600; tries++) {
+    try {
+      return await ask('GET', '/readyz')
+    } catch (why) {
+      if (service.exitCode !== null || why.code !== 'ECONNREFUSED') throw why
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  fail('the service does not answer')
+}
+
+let ajv, document
+const used = new Set()
+
+// What the document says of that status, or of any other: its media type, and the schema where it has one.
+function check (template, method, answer) {
+  const operation = document.paths[template]?.[method.toLowerCase()] ?? fail(`${method} ${template} is not in the document`)
+  const place = ['paths', template, method.toLowerCase(), 'responses']
+  const key = String(answer.status) in operation.responses ? String(answer.status) : 'default'
+  let said = operation.responses[key]
+  let pointer = [...place, key]
+  if (said.$ref) {
+    pointer = said.$ref.slice(2).split('/')
+    said = pointer.reduce((o, step) => o[step], document)
+  } else used.add(operation.operationId)
+  if (key === 'default' && answer.status < 400) fail(`${method} ${template} answers ${answer.status}, which is not in the document`)
+  if (!said.content) {
+    if (answer.data.length) fail(`${method} ${template}: ${answer.status} has a body`)
+    return
+  }
+  const type = answer.type?.split(';')[0]
+  const content = said.content[type] ?? fail(`${method} ${template} answers ${answer.status} as ${type}`)
+  if (!content.schema) return
+  const uri = '#/' + [...pointer, 'content', type, 'schema'].map((step) => encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')
+  const valid = ajv.getSchema('openapi' + uri) ?? fail(`no schema at ${uri}`)
+  const value = JSON.parse(answer.data)
+  if (!valid(value)) fail(`${method} ${template} ${answer.status}: ${ajv.errorsText(valid.errors)}: ${answer.data}`)
+  return value
+}
+
+// Asks, with a body that the document's schema takes (or, where wrong, does not), and checks the answer.
+async function call (method, template, wanted, { values = {}, query = '', body, wrong, ...rest } = {}) {
+  const where = template.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? fail(`${template}: no ${name}`)) + query
+  if (body !== undefined && typeof body !== 'string') {
+    const pointer = ['paths', template, method.toLowerCase(), 'requestBody', 'content', 'application/json', 'schema']
+      .map((step) => encodeURIComponent(step.replaceAll('/', '~1'))).join('/')
+    const valid = ajv.getSchema(`openapi#/${pointer}`)
+    if (valid(body) !== !wrong) fail(`${method} ${template}: the document ${wrong ? 'takes' : 'refuses'} ${JSON.stringify(body)}: ${ajv.errorsText(valid.errors)}`)
+  }
+  const answer = await ask(method, where, { body, ...rest })
+  if (answer.status !== wanted) fail(`${method} ${where}: ${answer.status} in place of ${wanted}: ${answer.data}`)
+  return check(template, method, answer)
+}
+
+try {
+  await started()
+  const served = await ask('GET', '/v1/openapi.json')
+  document = JSON.parse(served.data)
+  const judged = await new Validator().validate(structuredClone(document))
+  if (!judged.valid) fail(`the document is no OpenAPI: ${JSON.stringify(judged.errors).slice(0, 2000)}`)
+  ajv = formats(new Ajv2020({ strict: false, allErrors: true }))
+  ajv.addSchema(document, 'openapi')
+  check('/v1/openapi.json', 'GET', served)
+
+  const admin = init.administrator.token
+  const soon = new Date(Date.now() + 86400000).toISOString().replace(/\.\d+/, '')
+  const made = await call('POST', '/v1/credentials', 201, { token: admin, body: { name: 'guest', roles: 'submit', expires: soon } })
+  const token = made.token
+  await call('POST', '/v1/credentials', 201, { token: admin, body: { name: 'cert', roles: 'read', expires: soon, scope: 'web', certificate_sha256: '00'.repeat(32) } })
+  await call('POST', '/v1/credentials', 409, { token: admin, body: { name: 'cert', roles: 'read', expires: soon, certificate_sha256: '00'.repeat(32) } })
+  await call('POST', '/v1/credentials', 422, { token: admin, wrong: true, body: { name: 'a b', roles: 'submit', expires: soon } })
+  await call('GET', '/v1/credentials', 200, { token: admin })
+  await call('DELETE', '/v1/credentials/{name}', 204, { token: admin, values: { name: 'cert' } })
+  await call('DELETE', '/v1/credentials/{name}', 404, { token: admin, values: { name: 'cert' } })
+  await call('GET', '/v1/credentials', 403, { token })
+  await call('GET', '/v1/credentials', 401)
+
+  await call('POST', '/v1/policies/{name}', 201, { token: admin, values: { name: 'web' }, body: { snp: { max_vmpl: 0 } } })
+  await call('POST', '/v1/policies/{name}', 422, { token: admin, values: { name: 'web' }, body: { snp: { unknown: 0 } } })
+  await call('POST', '/v1/policies/{name}', 400, { token: admin, values: { name: 'web' }, body: '{' })
+  await call('POST', '/v1/policies/{name}', 415, { token: admin, values: { name: 'web' } })
+  await call('PUT', '/v1/policies/{name}/active', 200, { token: admin, values: { name: 'web' }, body: { version: 1 } })
+  await call('PUT', '/v1/policies/{name}/active', 404, { token: admin, values: { name: 'web' }, body: { version: 9 } })
+  await call('PUT', '/v1/policies/{name}/active', 422, { token: admin, values: { name: 'web' }, wrong: true, body: { version: 'x' } })
+  await call('GET', '/v1/policies', 200, { token: admin })
+  await call('GET', '/v1/policies/{name}', 200, { token: admin, values: { name: 'web' } })
+  for (const version of ['1', 'active']) await call('GET', '/v1/policies/{name}/{version}', 200, { token: admin, values: { name: 'web', version } })
+  await call('GET', '/v1/policies/{name}/{version}', 404, { token: admin, values: { name: 'web', version: '2' } })
+
+  const challenge = await call('POST', '/v1/challenges', 201, { token })
+  execFileSync(process.env.COFRE_REPORT, ['Milan', '3', 'vcek', process.env.COFRE_CHAIN, guest, challenge.nonce])
+  const evidence = JSON.parse(fs.readFileSync(path.join(guest, 'evidence.json')))
+  const result = await call('POST', '/v1/appraisals', 200, { token, body: { evidence, policy: 'web', challenge: challenge.nonce } })
+  if (result.outcome !== 'pass') fail(`the verdict is ${result.outcome}: ${JSON.stringify(result.verdict.checks.filter((c) => c.ok === false))}`)
+  await call('POST', '/v1/appraisals', 422, { token, wrong: true, body: { evidence, policy: 'web' } })
+  await call('POST', '/v1/appraisals', 404, { token, body: { evidence, policy: 'other', nonce: challenge.nonce } })
+  await call('POST', '/v1/appraisals', 409, { token, body: { evidence, policy: 'genuine', challenge: challenge.nonce } })
+  const stranger = await call('POST', '/v1/appraisals', 200, { token, body: { evidence, policy: 'web', nonce: '11'.repeat(32) }, headers: { 'Idempotency-Key': 'x' } })
+  if (stranger.outcome !== 'fail') fail(`another's nonce: ${stranger.outcome}`)
+  await call('GET', '/v1/results/{id}', 200, { token, values: { id: result.id } })
+  await call('GET', '/v1/results/{id}', 404, { token, values: { id: 'none' } })
+  const digest = Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(evidence.report, 'base64'))).toString('hex')
+  const all = await call('GET', '/v1/results', 200, { token: admin, query: `?evidence_sha256=${digest}` })
+  if (all.results.length !== 2) fail(`${all.results.length} results on the evidence`)
+  await call('GET', '/v1/results', 422, { token: admin })
+
+  await call('GET', '/v1/keys.jwks', 200)
+  await call('GET', '/v1/keys.cose', 200)
+  await call('GET', '/v1/log/head', 200)
+  await call('GET', '/v1/log/entries/{number}', 200, { token, values: { number: result.log_entry } })
+  await call('GET', '/v1/log/entries/{number}', 403, { token, values: { number: 1 } })
+  await call('GET', '/v1/log/entries/{number}', 404, { token, values: { number: 999 } })
+  await call('GET', '/v1/log/entries/{number}/receipt', 200, { token, values: { number: result.log_entry } })
+  await call('GET', '/v1/log/consistency/{size}', 200, { values: { size: 2 } })
+  await call('GET', '/v1/log/consistency/{size}', 404, { values: { size: 999 } })
+  await call('GET', '/metrics', 200, { token: admin })
+  await call('GET', '/healthz', 200)
+  await call('GET', '/readyz', 200)
+
+  const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods)).filter((o) => o.operationId)
+  const untried = operations.filter((o) => !used.has(o.operationId)).map((o) => o.operationId)
+  if (untried.length) fail(`no answer was seen of ${untried.join(', ')}`)
+  console.log(`${operations.length} operations answered as the document says`)
+} finally {
+  agent.destroy()
+  service.kill()
+  const code = await ended
+  if (code !== 0) {
+    console.log(`cofre-trust ended with ${code}`)
+    process.exitCode = 1
+  }
+}
