@@ -138,6 +138,7 @@ static int read_limits(const struct member *m, json_t *value, const char *within
         LIMIT("header_bytes", headers, read_size, 1024, 65536),
         LIMIT("body_bytes", body, read_size, 4096, 16 << 20),
         LIMIT("seconds", seconds, read_number, 1, 3600),
+        LIMIT("held_bytes", held, read_size, 32 << 20, (uint64_t)1 << 40),
     };
     if (!json_is_object(value))
         return wrong(within, m->name, err, "it is to be an object");
@@ -192,7 +193,12 @@ int trust_config_parse(struct trust_config *out, struct view file, struct cofre_
         .workers = 2,
         .challenge_seconds = 300,
         .token_seconds = 3600,
-        .limits = {.connections = 12000, .pending = 256, .headers = 16384, .body = 2 << 20, .seconds = 60},
+        .limits = {.connections = 12000,
+                   .pending = 256,
+                   .headers = 16384,
+                   .body = 2 << 20,
+                   .seconds = 60,
+                   .held = 256 << 20},
     };
     int rc = json_read(&object, file, COFRE_USAGE, err);
     if (rc == 0)

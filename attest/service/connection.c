@@ -1,4 +1,5 @@
 /* TLS connections: counted, and ended where no request becomes whole in time. OpenSSL tells when one is gone. */
+#include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
 #include <openssl/ssl.h>
@@ -29,6 +30,56 @@ static void take_or_not(struct loop *loop)
     }
 }
 
+/* evhttp finds the end of what it reads, and clears away the connection and what it holds. */
+static void end(struct connection *c)
+{
+    c->loop->held -= c->held;
+    c->held = 0;
+    c->since = INT64_MAX; /* once */
+    (void)shutdown(bufferevent_getfd(c->events), SHUT_RDWR);
+}
+
+/* Whoever keeps most waiting goes first. What is at work ends by itself, and there is a bound to how much that is. */
+static void make_room(struct loop *loop)
+{
+    struct connection *c, *most = NULL;
+    TAILQ_FOREACH(c, &loop->connections, entry)
+    {
+        if (!c->working && (!most || c->held > most->held))
+            most = c;
+    }
+    if (!most || !most->held)
+        return;
+    atomic_fetch_add(&loop->server->too_much, 1);
+    end(most);
+}
+
+static void received(struct evbuffer *buffer, const struct evbuffer_cb_info *change, void *context)
+{
+    struct connection *c = context;
+    struct loop *loop = c->loop;
+    (void)buffer;
+    if (c->since == INT64_MAX)
+        return;
+    c->held += change->n_added;
+    loop->held += change->n_added;
+    const size_t bound = loop->server->limits.held / loop->server->loops;
+    if (bound && change->n_added && loop->held > bound)
+        make_room(loop);
+}
+
+/* Of what came behind the request that was answered, nothing is yet. */
+void connection_answered(struct connection *c)
+{
+    const size_t left = evbuffer_get_length(bufferevent_get_input(c->events));
+    c->working = false;
+    if (c->since == INT64_MAX)
+        return;
+    c->loop->held = c->loop->held - c->held + left;
+    c->held = left;
+    c->since = server_now();
+}
+
 static void gone(void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
 {
     struct connection *c = pointer;
@@ -41,6 +92,7 @@ static void gone(void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, l
         return;
     struct loop *loop = c->loop;
     TAILQ_REMOVE(&loop->connections, c, entry);
+    loop->held -= c->held;
     loop->count--;
     atomic_fetch_sub(&loop->server->connections, 1);
     take_or_not(loop);
@@ -72,7 +124,7 @@ struct bufferevent *connection_new(struct event_base *base, void *context)
     *c = (struct connection){.loop = loop, .since = server_now()};
     c->events =
         bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-    if (!c->events)
+    if (!c->events || !evbuffer_add_cb(bufferevent_get_input(c->events), received, c))
         abort();
     /* A client that closes without TLS's goodbye has still ended: requests have a length of their own. */
     bufferevent_openssl_set_allow_dirty_shutdown(c->events, 1);
@@ -91,7 +143,6 @@ struct connection *connection_of(struct evhttp_request *http)
     return SSL_get_ex_data(ssl, slot);
 }
 
-/* evhttp finds the end of what it reads, and clears the connection away. */
 void connections_sweep(evutil_socket_t fd, short events, void *context)
 {
     struct loop *loop = context;
@@ -104,7 +155,6 @@ void connections_sweep(evutil_socket_t fd, short events, void *context)
         if (c->working || c->since > before)
             continue;
         atomic_fetch_add(&loop->server->too_slow, 1);
-        c->since = INT64_MAX; /* once */
-        (void)shutdown(bufferevent_getfd(c->events), SHUT_RDWR);
+        end(c);
     }
 }

@@ -34,6 +34,8 @@ void health_metrics(struct call *call)
         {"cofre_trust_requests_refused_total", "counter", "Requests refused for want of room.", c.refused},
         {"cofre_trust_connections_too_slow_total", "counter",
          "Connections ended because no request became whole in time.", c.too_slow},
+        {"cofre_trust_connections_too_much_total", "counter",
+         "Connections ended because requests that were not whole held too much memory.", c.too_much},
     };
     char text[4096];
     size_t used = 0;

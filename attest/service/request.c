@@ -138,9 +138,9 @@ void request_send(struct request *r)
     (void)evhttp_add_header(headers, "Cache-Control", "no-store");
     if (atomic_load(&loop->server->draining))
         (void)evhttp_add_header(headers, "Connection", "close");
-    (void)evbuffer_add(body, r->answer.data, r->answer.len);
-    r->connection->working = false;
-    r->connection->since = server_now();
+    if (evhttp_request_get_command(r->http) != EVHTTP_REQ_HEAD)
+        (void)evbuffer_add(body, r->answer.data, r->answer.len);
+    connection_answered(r->connection);
     struct evhttp_request *http = r->http;
     const int status = r->status;
     request_free(r);

@@ -71,6 +71,12 @@ static unsigned literal(const char *pattern)
     return n;
 }
 
+/* HEAD is GET whose body is not sent. */
+static bool is_method(const struct route *route, const char *method)
+{
+    return strcmp(route->method, strcmp(method, "HEAD") == 0 ? "GET" : method) == 0;
+}
+
 /* The route; NULL where there is none for the path (*allowed empty) or for the method. */
 static const struct route *find(struct call *call, char allowed[static 64])
 {
@@ -82,7 +88,7 @@ static const struct route *find(struct call *call, char allowed[static 64])
             continue;
         size_t used = strlen(allowed);
         (void)snprintf(allowed + used, 64 - used, "%s%s", used ? ", " : "", route->method);
-        if (strcmp(route->method, request_method(call->request)) != 0 ||
+        if (!is_method(route, request_method(call->request)) ||
             (found && literal(found->path) > literal(route->path)))
             continue;
         found = route;

@@ -210,5 +210,6 @@ struct server_counts server_count(const struct server *server)
         .requests = atomic_load(&server->requests),
         .refused = atomic_load(&server->refused),
         .too_slow = atomic_load(&server->too_slow),
+        .too_much = atomic_load(&server->too_much),
     };
 }

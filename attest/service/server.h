@@ -16,6 +16,7 @@ struct server_limits {
     size_t headers, body; /* bytes of a request */
     unsigned
         seconds; /* until a request is there whole, from the connection's start or the last answer on it */
+    size_t held; /* bytes of requests that are not answered yet, of all connections together; 0: no bound */
 };
 
 struct server_config {
@@ -45,6 +46,7 @@ void server_free(struct server *server);
 struct server_counts {
     unsigned connections, pending;                  /* now */
     uint64_t accepted, requests, refused, too_slow; /* so far; refused: 503 for want of room */
+    uint64_t too_much;                              /* connections ended because too much was held */
 };
 struct server_counts server_count(const struct server *server);
 

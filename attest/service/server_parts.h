@@ -18,6 +18,7 @@ struct connection {
     struct bufferevent *events;
     int64_t since; /* milliseconds of CLOCK_MONOTONIC: its start, or its last answer */
     bool working;  /* a request is at work: its time is not the client's */
+    size_t held;   /* bytes that came and are not answered */
     TAILQ_ENTRY(connection) entry;
 };
 TAILQ_HEAD(connections, connection);
@@ -46,6 +47,7 @@ struct loop {
     struct event *sweep, *wake;
     struct connections connections;
     unsigned count; /* of them */
+    size_t held;    /* by them */
     bool full;      /* none is taken */
     pthread_mutex_t lock;
     struct requests answered; /* by other threads; under the lock */
@@ -61,7 +63,7 @@ struct server {
     pthread_mutex_t lock; /* of tls */
     SSL_CTX *tls;
     atomic_uint connections, pending;
-    atomic_ullong accepted, requests, refused, too_slow;
+    atomic_ullong accepted, requests, refused, too_slow, too_much;
     atomic_bool draining;
     unsigned loops;
     struct loop loop[];
@@ -72,6 +74,8 @@ int64_t server_now(void); /* milliseconds of CLOCK_MONOTONIC */
 /* connection.c: for evhttp, which asks for the transport of each connection that it takes. */
 struct bufferevent *connection_new(struct event_base *base, void *loop);
 struct connection *connection_of(struct evhttp_request *http);
+/* What it held was answered. */
+void connection_answered(struct connection *connection);
 void connections_sweep(evutil_socket_t fd, short events, void *loop);
 
 /* request.c: evhttp has a request; and one that another thread answered. */

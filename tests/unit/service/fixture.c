@@ -48,7 +48,7 @@ struct fixture *fixture_new(int64_t (*clock)(void))
                                       .token_seconds = 3600,
                                       .workers = 2,
                                       .challenge_seconds = 300,
-                                      .limits = {64, 16, 16384, 1 << 20, 30}};
+                                      .limits = {64, 16, 16384, 1 << 20, 30, 64 << 20}};
     return f;
 }
 

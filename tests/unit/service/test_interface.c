@@ -223,6 +223,20 @@ static void paths_and_methods_that_are_not_there_are_told_so(void **state)
     assert_non_null(strstr(f->answer, "Allow: GET, POST"));
 }
 
+static void head_is_get_without_its_body(void **state)
+{
+    struct fixture *f = *state;
+    static char answer[4096];
+    assert_true(client_send(&f->connection, "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert_int_equal(client_answer(&f->connection, answer, sizeof answer), 200);
+    assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+    assert_int_equal(ask(f, "HEAD", "/v1/credentials", NULL, NULL), 401);
+    assert_int_equal(ask(f, "HEAD", "/v1/credentials", "read", NULL), 403);
+    assert_int_equal(ask(f, "HEAD", "/v1/challenges", "submit", NULL), 405);
+    assert_int_equal(ask(f, "GET", "/healthz", NULL, NULL), 200); /* the connection is where it should be */
+    assert_non_null(strstr(f->answer, "alive"));
+}
+
 static void a_challenge_is_kept_until_it_expires(void **state)
 {
     struct fixture *f = *state;
@@ -431,6 +445,7 @@ int main(void)
         T(a_credential_ends_with_its_time),
         T(a_certificate_stands_for_a_caller_too),
         T(paths_and_methods_that_are_not_there_are_told_so),
+        T(head_is_get_without_its_body),
         T(a_challenge_is_kept_until_it_expires),
         T(policies_are_added_shown_and_made_active),
         T(a_policy_that_is_none_is_not_added),

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -322,6 +323,35 @@ static void connections_beyond_the_limit_wait_for_one_to_end(void **state)
     client_close(&c[2]);
 }
 
+/* Clients begin bodies that they do not end. Those that hold most are ended; who asks little is answered. */
+static void bodies_that_never_end_hold_so_much_and_no_more(void **state)
+{
+    struct fixture *f = *state;
+    static char part[30000], answer[4096];
+    struct server_limits limits = usual;
+    struct client c[8], modest;
+    limits.body = 1 << 20;
+    limits.held = 100000;
+    start_with(f, limits, 1);
+    int n = snprintf(part, sizeof part, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    memset(part + n, 'x', sizeof part - 1 - (size_t)n);
+    modest = client_new(f->port);
+    assert_true(client_send(&modest, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx"));
+    for (size_t i = 0; i < 8; i++) {
+        c[i] = client_new(f->port);
+        assert_true(client_send(&c[i], part));
+    }
+    while (server_count(f->server).too_much < 5) /* of 8, 3 fit */
+        sched_yield();
+    assert_int_equal(client_ask(&modest, "y", answer, sizeof answer), 200);
+    for (int i = 0; i < 20; i++) /* what was answered is held no more */
+        assert_int_equal(client_ask(&modest, GET("/"), answer, sizeof answer), 200);
+    assert_int_equal(server_count(f->server).too_much, 5);
+    for (size_t i = 0; i < 8; i++)
+        client_close(&c[i]);
+    client_close(&modest);
+}
+
 /* One says nothing, one stops in the middle of a request, one sends a byte now and then; each is ended. */
 static void who_dawdles_is_ended(void **state)
 {
@@ -411,6 +441,7 @@ int main(void)
         T(what_cannot_be_decoded_is_refused),
         T(more_requests_than_there_is_room_for_are_told_to_come_later),
         T(connections_beyond_the_limit_wait_for_one_to_end),
+        T(bodies_that_never_end_hold_so_much_and_no_more),
         T(who_dawdles_is_ended),
         T(a_client_that_left_is_answered_all_the_same),
         T(what_is_under_way_is_answered_at_the_end),
