@@ -90,6 +90,13 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
     struct log_entry entry = {
         .kind = LOG_ENTRY_VERDICT, .time = FUZZ_NOW, .outcome = LOG_FAILED, .tee = "snp"};
     struct log_entry genesis = {.kind = LOG_ENTRY_GENESIS, .time = FUZZ_NOW, .name = "a log"};
+    struct log_entry change = {.kind = LOG_ENTRY_CHANGE,
+                               .time = FUZZ_NOW,
+                               .action = "added",
+                               .object = "policy",
+                               .object_name = "web",
+                               .object_version = 1,
+                               .actor = "ann"};
     switch (index) {
     case 0:
         FUZZ_CHECK(signed_log_head(log, SIZE, &seed));
@@ -105,6 +112,9 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         break;
     case 4:
         FUZZ_CHECK(log_entry_write(&seed, &genesis, NULL) == 0);
+        break;
+    case 5:
+        FUZZ_CHECK(log_entry_write(&seed, &change, NULL) == 0);
         break;
     default:
         return 0;
