@@ -13,11 +13,13 @@ struct command {
     const char *host, *listen;      /* of a new service: its name for clients, its address */
     const char *to, *roles, *scope; /* of a new credential */
     const char *days;
+    const char *out; /* where a copy goes */
     bool json;
 };
 
 int command_serve(const struct command *command, struct cofre_err *err);
 int command_init(const struct command *command, struct cofre_err *err);
+int command_log(const struct command *command, struct cofre_err *err);
 int command_grant(const struct command *command, struct cofre_err *err);
 
 #endif

@@ -10,10 +10,12 @@ static const char help[] =
     "usage: cofre-trust --config F\n"
     "       cofre-trust init DIR [--host NAME] [--listen ADDRESS] [--json]\n"
     "       cofre-trust grant --config F --to NAME --roles WORDS [--policy NAME] [--days N] [--json]\n"
+    "       cofre-trust log --config F --out F\n"
     "\n"
     "Judges the evidence of confidential guests for whoever relies on them, over HTTPS.\n"
     "init makes all that it needs in a new directory, and prints the first administrator's token;\n"
     "grant lets somebody else in, and prints that token. Each is shown once and kept as a digest.\n"
+    "log copies the log of verdicts into a file, for cofre log show and cofre log verify.\n"
     "\n"
     "  --config F         the configuration (docs/trust.md)\n"
     "  --host NAME        by which clients reach it: localhost without this\n"
@@ -22,6 +24,7 @@ static const char help[] =
     "  --roles WORDS      any of submit, read, values, policies, audit, administer, with spaces between\n"
     "  --policy NAME      the only policy that it may use\n"
     "  --days N           for which it is let in: 365 without this\n"
+    "  --out F            where the copy of the log goes\n"
     "  --json             the result as one JSON object\n"
     "\n"
     "SIGTERM: answers what is under way, and ends. SIGHUP: reads certificates, keys, lists\n"
@@ -29,20 +32,26 @@ static const char help[] =
     "\n"
     "example: cofre-trust --config /etc/cofre/trust.json\n";
 
-enum { CONFIG, HOST, LISTEN, TO, ROLES, POLICY, DAYS, TEXTS, JSON = TEXTS, HELP };
+enum { CONFIG, HOST, LISTEN, TO, ROLES, POLICY, DAYS, OUT, TEXTS, JSON = TEXTS, HELP };
 static const struct option options[] = {
-    {"config", required_argument, NULL, CONFIG}, {"host", required_argument, NULL, HOST},
-    {"listen", required_argument, NULL, LISTEN}, {"to", required_argument, NULL, TO},
-    {"roles", required_argument, NULL, ROLES},   {"policy", required_argument, NULL, POLICY},
-    {"days", required_argument, NULL, DAYS},     {"json", no_argument, NULL, JSON},
-    {"help", no_argument, NULL, HELP},           {0},
+    {"config", required_argument, NULL, CONFIG},
+    {"host", required_argument, NULL, HOST},
+    {"listen", required_argument, NULL, LISTEN},
+    {"to", required_argument, NULL, TO},
+    {"roles", required_argument, NULL, ROLES},
+    {"policy", required_argument, NULL, POLICY},
+    {"days", required_argument, NULL, DAYS},
+    {"out", required_argument, NULL, OUT},
+    {"json", no_argument, NULL, JSON},
+    {"help", no_argument, NULL, HELP},
+    {0},
 };
 /* Where a command has the option's text. */
 static const size_t places[TEXTS] = {
     [CONFIG] = offsetof(struct command, config), [HOST] = offsetof(struct command, host),
     [LISTEN] = offsetof(struct command, listen), [TO] = offsetof(struct command, to),
     [ROLES] = offsetof(struct command, roles),   [POLICY] = offsetof(struct command, scope),
-    [DAYS] = offsetof(struct command, days),
+    [DAYS] = offsetof(struct command, days),     [OUT] = offsetof(struct command, out),
 };
 
 #define BIT(OPTION) (1u << (OPTION))
@@ -54,6 +63,7 @@ static const struct action {
 } actions[] = {
     {"", 0, BIT(CONFIG), 0, command_serve},
     {"init", 2, 0, BIT(HOST) | BIT(LISTEN) | BIT(JSON), command_init},
+    {"log", 1, BIT(CONFIG) | BIT(OUT), 0, command_log},
     {"grant", 1, BIT(CONFIG) | BIT(TO) | BIT(ROLES), BIT(POLICY) | BIT(DAYS) | BIT(JSON), command_grant},
 };
 

@@ -162,3 +162,16 @@ int verdict_log_head(struct db *db, int64_t *size, verdict_log_take take, void *
         return cofre_fail(err, COFRE_NEGATIVE, "the log has no entry yet, and so no head");
     return rc < 0 ? rc : 0;
 }
+
+int verdict_log_next_head(struct db *db, int64_t after, int64_t *size, verdict_log_take take, void *context,
+                          struct cofre_err *err)
+{
+    struct taker taker = {take, context, 0};
+    int rc = DB_RUN(db, "SELECT head, size FROM log_head WHERE size > $1 ORDER BY size LIMIT 1", take_bytes,
+                    &taker, err, db_integer(after));
+    *size = taker.size;
+    if (rc == 0)
+        return cofre_fail(err, COFRE_NEGATIVE, "the log has no head over more than %lld entries",
+                          (long long)after);
+    return rc < 0 ? rc : 0;
+}

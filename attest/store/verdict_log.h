@@ -34,6 +34,9 @@ typedef int (*verdict_log_take)(void *context, struct view bytes, struct cofre_e
 /* -COFRE_NEGATIVE: there is none. */
 int verdict_log_entry(struct db *db, int64_t number, verdict_log_take take, void *context,
                       struct cofre_err *err);
+/* The first head over more than after entries, *size of them. -COFRE_NEGATIVE: there is none. */
+int verdict_log_next_head(struct db *db, int64_t after, int64_t *size, verdict_log_take take, void *context,
+                          struct cofre_err *err);
 /* The newest head, of *size entries. */
 int verdict_log_head(struct db *db, int64_t *size, verdict_log_take take, void *context,
                      struct cofre_err *err);

@@ -13,6 +13,7 @@ static const char help[] =
     "usage: cofre log create --log F --key PEM --name TEXT\n"
     "       cofre log append --log F --key PEM --entry F [--out RECEIPT]\n"
     "       cofre log head   --log F --keys F [--out HEAD]\n"
+    "       cofre log show   --log F --keys F [--index N]\n"
     "       cofre log prove  --log F --keys F --index N|--from HEAD --out RECEIPT [--entry-out F]\n"
     "       cofre log verify --keys F --log F [--head HEAD]\n"
     "       cofre log verify --keys F --receipt F --entry F|--from HEAD\n"
@@ -32,7 +33,7 @@ static const char help[] =
     "  --head HEAD      a head that somebody else was given: the log must be the one that it is of\n"
     "  --from HEAD      a head that is known; prove makes, and verify checks, a receipt of growth from it\n"
     "  --id HEX         the log must be the one with this id\n"
-    "  --index N        which entry to prove; the first is 0\n"
+    "  --index N        which entry to prove, or to show entries from; the first is 0\n"
     "  --out F          where the receipt or the head goes\n"
     "  --entry-out F    where prove puts the entry itself\n"
     "  --json           the result as one JSON object\n"
@@ -69,6 +70,7 @@ static const struct action {
     {"create", BIT(LOG) | BIT(KEY) | BIT(NAME), 0, log_create, false},
     {"append", BIT(LOG) | BIT(KEY) | BIT(ENTRY), BIT(OUT), log_append, false},
     {"head", BIT(LOG) | BIT(KEYS), BIT(ID) | BIT(OUT), log_print_head, false},
+    {"show", BIT(LOG) | BIT(KEYS), BIT(ID) | BIT(INDEX), log_show, false},
     {"prove", BIT(LOG) | BIT(KEYS) | BIT(OUT), BIT(ID) | BIT(INDEX) | BIT(FROM) | BIT(ENTRY_OUT), log_prove,
      false},
     {"verify", BIT(KEYS), BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(ENTRY) | BIT(FROM), log_verify,

@@ -31,6 +31,7 @@ struct log_call {
 int log_create(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_append(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_print_head(const struct log_call *call, json_t *result, struct cofre_err *err);
+int log_show(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_prove(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_verify(const struct log_call *call, json_t *result, struct cofre_err *err);
 

@@ -1,4 +1,4 @@
-/* cofre log head, prove: what who can read a log can give to others. */
+/* cofre log head, show, prove: what who can read a log can give to others. */
 #include <string.h>
 
 #include "vmm/base/file.h"
@@ -78,6 +78,41 @@ int log_print_head(const struct log_call *call, json_t *result, struct cofre_err
     log_put_head(result, &c.last);
     const char *out = call->option[LOG_OPT_OUT];
     return out ? file_write(out, log_file_head(f), 0644, err) : 0;
+}
+
+/* show */
+
+static int describe(json_t *entries, uint64_t number, struct view bytes, struct cofre_err *err)
+{
+    json_t *said = NULL;
+    if (!inspect_log_entry.recognises(bytes))
+        said = json_pack("{s:I}", "bytes", (json_int_t)bytes.len); /* somebody else's */
+    else if (inspect_log_entry.describe(&said, bytes, err) < 0)
+        return -COFRE_MALFORMED;
+    return json_object_set_new(said, "number", json_integer((json_int_t)number)) == 0 &&
+                   json_array_append_new(entries, said) == 0
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "out of memory");
+}
+
+int log_show(const struct log_call *call, json_t *result, struct cofre_err *err)
+{
+    CLEAN_LOG_CHECKER c = {0};
+    CLEAN_LOG_FILE *f = NULL;
+    json_t *entries = json_array();
+    uint64_t number = 0;
+    json_object_set_new(result, "entries", entries);
+    int rc = log_open_to_read(&f, &c, call, false, err);
+    if (rc == 0 && call->option[LOG_OPT_INDEX])
+        rc = number_parse(&number, call->option[LOG_OPT_INDEX], "--index", 0, log_file_state(f)->size - 1,
+                          err);
+    for (; rc == 0 && number < log_file_state(f)->size; number++) {
+        CLEAN_BYTES entry = {0};
+        rc = log_file_entry(f, number, &entry, err);
+        if (rc == 0)
+            rc = describe(entries, number, bytes_view(&entry), err);
+    }
+    return rc;
 }
 
 /* prove */
