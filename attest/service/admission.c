@@ -52,7 +52,7 @@ static int add(struct db *db, void *context, struct cofre_err *err)
                                   .object = "credential",
                                   .name = c->name,
                                   .actor = c->made_by,
-                                  .content = c->digest,
+                                  .digest = c->digest,
                                   .detail = detail};
     int rc = credential_add(db, c, err);
     return rc < 0 ? rc : change_log(a->trust, db, &change, err);

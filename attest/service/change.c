@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "attest/service/signer.h"
 #include "attest/store/verdict_log.h"
@@ -24,6 +25,10 @@ static int fill(struct log_entry *entry, const struct change *change, struct cof
     put(entry->actor, sizeof entry->actor, change->actor);
     put(entry->detail, sizeof entry->detail, change->detail);
     entry->object_version = change->version;
+    if (change->digest.len == sizeof entry->digest.data) {
+        memcpy(entry->digest.data, change->digest.data, sizeof entry->digest.data);
+        return 0;
+    }
     return EVP_Digest(change->content.data, change->content.len, entry->digest.data, NULL, EVP_sha256(),
                       NULL) == 1
                ? 0

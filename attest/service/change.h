@@ -22,6 +22,7 @@ struct change {
     int64_t version;     /* 0 where the object has none */
     const char *actor;   /* caller.name */
     struct view content; /* whose SHA-256 is logged: the document, the signed file */
+    struct view digest;  /* or that SHA-256 itself; len 0 where there is content */
     const char *detail;  /* a few words for an auditor, as a reason; NULL: none */
 };
 

@@ -336,13 +336,18 @@ static void who_changed_what_is_in_the_log(void **state)
          "submit; until 2027-01-16T00:00:00Z; policy web"},
         {"removed", "credential", "ci", 0, "administer", "ci", ""},
     };
+    uint8_t of_token[32];
     assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", "{\"snp\": {}}"), 201);
     assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 200);
     assert_int_equal(ask(f, "POST", "/v1/credentials", "administer",
                          "{\"name\": \"ci\", \"roles\": \"submit\", \"scope\": \"web\","
                          " \"expires\": \"2027-01-16T00:00:00Z\"}"),
                      201);
+    json_t *given = answer_json(f);
+    access_token_digest(of_token, json_string_value(json_object_get(given, "token")));
+    json_decref(given);
     assert_int_equal(ask(f, "DELETE", "/v1/credentials/ci", "administer", NULL), 204);
+    assert_memory_equal(entry_of(f, 3).digest.data, of_token, 32);
     for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         const struct log_entry entry = entry_of(f, i + 1);
         uint8_t digest[32];
