@@ -155,3 +155,17 @@ void assert_member(struct fixture *f, const char *name, const char *value)
     assert_string_equal(json_string_value(json_object_get(object, name)), value);
     json_decref(object);
 }
+
+struct log_entry entry_of(struct fixture *f, unsigned number)
+{
+    char path[64];
+    struct log_entry entry;
+    struct cofre_err err = {""};
+    snprintf(path, sizeof path, "/v1/log/entries/%u", number);
+    assert_int_equal(ask(f, "GET", path, "audit", NULL), 200);
+    const char *length = strstr(f->answer, "Content-Length: ");
+    const struct view bytes = {(const uint8_t *)answer_body(f), strtoul(length + 16, NULL, 10)};
+    if (log_entry_read(&entry, bytes, &err) < 0)
+        fail_msg("entry %u: %s", number, err.text);
+    return entry;
+}

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "attest/log/entry.h"
 #include "attest/service/service.h"
 #include "attest/store/db.h"
 #include "tests/unit/service/client.h"
@@ -45,6 +46,8 @@ int ask_with(struct fixture *f, struct client *c, const char *method, const char
 int ask(struct fixture *f, const char *method, const char *path, const char *token, const char *body);
 const char *answer_body(struct fixture *f);
 json_t *answer_json(struct fixture *f); /* the caller's */
+/* The log's entry of that number, as an auditor gets it. */
+struct log_entry entry_of(struct fixture *f, unsigned number);
 void assert_member(struct fixture *f, const char *name, const char *value);
 
 extern const char *const role_words[];

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "attest/log/entry.h"
 #include "attest/service/route.h"
 #include "attest/store/challenge.h"
 #include "attest/store/credential.h"
@@ -305,21 +304,6 @@ static void a_new_token_works_until_it_is_removed(void **state)
     assert_int_equal(ask(f, "DELETE", "/v1/credentials/ci", "administer", NULL), 204);
     assert_int_equal(ask(f, "POST", "/v1/challenges", token, NULL), 401);
     assert_int_equal(ask(f, "DELETE", "/v1/credentials/ci", "administer", NULL), 404);
-}
-
-/* The entry of that number, as the auditor gets it. */
-static struct log_entry entry_of(struct fixture *f, unsigned number)
-{
-    char path[64];
-    struct log_entry entry;
-    struct cofre_err err = {""};
-    snprintf(path, sizeof path, "/v1/log/entries/%u", number);
-    assert_int_equal(ask(f, "GET", path, "audit", NULL), 200);
-    const char *length = strstr(f->answer, "Content-Length: ");
-    const struct view bytes = {(const uint8_t *)answer_body(f), strtoul(length + 16, NULL, 10)};
-    if (log_entry_read(&entry, bytes, &err) < 0)
-        fail_msg("entry %u: %s", number, err.text);
-    return entry;
 }
 
 static void who_changed_what_is_in_the_log(void **state)
