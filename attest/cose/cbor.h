@@ -78,6 +78,7 @@ void cose_writer_free(struct cose_writer *w);
 #define CLEAN_COSE_WRITER __attribute__((cleanup(cose_writer_free))) struct cose_writer
 
 void cose_put_int(struct cose_writer *w, int64_t value);
+void cose_put_uint(struct cose_writer *w, uint64_t value); /* also one that no int64_t holds */
 void cose_put_bytes(struct cose_writer *w, struct view value);
 void cose_put_text(struct cose_writer *w, const char *value);
 void cose_put_bool(struct cose_writer *w, bool value);

@@ -52,6 +52,11 @@ void cose_put_int(struct cose_writer *w, int64_t value)
         put_head(w, cbor_encode_uint, (uint64_t)value);
 }
 
+void cose_put_uint(struct cose_writer *w, uint64_t value)
+{
+    put_head(w, cbor_encode_uint, value);
+}
+
 void cose_put_bytes(struct cose_writer *w, struct view value)
 {
     put_head(w, cbor_encode_bytestring_start, value.len);
