@@ -7,6 +7,7 @@
 #include "attest/verdict.h"
 #include "sev/certs.h"
 
+struct references;     /* attest/reference.h */
 struct tdx_collateral; /* tdx/collateral.h */
 struct tdx_signers;    /* tdx/signer.h */
 struct x509_issued;    /* vmm/base/x509_issued.h */
@@ -20,6 +21,7 @@ struct appraisal {
     const struct x509_crls
         *crls; /* may be NULL: revocation is then reported as skipped for SNP, as unjudged for TDX */
     const struct tdx_collateral *collateral; /* of TDX; may be NULL: what needs it is then unjudged */
+    const struct references *references;     /* that a policy may name; may be NULL */
     struct x509_issued *issued;  /* of SNP; may be NULL: who issued whom in chains of reports that passed */
     struct tdx_signers *signers; /* of TDX; may be NULL: who signed quotes that passed */
     const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */

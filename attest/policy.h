@@ -28,6 +28,7 @@ struct policy_snp {
     struct policy_list measurement, host_data, id_key_digest, author_key_digest, family_id, image_id, chip_id,
         csp_id, report_id, report_id_ma;
     struct policy_list report_data; /* one value or none */
+    struct policy_list reference;   /* names of reference values, of which it is to be one */
     struct {
         bool given;
         struct snp_tcb tcb;
@@ -51,6 +52,7 @@ struct policy_snp {
 struct policy_tdx {
     struct policy_list mrtd, rtmr[4], mrconfigid, mrowner, mrownerconfig, mrseam, mrsignerseam,
         platform_instance;
+    struct policy_list reference;                         /* names of reference values */
     struct policy_list mrservicetd;                       /* count 0: it must be zero */
     struct policy_list report_data, min_tee_tcb_svn;      /* one value or none */
     enum policy_bit td_attributes[POLICY_TDX_ATTRIBUTES]; /* in the order of policy_tdx_attributes */

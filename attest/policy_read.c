@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/reference.h"
+
 #define POLICY_BITS_MAX POLICY_SNP_GUEST_BITS /* of one object: the longest */
 
 int policy_wrong(const char *where, struct cofre_err *err, const char *format, ...)
@@ -198,6 +200,17 @@ int policy_read_text_list(const struct member *m, json_t *value, const char *whe
     return rc;
 }
 
+int policy_read_names(const struct member *m, json_t *value, const char *where, void *to,
+                      struct cofre_err *err)
+{
+    const struct policy_list *list = to;
+    int rc = policy_read_text_list(m, value, where, to, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++)
+        if (!reference_name_is_valid(bytes_view(&list->item[i])))
+            rc = policy_wrong(where, err, "has a value that is no name of a reference value");
+    return rc;
+}
+
 static void list_free(struct policy_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -210,7 +223,7 @@ void policy_free_lists(const struct member *members, size_t count, void *from)
 {
     for (size_t i = 0; i < count; i++)
         if (members[i].read == policy_read_hex_list || members[i].read == policy_read_hex_one ||
-            members[i].read == policy_read_text_list)
+            members[i].read == policy_read_text_list || members[i].read == policy_read_names)
             list_free((struct policy_list *)((char *)from + members[i].offset));
 }
 

@@ -46,6 +46,9 @@ int policy_read_hex_one(const struct member *m, json_t *value, const char *where
                         struct cofre_err *err);
 int policy_read_hex_list(const struct member *m, json_t *value, const char *where, void *to,
                          struct cofre_err *err);
+/* Names of reference values, as attest/reference.h has them. */
+int policy_read_names(const struct member *m, json_t *value, const char *where, void *to,
+                      struct cofre_err *err);
 /* Texts of at most m->limit characters. */
 int policy_read_text_list(const struct member *m, json_t *value, const char *where, void *to,
                           struct cofre_err *err);

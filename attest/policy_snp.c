@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "attest/policy_read.h"
+#include "attest/reference.h"
 #include "sev/abi.h"
 
 const struct policy_named_bit policy_snp_guest_bits[POLICY_SNP_GUEST_BITS] = {
@@ -126,6 +127,7 @@ static const struct member snp_members[] = {
     HEX_LIST(struct policy_snp, report_id, 32),
     HEX_LIST(struct policy_snp, report_id_ma, 32),
     {"report_data", policy_read_hex_one, AT(report_data), 64, NULL},
+    {"reference", policy_read_names, AT(reference), REFERENCE_NAME_MAX, NULL},
     {"min_tcb", read_min_tcb, 0, 0, NULL},
     {"max_vmpl", policy_read_number, AT(max_vmpl), 3, NULL},
     {"min_guest_svn", policy_read_number, AT(min_guest_svn), UINT32_MAX, NULL},

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "attest/policy_read.h"
+#include "attest/reference.h"
 #include "tdx/abi.h"
 #include "vmm/base/timestamp.h"
 
@@ -115,6 +116,7 @@ static const struct member tdx_members[] = {
     TDX_LIST(mrservicetd, 48),
     TDX_LIST(platform_instance, 16),
     {"report_data", policy_read_hex_one, AT(report_data), 64, NULL},
+    {"reference", policy_read_names, AT(reference), REFERENCE_NAME_MAX, NULL},
     {"min_tee_tcb_svn", policy_read_hex_one, AT(min_tee_tcb_svn), 16, NULL},
     {"td_attributes", policy_read_bits, AT(td_attributes), POLICY_TDX_ATTRIBUTES, policy_tdx_attributes},
     {"platform", policy_read_bits, AT(platform), POLICY_TDX_PLATFORM_BITS, policy_tdx_platform},

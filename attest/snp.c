@@ -50,6 +50,36 @@ static X509 *choose_leaf(const struct snp_case *c)
     return fits || count == 0 ? fits : leaf[0];
 }
 
+#define OF(FIELD)                                                                                            \
+    {                                                                                                        \
+        (const uint8_t *)&c->report.FIELD, sizeof c->report.FIELD                                            \
+    }
+static void settle_reference(struct snp_case *c)
+{
+    const bool vlek = SNP_REPORT_SIGNING_KEY(c->report.flags) == SNP_SIGNING_KEY_VLEK;
+    const struct reference_facts facts = {
+        .tee = REFERENCE_SNP,
+        .product = c->product,
+        .key = vlek ? REFERENCE_VLEK : REFERENCE_VCEK,
+        .field = {[REFERENCE_MEASUREMENT] = OF(measurement),
+                  [REFERENCE_HOST_DATA] = OF(host_data),
+                  [REFERENCE_ID_KEY] = OF(id_key_digest),
+                  [REFERENCE_AUTHOR_KEY] = OF(author_key_digest),
+                  [REFERENCE_FAMILY_ID] = OF(family_id),
+                  [REFERENCE_IMAGE_ID] = OF(image_id),
+                  [REFERENCE_GUEST_POLICY] = OF(policy),
+                  [REFERENCE_PLATFORM_INFO] = OF(platform_info),
+                  [REFERENCE_GUEST_SVN] = OF(guest_svn),
+                  [REFERENCE_VMPL] = OF(vmpl),
+                  [REFERENCE_CURRENT_TCB] = OF(current_tcb),
+                  [REFERENCE_REPORTED_TCB] = OF(reported_tcb),
+                  [REFERENCE_COMMITTED_TCB] = OF(committed_tcb),
+                  [REFERENCE_LAUNCH_TCB] = OF(launch_tcb)},
+    };
+    judge_references(&c->reference, &c->policy->reference, c->in->references, &facts, c->in->at);
+}
+#undef OF
+
 static void settle(struct snp_case *c)
 {
     snp_chain_build(&c->chain, choose_leaf(c), &c->certs, c->in->roots);
@@ -68,6 +98,7 @@ static void settle(struct snp_case *c)
     for (size_t i = 0; i < sizeof tcbs / sizeof *tcbs; i++)
         if (!snp_tcb_decode(tcbs[i].to, tcbs[i].raw, c->product))
             c->tcb_decoded = false;
+    settle_reference(c);
 }
 
 static int make_checks(struct verdict *out, const struct snp_case *c, const struct snp_check *checks,

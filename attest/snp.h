@@ -4,6 +4,7 @@
 
 #include "attest/appraise.h"
 #include "attest/check.h"
+#include "attest/check_reference.h"
 #include "sev/report.h"
 
 /* One appraisal under way. Everything is settled before the first check, and no check changes it. */
@@ -19,6 +20,7 @@ struct snp_case {
     enum snp_product product; /* the leaf's, else the report's */
     struct snp_tcb current, reported, committed, launch;
     bool tcb_decoded;
+    struct reference_found reference;
 };
 
 int snp_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err);

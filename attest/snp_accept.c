@@ -112,8 +112,16 @@ static int check_vmpl(const struct snp_case *c, int arg, struct cofre_err *why)
 static int check_measurement(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    return judge_expected(c->in->measurement, "--measurement", &c->policy->measurement,
-                          VIEW(c->report.measurement), "the launch digest", why);
+    int rc = judge_expected(c->in->measurement, "--measurement", &c->policy->measurement,
+                            VIEW(c->report.measurement), "the launch digest", why);
+    return judge_by_reference(&c->reference, REFERENCE_MEASUREMENT, rc, why);
+}
+
+static int check_reference(const struct snp_case *c, int arg, struct cofre_err *why)
+{
+    (void)arg;
+    *why = c->reference.why;
+    return c->reference.rc;
 }
 
 static int check_report_data(const struct snp_case *c, int arg, struct cofre_err *why)
@@ -238,6 +246,7 @@ const struct snp_check snp_policy_checks[] = {
     {"snp.platform_info.tio", check_platform_info, 7},
     {"snp.vmpl", check_vmpl, 0},
     {"snp.measurement", check_measurement, 0},
+    {"snp.reference", check_reference, 0},
     {"snp.host_data", check_listed, HOST_DATA},
     {"snp.family_id", check_listed, FAMILY_ID},
     {"snp.image_id", check_listed, IMAGE_ID},

@@ -96,6 +96,20 @@ static void settle_signer(struct tdx_case *c)
                                            "--collateral nor --cert brings one");
 }
 
+static void settle_reference(struct tdx_case *c)
+{
+    const struct tdx_quote_body *body = c->quote.body;
+    struct reference_facts facts = {
+        .tee = REFERENCE_TDX,
+        .field = {[REFERENCE_MRTD] = VIEW(body->mrtd),
+                  [REFERENCE_TD_ATTRIBUTES] = VIEW(body->td_attributes),
+                  [REFERENCE_TEE_TCB_SVN] = VIEW(body->tee_tcb_svn)},
+    };
+    for (unsigned i = 0; i < TDX_RTMRS; i++)
+        facts.field[REFERENCE_RTMR0 + i] = VIEW(body->rtmr[i]);
+    judge_references(&c->reference, &c->policy->reference, c->in->references, &facts, c->in->at);
+}
+
 static int settle(struct tdx_case *c, struct cofre_err *err)
 {
     if (c->in->signers)
@@ -106,6 +120,7 @@ static int settle(struct tdx_case *c, struct cofre_err *err)
     settle_signer(c);
     tdx_tcb_settle(c);
     tdx_event_log_settle(c);
+    settle_reference(c);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "attest/appraise.h"
 #include "attest/check.h"
+#include "attest/check_reference.h"
 #include "tdx/chain.h"
 #include "tdx/event_log.h"
 #include "tdx/pck.h"
@@ -33,6 +34,7 @@ struct tdx_case {
     int events_rc;
     struct cofre_err events_why;
     uint8_t replayed[TDX_RTMRS][TDX_DIGEST_SIZE]; /* what the events come to */
+    struct reference_found reference;
 };
 
 int tdx_appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err);

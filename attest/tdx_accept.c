@@ -112,8 +112,16 @@ static int check_service_td(const struct tdx_case *c, int arg, struct cofre_err 
 static int check_mrtd(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
-    return judge_expected(c->in->measurement, "--measurement", &c->policy->mrtd, VIEW(c->quote.body->mrtd),
-                          "MRTD", why);
+    int rc = judge_expected(c->in->measurement, "--measurement", &c->policy->mrtd, VIEW(c->quote.body->mrtd),
+                            "MRTD", why);
+    return judge_by_reference(&c->reference, REFERENCE_MRTD, rc, why);
+}
+
+static int check_reference(const struct tdx_case *c, int arg, struct cofre_err *why)
+{
+    (void)arg;
+    *why = c->reference.why;
+    return c->reference.rc;
 }
 
 static int check_report_data(const struct tdx_case *c, int arg, struct cofre_err *why)
@@ -132,10 +140,11 @@ static int check_nonce(const struct tdx_case *c, int arg, struct cofre_err *why)
 static int check_rtmr(const struct tdx_case *c, int arg, struct cofre_err *why)
 {
     const struct policy_list *list = &c->policy->rtmr[arg];
-    if (arg > 0 && arg < 3 && list->count == 0)
-        return say(why, CHECK_SKIP,
-                   "the policy does not compare it: MRTD alone does not say what was booted");
-    return judge_list(list, VIEW(c->quote.body->rtmr[arg]), why);
+    int rc =
+        arg > 0 && arg < 3 && list->count == 0
+            ? say(why, CHECK_SKIP, "the policy does not compare it: MRTD alone does not say what was booted")
+            : judge_list(list, VIEW(c->quote.body->rtmr[arg]), why);
+    return judge_by_reference(&c->reference, REFERENCE_RTMR0 + (unsigned)arg, rc, why);
 }
 
 /* Fields that a list of the policy is compared with, and nothing else. */
@@ -202,6 +211,7 @@ const struct tdx_check tdx_policy_checks[] = {
     {"tdx.min_tee_tcb_svn", check_min_svn, 0},
     {"tdx.mrservicetd", check_service_td, 0},
     {"tdx.mrtd", check_mrtd, 0},
+    {"tdx.reference", check_reference, 0},
     {"tdx.rtmr0", check_rtmr, 0},
     {"tdx.rtmr1", check_rtmr, 1},
     {"tdx.rtmr2", check_rtmr, 2},

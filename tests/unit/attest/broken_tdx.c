@@ -372,6 +372,15 @@ static const char *break_extension(struct fake_intel *f, unsigned n)
     }
 }
 
+static const struct references *another_td(void)
+{
+    static const uint8_t mrtd[48] = {0x99};
+    static struct reference value = {.name = "web", .tee = REFERENCE_TDX, .until = INT64_MAX};
+    static const struct references all = {&value, 1};
+    reference_set(&value, REFERENCE_MRTD, mrtd);
+    return &all;
+}
+
 static const char *break_acceptance(struct fake_intel *f, unsigned n)
 {
     enum { FIRST = __COUNTER__ + 1 };
@@ -431,6 +440,9 @@ static const char *break_acceptance(struct fake_intel *f, unsigned n)
         FAILS("tdx.mrtd") /* the argument does not make the policy's list good */
         f->measurement = (struct view){body->mrtd, 48};
         f->policy = "{\"tdx\": {\"mrtd\": [\"" H48 "\"]}}";
+        FAILS("tdx.reference")
+        f->references = another_td();
+        f->policy = "{\"tdx\": {\"reference\": [\"web\"]}}";
         FAILS("tdx.rtmr0")
         f->policy = "{\"tdx\": {\"rtmr0\": [\"" H48 "\"]}}";
         FAILS("tdx.rtmr1")

@@ -218,6 +218,7 @@ int fake_appraise(struct verdict *out, struct fake *f, struct cofre_err *err)
                            .certs = &certs,
                            .crls = &crls,
                            .issued = f->issued,
+                           .references = f->references,
                            .roots = &roots,
                            .nonce = f->nonce,
                            .report_data = f->report_data,

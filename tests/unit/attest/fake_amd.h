@@ -8,6 +8,7 @@
 #include <openssl/types.h>
 
 #include "attest/appraise.h"
+#include "attest/reference.h"
 #include "sev/report.h"
 #include "tests/unit/attest/fake_cert.h"
 
@@ -40,7 +41,8 @@ struct fake {
     const char *policy;             /* JSON; NULL: the defaults */
     struct view nonce, report_data, measurement;
     int64_t at;
-    struct x509_issued *issued; /* or NULL */
+    struct x509_issued *issued;          /* or NULL */
+    const struct references *references; /* or NULL */
 };
 
 struct fake_keys {

@@ -319,6 +319,7 @@ static int judge(struct verdict *out, struct fake_intel *f, struct appraisal *in
     in->report_data = f->report_data;
     in->measurement = f->measurement;
     in->at = f->at;
+    in->references = f->references;
     return appraise(out, in, err);
 }
 

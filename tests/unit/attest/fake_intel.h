@@ -6,6 +6,7 @@
 #define COFRE_TESTS_FAKE_INTEL_H
 
 #include "attest/appraise.h"
+#include "attest/reference.h"
 #include "tdx/quote.h"
 #include "tests/unit/attest/fake_collateral.h"
 
@@ -52,6 +53,7 @@ struct fake_intel {
     const struct fake_cert *also_trusted; /* and this one; may be NULL */
     const struct fake_crl *also_crl;      /* given as --crl beside the collateral's; may be NULL */
     const char *policy;
+    const struct references *references; /* or NULL */
     struct view event_log;
     struct view nonce, report_data, measurement;
     int64_t at;

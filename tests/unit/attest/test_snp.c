@@ -46,6 +46,29 @@ static void must_be_unjudged(struct fake *f, const char *id)
     verdict_must_be_unjudged(&v, id);
 }
 
+/* A reference value that is this report, but for one field of it (REFERENCE_FIELDS: for none). */
+static struct reference value_of(const struct fake *f, enum reference_field but)
+{
+    struct reference r = {
+        .name = "web", .version = 2, .tee = REFERENCE_SNP, .keys = REFERENCE_VCEK, .until = INT64_MAX};
+    reference_set(&r, REFERENCE_MEASUREMENT, f->report.measurement);
+    reference_set(&r, REFERENCE_HOST_DATA, f->report.host_data);
+    reference_set(&r, REFERENCE_GUEST_POLICY, (const uint8_t *)&f->report.policy);
+    reference_set(&r, REFERENCE_GUEST_SVN, (const uint8_t *)&f->report.guest_svn);
+    reference_set(&r, REFERENCE_REPORTED_TCB, (const uint8_t *)&f->report.reported_tcb);
+    if (but < REFERENCE_FIELDS)
+        r.field[but].value[0] ^= 1;
+    return r;
+}
+
+static const struct references *one_value(const struct fake *f, enum reference_field but)
+{
+    static struct reference value;
+    static const struct references all = {&value, 1};
+    value = value_of(f, but);
+    return &all;
+}
+
 /* --- what is done to a report after it was signed --- */
 
 static void flip_measurement(struct fake *f)
@@ -451,6 +474,9 @@ static const char *break_one(struct fake *f, unsigned n)
             "{\"snp\": {\"measurement\": "
             "[\"99000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
             "0000\"]}}";
+        FAILS("snp.reference")
+        f->references = one_value(f, REFERENCE_HOST_DATA);
+        f->policy = "{\"snp\": {\"reference\": [\"web\"]}}";
         FAILS("snp.host_data")
         f->policy = "{\"snp\": {\"host_data\": "
                     "[\"9900000000000000000000000000000000000000000000000000000000000000\"]}}";
@@ -686,6 +712,96 @@ static void passes_what_the_policy_lists(void **state)
     must_pass(&f);
 }
 
+/* Judged by a policy that names these values: what the check says, and the outcome of the launch digest's. */
+static void must_say(struct fake *f, const struct references *values, enum check_outcome outcome,
+                     const char *says)
+{
+    CLEAN_VERDICT v = {0};
+    f->references = values;
+    f->policy = "{\"snp\": {\"reference\": [\"db\", \"web\"]}}";
+    judge(&v, f);
+    const struct check_result *c = verdict_check(&v, "snp.reference");
+    assert_string_equal(c->why, says);
+    assert_int_equal(c->outcome, outcome);
+    assert_int_equal(verdict_check(&v, "snp.measurement")->outcome,
+                     outcome == CHECK_PASSED ? CHECK_PASSED : CHECK_SKIPPED);
+    assert_int_equal(verdict_outcome(&v), outcome);
+}
+
+static void a_policy_may_name_reference_values(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_init(&f, SNP_PRODUCT_MILAN, 3);
+    struct reference value[2] = {value_of(&f, REFERENCE_MEASUREMENT), value_of(&f, REFERENCE_FIELDS)};
+    struct references all = {value, 2};
+    strcpy(value[0].name, "db");
+    must_say(&f, &all, CHECK_PASSED, "it is the reference value \"web\", version 2");
+    all.count = 1;
+    must_say(&f, &all, CHECK_FAILED,
+             "it is none of the 1 reference value of the policy's names: \"db\", version 2, has another "
+             "measurement");
+    strcpy(value[0].name, "other");
+    must_say(&f, &all, CHECK_UNJUDGED,
+             "no reference value \"db\", nor of the policy's other names, is known for this kind of guest");
+    value[0] = value[1];
+    value[0].keys = REFERENCE_VLEK;
+    must_say(&f, &all, CHECK_FAILED,
+             "it is none of the 1 reference value of the policy's names: \"web\", version 2, has another "
+             "kind of signing key");
+}
+
+static void a_value_is_good_for_its_time(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_init(&f, SNP_PRODUCT_MILAN, 3);
+    struct reference value = value_of(&f, REFERENCE_FIELDS);
+    const struct references all = {&value, 1};
+    value.from = 1893456000;
+    must_say(
+        &f, &all, CHECK_FAILED,
+        "it is the reference value \"web\", version 2, which is valid from 2030-01-01T00:00:00Z on only");
+    value.from = 0;
+    value.until = 1577836800;
+    must_say(&f, &all, CHECK_FAILED,
+             "it is the reference value \"web\", version 2, whose validity ended at 2020-01-01T00:00:00Z");
+    value.until = INT64_MAX;
+    value.retired = 1577836800;
+    strcpy(value.reason, "its kernel has a hole");
+    must_say(&f, &all, CHECK_FAILED,
+             "it is the reference value \"web\", version 2, which was retired at 2020-01-01T00:00:00Z: its "
+             "kernel has a hole");
+    value.retired = f.at + 1; /* not yet */
+    must_say(&f, &all, CHECK_PASSED, "it is the reference value \"web\", version 2");
+}
+
+/* One number for the whole TCB would hide a component that is too low behind a later one. */
+static void a_minimal_tcb_is_one_of_each_component(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_init(&f, SNP_PRODUCT_MILAN, 3);
+    struct reference value = value_of(&f, REFERENCE_FIELDS);
+    const struct references all = {&value, 1};
+    struct reference_datum *tcb = &value.field[REFERENCE_REPORTED_TCB];
+    tcb->at_least = true;
+    tcb->value[7]--;
+    must_say(&f, &all, CHECK_PASSED, "it is the reference value \"web\", version 2");
+    tcb->value[0]++;
+    must_say(&f, &all, CHECK_FAILED,
+             "it is none of the 1 reference value of the policy's names: \"web\", version 2, has another "
+             "reported_tcb");
+    *tcb = (struct reference_datum){0};
+    value.field[REFERENCE_GUEST_SVN].at_least = true;
+    value.field[REFERENCE_GUEST_SVN].value[0]--;
+    must_say(&f, &all, CHECK_PASSED, "it is the reference value \"web\", version 2");
+    value.field[REFERENCE_GUEST_SVN].value[1]++;
+    must_say(&f, &all, CHECK_FAILED,
+             "it is none of the 1 reference value of the policy's names: \"web\", version 2, has another "
+             "guest_svn");
+}
+
 static void a_trusted_author_vouches_for_an_id_key(void **state)
 {
     (void)state;
@@ -835,6 +951,9 @@ int main(void)
         cmocka_unit_test(passes_what_is_in_the_field),
         cmocka_unit_test(passes_what_the_policy_relaxes),
         cmocka_unit_test(passes_what_the_policy_lists),
+        cmocka_unit_test(a_policy_may_name_reference_values),
+        cmocka_unit_test(a_value_is_good_for_its_time),
+        cmocka_unit_test(a_minimal_tcb_is_one_of_each_component),
         cmocka_unit_test(a_trusted_author_vouches_for_an_id_key),
         cmocka_unit_test(each_check_fails_alone_for_its_reason),
         cmocka_unit_test(each_bit_can_be_required_or_forbidden),

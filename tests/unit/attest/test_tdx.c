@@ -164,6 +164,33 @@ static void what_the_policy_lists_passes(void **state)
     must_pass(&f);
 }
 
+static void a_reference_value_covers_mrtd_and_the_rtmrs_that_it_has(void **state)
+{
+    (void)state;
+    struct fake_intel f;
+    CLEAN_VERDICT v = {0};
+    struct reference value = {.name = "web", .version = 9, .tee = REFERENCE_TDX, .until = INT64_MAX};
+    const struct references all = {&value, 1};
+    fake_intel_init(&f, 5, TDX_BODY_15_EX);
+    reference_set(&value, REFERENCE_MRTD, f.body.mrtd);
+    reference_set(&value, REFERENCE_RTMR1, f.body.rtmr[1]);
+    reference_set(&value, REFERENCE_TEE_TCB_SVN, f.body.tee_tcb_svn);
+    value.field[REFERENCE_TEE_TCB_SVN].at_least = true;
+    f.references = &all;
+    f.policy = "{\"tdx\": {\"reference\": [\"web\"]}}";
+    judge(&v, &f);
+    verdict_must_pass(&v);
+    assert_string_equal(verdict_check(&v, "tdx.reference")->why,
+                        "it is the reference value \"web\", version 9");
+    assert_int_equal(verdict_check(&v, "tdx.mrtd")->outcome, CHECK_PASSED);
+    assert_int_equal(verdict_check(&v, "tdx.rtmr1")->outcome, CHECK_PASSED);
+    assert_int_equal(verdict_check(&v, "tdx.rtmr2")->outcome, CHECK_SKIPPED);
+    verdict_free(&v);
+    value.field[REFERENCE_TEE_TCB_SVN].value[15] = 1;
+    judge(&v, &f);
+    verdict_must_fail_only(&v, "tdx.reference");
+}
+
 static void what_is_in_the_field_passes(void **state)
 {
     (void)state;
@@ -281,6 +308,7 @@ int main(void)
         cmocka_unit_test(every_form_of_quote_passes),
         cmocka_unit_test(what_is_in_the_field_passes),
         cmocka_unit_test(what_the_policy_lists_passes),
+        cmocka_unit_test(a_reference_value_covers_mrtd_and_the_rtmrs_that_it_has),
         cmocka_unit_test(what_the_policy_accepts_of_a_tcb_passes),
         cmocka_unit_test(a_chain_may_come_with_the_collateral),
         cmocka_unit_test(each_check_fails_alone_for_its_reason),

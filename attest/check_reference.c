@@ -1,0 +1,90 @@
+#include "attest/check_reference.h"
+
+#include <string.h>
+
+#include "vmm/base/timestamp.h"
+
+#define NAMED(R) (R)->name, (unsigned long long)(R)->version
+
+/* Why a value that evidence matches is not good at that time; NULL where it is. */
+static bool is_unusable(const struct reference *r, int64_t at, struct cofre_err *why)
+{
+    char time[TIME_TEXT_SIZE];
+    if (r->retired && r->retired <= at) {
+        time_format(time, r->retired);
+        (void)cofre_fail(why, COFRE_NEGATIVE,
+                         "it is the reference value \"%s\", version %llu, which was retired at %s: %s",
+                         NAMED(r), time, r->reason);
+    } else if (at < r->from) {
+        time_format(time, r->from);
+        (void)cofre_fail(why, COFRE_NEGATIVE,
+                         "it is the reference value \"%s\", version %llu, which is valid from %s on only",
+                         NAMED(r), time);
+    } else if (at >= r->until) {
+        time_format(time, r->until);
+        (void)cofre_fail(why, COFRE_NEGATIVE,
+                         "it is the reference value \"%s\", version %llu, whose validity ended at %s",
+                         NAMED(r), time);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void say_difference(struct reference_found *out, const struct reference *r, enum reference_field field,
+                           size_t others)
+{
+    out->rc =
+        cofre_fail(&out->why, COFRE_NEGATIVE,
+                   "it is none of the %zu reference value%s of the policy's names: \"%s\", version %llu, "
+                   "has another %s",
+                   others, others == 1 ? "" : "s", NAMED(r),
+                   field < REFERENCE_FIELDS ? reference_kinds[field].name : "kind of signing key");
+}
+
+static int say_unknown(const struct policy_list *names, struct cofre_err *why)
+{
+    return cofre_fail(why, COFRE_LACKING, "no reference value \"%.*s\"%s is known for this kind of guest",
+                      (int)names->item[0].len, (const char *)names->item[0].data,
+                      names->count > 1 ? ", nor of the policy's other names," : "");
+}
+
+void judge_references(struct reference_found *out, const struct policy_list *names,
+                      const struct references *known, const struct reference_facts *facts, int64_t at)
+{
+    size_t candidates = 0;
+    const struct reference *unusable = NULL;
+    *out = (struct reference_found){.rc = CHECK_SKIP};
+    if (names->count == 0) {
+        (void)say(&out->why, 0, "the policy names no reference values");
+        return;
+    }
+    out->rc = say_unknown(names, &out->why);
+    for (size_t i = 0; known && i < known->count; i++) {
+        const struct reference *r = &known->item[i];
+        enum reference_field differs;
+        if (r->tee != facts->tee ||
+            !policy_list_has(names, (struct view){(const uint8_t *)r->name, strlen(r->name)}))
+            continue;
+        candidates++;
+        if (!reference_matches(r, facts, &differs)) {
+            if (!unusable)
+                say_difference(out, r, differs, candidates);
+        } else if (!is_unusable(r, at, &out->why)) {
+            out->match = r;
+            out->rc = say(&out->why, 0, "it is the reference value \"%s\", version %llu", NAMED(r));
+            return;
+        } else {
+            unusable = r;
+            out->rc = -COFRE_NEGATIVE;
+        }
+    }
+}
+
+int judge_by_reference(const struct reference_found *found, enum reference_field field, int rc,
+                       struct cofre_err *why)
+{
+    if (rc != CHECK_SKIP || !found->match || !found->match->field[field].given)
+        return rc;
+    return say(why, 0, "it is that of the reference value \"%s\", version %llu", NAMED(found->match));
+}
