@@ -16,8 +16,9 @@ static const char help[] =
     "usage: cofre inspect F [--json]\n"
     "\n"
     "Says what a file is and what it says: attestation reports, quotes and evidence, certificates,\n"
-    "revocation lists, certificate tables, TDX collateral, policies, OVMF images, event logs and CCEL\n"
-    "tables, TDREPORTs, ID blocks, the boot shim, attestation results (JWT, CWT) and key sets (JWKS,\n"
+    "revocation lists, certificate tables, TDX collateral, policies, reference values (CoRIM), OVMF\n"
+    "images, event logs and CCEL tables, TDREPORTs, ID blocks, the boot shim, attestation results (JWT, CWT) "
+    "and key sets (JWKS,\n"
     "COSE), logs with their heads, receipts and entries. Nothing is judged here; cofre verify and\n"
     "cofre log verify do that.\n"
     "\n"
@@ -53,11 +54,11 @@ int inspect_put_sha256(json_t *out, struct view file, struct cofre_err *err)
 
 /* The first that recognises a file describes it: kinds that are told by more of their bytes come first. */
 static const struct artefact_kind *const kinds[] = {
-    &inspect_log_file,     &inspect_log_head,    &inspect_log_receipt, &inspect_log_entry,  &inspect_jwt,
-    &inspect_cwt,          &inspect_jwks,        &inspect_cose_keys,   &inspect_evidence,   &inspect_policy,
-    &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral,  &inspect_cert_table, &inspect_crl,
-    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,   &inspect_ccel_table, &inspect_shim,
-    &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
+    &inspect_corim,  &inspect_log_file,     &inspect_log_head,    &inspect_log_receipt, &inspect_log_entry,
+    &inspect_jwt,    &inspect_cwt,          &inspect_jwks,        &inspect_cose_keys,   &inspect_evidence,
+    &inspect_policy, &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral,  &inspect_cert_table,
+    &inspect_crl,    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,   &inspect_ccel_table,
+    &inspect_shim,   &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

@@ -32,6 +32,9 @@ extern const struct artefact_kind inspect_log_file, inspect_log_head, inspect_lo
 /* inspect_tdx.c */
 extern const struct artefact_kind inspect_event_log, inspect_ccel_table, inspect_td_report;
 
+/* inspect_corim.c */
+extern const struct artefact_kind inspect_corim;
+
 /* inspect_token.c */
 extern const struct artefact_kind inspect_jwt, inspect_cwt, inspect_jwks, inspect_cose_keys;
 

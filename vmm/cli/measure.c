@@ -12,6 +12,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
+#include "vmm/cli/measure_corim.h"
 #include "vmm/cli/verb.h"
 #include "vmm/machine/guest.h"
 #include "vmm/machine/machine.h"
@@ -40,6 +41,13 @@ static const char help[] =
     "  --firmware F          of the others' guests: the OVMF or TDVF image\n"
     "  --cpu-model MODEL     of QEMU's SNP guests: EPYC-v4 (default), EPYC-Milan, ... or CPUID 1's EAX\n"
     "  --guest-features N    of the others' SNP guests: SEV_FEATURES of each VMSA (default 0x1)\n"
+    "  --corim F             writes it as a reference value besides, in a CoRIM; of TDX MRTD and RTMR0 to "
+    "RTMR2\n"
+    "  --corim-name NAME     the value's name, by which policies know it\n"
+    "  --corim-version N     the value's version (default 1)\n"
+    "  --corim-until TIME    until when it is valid (RFC 3339, UTC; without it, there is no end)\n"
+    "  --corim-key PEM       signs it: an EC key of P-256 or P-384\n"
+    "  --corim-issuer TEXT   with --corim-key: who signs\n"
     "  --json                the result as one JSON object\n"
     "\n"
     "example: cofre measure --tee snp --kernel vmlinuz --initrd initrd.img --cmdline \"console=ttyS0\" "
@@ -63,12 +71,18 @@ enum {
     FIRMWARE,
     CPU_MODEL,
     GUEST_FEATURES,
+    CORIM,
+    CORIM_NAME,
+    CORIM_VERSION,
+    CORIM_UNTIL,
+    CORIM_KEY,
+    CORIM_ISSUER,
     VALUES,
     JSON,
     HELP,
     DEVICE /* from here on, the index in device_kinds */
 };
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 40
 static const struct option options[] = {
     {"tee", required_argument, NULL, TEE},
     {"vmm", required_argument, NULL, VMM},
@@ -80,6 +94,12 @@ static const struct option options[] = {
     {"firmware", required_argument, NULL, FIRMWARE},
     {"cpu-model", required_argument, NULL, CPU_MODEL},
     {"guest-features", required_argument, NULL, GUEST_FEATURES},
+    {"corim", required_argument, NULL, CORIM},
+    {"corim-name", required_argument, NULL, CORIM_NAME},
+    {"corim-version", required_argument, NULL, CORIM_VERSION},
+    {"corim-until", required_argument, NULL, CORIM_UNTIL},
+    {"corim-key", required_argument, NULL, CORIM_KEY},
+    {"corim-issuer", required_argument, NULL, CORIM_ISSUER},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {0},
@@ -304,7 +324,7 @@ static int check_options(struct request *r, struct cofre_err *err)
         return cofre_fail(err, COFRE_USAGE, "--vmm %s has no guests of %s", r->value[VMM],
                           r->kind->ops->title);
     for (int i = 0; i < VALUES; i++)
-        if (r->given[i] && !(r->kind->about[i] & vmm))
+        if (r->given[i] && i < CORIM && !(r->kind->about[i] & vmm))
             return cofre_fail(err, COFRE_USAGE, "--%s has no part in what --vmm %s launches as a guest of %s",
                               options[i].name, r->value[VMM], r->kind->ops->title);
     if (vmm != COFRE && r->devices)
@@ -317,9 +337,22 @@ static int check_options(struct request *r, struct cofre_err *err)
                         vmm == COFRE ? BOOT_CPUS_MAX : SNP_LAYOUT_CPUS_MAX, err);
 }
 
+static struct measure_corim corim_of(const struct request *r)
+{
+    return (struct measure_corim){.file = r->value[CORIM],
+                                  .name = r->value[CORIM_NAME],
+                                  .version = r->value[CORIM_VERSION],
+                                  .until = r->value[CORIM_UNTIL],
+                                  .key = r->value[CORIM_KEY],
+                                  .issuer = r->value[CORIM_ISSUER]};
+}
+
 static int measure(struct request *r, struct result *out, struct cofre_err *err)
 {
+    const struct measure_corim corim = corim_of(r);
     int rc = check_options(r, err);
+    if (rc == 0)
+        rc = measure_corim_check(&corim, err);
     if (rc < 0)
         return rc;
     if (!r->given[FIRMWARE])
@@ -384,6 +417,10 @@ int verb_measure(int argc, char **argv)
     }
     if (rc == 0)
         rc = measure(&r, &result, &err);
+    if (rc == 0 && r.given[CORIM]) {
+        const struct measure_corim corim = corim_of(&r);
+        rc = measure_corim_write(&corim, r.value[TEE], result.value, result.count, &err);
+    }
     if (rc < 0) {
         fprintf(stderr, "cofre measure: %s\n", err.text);
         return -rc;

@@ -6,17 +6,19 @@
 #include <unistd.h>
 
 #include "attest/appraise.h"
+#include "attest/corim/corim.h"
 #include "tdx/collateral.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
+#include "vmm/cli/log.h"
 #include "vmm/cli/verb.h"
 #include "vmm/cli/verify_token.h"
 
 static const char help[] =
     "usage: cofre verify --evidence F [--cert F]... [--collateral F] [--crl F]... [--trust-root F]...\n"
-    "                    [--policy F] [--nonce HEX] [--report-data HEX] [--measurement HEX]\n"
-    "                    [--at TIME] [--json]\n"
+    "                    [--policy F] [--reference F]... [--reference-keys F] [--nonce HEX]\n"
+    "                    [--report-data HEX] [--measurement HEX] [--at TIME] [--json]\n"
     "       cofre verify --token F --keys F [--nonce HEX] [--at TIME] [--json]\n"
     "\n"
     "Judges an SEV-SNP report or a TDX quote: is it genuine, and does it satisfy the policy? Kind and\n"
@@ -34,6 +36,8 @@ static const char help[] =
     "  --policy F         what is accepted (see cofre(1)); without it debugging, migration, unknown\n"
     "                     bits, provisional firmware and VMPLs above 0 are refused, and so is every\n"
     "                     TCB status but UpToDate\n"
+    "  --reference F      reference values that the policy may name: a CoRIM, plain or signed\n"
+    "  --reference-keys F only of CoRIMs that one of these keys signed: PEM, a COSE key or key set\n"
     "  --nonce HEX        the report data must be these bytes (1 to 64), then zeros\n"
     "  --report-data HEX  the report data must be these 64 bytes\n"
     "  --measurement HEX  the launch digest or MRTD must be this one (cofre measure prints it)\n"
@@ -48,7 +52,8 @@ static const char help[] =
     "\n"
     "example: cofre verify --evidence evidence.json --nonce $NONCE --measurement $DIGEST\n";
 
-#define CERT_FILE_MAX (1u << 20)
+#define CERT_FILE_MAX       (1u << 20)
+#define REFERENCE_FILES_MAX 64
 
 /* Everything that the options name, read. */
 struct inputs {
@@ -61,6 +66,10 @@ struct inputs {
     struct bytes token;
     const char *token_path;
     struct cose_keys keys; /* who may have signed it */
+    const char *reference[REFERENCE_FILES_MAX];
+    size_t reference_files;
+    struct references references;
+    struct cose_keys reference_keys;
     bool has_evidence, has_policy, has_collateral, has_at, json;
     uint32_t given; /* of the options that stand for one thing, by their letters */
     int64_t at;
@@ -80,6 +89,8 @@ static void inputs_free(struct inputs *in)
     bytes_free(&in->measurement);
     bytes_free(&in->token);
     cose_keys_free(&in->keys);
+    cose_keys_free(&in->reference_keys);
+    references_free(&in->references);
 }
 
 static int read_evidence(struct inputs *in, const char *path, struct cofre_err *err)
@@ -152,6 +163,40 @@ static int read_keys(struct inputs *in, const char *path, struct cofre_err *err)
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
+/* They are read when it is known who may have signed them. */
+static int note_reference(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    if (in->reference_files == REFERENCE_FILES_MAX)
+        return cofre_fail(err, COFRE_USAGE, "--reference: at most %d files", REFERENCE_FILES_MAX);
+    in->reference[in->reference_files++] = path;
+    return 0;
+}
+
+static int read_reference(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    CLEAN_CORIM corim = {0};
+    uint8_t signer[COSE_THUMBPRINT_SIZE];
+    int rc = file_read(&file, path, CORIM_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = in->reference_keys.count ? corim_verify(&corim, signer, bytes_view(&file), &in->reference_keys, err)
+                                  : corim_read(&corim, bytes_view(&file), err);
+    for (size_t i = 0; rc == 0 && i < corim.values.count; i++)
+        rc = references_append(&in->references, &corim.values.item[i], err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+static int read_references(struct inputs *in, struct cofre_err *err)
+{
+    int rc = in->reference_keys.count && !in->reference_files
+                 ? cofre_fail(err, COFRE_USAGE, "--reference-keys is for --reference")
+                 : 0;
+    for (size_t i = 0; rc == 0 && i < in->reference_files; i++)
+        rc = read_reference(in, in->reference[i], err);
+    return rc;
+}
+
 static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
                     struct cofre_err *err)
 {
@@ -189,6 +234,10 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
         return read_token(in, value, err);
     case 'k':
         return read_keys(in, value, err);
+    case 'r':
+        return note_reference(in, value, err);
+    case 's':
+        return log_read_keys(&in->reference_keys, value, err);
     default:
         in->json = true;
         return 0;
@@ -198,7 +247,7 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
 /* Of two values one would be lost without a word, and with it what it was to decide. */
 static int check_once(struct inputs *in, int o, const char *name, struct cofre_err *err)
 {
-    const uint32_t bit = strchr("epndmaowk", o) ? 1u << (o - 'a') : 0;
+    const uint32_t bit = strchr("epndmaowks", o) ? 1u << (o - 'a') : 0;
     if (in->given & bit)
         return cofre_fail(err, COFRE_USAGE, "--%s is given twice; only one can decide", name);
     in->given |= bit;
@@ -241,6 +290,8 @@ static int print_verdict(const struct verdict *verdict, bool json, struct cofre_
 static int verify(struct inputs *in, struct cofre_err *err)
 {
     int rc = check_inputs(in, err);
+    if (rc == 0)
+        rc = read_references(in, err);
     if (rc < 0)
         return rc;
     struct appraisal appraisal = {
@@ -250,6 +301,7 @@ static int verify(struct inputs *in, struct cofre_err *err)
         .crls = &in->crls,
         .collateral = in->has_collateral ? &in->collateral : NULL,
         .roots = &in->roots,
+        .references = &in->references,
         .nonce = bytes_view(&in->nonce),
         .report_data = bytes_view(&in->report_data),
         .measurement = bytes_view(&in->measurement),
@@ -264,7 +316,8 @@ static int verify(struct inputs *in, struct cofre_err *err)
 static int verify_result(struct inputs *in, struct cofre_err *err)
 {
     if (in->has_evidence || in->has_policy || in->has_collateral || in->certs.count || in->roots.count ||
-        in->crls.count || in->report_data.len || in->measurement.len)
+        in->crls.count || in->report_data.len || in->measurement.len || in->reference_files ||
+        in->reference_keys.count)
         return cofre_fail(err, COFRE_USAGE, "--token goes with --keys, --nonce and --at only");
     if (in->keys.count == 0)
         return cofre_fail(err, COFRE_USAGE, "--keys is missing: anybody can write a token");
@@ -288,6 +341,8 @@ int verb_verify(int argc, char **argv)
         {"collateral", required_argument, NULL, 'o'},
         {"token", required_argument, NULL, 'w'},
         {"keys", required_argument, NULL, 'k'},
+        {"reference", required_argument, NULL, 'r'},
+        {"reference-keys", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {0},
