@@ -43,6 +43,9 @@ void cose_keys_free(struct cose_keys *keys);
 /* One COSE_Key, or a COSE_KeySet. Of a set, keys of other kinds and for other uses are passed over. -COFRE_MALFORMED, and none
  * added, where a key of a kind that is known is not what it should be, or holds its private part. */
 int cose_keys_parse(struct cose_keys *keys, struct view file, struct cofre_err *err);
+/* The same of public keys in PEM, whose kids are their thumbprints. */
+int cose_keys_parse_pem(struct cose_keys *keys, struct view pem, struct cofre_err *err);
+bool cose_keys_are_pem(struct view file);
 /* NULL where none has that kid. */
 const struct cose_key *cose_keys_find(const struct cose_keys *keys, struct view kid);
 

@@ -13,6 +13,7 @@
 #include "attest/service/route.h"
 #include "attest/service/signer.h"
 #include "attest/store/policy.h"
+#include "attest/store/reference.h"
 #include "vmm/base/json.h"
 
 /* What was asked, taken apart. */
@@ -24,6 +25,7 @@ struct job {
     const char *policy_name;
     int64_t policy_version;
     struct policy policy;
+    struct references references; /* of the names that the policy has */
     uint8_t policy_digest[32];
     bool has_policy;
 };
@@ -32,6 +34,7 @@ static void job_free(struct job *job)
 {
     evidence_free(&job->evidence);
     bytes_free(&job->nonce);
+    references_free(&job->references);
     if (job->has_policy)
         policy_free(&job->policy);
 }
@@ -87,6 +90,27 @@ static int find_policy(struct job *job, struct cofre_err *err)
     return rc < 0 ? rc : stored_policy_find(job->call->db, job->policy_name, 0, take_policy, job, err);
 }
 
+static int take_reference(void *context, const struct stored_reference *s, struct cofre_err *err)
+{
+    return references_append(context, &s->value, err);
+}
+
+static int find_references(struct job *job, struct cofre_err *err)
+{
+    const enum reference_tee tee =
+        strcmp(job->evidence.tee, reference_tee_names[REFERENCE_TDX]) == 0 ? REFERENCE_TDX : REFERENCE_SNP;
+    const struct policy_list *names =
+        tee == REFERENCE_TDX ? &job->policy.tdx.reference : &job->policy.snp.reference;
+    for (size_t i = 0; i < names->count; i++) {
+        char name[REFERENCE_NAME_MAX + 1];
+        (void)snprintf(name, sizeof name, "%.*s", (int)names->item[i].len, (const char *)names->item[i].data);
+        int rc = stored_reference_list(job->call->db, tee, name, take_reference, &job->references, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 static int read_job(struct job *job, json_t *body, struct cofre_err *err)
 {
     json_error_t why;
@@ -98,7 +122,9 @@ static int read_job(struct job *job, json_t *body, struct cofre_err *err)
     int rc = read_nonce(job, challenge, nonce, err);
     if (rc == 0)
         rc = find_policy(job, err);
-    return rc < 0 ? rc : read_evidence(job, evidence, err);
+    if (rc == 0)
+        rc = read_evidence(job, evidence, err);
+    return rc < 0 ? rc : find_references(job, err);
 }
 
 /* A repeated request is known by its challenge, or by the key that the client gave it; another one is never the same. */
@@ -200,6 +226,7 @@ static int judge(struct job *job, struct record *r, struct cofre_err *err)
     CLEAN_VERDICT verdict = {0};
     struct appraisal in = {.evidence = &job->evidence,
                            .policy = &job->policy,
+                           .references = &job->references,
                            .nonce = bytes_view(&job->nonce),
                            .at = job->call->now};
     int rc = endorsements_appraise(job->call->trust->endorsements, &verdict, &in, err);

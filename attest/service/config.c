@@ -163,6 +163,7 @@ static const struct member members[] = {
     FIELD("signing_key", signing_key, read_text, 0, 0),
     FIELD("next_signing_key", next_signing_key, read_text, 0, 0),
     FIELD("retired_signing_keys", retired_signing_keys, read_files, 0, 0),
+    FIELD("reference_signers", reference_signers, read_files, 0, 0),
     FIELD("trust_roots", trust_roots, read_files, 0, 0),
     FIELD("crls", crls, read_files, 0, 0),
     FIELD("collateral", collateral, read_files, 0, 0),
@@ -240,6 +241,7 @@ void trust_config_free(struct trust_config *config)
     free(config->signing_key);
     free(config->next_signing_key);
     free_files(&config->retired_signing_keys);
+    free_files(&config->reference_signers);
     free_files(&config->trust_roots);
     free_files(&config->crls);
     free_files(&config->collateral);

@@ -27,6 +27,7 @@ struct trust_config {
     char *name;                           /* of the service, in its tokens and its log */
     char *signing_key, *next_signing_key; /* files of PEM; next_signing_key may be NULL */
     struct trust_files retired_signing_keys;
+    struct trust_files reference_signers;             /* public keys: who may sign reference values */
     struct trust_files trust_roots, crls, collateral; /* as cofre verify takes them */
     struct server_limits limits;
 };

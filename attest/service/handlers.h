@@ -39,6 +39,14 @@ void policy_show(struct call *call);
 void policy_add(struct call *call);
 void policy_activate(struct call *call);
 
+/* references.c */
+void references_list(struct call *call);
+void references_import(struct call *call);
+void references_export(struct call *call);
+void reference_show(struct call *call);
+void reference_show_file(struct call *call);
+void reference_retire(struct call *call);
+
 /* credentials.c */
 void credentials_list(struct call *call);
 void credentials_add(struct call *call);

@@ -37,6 +37,13 @@ const struct route routes[] = {
     {"GET", "/v1/policies/{}/{}", ROLE_POLICIES | ROLE_AUDIT, policy_show},
     {"PUT", "/v1/policies/{}/active", ROLE_POLICIES, policy_activate},
 
+    {"GET", "/v1/reference-values", ROLE_VALUES | ROLE_POLICIES | ROLE_AUDIT, references_list},
+    {"POST", "/v1/reference-values", ROLE_VALUES, references_import},
+    {"GET", "/v1/reference-values.cose", ROLE_VALUES | ROLE_POLICIES | ROLE_AUDIT, references_export},
+    {"GET", "/v1/reference-values/{}", ROLE_VALUES | ROLE_POLICIES | ROLE_AUDIT, reference_show},
+    {"GET", "/v1/reference-values/{}/file", ROLE_VALUES | ROLE_POLICIES | ROLE_AUDIT, reference_show_file},
+    {"PUT", "/v1/reference-values/{}/retired", ROLE_VALUES, reference_retire},
+
     {"GET", "/v1/credentials", ROLE_ADMINISTER | ROLE_AUDIT, credentials_list},
     {"POST", "/v1/credentials", ROLE_ADMINISTER, credentials_add},
     {"DELETE", "/v1/credentials/{}", ROLE_ADMINISTER, credentials_remove},

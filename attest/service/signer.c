@@ -107,6 +107,14 @@ int signer_sign_head(struct signer *s, struct verdict_log *log, const char *name
     return rc;
 }
 
+int signer_sign_corim(struct signer *s, struct bytes *out, const struct corim *corim, struct cofre_err *err)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    int rc = corim_sign(out, corim, key_set_current(&s->keys), err);
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}
+
 int signer_publish(struct signer *s, struct bytes *out, bool jwks, int64_t now, struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);

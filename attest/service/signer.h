@@ -3,6 +3,7 @@
 #ifndef COFRE_ATTEST_SERVICE_SIGNER_H
 #define COFRE_ATTEST_SERVICE_SIGNER_H
 
+#include "attest/corim/corim.h"
 #include "attest/service/config.h"
 #include "attest/store/verdict_log.h"
 #include "attest/token/token.h"
@@ -18,6 +19,8 @@ int signer_sign(struct signer *signer, struct bytes *cwt, struct bytes *jwt, con
                 struct cofre_err *err);
 int signer_sign_head(struct signer *signer, struct verdict_log *log, const char *name, int64_t now,
                      struct cofre_err *err);
+int signer_sign_corim(struct signer *signer, struct bytes *out, const struct corim *corim,
+                      struct cofre_err *err);
 /* What is published, as a COSE key set or as a JWK set. */
 int signer_publish(struct signer *signer, struct bytes *out, bool jwks, int64_t now, struct cofre_err *err);
 

@@ -37,6 +37,16 @@ static const char *const steps[] = {
     "CREATE TABLE log_entry (number BIGINT NOT NULL PRIMARY KEY, entry BYTEA NOT NULL);"
     "CREATE TABLE log_hash (position BIGINT NOT NULL PRIMARY KEY, hash BYTEA NOT NULL);"
     "CREATE TABLE log_head (size BIGINT NOT NULL PRIMARY KEY, head BYTEA NOT NULL);",
+
+    /* Reference values, which are never deleted, and the CoRIMs that they came in. retired: 0 where one is not. */
+    "CREATE TABLE reference_file (digest BYTEA NOT NULL PRIMARY KEY, document BYTEA NOT NULL, id TEXT NOT "
+    "NULL,"
+    " signer BYTEA NOT NULL, issuer TEXT NOT NULL, imported BIGINT NOT NULL, importer TEXT NOT NULL);"
+    "CREATE TABLE reference (number BIGINT NOT NULL PRIMARY KEY, file BYTEA NOT NULL, tee TEXT NOT NULL,"
+    " name TEXT NOT NULL, version BIGINT NOT NULL, fields TEXT NOT NULL, valid_from BIGINT NOT NULL,"
+    " valid_until BIGINT NOT NULL, retired BIGINT NOT NULL, retired_by TEXT NOT NULL, reason TEXT NOT NULL,"
+    " FOREIGN KEY (file) REFERENCES reference_file (digest));"
+    "CREATE INDEX reference_name ON reference (name, tee);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))
