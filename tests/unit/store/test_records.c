@@ -14,6 +14,7 @@
 #include "attest/store/challenge.h"
 #include "attest/store/credential.h"
 #include "attest/store/policy.h"
+#include "attest/store/reference.h"
 #include "attest/store/result.h"
 #include "attest/store/schema.h"
 #include "tests/unit/store/server.h"
@@ -29,10 +30,11 @@ static struct db *connect(void)
     if (!there)
         skip();
     if (db_open(&db, server.name, &err) < 0 || schema_bring(db, &err) < 0 ||
-        db_script(db,
-                  "DELETE FROM challenge; DELETE FROM result; DELETE FROM policy_active;"
-                  " DELETE FROM policy; DELETE FROM credential",
-                  &err) < 0)
+        db_script(
+            db,
+            "DELETE FROM challenge; DELETE FROM result; DELETE FROM policy_active;"
+            " DELETE FROM policy; DELETE FROM credential; DELETE FROM reference; DELETE FROM reference_file",
+            &err) < 0)
         fail_msg("%s", err.text);
     return db;
 }
@@ -78,6 +80,69 @@ static void nonces_that_expired_are_dropped(void **state)
     assert_int_equal(challenge_drop_expired(db, 104, &err), 5);
     assert_int_equal(challenge_drop_expired(db, 104, &err), 0);
     assert_int_equal(challenge_use(db, nonce_of(space, 5), 104, &err), 0);
+}
+
+struct kept {
+    struct stored_reference last;
+    int count;
+};
+
+static int take_kept(void *context, const struct stored_reference *s, struct cofre_err *err)
+{
+    struct kept *kept = context;
+    (void)err;
+    assert_string_equal(s->file.id, "a file");
+    assert_int_equal(s->file.signer.len, 0);
+    kept->last = *s;
+    kept->count++;
+    return 0;
+}
+
+static int add_references(struct db *db, void *context, struct cofre_err *err)
+{
+    static const uint8_t digest[32] = {1}, document[3] = "CRM";
+    const struct reference_file file = {.digest = {digest, 32},
+                                        .document = {document, 3},
+                                        .id = "a file",
+                                        .signer = {digest, 0},
+                                        .issuer = "",
+                                        .imported = 7,
+                                        .importer = "me"};
+    return (int)stored_reference_add(db, &file, context, err);
+}
+
+static void a_reference_value_is_kept_as_it_was_and_retired_once(void **state)
+{
+    (void)state;
+    struct reference value[2] = {{.name = "web", .version = 9, .tee = REFERENCE_TDX, .until = INT64_MAX},
+                                 {.name = "web", .tee = REFERENCE_SNP, .keys = REFERENCE_VLEK, .from = 5}};
+    struct references all = {value, 2};
+    struct kept kept = {.count = 0};
+    uint8_t digest[48] = {0xab};
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    reference_set(&value[0], REFERENCE_MRTD, digest);
+    reference_set(&value[0], REFERENCE_TEE_TCB_SVN, digest);
+    value[0].field[REFERENCE_TEE_TCB_SVN].at_least = true;
+    reference_set(&value[1], REFERENCE_MEASUREMENT, digest);
+    assert_int_equal(db_atomically(db, add_references, &all, &err), 1);
+    assert_int_equal(db_atomically(db, add_references, &all, &err), -COFRE_NEGATIVE);
+    assert_int_equal(stored_reference_list(db, REFERENCE_TDX, "web", take_kept, &kept, &err), 1);
+    assert_int_equal(kept.last.number, 1);
+    assert_memory_equal(kept.last.value.field, value[0].field, sizeof value[0].field);
+    assert_int_equal(kept.last.value.until, INT64_MAX);
+    assert_int_equal(stored_reference_list(db, REFERENCE_TDX, "db", take_kept, &kept, &err), 0);
+    assert_int_equal(stored_reference_find(db, 2, take_kept, &kept, &err), 0);
+    assert_memory_equal(kept.last.value.field, value[1].field, sizeof value[1].field);
+    assert_int_equal(kept.last.value.keys, REFERENCE_VLEK);
+    assert_int_equal(kept.last.value.from, 5);
+    assert_int_equal(stored_reference_retire(db, 2, 77, "me", "a hole", &err), 0);
+    assert_int_equal(stored_reference_retire(db, 2, 78, "me", "another", &err), -COFRE_NEGATIVE);
+    assert_int_equal(stored_reference_find(db, 2, take_kept, &kept, &err), 0);
+    assert_int_equal(kept.last.value.retired, 77);
+    assert_string_equal(kept.last.value.reason, "a hole");
+    assert_int_equal(stored_reference_find(db, 3, take_kept, &kept, &err), -COFRE_NEGATIVE);
+    assert_int_equal(stored_reference_list_all(db, take_kept, &kept, &err), 2);
 }
 
 #define INSTANCES 6
@@ -361,6 +426,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_nonce_is_used_once_and_in_time),
         cmocka_unit_test(nonces_that_expired_are_dropped),
+        cmocka_unit_test(a_reference_value_is_kept_as_it_was_and_retired_once),
         cmocka_unit_test(of_several_instances_one_gets_a_nonce),
         cmocka_unit_test(a_result_is_found_by_id_and_by_request),
         cmocka_unit_test(a_request_has_one_result),
