@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
     {"inspect", "says what a file is and what it says", verb_inspect},
     {"log", "keeps a log that only grows, and verifies it and proofs about it", verb_log},
     {"measure", "predicts the launch digest of a guest", verb_measure},
+    {"policy", "says what another policy would change", verb_policy},
     {"verify", "judges the evidence of a guest", verb_verify},
     {NULL, NULL, NULL},
 };

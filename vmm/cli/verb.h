@@ -17,5 +17,6 @@ int verb_doctor(int argc, char **argv);
 int verb_emulated_root(int argc, char **argv);
 int verb_id_block(int argc, char **argv);
 int verb_log(int argc, char **argv);
+int verb_policy(int argc, char **argv);
 
 #endif

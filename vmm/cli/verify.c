@@ -6,13 +6,12 @@
 #include <unistd.h>
 
 #include "attest/appraise.h"
-#include "attest/corim/corim.h"
-#include "tdx/collateral.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/log.h"
 #include "vmm/cli/verb.h"
+#include "vmm/cli/verify_files.h"
 #include "vmm/cli/verify_token.h"
 
 static const char help[] =
@@ -52,25 +51,16 @@ static const char help[] =
     "\n"
     "example: cofre verify --evidence evidence.json --nonce $NONCE --measurement $DIGEST\n";
 
-#define CERT_FILE_MAX       (1u << 20)
-#define REFERENCE_FILES_MAX 64
-
 /* Everything that the options name, read. */
 struct inputs {
     struct evidence evidence;
     struct policy policy;
-    struct x509_certs certs, roots;
-    struct x509_crls crls;
-    struct tdx_collateral collateral;
+    struct verify_files files;
     struct bytes nonce, report_data, measurement;
     struct bytes token;
     const char *token_path;
     struct cose_keys keys; /* who may have signed it */
-    const char *reference[REFERENCE_FILES_MAX];
-    size_t reference_files;
-    struct references references;
-    struct cose_keys reference_keys;
-    bool has_evidence, has_policy, has_collateral, has_at, json;
+    bool has_evidence, has_policy, has_at, json;
     uint32_t given; /* of the options that stand for one thing, by their letters */
     int64_t at;
 };
@@ -79,71 +69,12 @@ static void inputs_free(struct inputs *in)
 {
     evidence_free(&in->evidence);
     policy_free(&in->policy);
-    x509_certs_free(&in->certs);
-    x509_certs_free(&in->roots);
-    x509_crls_free(&in->crls);
-    if (in->has_collateral)
-        tdx_collateral_free(&in->collateral);
+    verify_files_free(&in->files);
     bytes_free(&in->nonce);
     bytes_free(&in->report_data);
     bytes_free(&in->measurement);
     bytes_free(&in->token);
     cose_keys_free(&in->keys);
-    cose_keys_free(&in->reference_keys);
-    references_free(&in->references);
-}
-
-static int read_evidence(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, EVIDENCE_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    in->has_evidence = true;
-    rc = evidence_parse(&in->evidence, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_policy(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, POLICY_FILE_MAX, err);
-    if (rc < 0)
-        return rc == -COFRE_MALFORMED ? -COFRE_USAGE : rc;
-    in->has_policy = true;
-    rc = policy_parse(&in->policy, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_certs(struct x509_certs *to, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, CERT_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = x509_certs_add(to, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_crls(struct x509_crls *to, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, CERT_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = x509_crls_add(to, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_collateral(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, TDX_COLLATERAL_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = tdx_collateral_parse(&in->collateral, bytes_view(&file), err);
-    in->has_collateral = rc == 0;
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
 static int read_token(struct inputs *in, const char *path, struct cofre_err *err)
@@ -163,40 +94,6 @@ static int read_keys(struct inputs *in, const char *path, struct cofre_err *err)
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
-/* They are read when it is known who may have signed them. */
-static int note_reference(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    if (in->reference_files == REFERENCE_FILES_MAX)
-        return cofre_fail(err, COFRE_USAGE, "--reference: at most %d files", REFERENCE_FILES_MAX);
-    in->reference[in->reference_files++] = path;
-    return 0;
-}
-
-static int read_reference(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    CLEAN_CORIM corim = {0};
-    uint8_t signer[COSE_THUMBPRINT_SIZE];
-    int rc = file_read(&file, path, CORIM_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = in->reference_keys.count ? corim_verify(&corim, signer, bytes_view(&file), &in->reference_keys, err)
-                                  : corim_read(&corim, bytes_view(&file), err);
-    for (size_t i = 0; rc == 0 && i < corim.values.count; i++)
-        rc = references_append(&in->references, &corim.values.item[i], err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_references(struct inputs *in, struct cofre_err *err)
-{
-    int rc = in->reference_keys.count && !in->reference_files
-                 ? cofre_fail(err, COFRE_USAGE, "--reference-keys is for --reference")
-                 : 0;
-    for (size_t i = 0; rc == 0 && i < in->reference_files; i++)
-        rc = read_reference(in, in->reference[i], err);
-    return rc;
-}
-
 static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
                     struct cofre_err *err)
 {
@@ -210,15 +107,17 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
 {
     switch (o) {
     case 'e':
-        return read_evidence(in, value, err);
+        in->has_evidence = true;
+        return verify_read_evidence(&in->evidence, value, err);
     case 'c':
-        return read_certs(&in->certs, value, err);
+        return verify_read_certs(&in->files.certs, value, err);
     case 'l':
-        return read_crls(&in->crls, value, err);
+        return verify_read_crls(&in->files.crls, value, err);
     case 't':
-        return read_certs(&in->roots, value, err);
+        return verify_read_certs(&in->files.roots, value, err);
     case 'p':
-        return read_policy(in, value, err);
+        in->has_policy = true;
+        return verify_read_policy(&in->policy, value, err);
     case 'n':
         return read_hex(&in->nonce, value, "--nonce", 1, 64, err);
     case 'd':
@@ -229,15 +128,15 @@ static int take_option(struct inputs *in, int o, const char *value, struct cofre
         in->has_at = true;
         return time_parse(&in->at, value, "--at", err);
     case 'o':
-        return read_collateral(in, value, err);
+        return verify_read_collateral(&in->files, value, err);
     case 'w':
         return read_token(in, value, err);
     case 'k':
         return read_keys(in, value, err);
     case 'r':
-        return note_reference(in, value, err);
+        return verify_note_reference(&in->files, value, err);
     case 's':
-        return log_read_keys(&in->reference_keys, value, err);
+        return log_read_keys(&in->files.reference_keys, value, err);
     default:
         in->json = true;
         return 0;
@@ -260,7 +159,7 @@ static int check_inputs(struct inputs *in, struct cofre_err *err)
         return cofre_fail(err, COFRE_USAGE, "--evidence, or --token, is missing: there is nothing to judge");
     if (in->keys.count)
         return cofre_fail(err, COFRE_USAGE, "--keys is for --token");
-    if (in->has_collateral && strcmp(in->evidence.tee, "snp") == 0)
+    if (in->files.collaterals && strcmp(in->evidence.tee, "snp") == 0)
         return cofre_fail(
             err, COFRE_USAGE,
             "--collateral is for TDX; certificates and revocation lists of SEV-SNP go into --cert "
@@ -291,17 +190,17 @@ static int verify(struct inputs *in, struct cofre_err *err)
 {
     int rc = check_inputs(in, err);
     if (rc == 0)
-        rc = read_references(in, err);
+        rc = verify_read_references(&in->files, err);
     if (rc < 0)
         return rc;
     struct appraisal appraisal = {
         .evidence = &in->evidence,
         .policy = &in->policy,
-        .certs = &in->certs,
-        .crls = &in->crls,
-        .collateral = in->has_collateral ? &in->collateral : NULL,
-        .roots = &in->roots,
-        .references = &in->references,
+        .certs = &in->files.certs,
+        .crls = &in->files.crls,
+        .collateral = in->files.collaterals ? in->files.collateral : NULL,
+        .roots = &in->files.roots,
+        .references = &in->files.references,
         .nonce = bytes_view(&in->nonce),
         .report_data = bytes_view(&in->report_data),
         .measurement = bytes_view(&in->measurement),
@@ -315,9 +214,10 @@ static int verify(struct inputs *in, struct cofre_err *err)
 /* A verifier has judged the evidence by its own policy, roots and lists; only the token is left to judge. */
 static int verify_result(struct inputs *in, struct cofre_err *err)
 {
-    if (in->has_evidence || in->has_policy || in->has_collateral || in->certs.count || in->roots.count ||
-        in->crls.count || in->report_data.len || in->measurement.len || in->reference_files ||
-        in->reference_keys.count)
+    const struct verify_files *files = &in->files;
+    if (in->has_evidence || in->has_policy || files->collaterals || files->certs.count ||
+        files->roots.count || files->crls.count || in->report_data.len || in->measurement.len ||
+        files->reference_files || files->reference_keys.count)
         return cofre_fail(err, COFRE_USAGE, "--token goes with --keys, --nonce and --at only");
     if (in->keys.count == 0)
         return cofre_fail(err, COFRE_USAGE, "--keys is missing: anybody can write a token");
