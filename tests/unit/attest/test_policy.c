@@ -45,7 +45,8 @@ static void every_member_is_read(void **state)
         "\"snp\": 4, \"microcode\": 255}, \"Milan\": {}}, \"max_vmpl\": 3, \"min_guest_svn\": 4294967295,"
         "\"min_abi\": \"1.51\", \"mitigations\": \"ff00000000000001\", \"products\": [\"Turin\", \"Milan\"],"
         "\"guest_policy\": {\"debug\": \"any\", \"smt\": \"forbidden\"},"
-        "\"platform_info\": {\"tio\": \"required\"}, \"unknown_bits\": \"any\"}}",
+        "\"platform_info\": {\"tio\": \"required\"}, \"unknown_bits\": \"any\", \"reference\": [\"web\", "
+        "\"web 2\"]}}",
         &err);
     assert_string_equal(err.text, "");
     assert_int_equal(rc, 0);
@@ -54,6 +55,8 @@ static void every_member_is_read(void **state)
     assert_int_equal(p.snp.chip_id.item[0].len, 64);
     assert_int_equal(p.snp.chip_id.item[0].data[7], 8);
     assert_int_equal(p.snp.csp_id.item[0].data[0], 'a');
+    assert_int_equal(p.snp.reference.count, 2);
+    assert_memory_equal(p.snp.reference.item[1].data, "web 2", 5);
     assert_memory_equal(p.snp.min_tcb[SNP_PRODUCT_TURIN].tcb.svn, ((uint8_t[]){1, 2, 3, 4, 255}), 5);
     assert_true(p.snp.min_tcb[SNP_PRODUCT_MILAN].given);
     assert_false(p.snp.min_tcb[SNP_PRODUCT_GENOA].given);
@@ -148,6 +151,10 @@ static void what_is_wrong_is_named(void **state)
         {"{} {}", "end of file"},
         {"{}x", "end of file"},
         {"{\"snp\": {\"max_vmpl\": 0, \"max_vmpl\": 3}}", "max_vmpl"},
+        {"{\"snp\": {\"reference\": []}}", "snp.reference is an empty list"},
+        {"{\"snp\": {\"reference\": [\"a/b\"]}}",
+         "snp.reference has a value that is no name of a reference value"},
+        {"{\"tdx\": {\"reference\": [7]}}", "tdx.reference"},
         {"{\"sev\": {}}", "sev"},
         {"{\"snp\": []}", "snp"},
         {"{\"snp\": {\"measurements\": []}}", "snp.measurements"},
