@@ -81,6 +81,15 @@ void judge_references(struct reference_found *out, const struct policy_list *nam
     }
 }
 
+int reference_describe(struct verdict *out, const struct reference_found *found, struct cofre_err *err)
+{
+    if (!found->match)
+        return 0;
+    out->reference =
+        json_pack("{s:s, s:I}", "name", found->match->name, "version", (json_int_t)found->match->version);
+    return out->reference ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for the verdict");
+}
+
 int judge_by_reference(const struct reference_found *found, enum reference_field field, int rc,
                        struct cofre_err *why)
 {

@@ -145,7 +145,9 @@ static int appraise_case(struct verdict *out, struct snp_case *c, struct cofre_e
     describe(out, c);
     if (!out->claims || !out->advisories)
         return cofre_fail(err, COFRE_FAILED, "no memory for the verdict");
-    rc = make_checks(out, c, snp_genuine_checks, err);
+    rc = reference_describe(out, &c->reference, err);
+    if (rc == 0)
+        rc = make_checks(out, c, snp_genuine_checks, err);
     return rc < 0 ? rc : make_checks(out, c, snp_policy_checks, err);
 }
 

@@ -168,6 +168,7 @@ static int appraise_case(struct verdict *out, struct tdx_case *c, struct cofre_e
     describe(out, c);
     if (!out->claims || !out->advisories || tdx_tcb_describe(out, c) < 0)
         return cofre_fail(err, COFRE_FAILED, "no memory for the verdict");
+    rc = reference_describe(out, &c->reference, err);
     for (size_t i = 0; rc == 0 && i < sizeof tables / sizeof *tables; i++)
         rc = make_checks(out, c, tables[i], err);
     return rc;

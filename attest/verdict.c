@@ -6,6 +6,7 @@ void verdict_free(struct verdict *v)
 {
     json_decref(v->claims);
     json_decref(v->advisories);
+    json_decref(v->reference);
     *v = (struct verdict){0};
 }
 
@@ -57,11 +58,11 @@ json_t *verdict_json(const struct verdict *v)
             json_decref(checks);
             return NULL;
         }
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:O, s:s?, s:O}", "verdict",
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:O, s:s?, s:O, s:O*}", "verdict",
                      outcome == CHECK_PASSED ? "pass" : "fail", "outcome", outcome_words[outcome], "tee",
                      v->tee, "version", (json_int_t)v->version, "product", v->product, "emulated",
                      (int)v->emulated, "root", v->root, "checks", checks, "claims", v->claims, "tcb_status",
-                     v->tcb_status, "advisories", v->advisories);
+                     v->tcb_status, "advisories", v->advisories, "reference", v->reference);
 }
 
 static void print_claim(const char *name, json_t *value, int depth, FILE *to)

@@ -33,6 +33,8 @@ struct verdict {
     struct check_result check[VERDICT_CHECKS_MAX]; /* in the order made */
     size_t count;
     json_t *claims;
+    json_t *
+        reference; /* {"name", "version"} of the reference value that it is; NULL: of none that was asked for */
     const char *tcb_status; /* NULL where the TEE has none */
     json_t *advisories;     /* list of strings */
 };

@@ -43,9 +43,10 @@ int64_t stored_reference_add(struct db *db, const struct reference_file *f, cons
                     db_bytes(f->signer), db_text(f->issuer), db_integer(f->imported), db_text(f->importer));
     if (rc == 0)
         return cofre_fail(err, COFRE_NEGATIVE, "that file was imported before");
-    if (rc > 0)
-        rc = db_run(db, "SELECT COALESCE(MAX(number), 0) + 1 FROM reference", NULL, 0, take_number, &number,
-                    err);
+    if (rc > 0) /* the row is locked until the end: of two that import at once one waits */
+        rc = DB_RUN(db, "UPDATE reference_next SET number = number + $1 WHERE one = 1 RETURNING number",
+                    take_number, &number, err, db_integer((int64_t)values->count));
+    number -= (int64_t)values->count;
     for (size_t i = 0; i < values->count && rc >= 0; i++)
         rc = add_value(db, f, number + (int64_t)i, &values->item[i], err);
     return rc < 0 ? rc : number;

@@ -46,7 +46,9 @@ static const char *const steps[] = {
     " name TEXT NOT NULL, version BIGINT NOT NULL, fields TEXT NOT NULL, valid_from BIGINT NOT NULL,"
     " valid_until BIGINT NOT NULL, retired BIGINT NOT NULL, retired_by TEXT NOT NULL, reason TEXT NOT NULL,"
     " FOREIGN KEY (file) REFERENCES reference_file (digest));"
-    "CREATE INDEX reference_name ON reference (name, tee);",
+    "CREATE INDEX reference_name ON reference (name, tee);"
+    "CREATE TABLE reference_next (one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1), number BIGINT NOT NULL);"
+    "INSERT INTO reference_next (one, number) VALUES (1, 1);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

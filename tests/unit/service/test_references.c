@@ -127,6 +127,8 @@ static void appraise(struct fixture *f, const struct snp_report *r, const char *
             fail_msg("\"%s\" and not \"%s\"", said, why);
     }
     assert_true(found);
+    assert_int_equal(json_object_get(json_object_get(result, "verdict"), "reference") != NULL,
+                     strcmp(outcome, "pass") == 0);
     assert_string_equal(json_string_value(json_object_get(result, "outcome")), outcome);
 }
 

@@ -33,7 +33,8 @@ static struct db *connect(void)
         db_script(
             db,
             "DELETE FROM challenge; DELETE FROM result; DELETE FROM policy_active;"
-            " DELETE FROM policy; DELETE FROM credential; DELETE FROM reference; DELETE FROM reference_file",
+            " DELETE FROM policy; DELETE FROM credential; DELETE FROM reference; DELETE FROM reference_file;"
+            " UPDATE reference_next SET number = 1",
             &err) < 0)
         fail_msg("%s", err.text);
     return db;
@@ -143,6 +144,68 @@ static void a_reference_value_is_kept_as_it_was_and_retired_once(void **state)
     assert_string_equal(kept.last.value.reason, "a hole");
     assert_int_equal(stored_reference_find(db, 3, take_kept, &kept, &err), -COFRE_NEGATIVE);
     assert_int_equal(stored_reference_list_all(db, take_kept, &kept, &err), 2);
+}
+
+#define IMPORTERS 4
+#define IMPORTS   10
+
+static int add_one(struct db *db, void *context, struct cofre_err *err)
+{
+    struct reference value[2] = {{.name = "web", .tee = REFERENCE_TDX},
+                                 {.name = "web", .tee = REFERENCE_TDX}};
+    const struct references all = {value, 2};
+    static const uint8_t document[1];
+    const struct reference_file file = {.digest = *(const struct view *)context,
+                                        .document = {document, 1},
+                                        .id = "a file",
+                                        .signer = {document, 0},
+                                        .issuer = "",
+                                        .importer = "me"};
+    return (int)stored_reference_add(db, &file, &all, err);
+}
+
+static void *import_some(void *context)
+{
+    struct db *db = NULL;
+    struct cofre_err err = {""};
+    uint8_t space[32];
+    bool good = db_open(&db, server.name, &err) == 0;
+    for (int i = 0; i < IMPORTS && good; i++) {
+        struct view digest = nonce_of(space, *(const int *)context * IMPORTS + i);
+        good = db_atomically(db, add_one, &digest, &err) > 0;
+    }
+    if (!good)
+        fprintf(stderr, "%s\n", err.text);
+    db_close(db);
+    return good ? context : NULL;
+}
+
+/* In the order of their numbers, which leave none out. */
+static int take_next(void *context, const struct stored_reference *s, struct cofre_err *err)
+{
+    (void)err;
+    assert_int_equal(s->number, ++*(int64_t *)context);
+    return 0;
+}
+
+static void of_several_who_import_at_once_each_gets_its_numbers(void **state)
+{
+    pthread_t thread[IMPORTERS];
+    int which[IMPORTERS];
+    int64_t last = 0;
+    void *good;
+    (void)state;
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    for (int i = 0; i < IMPORTERS; i++) {
+        which[i] = i;
+        assert_int_equal(pthread_create(&thread[i], NULL, import_some, &which[i]), 0);
+    }
+    for (int i = 0; i < IMPORTERS; i++) {
+        pthread_join(thread[i], &good);
+        assert_non_null(good);
+    }
+    assert_int_equal(stored_reference_list_all(db, take_next, &last, &err), 2 * IMPORTERS * IMPORTS);
 }
 
 #define INSTANCES 6
@@ -427,6 +490,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_nonce_is_used_once_and_in_time),
         cmocka_unit_test(nonces_that_expired_are_dropped),
         cmocka_unit_test(a_reference_value_is_kept_as_it_was_and_retired_once),
+        cmocka_unit_test(of_several_who_import_at_once_each_gets_its_numbers),
         cmocka_unit_test(of_several_instances_one_gets_a_nonce),
         cmocka_unit_test(a_result_is_found_by_id_and_by_request),
         cmocka_unit_test(a_request_has_one_result),
