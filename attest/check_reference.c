@@ -6,29 +6,19 @@
 
 #define NAMED(R) (R)->name, (unsigned long long)(R)->version
 
-/* Why a value that evidence matches is not good at that time; NULL where it is. */
-static bool is_unusable(const struct reference *r, int64_t at, struct cofre_err *why)
+/* The evidence is that value, which is not good at that time. */
+static int say_unusable(const struct reference *r, enum reference_state state, struct cofre_err *why)
 {
+    static const char *const says[] = {[REFERENCE_RETIRED] = "which was retired at",
+                                       [REFERENCE_NOT_YET] = "which is not valid before",
+                                       [REFERENCE_NO_LONGER] = "whose validity ended at"};
+    const int64_t times[] = {
+        [REFERENCE_RETIRED] = r->retired, [REFERENCE_NOT_YET] = r->from, [REFERENCE_NO_LONGER] = r->until};
+    const bool retired = state == REFERENCE_RETIRED;
     char time[TIME_TEXT_SIZE];
-    if (r->retired && r->retired <= at) {
-        time_format(time, r->retired);
-        (void)cofre_fail(why, COFRE_NEGATIVE,
-                         "it is the reference value \"%s\", version %llu, which was retired at %s: %s",
-                         NAMED(r), time, r->reason);
-    } else if (at < r->from) {
-        time_format(time, r->from);
-        (void)cofre_fail(why, COFRE_NEGATIVE,
-                         "it is the reference value \"%s\", version %llu, which is valid from %s on only",
-                         NAMED(r), time);
-    } else if (at >= r->until) {
-        time_format(time, r->until);
-        (void)cofre_fail(why, COFRE_NEGATIVE,
-                         "it is the reference value \"%s\", version %llu, whose validity ended at %s",
-                         NAMED(r), time);
-    } else {
-        return false;
-    }
-    return true;
+    time_format(time, times[state]);
+    return cofre_fail(why, COFRE_NEGATIVE, "it is the reference value \"%s\", version %llu, %s %s%s%s",
+                      NAMED(r), says[state], time, retired ? ": " : "", retired ? r->reason : "");
 }
 
 static void say_difference(struct reference_found *out, const struct reference *r, enum reference_field field,
@@ -70,13 +60,13 @@ void judge_references(struct reference_found *out, const struct policy_list *nam
         if (!reference_matches(r, facts, &differs)) {
             if (!unusable)
                 say_difference(out, r, differs, candidates);
-        } else if (!is_unusable(r, at, &out->why)) {
+        } else if (reference_state(r, at) == REFERENCE_GOOD) {
             out->match = r;
             out->rc = say(&out->why, 0, "it is the reference value \"%s\", version %llu", NAMED(r));
             return;
         } else {
             unusable = r;
-            out->rc = -COFRE_NEGATIVE;
+            out->rc = say_unusable(r, reference_state(r, at), &out->why);
         }
     }
 }

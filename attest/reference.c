@@ -80,6 +80,14 @@ int reference_check(const struct reference *r, struct cofre_err *err)
     return 0;
 }
 
+enum reference_state reference_state(const struct reference *r, int64_t at)
+{
+    return r->retired && r->retired <= at ? REFERENCE_RETIRED
+           : at < r->from                 ? REFERENCE_NOT_YET
+           : at >= r->until               ? REFERENCE_NO_LONGER
+                                          : REFERENCE_GOOD;
+}
+
 static bool equal_under_mask(const struct reference_datum *d, struct view actual)
 {
     for (size_t i = 0; i < actual.len; i++)

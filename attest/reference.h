@@ -94,6 +94,10 @@ void reference_set(struct reference *r, enum reference_field field, const uint8_
 /* Every value says what was launched: -COFRE_MALFORMED where one does not. */
 int reference_check(const struct reference *r, struct cofre_err *err);
 
+/* Whether a value is good at that time. */
+enum reference_state { REFERENCE_GOOD, REFERENCE_RETIRED, REFERENCE_NOT_YET, REFERENCE_NO_LONGER };
+enum reference_state reference_state(const struct reference *r, int64_t at);
+
 /* Of the evidence that is being judged. */
 struct reference_facts {
     enum reference_tee tee;

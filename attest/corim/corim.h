@@ -43,6 +43,7 @@ void corim_free(struct corim *corim);
 
 /* A file that would be taken for a CoRIM, well formed or not. */
 bool corim_recognises(struct view file);
+bool corim_is_signed(struct view file); /* by its first byte */
 /* Plain or signed; a signature is not verified. -COFRE_MALFORMED, and nothing to free, says why not. */
 int corim_read(struct corim *out, struct view file, struct cofre_err *err);
 /* The signed one alone. -COFRE_NEGATIVE: none of the keys made the signature. signer: the thumbprint of the one that did. */

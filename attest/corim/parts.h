@@ -68,7 +68,19 @@ int corim_read_validity(int64_t *from, int64_t *until, const struct cose_item *m
 /* Tag 111 on the contents octets, or, as AMD's profile has it, with the two octets of their header before them. */
 bool corim_is_oid(const struct cose_item *item, struct view content);
 
-/* The measurements of one triple, of that profile. measurement.c */
+/* forms.c: into a field, which is then given. */
+int corim_read_digest(struct reference *r, enum reference_field field, const struct cose_item *list,
+                      struct cofre_err *err);
+/* mask: of the form with two members, or NULL. */
+int corim_read_raw(struct reference *r, enum reference_field field, const struct cose_item *raw,
+                   const struct cose_item *mask, struct cofre_err *err);
+bool corim_read_svn(uint64_t *out, bool *at_least, const struct cose_item *svn);
+int corim_set_number(struct reference *r, enum reference_field field, uint64_t number, bool at_least,
+                     struct cofre_err *err);
+void corim_put_raw(struct cose_writer *w, const struct reference_datum *d, size_t size);
+void corim_put_digest(struct cose_writer *w, const struct reference_datum *d);
+
+/* The measurements of one triple, of that profile. amd.c, intel.c */
 int corim_read_amd(struct reference *r, const struct cose_item *list, struct cofre_err *err);
 int corim_read_intel(struct reference *r, const struct cose_item *list, struct cofre_err *err);
 void corim_put_amd(struct cose_writer *w, const struct reference *r);

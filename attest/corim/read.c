@@ -22,6 +22,11 @@ bool corim_recognises(struct view file)
            cose_is_text(cose_sign1_header(&m, COSE_HEADER_CONTENT_TYPE), CORIM_CONTENT_TYPE);
 }
 
+bool corim_is_signed(struct view file)
+{
+    return file.len && file.data[0] == (0xc0 | COSE_TAG_SIGN1);
+}
+
 static int read_profile(struct corim *out, const struct cose_item *profile, struct cofre_err *err)
 {
     const bool uri = profile && profile->kind == COSE_TAG && profile->number == CORIM_TAG_URI;
@@ -183,7 +188,7 @@ static int read_signed(struct corim *out, const struct cose_sign1 *m, struct cof
 static int read_any(struct corim *out, struct view file, struct cofre_err *err)
 {
     CLEAN_COSE_SIGN1 m = {0};
-    if (file.len == 0 || file.data[0] != (0xc0 | COSE_TAG_SIGN1))
+    if (!corim_is_signed(file))
         return read_plain(out, file, err);
     int rc = cose_sign1_parse(&m, file, understood, err);
     return rc < 0 ? rc : read_signed(out, &m, err);

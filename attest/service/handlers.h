@@ -39,10 +39,12 @@ void policy_show(struct call *call);
 void policy_add(struct call *call);
 void policy_activate(struct call *call);
 
-/* references.c */
-void references_list(struct call *call);
+/* reference_import.c, reference_export.c */
 void references_import(struct call *call);
 void references_export(struct call *call);
+
+/* references.c */
+void references_list(struct call *call);
 void reference_show(struct call *call);
 void reference_show_file(struct call *call);
 void reference_retire(struct call *call);

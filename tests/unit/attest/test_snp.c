@@ -759,9 +759,8 @@ static void a_value_is_good_for_its_time(void **state)
     struct reference value = value_of(&f, REFERENCE_FIELDS);
     const struct references all = {&value, 1};
     value.from = 1893456000;
-    must_say(
-        &f, &all, CHECK_FAILED,
-        "it is the reference value \"web\", version 2, which is valid from 2030-01-01T00:00:00Z on only");
+    must_say(&f, &all, CHECK_FAILED,
+             "it is the reference value \"web\", version 2, which is not valid before 2030-01-01T00:00:00Z");
     value.from = 0;
     value.until = 1577836800;
     must_say(&f, &all, CHECK_FAILED,

@@ -207,7 +207,7 @@ static void a_verdict_says_that_a_value_was_retired_or_is_not_of_now(void **stat
     const struct snp_report r = report();
     const int64_t now = time(NULL);
     assert_int_equal(bring(f, &r, "web", 1, now + 1000, now + 2000), 201);
-    appraise(f, &r, "fail", "version 1, which is valid from ");
+    appraise(f, &r, "fail", "version 1, which is not valid before ");
     skew = 1500;
     appraise(f, &r, "pass", "it is the reference value \"web\", version 1");
     skew = 2500;
