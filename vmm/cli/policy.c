@@ -12,9 +12,8 @@
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
-#include "vmm/cli/log.h"
+#include "vmm/cli/judge_by.h"
 #include "vmm/cli/verb.h"
-#include "vmm/cli/verify_files.h"
 
 static const char help[] =
     "usage: cofre policy test --policy F [--old F] --evidence F|DIRECTORY... [OPTION]...\n"
@@ -41,12 +40,17 @@ static const char help[] =
     "\n"
     "example: cofre policy test --policy next.json --old active.json --evidence kept/ --collateral c.json\n";
 
-#define PATHS_MAX 64
+#define PATHS_MAX       64
+#define COLLATERALS_MAX 16
 
 struct test {
-    struct policy policy, old;
-    bool has_policy, has_old, has_at, json;
-    struct verify_files files;
+    struct judge_by by; /* the policy that is to be, and what both are judged with */
+    struct policy old;
+    struct tdx_collateral collateral[COLLATERALS_MAX];
+    size_t collaterals;
+    bool has_old, has_at, json;
+    uint32_t given; /* of the options that stand for one thing, by their letters */
+    struct appraisal in;
     const char *path[PATHS_MAX];
     size_t paths;
     int64_t at;
@@ -56,9 +60,10 @@ struct test {
 
 static void test_free(struct test *t)
 {
-    policy_free(&t->policy);
+    judge_by_free(&t->by);
     policy_free(&t->old);
-    verify_files_free(&t->files);
+    for (size_t i = 0; i < t->collaterals; i++)
+        tdx_collateral_free(&t->collateral[i]);
     json_decref(t->evidence);
     json_decref(t->left_out);
 }
@@ -76,16 +81,12 @@ static int appraise_with(struct verdict *out, struct appraisal *in, const struct
 static int judge(struct verdict *out, const struct test *t, const struct evidence *evidence,
                  const struct policy *policy, struct cofre_err *err)
 {
-    struct appraisal in = {.evidence = evidence,
-                           .policy = policy,
-                           .certs = &t->files.certs,
-                           .crls = &t->files.crls,
-                           .roots = &t->files.roots,
-                           .references = &t->files.references,
-                           .at = t->at};
+    struct appraisal in = t->in;
+    in.evidence = evidence;
+    in.policy = policy;
     int rc = appraise_with(out, &in, NULL, err);
-    for (size_t i = 0; rc == 0 && strcmp(evidence->tee, "tdx") == 0 && i < t->files.collaterals; i++) {
-        const struct tdx_collateral *collateral = &t->files.collateral[i];
+    for (size_t i = 0; rc == 0 && strcmp(evidence->tee, "tdx") == 0 && i < t->collaterals; i++) {
+        const struct tdx_collateral *collateral = &t->collateral[i];
         char fmspc[2 * sizeof collateral->tcb.fmspc + 1];
         hex_encode(fmspc, collateral->tcb.fmspc, sizeof collateral->tcb.fmspc);
         if (strcmp(fmspc, out->product) != 0)
@@ -121,7 +122,7 @@ static int test_evidence(struct test *t, const char *path, const struct evidence
     CLEAN_VERDICT before = {0}, after = {0};
     int rc = judge(&before, t, evidence, &t->old, err);
     if (rc == 0)
-        rc = judge(&after, t, evidence, &t->policy, err);
+        rc = judge(&after, t, evidence, &t->by.policy, err);
     if (rc < 0)
         return cofre_within(err, rc, "%s", path);
     const enum check_outcome was = verdict_outcome(&before), is = verdict_outcome(&after);
@@ -173,7 +174,8 @@ static int test_directory(struct test *t, const char *path, struct cofre_err *er
 
 static int test_all(struct test *t, struct cofre_err *err)
 {
-    int rc = verify_read_references(&t->files, err);
+    t->in.at = t->has_at ? t->at : time(NULL);
+    int rc = judge_by_finish(&t->by, &t->in, err);
     for (size_t i = 0; rc == 0 && i < t->paths; i++) {
         struct stat what;
         bool directory = stat(t->path[i], &what) == 0 && S_ISDIR(what.st_mode);
@@ -226,46 +228,41 @@ static int print_result(const struct test *t, struct cofre_err *err)
 
 /* Options */
 
-static int read_policy_once(struct policy *out, bool *has, const char *option, const char *path,
-                            struct cofre_err *err)
+static int read_collateral(struct test *t, const char *path, struct cofre_err *err)
 {
-    if (*has)
-        return cofre_fail(err, COFRE_USAGE, "%s is given twice; only one can decide", option);
-    *has = true;
-    return verify_read_policy(out, path, err);
+    CLEAN_BYTES file = {0};
+    int rc = t->collaterals == COLLATERALS_MAX
+                 ? cofre_fail(err, COFRE_USAGE, "--collateral: at most %d files", COLLATERALS_MAX)
+                 : file_read(&file, path, TDX_COLLATERAL_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = tdx_collateral_parse(&t->collateral[t->collaterals], bytes_view(&file), err);
+    t->collaterals += rc == 0;
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
 static int take_option(struct test *t, int o, const char *value, struct cofre_err *err)
 {
     switch (o) {
-    case 'p':
-        return read_policy_once(&t->policy, &t->has_policy, "--policy", value, err);
-    case 'O':
-        return read_policy_once(&t->old, &t->has_old, "--old", value, err);
+    case 'u':
+        t->has_old = true;
+        return judge_by_read_policy(&t->old, value, err);
     case 'e':
         if (t->paths == PATHS_MAX)
             return cofre_fail(err, COFRE_USAGE, "--evidence: at most %d; a directory may have more",
                               PATHS_MAX);
         t->path[t->paths++] = value;
         return 0;
-    case 'c':
-        return verify_read_certs(&t->files.certs, value, err);
-    case 'l':
-        return verify_read_crls(&t->files.crls, value, err);
-    case 't':
-        return verify_read_certs(&t->files.roots, value, err);
     case 'o':
-        return verify_read_collateral(&t->files, value, err);
-    case 'r':
-        return verify_note_reference(&t->files, value, err);
-    case 's':
-        return log_read_keys(&t->files.reference_keys, value, err);
+        return read_collateral(t, value, err);
     case 'a':
         t->has_at = true;
         return time_parse(&t->at, value, "--at", err);
-    default:
+    case 'j':
         t->json = true;
         return 0;
+    default:
+        return judge_by_take(&t->by, o, value, err);
     }
 }
 
@@ -274,12 +271,10 @@ static int check_options(struct test *t, int argc, char **argv, struct cofre_err
     if (optind + 1 != argc || strcmp(argv[optind], "test") != 0)
         return cofre_fail(err, COFRE_USAGE,
                           "the one thing that is done with policies here is: cofre policy test");
-    if (!t->has_policy || !t->paths)
-        return cofre_fail(err, COFRE_USAGE, "--%s is missing", t->has_policy ? "evidence" : "policy");
+    if (!t->by.has_policy || !t->paths)
+        return cofre_fail(err, COFRE_USAGE, "--%s is missing", t->by.has_policy ? "evidence" : "policy");
     if (!t->has_old)
         policy_init(&t->old);
-    if (!t->has_at)
-        t->at = time(NULL);
     t->evidence = json_array();
     t->left_out = json_array();
     return 0;
@@ -289,7 +284,7 @@ int verb_policy(int argc, char **argv)
 {
     static const struct option options[] = {
         {"policy", required_argument, NULL, 'p'},
-        {"old", required_argument, NULL, 'O'},
+        {"old", required_argument, NULL, 'u'},
         {"evidence", required_argument, NULL, 'e'},
         {"cert", required_argument, NULL, 'c'},
         {"crl", required_argument, NULL, 'l'},
@@ -304,13 +299,15 @@ int verb_policy(int argc, char **argv)
     };
     __attribute__((cleanup(test_free))) struct test t = {0};
     struct cofre_err err = {""};
-    int rc = 0;
-    for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    int rc = 0, which = 0;
+    for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, &which)) != -1;) {
         if (o == 'h' || o == '?') {
             fputs(help, o == 'h' ? stdout : stderr);
             return o == 'h' ? 0 : COFRE_USAGE;
         }
-        rc = take_option(&t, o, optarg, &err);
+        rc = option_once(&t.given, "pasu", o, options[which].name, &err);
+        if (rc == 0)
+            rc = take_option(&t, o, optarg, &err);
     }
     if (rc == 0)
         rc = check_options(&t, argc, argv, &err);

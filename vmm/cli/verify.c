@@ -5,13 +5,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attest/appraise.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
-#include "vmm/cli/log.h"
+#include "vmm/cli/judge_by.h"
 #include "vmm/cli/verb.h"
-#include "vmm/cli/verify_files.h"
 #include "vmm/cli/verify_token.h"
 
 static const char help[] =
@@ -54,13 +52,12 @@ static const char help[] =
 /* Everything that the options name, read. */
 struct inputs {
     struct evidence evidence;
-    struct policy policy;
-    struct verify_files files;
-    struct bytes nonce, report_data, measurement;
+    struct judge_by by;
+    struct bytes nonce, report_data;
     struct bytes token;
     const char *token_path;
     struct cose_keys keys; /* who may have signed it */
-    bool has_evidence, has_policy, has_at, json;
+    bool has_evidence, has_at, json;
     uint32_t given; /* of the options that stand for one thing, by their letters */
     int64_t at;
 };
@@ -68,13 +65,22 @@ struct inputs {
 static void inputs_free(struct inputs *in)
 {
     evidence_free(&in->evidence);
-    policy_free(&in->policy);
-    verify_files_free(&in->files);
+    judge_by_free(&in->by);
     bytes_free(&in->nonce);
     bytes_free(&in->report_data);
-    bytes_free(&in->measurement);
     bytes_free(&in->token);
     cose_keys_free(&in->keys);
+}
+
+static int read_evidence(struct inputs *in, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    int rc = file_read(&file, path, EVIDENCE_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    in->has_evidence = true;
+    rc = evidence_parse(&in->evidence, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
 static int read_token(struct inputs *in, const char *path, struct cofre_err *err)
@@ -94,63 +100,28 @@ static int read_keys(struct inputs *in, const char *path, struct cofre_err *err)
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
-static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
-                    struct cofre_err *err)
-{
-    int rc = hex_decode_some(out, max, text, err);
-    if (rc == 0 && out->len < min)
-        rc = cofre_fail(err, COFRE_USAGE, "%zu bytes where %zu are due", out->len, min);
-    return rc < 0 ? cofre_within(err, -COFRE_USAGE, "%s", option) : 0;
-}
-
 static int take_option(struct inputs *in, int o, const char *value, struct cofre_err *err)
 {
     switch (o) {
     case 'e':
-        in->has_evidence = true;
-        return verify_read_evidence(&in->evidence, value, err);
-    case 'c':
-        return verify_read_certs(&in->files.certs, value, err);
-    case 'l':
-        return verify_read_crls(&in->files.crls, value, err);
-    case 't':
-        return verify_read_certs(&in->files.roots, value, err);
-    case 'p':
-        in->has_policy = true;
-        return verify_read_policy(&in->policy, value, err);
+        return read_evidence(in, value, err);
     case 'n':
-        return read_hex(&in->nonce, value, "--nonce", 1, 64, err);
+        return option_hex(&in->nonce, value, "--nonce", 1, 64, err);
     case 'd':
-        return read_hex(&in->report_data, value, "--report-data", 64, 64, err);
-    case 'm':
-        return read_hex(&in->measurement, value, "--measurement", 48, 48, err);
+        return option_hex(&in->report_data, value, "--report-data", 64, 64, err);
     case 'a':
         in->has_at = true;
         return time_parse(&in->at, value, "--at", err);
-    case 'o':
-        return verify_read_collateral(&in->files, value, err);
     case 'w':
         return read_token(in, value, err);
     case 'k':
         return read_keys(in, value, err);
-    case 'r':
-        return verify_note_reference(&in->files, value, err);
-    case 's':
-        return log_read_keys(&in->files.reference_keys, value, err);
-    default:
+    case 'j':
         in->json = true;
         return 0;
+    default:
+        return judge_by_take(&in->by, o, value, err);
     }
-}
-
-/* Of two values one would be lost without a word, and with it what it was to decide. */
-static int check_once(struct inputs *in, int o, const char *name, struct cofre_err *err)
-{
-    const uint32_t bit = strchr("epndmaowks", o) ? 1u << (o - 'a') : 0;
-    if (in->given & bit)
-        return cofre_fail(err, COFRE_USAGE, "--%s is given twice; only one can decide", name);
-    in->given |= bit;
-    return 0;
 }
 
 static int check_inputs(struct inputs *in, struct cofre_err *err)
@@ -159,13 +130,11 @@ static int check_inputs(struct inputs *in, struct cofre_err *err)
         return cofre_fail(err, COFRE_USAGE, "--evidence, or --token, is missing: there is nothing to judge");
     if (in->keys.count)
         return cofre_fail(err, COFRE_USAGE, "--keys is for --token");
-    if (in->files.collaterals && strcmp(in->evidence.tee, "snp") == 0)
+    if (in->by.has_collateral && strcmp(in->evidence.tee, "snp") == 0)
         return cofre_fail(
             err, COFRE_USAGE,
             "--collateral is for TDX; certificates and revocation lists of SEV-SNP go into --cert "
             "and --crl");
-    if (!in->has_policy)
-        policy_init(&in->policy);
     if (!in->has_at)
         in->at = time(NULL);
     return 0;
@@ -189,23 +158,15 @@ static int print_verdict(const struct verdict *verdict, bool json, struct cofre_
 static int verify(struct inputs *in, struct cofre_err *err)
 {
     int rc = check_inputs(in, err);
-    if (rc == 0)
-        rc = verify_read_references(&in->files, err);
     if (rc < 0)
         return rc;
-    struct appraisal appraisal = {
-        .evidence = &in->evidence,
-        .policy = &in->policy,
-        .certs = &in->files.certs,
-        .crls = &in->files.crls,
-        .collateral = in->files.collaterals ? in->files.collateral : NULL,
-        .roots = &in->files.roots,
-        .references = &in->files.references,
-        .nonce = bytes_view(&in->nonce),
-        .report_data = bytes_view(&in->report_data),
-        .measurement = bytes_view(&in->measurement),
-        .at = in->at,
-    };
+    struct appraisal appraisal = {.evidence = &in->evidence,
+                                  .nonce = bytes_view(&in->nonce),
+                                  .report_data = bytes_view(&in->report_data),
+                                  .at = in->at};
+    rc = judge_by_finish(&in->by, &appraisal, err);
+    if (rc < 0)
+        return rc;
     CLEAN_VERDICT verdict = {0};
     rc = appraise(&verdict, &appraisal, err);
     return rc < 0 ? rc : print_verdict(&verdict, in->json, err);
@@ -214,10 +175,10 @@ static int verify(struct inputs *in, struct cofre_err *err)
 /* A verifier has judged the evidence by its own policy, roots and lists; only the token is left to judge. */
 static int verify_result(struct inputs *in, struct cofre_err *err)
 {
-    const struct verify_files *files = &in->files;
-    if (in->has_evidence || in->has_policy || files->collaterals || files->certs.count ||
-        files->roots.count || files->crls.count || in->report_data.len || in->measurement.len ||
-        files->reference_files || files->reference_keys.count)
+    const struct judge_by *by = &in->by;
+    if (in->has_evidence || by->has_policy || by->has_collateral || by->certs.count || by->roots.count ||
+        by->crls.count || in->report_data.len || by->measurement.len || by->reference_files ||
+        by->reference_keys.count)
         return cofre_fail(err, COFRE_USAGE, "--token goes with --keys, --nonce and --at only");
     if (in->keys.count == 0)
         return cofre_fail(err, COFRE_USAGE, "--keys is missing: anybody can write a token");
@@ -229,23 +190,11 @@ static int verify_result(struct inputs *in, struct cofre_err *err)
 int verb_verify(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"evidence", required_argument, NULL, 'e'},
-        {"cert", required_argument, NULL, 'c'},
-        {"crl", required_argument, NULL, 'l'},
-        {"trust-root", required_argument, NULL, 't'},
-        {"policy", required_argument, NULL, 'p'},
-        {"nonce", required_argument, NULL, 'n'},
-        {"report-data", required_argument, NULL, 'd'},
-        {"measurement", required_argument, NULL, 'm'},
-        {"at", required_argument, NULL, 'a'},
-        {"collateral", required_argument, NULL, 'o'},
-        {"token", required_argument, NULL, 'w'},
-        {"keys", required_argument, NULL, 'k'},
-        {"reference", required_argument, NULL, 'r'},
-        {"reference-keys", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"evidence", required_argument, NULL, 'e'}, JUDGE_BY_OPTIONS,
+        {"nonce", required_argument, NULL, 'n'},    {"report-data", required_argument, NULL, 'd'},
+        {"at", required_argument, NULL, 'a'},       {"token", required_argument, NULL, 'w'},
+        {"keys", required_argument, NULL, 'k'},     {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {0},
     };
     __attribute__((cleanup(inputs_free))) struct inputs in = {0};
     struct cofre_err err = {""};
@@ -255,7 +204,7 @@ int verb_verify(int argc, char **argv)
             fputs(help, o == 'h' ? stdout : stderr);
             return o == 'h' ? 0 : COFRE_USAGE;
         }
-        rc = check_once(&in, o, options[which].name, &err);
+        rc = option_once(&in.given, "endawk" JUDGE_BY_ONCE, o, options[which].name, &err);
         if (rc == 0)
             rc = take_option(&in, o, optarg, &err);
     }
