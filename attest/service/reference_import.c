@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attest/corim/corim.h"
+#include "attest/service/change.h"
 #include "attest/service/handlers.h"
 #include "attest/service/route.h"
 #include "attest/store/reference.h"
@@ -92,7 +93,19 @@ static int add(struct db *db, void *context, struct cofre_err *err)
         .importer = in->call->caller.name,
     };
     in->first = stored_reference_add(db, &file, &in->corim.values, err);
-    return in->first < 0 ? (int)in->first : 0;
+    int rc = in->first < 0 ? (int)in->first : 0;
+    for (size_t i = 0; rc == 0 && i < in->corim.values.count; i++) {
+        const struct reference *r = &in->corim.values.item[i];
+        const struct change change = {.action = "added",
+                                      .object = "value",
+                                      .name = r->name,
+                                      .version = (int64_t)r->version,
+                                      .actor = in->call->caller.name,
+                                      .digest = {in->digest, sizeof in->digest},
+                                      .detail = in->corim.id};
+        rc = change_log(in->call->trust, db, &change, err);
+    }
+    return rc;
 }
 
 static void answer_import(struct call *call, const struct import *in)

@@ -1,5 +1,6 @@
 /* /v1/reference-values: what CoRIMs brought in, by number. Values are retired, and never changed or deleted. */
 #include "attest/corim/corim.h"
+#include "attest/service/change.h"
 #include "attest/service/handlers.h"
 #include "attest/service/route.h"
 #include "attest/store/reference.h"
@@ -140,9 +141,31 @@ void reference_show_file(struct call *call)
 /* Retiring */
 
 struct retirement {
+    struct call *call;
+    int64_t number;
     const char *reason;
     int64_t at;
 };
+
+static int log_retirement(void *context, const struct stored_reference *s, struct cofre_err *err)
+{
+    const struct retirement *r = context;
+    const struct change change = {.action = "retired",
+                                  .object = "value",
+                                  .name = s->value.name,
+                                  .version = (int64_t)s->value.version,
+                                  .actor = r->call->caller.name,
+                                  .digest = s->file.digest,
+                                  .detail = r->reason};
+    return change_log(r->call->trust, r->call->db, &change, err);
+}
+
+static int retire(struct db *db, void *context, struct cofre_err *err)
+{
+    struct retirement *r = context;
+    int rc = stored_reference_retire(db, r->number, r->at, r->call->caller.name, r->reason, err);
+    return rc < 0 ? rc : stored_reference_find(db, r->number, log_retirement, r, err);
+}
 
 static int read_retirement(struct retirement *out, json_t *body, int64_t now, struct cofre_err *err)
 {
@@ -160,20 +183,19 @@ static int read_retirement(struct retirement *out, json_t *body, int64_t now, st
 void reference_retire(struct call *call)
 {
     struct cofre_err err;
-    struct retirement r;
-    int64_t number;
+    struct retirement r = {.call = call};
     CLEAN_JSON *body = call_body(call);
     if (!body)
         return;
-    int rc = number_of(call, &number, &err);
+    int rc = number_of(call, &r.number, &err);
     if (rc == 0)
         rc = read_retirement(&r, body, call->now, &err);
     if (rc == 0)
-        rc = stored_reference_retire(call->db, number, r.at, call->caller.name, r.reason, &err);
+        rc = db_atomically(call->db, retire, &r, &err);
     if (rc < 0) {
         call_fail(call, rc, &err);
         return;
     }
-    log_info("reference value %lld retired by %s: %s", (long long)number, call->caller.name, r.reason);
+    log_info("reference value %lld retired by %s: %s", (long long)r.number, call->caller.name, r.reason);
     reference_show(call);
 }

@@ -11,6 +11,7 @@
 
 #include "attest/corim/corim.h"
 #include "attest/evidence.h"
+#include "attest/log/entry.h"
 #include "attest/service/access.h"
 #include "attest/token/key_set.h"
 #include "sev/cert_table.h"
@@ -251,6 +252,40 @@ static void provenance_is_kept(void **state)
     assert_int_equal(ask(f, "GET", "/v1/reference-values/x", "audit", NULL), 404);
 }
 
+static void read_entry(struct fixture *f, int number, struct log_entry *out)
+{
+    char path[64];
+    struct cofre_err err = {""};
+    snprintf(path, sizeof path, "/v1/log/entries/%d", number);
+    assert_int_equal(ask(f, "GET", path, "audit", NULL), 200);
+    const struct view body = {(const uint8_t *)answer_body(f),
+                              strtoul(strstr(f->answer, "Content-Length: ") + 16, NULL, 10)};
+    if (log_entry_read(out, body, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(out->kind, LOG_ENTRY_CHANGE);
+    assert_string_equal(out->object, "value");
+    assert_string_equal(out->object_name, "web");
+    assert_string_equal(out->actor, "values");
+}
+
+/* Behind the log's first entry and the two of the policy. */
+static void each_change_of_a_value_is_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    const struct snp_report r = report();
+    struct log_entry entry;
+    assert_int_equal(bring(f, &r, "web", 6, 0, INT64_MAX), 201);
+    assert_int_equal(ask(f, "PUT", "/v1/reference-values/1/retired", "values", "{\"reason\": \"a hole\"}"),
+                     200);
+    read_entry(f, 3, &entry);
+    assert_string_equal(entry.action, "added");
+    assert_int_equal(entry.object_version, 6);
+    assert_string_equal(entry.detail, "test");
+    read_entry(f, 4, &entry);
+    assert_string_equal(entry.action, "retired");
+    assert_string_equal(entry.detail, "a hole");
+}
+
 static void only_those_who_are_trusted_bring_values(void **state)
 {
     struct fixture *f = *state;
@@ -314,6 +349,7 @@ int main(void)
         TEST(a_retired_value_stays_with_date_and_reason),
         TEST(a_verdict_says_that_a_value_was_retired_or_is_not_of_now),
         TEST(provenance_is_kept),
+        TEST(each_change_of_a_value_is_in_the_log),
         TEST(only_those_who_are_trusted_bring_values),
         TEST(what_is_good_is_given_out_as_a_corim),
     };
