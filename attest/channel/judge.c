@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The check of the report data, in the words of what it means here. */
-static void say_binding(struct verdict *v)
+void channel_word_verdict(struct verdict *v)
 {
     static const char suffix[] = ".report_data";
     for (size_t i = 0; i < v->count; i++) {
@@ -50,7 +49,7 @@ int channel_judge(void *context, struct view file, const uint8_t report_data[CHA
     if (rc < 0)
         return cofre_within(err, rc, "the other end's evidence");
     j->judged = true;
-    say_binding(&j->verdict);
+    channel_word_verdict(&j->verdict);
     return verdict_outcome(&j->verdict) == CHECK_PASSED
                ? 0
                : cofre_fail(err, COFRE_NEGATIVE, "the other end's evidence is not accepted: %s",

@@ -16,4 +16,7 @@ struct channel_judge {
 int channel_judge(void *context, struct view file, const uint8_t report_data[CHANNEL_REPORT_DATA],
                   struct cofre_err *err);
 
+/* Lets the check of the report data say what it means where a channel's was asked for. */
+void channel_word_verdict(struct verdict *verdict);
+
 #endif
