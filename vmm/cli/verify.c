@@ -5,11 +5,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attest/appraise.h"
-#include "tdx/collateral.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/timestamp.h"
+#include "vmm/cli/judge_by.h"
 #include "vmm/cli/verb.h"
 #include "vmm/cli/verify_token.h"
 
@@ -48,20 +47,15 @@ static const char help[] =
     "\n"
     "example: cofre verify --evidence evidence.json --nonce $NONCE --measurement $DIGEST\n";
 
-#define CERT_FILE_MAX (1u << 20)
-
 /* Everything that the options name, read. */
 struct inputs {
     struct evidence evidence;
-    struct policy policy;
-    struct x509_certs certs, roots;
-    struct x509_crls crls;
-    struct tdx_collateral collateral;
-    struct bytes nonce, report_data, measurement;
+    struct judge_by by;
+    struct bytes nonce, report_data;
     struct bytes token;
     const char *token_path;
     struct cose_keys keys; /* who may have signed it */
-    bool has_evidence, has_policy, has_collateral, has_at, json;
+    bool has_evidence, has_at, json;
     uint32_t given; /* of the options that stand for one thing, by their letters */
     int64_t at;
 };
@@ -69,15 +63,9 @@ struct inputs {
 static void inputs_free(struct inputs *in)
 {
     evidence_free(&in->evidence);
-    policy_free(&in->policy);
-    x509_certs_free(&in->certs);
-    x509_certs_free(&in->roots);
-    x509_crls_free(&in->crls);
-    if (in->has_collateral)
-        tdx_collateral_free(&in->collateral);
+    judge_by_free(&in->by);
     bytes_free(&in->nonce);
     bytes_free(&in->report_data);
-    bytes_free(&in->measurement);
     bytes_free(&in->token);
     cose_keys_free(&in->keys);
 }
@@ -90,48 +78,6 @@ static int read_evidence(struct inputs *in, const char *path, struct cofre_err *
         return rc;
     in->has_evidence = true;
     rc = evidence_parse(&in->evidence, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_policy(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, POLICY_FILE_MAX, err);
-    if (rc < 0)
-        return rc == -COFRE_MALFORMED ? -COFRE_USAGE : rc;
-    in->has_policy = true;
-    rc = policy_parse(&in->policy, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_certs(struct x509_certs *to, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, CERT_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = x509_certs_add(to, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_crls(struct x509_crls *to, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, CERT_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = x509_crls_add(to, bytes_view(&file), err);
-    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
-}
-
-static int read_collateral(struct inputs *in, const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, TDX_COLLATERAL_FILE_MAX, err);
-    if (rc < 0)
-        return rc;
-    rc = tdx_collateral_parse(&in->collateral, bytes_view(&file), err);
-    in->has_collateral = rc == 0;
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
@@ -152,57 +98,28 @@ static int read_keys(struct inputs *in, const char *path, struct cofre_err *err)
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
-static int read_hex(struct bytes *out, const char *text, const char *option, size_t min, size_t max,
-                    struct cofre_err *err)
-{
-    int rc = hex_decode_some(out, max, text, err);
-    if (rc == 0 && out->len < min)
-        rc = cofre_fail(err, COFRE_USAGE, "%zu bytes where %zu are due", out->len, min);
-    return rc < 0 ? cofre_within(err, -COFRE_USAGE, "%s", option) : 0;
-}
-
 static int take_option(struct inputs *in, int o, const char *value, struct cofre_err *err)
 {
     switch (o) {
     case 'e':
         return read_evidence(in, value, err);
-    case 'c':
-        return read_certs(&in->certs, value, err);
-    case 'l':
-        return read_crls(&in->crls, value, err);
-    case 't':
-        return read_certs(&in->roots, value, err);
-    case 'p':
-        return read_policy(in, value, err);
     case 'n':
-        return read_hex(&in->nonce, value, "--nonce", 1, 64, err);
+        return option_hex(&in->nonce, value, "--nonce", 1, 64, err);
     case 'd':
-        return read_hex(&in->report_data, value, "--report-data", 64, 64, err);
-    case 'm':
-        return read_hex(&in->measurement, value, "--measurement", 48, 48, err);
+        return option_hex(&in->report_data, value, "--report-data", 64, 64, err);
     case 'a':
         in->has_at = true;
         return time_parse(&in->at, value, "--at", err);
-    case 'o':
-        return read_collateral(in, value, err);
     case 'w':
         return read_token(in, value, err);
     case 'k':
         return read_keys(in, value, err);
-    default:
+    case 'j':
         in->json = true;
         return 0;
+    default:
+        return judge_by_take(&in->by, o, value, err);
     }
-}
-
-/* Of two values one would be lost without a word, and with it what it was to decide. */
-static int check_once(struct inputs *in, int o, const char *name, struct cofre_err *err)
-{
-    const uint32_t bit = strchr("epndmaowk", o) ? 1u << (o - 'a') : 0;
-    if (in->given & bit)
-        return cofre_fail(err, COFRE_USAGE, "--%s is given twice; only one can decide", name);
-    in->given |= bit;
-    return 0;
 }
 
 static int check_inputs(struct inputs *in, struct cofre_err *err)
@@ -211,13 +128,11 @@ static int check_inputs(struct inputs *in, struct cofre_err *err)
         return cofre_fail(err, COFRE_USAGE, "--evidence, or --token, is missing: there is nothing to judge");
     if (in->keys.count)
         return cofre_fail(err, COFRE_USAGE, "--keys is for --token");
-    if (in->has_collateral && strcmp(in->evidence.tee, "snp") == 0)
+    if (in->by.has_collateral && strcmp(in->evidence.tee, "snp") == 0)
         return cofre_fail(
             err, COFRE_USAGE,
             "--collateral is for TDX; certificates and revocation lists of SEV-SNP go into --cert "
             "and --crl");
-    if (!in->has_policy)
-        policy_init(&in->policy);
     if (!in->has_at)
         in->at = time(NULL);
     return 0;
@@ -243,18 +158,11 @@ static int verify(struct inputs *in, struct cofre_err *err)
     int rc = check_inputs(in, err);
     if (rc < 0)
         return rc;
-    struct appraisal appraisal = {
-        .evidence = &in->evidence,
-        .policy = &in->policy,
-        .certs = &in->certs,
-        .crls = &in->crls,
-        .collateral = in->has_collateral ? &in->collateral : NULL,
-        .roots = &in->roots,
-        .nonce = bytes_view(&in->nonce),
-        .report_data = bytes_view(&in->report_data),
-        .measurement = bytes_view(&in->measurement),
-        .at = in->at,
-    };
+    struct appraisal appraisal = {.evidence = &in->evidence,
+                                  .nonce = bytes_view(&in->nonce),
+                                  .report_data = bytes_view(&in->report_data),
+                                  .at = in->at};
+    judge_by_finish(&in->by, &appraisal);
     CLEAN_VERDICT verdict = {0};
     rc = appraise(&verdict, &appraisal, err);
     return rc < 0 ? rc : print_verdict(&verdict, in->json, err);
@@ -263,8 +171,9 @@ static int verify(struct inputs *in, struct cofre_err *err)
 /* A verifier has judged the evidence by its own policy, roots and lists; only the token is left to judge. */
 static int verify_result(struct inputs *in, struct cofre_err *err)
 {
-    if (in->has_evidence || in->has_policy || in->has_collateral || in->certs.count || in->roots.count ||
-        in->crls.count || in->report_data.len || in->measurement.len)
+    const struct judge_by *by = &in->by;
+    if (in->has_evidence || by->has_policy || by->has_collateral || by->certs.count || by->roots.count ||
+        by->crls.count || in->report_data.len || by->measurement.len)
         return cofre_fail(err, COFRE_USAGE, "--token goes with --keys, --nonce and --at only");
     if (in->keys.count == 0)
         return cofre_fail(err, COFRE_USAGE, "--keys is missing: anybody can write a token");
@@ -276,21 +185,11 @@ static int verify_result(struct inputs *in, struct cofre_err *err)
 int verb_verify(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"evidence", required_argument, NULL, 'e'},
-        {"cert", required_argument, NULL, 'c'},
-        {"crl", required_argument, NULL, 'l'},
-        {"trust-root", required_argument, NULL, 't'},
-        {"policy", required_argument, NULL, 'p'},
-        {"nonce", required_argument, NULL, 'n'},
-        {"report-data", required_argument, NULL, 'd'},
-        {"measurement", required_argument, NULL, 'm'},
-        {"at", required_argument, NULL, 'a'},
-        {"collateral", required_argument, NULL, 'o'},
-        {"token", required_argument, NULL, 'w'},
-        {"keys", required_argument, NULL, 'k'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"evidence", required_argument, NULL, 'e'}, JUDGE_BY_OPTIONS,
+        {"nonce", required_argument, NULL, 'n'},    {"report-data", required_argument, NULL, 'd'},
+        {"at", required_argument, NULL, 'a'},       {"token", required_argument, NULL, 'w'},
+        {"keys", required_argument, NULL, 'k'},     {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {0},
     };
     __attribute__((cleanup(inputs_free))) struct inputs in = {0};
     struct cofre_err err = {""};
@@ -300,7 +199,7 @@ int verb_verify(int argc, char **argv)
             fputs(help, o == 'h' ? stdout : stderr);
             return o == 'h' ? 0 : COFRE_USAGE;
         }
-        rc = check_once(&in, o, options[which].name, &err);
+        rc = option_once(&in.given, "endawk" JUDGE_BY_ONCE, o, options[which].name, &err);
         if (rc == 0)
             rc = take_option(&in, o, optarg, &err);
     }

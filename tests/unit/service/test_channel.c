@@ -1,19 +1,24 @@
 /* Results over attested TLS: evidence bound to the guest's own connection to the service, and to its key in it. */
 #include "tests/unit/service/fixture.h"
 
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "attest/channel/binding.h"
 #include "attest/evidence.h"
 #include "attest/store/credential.h"
 #include "attest/token/token.h"
+#include "tests/unit/channel/ends.h"
 #include "tests/unit/model/fixture.h"
+#include "vmm/agent/result.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 
@@ -272,6 +277,141 @@ static void a_certificate_that_nobody_vouches_for_stands_for_nobody(void **state
     client_close(&c);
 }
 
+/* The guest's own program, in this process. */
+static int model_evidence(void *context, struct bytes *file, const uint8_t report_data[CHANNEL_REPORT_DATA],
+                          struct cofre_err *err)
+{
+    (void)context;
+    char *text = evidence_over(report_data);
+    int rc = bytes_copy(file, (struct view){(const uint8_t *)text, strlen(text)}, err);
+    free(text);
+    return rc;
+}
+
+static int fetch(const char *ca, uint16_t port, json_t **out, struct cofre_err *err)
+{
+    char url[64];
+    const struct channel_identity identity = {guest_key.key, guest_key.cert};
+    const struct trust_client_options options = {
+        .url = url, .ca = ca, .token = "submit", .identity = &identity, .seconds = 20};
+    struct agent_result_request request = {.policy = "web", .evidence = model_evidence};
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", port);
+    int rc = trust_client_open(&request.client, &options, err);
+    if (rc < 0)
+        return rc;
+    rc = agent_result_fetch(out, &request, err);
+    trust_client_free(request.client);
+    return rc;
+}
+
+static void a_guest_gets_its_result(void **state)
+{
+    struct fixture *f = *state;
+    struct cofre_err err = {""};
+    CLEAN_JSON *result = NULL;
+    if (fetch(f->certificate, f->port, &result, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(json_string_value(json_object_get(result, "outcome")), "pass");
+    CLEAN_EAR ear = {0};
+    read_token(f, result, &ear);
+    assert_int_equal(ear.submod[0].channel_key.len, 32);
+}
+
+static void a_guest_speaks_to_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    struct cofre_err err;
+    json_t *result = NULL;
+    char expected[256];
+    assert_int_equal(fetch(f->ca, f->port, &result, &err), -COFRE_NEGATIVE); /* another CA */
+    snprintf(expected, sizeof expected,
+             "https://127.0.0.1:%u is not who it should be: self-signed certificate", f->port);
+    assert_string_equal(err.text, expected);
+    assert_int_equal(fetch(root_file, 1, &result, &err), -COFRE_FAILED);
+    assert_string_equal(err.text, "https://127.0.0.1:1: no answer came in time, or no connection");
+    assert_int_equal(fetch(f->database, f->port, &result, &err), -COFRE_USAGE);
+    assert_null(result);
+}
+
+static void what_the_service_refuses_is_told_to_the_guest(void **state)
+{
+    struct fixture *f = *state;
+    struct cofre_err err;
+    json_t *result = NULL;
+    assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 200);
+    fixture_stop(f);
+    f->config.limits.body = 4096; /* less than evidence has */
+    fixture_start(f);
+    assert_int_equal(fetch(f->certificate, f->port, &result, &err), -COFRE_FAILED);
+    assert_non_null(strstr(err.text, " answers 413: the request's body has "));
+    assert_null(result);
+}
+
+/* A middleman who stole the service's key: the guest believes him, and the service does not. */
+struct thief {
+    int listener;
+    uint16_t port, service;
+    const struct channel_identity *stolen, *own;
+    struct raw front, back;
+};
+
+static void pass_on(struct raw *raw, const struct channel_stream *stream)
+{
+    (void)stream;
+    relay_between(((struct thief *)raw->context)->front.tls, raw->tls);
+}
+
+static void turn_to_the_service(struct raw *raw, const struct channel_stream *stream)
+{
+    struct thief *t = raw->context;
+    struct client c = client_connect(t->service);
+    (void)stream;
+    t->back = (struct raw){.identity = t->own, .script = pass_on, .context = t};
+    raw_start(&t->back, c.fd);
+    raw_join(&t->back);
+}
+
+static void *steal(void *context)
+{
+    struct thief *t = context;
+    t->front =
+        (struct raw){.server = true, .identity = t->stolen, .script = turn_to_the_service, .context = t};
+    raw_start(&t->front, accept(t->listener, NULL, NULL));
+    raw_join(&t->front);
+    return NULL;
+}
+
+static void a_relay_with_the_services_own_key_gets_no_result(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof at;
+    struct cofre_err err = {""};
+    pthread_t thread;
+    CLEAN_JSON *result = NULL;
+    CLEAN_IDENTITY own = {0};
+    const struct channel_identity stolen = {f->identity.key, f->identity.cert};
+    struct thief t = {
+        .listener = socket(AF_INET, SOCK_STREAM, 0), .service = f->port, .stolen = &stolen, .own = &own};
+    assert_int_equal(channel_identity_new(&own, NULL), 0);
+    assert_int_equal(bind(t.listener, (const struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(t.listener, 1), 0);
+    assert_int_equal(getsockname(t.listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(pthread_create(&thread, NULL, steal, &t), 0);
+    int rc = fetch(f->certificate, ntohs(at.sin_port), &result, &err);
+    pthread_join(thread, NULL);
+    close(t.listener);
+    if (rc < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(json_string_value(json_object_get(result, "outcome")), "fail");
+    assert_string_equal(why_of_report_data(result),
+                        "the evidence is not bound to this channel: it was made for "
+                        "another one, or for another key");
+    CLEAN_EAR ear = {0};
+    read_token(f, result, &ear);
+    assert_int_equal(ear.submod[0].channel_key.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +423,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_bound_is_told_why, setup, teardown),
         cmocka_unit_test_setup_teardown(a_certificate_that_nobody_vouches_for_stands_for_nobody, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_guest_gets_its_result, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_guest_speaks_to_nobody_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_the_service_refuses_is_told_to_the_guest, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_relay_with_the_services_own_key_gets_no_result, setup, teardown),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
