@@ -245,11 +245,16 @@ SSL *channel_tls(struct channel *c)
 
 void channel_close(struct channel *c)
 {
+    if (c && c->tls && SSL_is_init_finished(c->tls))
+        (void)SSL_shutdown(c->tls);
+    channel_cut(c);
+}
+
+void channel_cut(struct channel *c)
+{
+    ERR_clear_error();
     if (!c)
         return;
-    if (c->tls && SSL_is_init_finished(c->tls))
-        (void)SSL_shutdown(c->tls);
-    ERR_clear_error();
     SSL_free(c->tls);
     SSL_CTX_free(c->context);
     close(c->fd);

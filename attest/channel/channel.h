@@ -42,6 +42,8 @@ const uint8_t *channel_peer(const struct channel *channel);
 
 /* Ends this end's side in order, and the socket. NULL is allowed. */
 void channel_close(struct channel *channel);
+/* The same without the goodbye: to the other end it is cut off, which is what it should look like after a failure here. */
+void channel_cut(struct channel *channel);
 
 /* Its TLS, on a socket that does not block; for carry.h. */
 SSL *channel_tls(struct channel *channel);

@@ -29,7 +29,7 @@ int agent_channel_run(const struct agent_channel *how, int fd, enum channel_end 
     CLEAN_FD local = address_connect(how->to, false, CONNECT_SECONDS, err);
     rc = local < 0 ? local
                    : channel_carry(channel, &(struct channel_carriage){.in = local, .out = local}, err);
-    channel_close(channel);
+    (rc < 0 ? channel_cut : channel_close)(channel);
     return rc;
 }
 

@@ -114,7 +114,7 @@ static int connect_and_carry(struct arguments *a, struct cofre_err *err)
         rc = printed;
     if (rc == 0)
         rc = channel_carry(channel, &(struct channel_carriage){STDIN_FILENO, STDOUT_FILENO, true}, err);
-    channel_close(channel);
+    (rc < 0 ? channel_cut : channel_close)(channel);
     return rc;
 }
 

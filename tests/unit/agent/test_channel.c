@@ -156,10 +156,33 @@ static void nobody_reaches_the_program_without_a_channel(void **state)
     stop_agent(&agent);
 }
 
+/* The program is not there: that is not a channel that ended in order. */
+static void a_program_that_is_not_there_cuts_the_channel(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct cofre_err err = {""};
+    unsigned judged = 0;
+    char byte;
+    start_agent(&agent);
+    assert_int_equal(shutdown(agent.local, SHUT_RDWR), 0); /* listens no more */
+    struct channel *channel;
+    const struct channel_options options = {
+        .end = CHANNEL_CLIENT, .acts = {.context = &judged, .judge = judge}, .seconds = 20};
+    int fd = address_connect(agent.address, true, 5, &err);
+    if (fd < 0 || channel_open(&channel, fd, &options, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(channel_read(channel, &byte, 1, 20000, &err), -COFRE_FAILED);
+    assert_string_equal(err.text, "the other end closed the connection during reading");
+    channel_close(channel);
+    stop_agent(&agent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(channels_end_in_the_guest_one_after_the_other),
+        cmocka_unit_test(a_program_that_is_not_there_cuts_the_channel),
         cmocka_unit_test(nobody_reaches_the_program_without_a_channel),
     };
     (void)signal(SIGPIPE, SIG_IGN);
