@@ -5,6 +5,9 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#define LABEL_SIZE sizeof CHANNEL_LABEL
+_Static_assert(LABEL_SIZE + 48 == CHANNEL_REPORT_DATA, "the label and SHA-384");
+
 static bool add(EVP_MD_CTX *md, const void *data, size_t len)
 {
     return EVP_DigestUpdate(md, data, len) == 1;
@@ -26,13 +29,19 @@ int channel_report_data(uint8_t out[static CHANNEL_REPORT_DATA], const struct ch
                           "a channel cannot be bound by a nonce of %zu bytes and a key of %zu", b->nonce.len,
                           b->key.len);
     const uint8_t end = (uint8_t)b->end;
+    memcpy(out, CHANNEL_LABEL, LABEL_SIZE);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
-    const bool good = md && EVP_DigestInit_ex(md, EVP_sha512(), NULL) == 1 &&
-                      add(md, CHANNEL_LABEL, sizeof CHANNEL_LABEL) && add(md, &end, 1) &&
+    const bool good = md && EVP_DigestInit_ex(md, EVP_sha384(), NULL) == 1 && add(md, &end, 1) &&
                       add_with_length(md, b->nonce) && add(md, b->exporter, sizeof b->exporter) &&
-                      add_with_length(md, b->key) && EVP_DigestFinal_ex(md, out, NULL) == 1;
+                      add_with_length(md, b->key) && EVP_DigestFinal_ex(md, out + LABEL_SIZE, NULL) == 1;
     EVP_MD_CTX_free(md);
-    return good ? 0 : cofre_fail(err, COFRE_FAILED, "SHA-512 failed");
+    return good ? 0 : cofre_fail(err, COFRE_FAILED, "SHA-384 failed");
+}
+
+bool channel_label_is_in(const uint8_t report_data[static CHANNEL_REPORT_DATA])
+{
+    static const char any_version[] = "cofre channel ";
+    return memcmp(report_data, any_version, sizeof any_version - 1) == 0;
 }
 
 int channel_exporter(uint8_t out[static CHANNEL_EXPORTER_SIZE], SSL *tls, struct cofre_err *err)

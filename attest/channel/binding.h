@@ -9,8 +9,8 @@
 
 #include "vmm/base/bytes.h"
 
-#define CHANNEL_LABEL         "cofre attested channel 1"
 #define CHANNEL_REPORT_DATA   64
+#define CHANNEL_LABEL         "cofre channel 1" /* what report data begins with, its final zero included */
 #define CHANNEL_NONCE_SIZE    32
 #define CHANNEL_NONCE_MAX     64 /* of a verifier with nonces of its own */
 #define CHANNEL_EXPORTER_SIZE 32
@@ -31,10 +31,17 @@ struct channel_binding {
     struct view key;                         /* the attested end's SubjectPublicKeyInfo, DER */
 };
 
-/* SHA-512 of the label with its final zero, the end, the nonce's length (4 octets, most significant first) and the nonce,
- * the exporter, the key's length and the key. -COFRE_USAGE for a nonce or key out of bounds. */
+/*
+ * The label, and SHA-384 of the end, the nonce's length (4 octets, most significant first) and the nonce, the exporter, the
+ * key's length and the key. -COFRE_USAGE for a nonce or key out of bounds.
+ * The label is there to be seen: who hands out evidence over report data of others' choice (vmm/agent/request.c does, to the host)
+ * must refuse it, or anybody has evidence for a channel of his own.
+ */
 int channel_report_data(uint8_t out[static CHANNEL_REPORT_DATA], const struct channel_binding *binding,
                         struct cofre_err *err);
+
+/* Report data of some version of this. */
+bool channel_label_is_in(const uint8_t report_data[static CHANNEL_REPORT_DATA]);
 
 /* Of a connection whose handshake is done, which must be TLS 1.3. */
 int channel_exporter(uint8_t out[static CHANNEL_EXPORTER_SIZE], SSL *tls, struct cofre_err *err);

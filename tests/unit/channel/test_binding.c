@@ -45,13 +45,11 @@ static void report_data_is_what_the_document_says(void **state)
 {
     (void)state;
     struct channel_binding b = example();
-    is(&b, "4fa91245448d97d3bac586d43d957fb0d5c1ef9cf896afd9a5291e408fc321e39f66d7cb279d32a1cdf1130fddd8db611"
-           "c4855b6f"
-           "695eefd49297c014774d2f2");
+    is(&b, "636f667265206368616e6e656c203100940ee08af3cab96157d065f2b6ddcaec2897a7b0f13e65c2ba629fec933b206c6"
+           "1e699efb1deeb3a1388194190e24901");
     b.end = CHANNEL_CLIENT;
-    is(&b, "46521544ee319d45133433568ef412601d46f64a789bee7052bef42f303c040f823f6fdc556521bfe7df15793e52b586f"
-           "a81503d5"
-           "0e6599744cf1323e8d1c574");
+    is(&b, "636f667265206368616e6e656c203100b640ca7908875c9b39d2c7164a60edfad7b8d76ee32d427e4bb61c418284f7f1e"
+           "7184a74c7c056b3c4621d0893624765");
 }
 
 static void bytes_do_not_pass_from_one_part_to_the_next(void **state)
@@ -67,6 +65,19 @@ static void bytes_do_not_pass_from_one_part_to_the_next(void **state)
     b.key.len--;
     assert_int_equal(channel_report_data(two, &b, NULL), 0);
     assert_memory_not_equal(one, two, 64);
+}
+
+static void its_label_is_seen(void **state)
+{
+    (void)state;
+    uint8_t data[64];
+    struct channel_binding b = example();
+    assert_int_equal(channel_report_data(data, &b, NULL), 0);
+    assert_true(channel_label_is_in(data));
+    data[14] = '2'; /* a version to come */
+    assert_true(channel_label_is_in(data));
+    data[0] ^= 1;
+    assert_false(channel_label_is_in(data));
 }
 
 static void nothing_binds_without_a_nonce_or_a_key(void **state)
@@ -147,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(report_data_is_what_the_document_says),
         cmocka_unit_test(bytes_do_not_pass_from_one_part_to_the_next),
+        cmocka_unit_test(its_label_is_seen),
         cmocka_unit_test(nothing_binds_without_a_nonce_or_a_key),
         cmocka_unit_test(a_key_is_kept_in_its_file),
         cmocka_unit_test(what_is_no_address_is_told_so),
