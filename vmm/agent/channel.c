@@ -56,6 +56,8 @@ static void welcome(const struct agent_channel *how, int listener, int stop_fd, 
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
         return;
+    /* A peer whose machine is gone does not keep its place. (A vsock has no such thing, and needs none.) */
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     pid_t pid = fork();
     if (pid == 0) {
         close(listener);
