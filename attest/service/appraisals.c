@@ -1,12 +1,14 @@
 /*
  * POST /v1/appraisals {"evidence": {...}, "policy": NAME, "challenge": HEX or "nonce": HEX}: evidence to a result. challenge is a nonce of
  * the service's, which is used up; nonce is one of the caller's own, whose freshness is the caller's affair.
+ * With "binding": "channel" the report data is not the nonce: it binds this very connection and the client's key in it.
  */
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "attest/appraise.h"
+#include "attest/channel/judge.h"
 #include "attest/service/endorsements.h"
 #include "attest/service/handlers.h"
 #include "attest/service/ledger.h"
@@ -21,7 +23,9 @@ struct job {
     struct call *call;
     struct evidence evidence;
     struct bytes nonce;
-    bool ours; /* the nonce is a challenge */
+    bool ours;  /* the nonce is a challenge */
+    bool bound; /* to the connection: by this report data, to this key */
+    uint8_t report_data[CHANNEL_REPORT_DATA], key[32];
     const char *policy_name;
     int64_t policy_version;
     struct policy policy;
@@ -57,6 +61,25 @@ static int read_nonce(struct job *job, const char *challenge, const char *nonce,
     if (rc == 0 && job->nonce.len < EAR_NONCE_MIN)
         rc = cofre_fail(err, COFRE_USAGE, "%zu bytes are too few", job->nonce.len);
     return rc < 0 ? cofre_within(err, -COFRE_USAGE, "%s", name) : 0;
+}
+
+/* The guest is the client of this connection. What its evidence must carry is computed from the connection itself. */
+static int bind_channel(struct job *job, const char *binding, struct cofre_err *err)
+{
+    const struct request_channel *channel = request_channel(job->call->request);
+    if (strcmp(binding, "channel") != 0)
+        return cofre_fail(err, COFRE_USAGE, "binding: it is to be \"channel\", or not there");
+    if (!channel)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "binding: the client has shown no certificate, whose key the evidence could be bound to");
+    struct channel_binding b = {
+        .end = CHANNEL_CLIENT, .nonce = bytes_view(&job->nonce), .key = bytes_view(&channel->key)};
+    memcpy(b.exporter, channel->exporter, sizeof b.exporter);
+    job->bound = true;
+    if (!sha256(job->key, b.key))
+        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
+    return channel_report_data(job->report_data, &b, err);
 }
 
 /* The evidence is read by the reader of evidence files, from its own text. */
@@ -115,11 +138,13 @@ static int read_job(struct job *job, json_t *body, struct cofre_err *err)
 {
     json_error_t why;
     json_t *evidence;
-    const char *challenge = NULL, *nonce = NULL;
-    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s?s, s?s}", "evidence", &evidence, "policy",
-                       &job->policy_name, "challenge", &challenge, "nonce", &nonce) < 0)
+    const char *challenge = NULL, *nonce = NULL, *binding = NULL;
+    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s?s, s?s, s?s}", "evidence", &evidence, "policy",
+                       &job->policy_name, "challenge", &challenge, "nonce", &nonce, "binding", &binding) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
     int rc = read_nonce(job, challenge, nonce, err);
+    if (rc == 0 && binding)
+        rc = bind_channel(job, binding, err);
     if (rc == 0)
         rc = find_policy(job, err);
     if (rc == 0)
@@ -140,6 +165,8 @@ static int request_key(struct job *job, uint8_t out[static 32], const uint8_t ev
                 EVP_DigestUpdate(md, job->policy_name, strlen(job->policy_name) + 1) == 1 &&
                 EVP_DigestUpdate(md, evidence, 32) == 1 &&
                 EVP_DigestUpdate(md, job->nonce.data, job->nonce.len) == 1;
+    if (good && job->bound) /* over another connection it is another request */
+        good = EVP_DigestUpdate(md, job->report_data, sizeof job->report_data) == 1;
     if (good && given)
         good = EVP_DigestUpdate(md, given, strlen(given)) == 1;
     else if (good && !job->ours)
@@ -160,10 +187,12 @@ static int sign(struct job *job, struct record *r, const struct verdict *verdict
     const struct trust_config *config = job->call->trust->config;
     CLEAN_EAR ear = {0};
     CLEAN_BYTES jwt = {0};
+    const bool bound = job->bound && verdict_outcome(verdict) == CHECK_PASSED;
     const struct ear_occasion occasion = {.evidence = bytes_view(&job->evidence.report),
                                           .policy_id = job->policy_name,
                                           .policy_version = job->policy_version,
                                           .nonce = bytes_view(&job->nonce),
+                                          .channel_key = {job->key, bound ? sizeof job->key : 0},
                                           .id = {id, 16},
                                           .issuer = config->name,
                                           .build = "cofre-trust",
@@ -227,9 +256,12 @@ static int judge(struct job *job, struct record *r, struct cofre_err *err)
     struct appraisal in = {.evidence = &job->evidence,
                            .policy = &job->policy,
                            .references = &job->references,
-                           .nonce = bytes_view(&job->nonce),
+                           .nonce = job->bound ? (struct view){0} : bytes_view(&job->nonce),
+                           .report_data = {job->report_data, job->bound ? sizeof job->report_data : 0},
                            .at = job->call->now};
     int rc = endorsements_appraise(job->call->trust->endorsements, &verdict, &in, err);
+    if (rc == 0 && job->bound)
+        channel_word_verdict(&verdict);
     return rc < 0 ? rc : fill_record(job, r, &verdict, err);
 }
 

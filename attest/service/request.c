@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/channel/binding.h"
 #include "attest/service/server_parts.h"
 
 static const struct {
@@ -31,6 +32,7 @@ static void request_free(struct request *r)
     free(r->path);
     free(r->type);
     bytes_free(&r->answer);
+    bytes_free(&r->channel.key);
     free(r);
 }
 
@@ -55,6 +57,15 @@ static int parse(struct request *r, struct cofre_err *err)
     return 0;
 }
 
+/* Here, in the loop's thread, because the connection's TLS is its own. What cannot be had leaves the request without. */
+static void note_channel(struct request *r)
+{
+    SSL *ssl = bufferevent_openssl_get_ssl(r->connection->events);
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    if (certificate && channel_exporter(r->channel.exporter, ssl, NULL) == 0)
+        (void)channel_key_of(&r->channel.key, certificate, NULL);
+}
+
 void request_arrives(struct evhttp_request *http, void *context)
 {
     struct loop *loop = context;
@@ -68,6 +79,7 @@ void request_arrives(struct evhttp_request *http, void *context)
     *r = (struct request){.loop = loop, .http = http, .connection = connection_of(http)};
     TAILQ_INIT(&r->query);
     r->connection->working = true;
+    note_channel(r);
     atomic_fetch_add(&server->requests, 1);
     const unsigned pending = atomic_fetch_add(&server->pending, 1);
     int rc = parse(r, &err);
@@ -119,6 +131,11 @@ X509 *request_certificate(const struct request *r)
 {
     const SSL *ssl = bufferevent_openssl_get_ssl(r->connection->events);
     return SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
+}
+
+const struct request_channel *request_channel(const struct request *r)
+{
+    return r->channel.key.len ? &r->channel : NULL;
 }
 
 /* The answer. evhttp is the loop's thread's alone; another thread leaves the request there and wakes it. */

@@ -17,8 +17,15 @@ const char *request_header(const struct request *request, const char *name); /* 
 /* Of the query, decoded; NULL where it is not there. */
 const char *request_parameter(const struct request *request, const char *name);
 struct view request_body(const struct request *request);
-/* That the client's end of TLS proved to have; NULL where it has none. */
+/* That the client's end of TLS proved to have, and somebody vouches for; NULL where it has none. */
 X509 *request_certificate(const struct request *request);
+/* What evidence can be bound to: the exporter value (RFC 9266) of the connection, which is TLS 1.3, and the key of the client's
+ * end of it as SubjectPublicKeyInfo, whoever vouches for it; NULL where the client has shown none. */
+struct request_channel {
+    uint8_t exporter[32];
+    struct bytes key;
+};
+const struct request_channel *request_channel(const struct request *request);
 
 /*
  * The answer, once, from any thread; the request is gone then. type is a media type; a body of length 0 and type NULL go

@@ -31,6 +31,7 @@ struct request {
     char *path;
     const char *method;
     struct view body;
+    struct request_channel channel;
     /* The answer, when it is there. */
     int status;
     char *type;

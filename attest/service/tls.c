@@ -10,6 +10,15 @@ static int failed(struct cofre_err *err, const char *what, const char *file)
     return cofre_fail(err, COFRE_LACKING, "%s %s: %s", what, file, why ? why : "it cannot be read");
 }
 
+/* A certificate that nobody vouches for is a key all the same, to which evidence can be bound (docs/channel.md). It stands for no
+ * caller: SSL_get_verify_result keeps what is said here. */
+static int take_any_certificate(int good, X509_STORE_CTX *store)
+{
+    if (!good && X509_STORE_CTX_get_error(store) == X509_V_OK)
+        X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
+    return 1;
+}
+
 /* Without tickets a connection has its own keys to the end, and a client shows its certificate each time. */
 static int fill(SSL_CTX *tls, const struct trust_config *config, struct cofre_err *err)
 {
@@ -24,11 +33,9 @@ static int fill(SSL_CTX *tls, const struct trust_config *config, struct cofre_er
     if (SSL_CTX_check_private_key(tls) != 1)
         return cofre_fail(err, COFRE_LACKING, "the key %s is not the one of the certificate %s", config->key,
                           config->certificate);
-    if (!config->client_ca)
-        return 0;
-    if (SSL_CTX_load_verify_file(tls, config->client_ca) != 1)
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, take_any_certificate);
+    if (config->client_ca && SSL_CTX_load_verify_file(tls, config->client_ca) != 1)
         return failed(err, "the clients' CA", config->client_ca);
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     return 0;
 }
 

@@ -149,6 +149,9 @@ static int make_submod(struct ear_submod *s, const struct verdict *verdict, cons
     put_claims(s, verdict->claims);
     if (o->evidence_nonce.len >= EAR_NONCE_MIN)
         (void)put_bytes(&s->nonce, o->evidence_nonce, EAR_NONCE_MIN, "", NULL);
+    int rc = put_bytes(&s->channel_key, o->channel_key, EAR_DIGEST_SIZE, "a channel's key", err);
+    if (rc < 0)
+        return rc;
     s->evidence_digest.len = EAR_DIGEST_SIZE;
     if (put_lists(s, verdict, o) < 0)
         return cofre_fail(err, COFRE_FAILED, "no memory for the token");

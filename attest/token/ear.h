@@ -69,6 +69,7 @@ struct ear_submod {
     json_t *advisories, *failed, *unjudged; /* of the last two: ids of checks */
     struct ear_bytes evidence_digest;       /* SHA-256 of the report or quote */
     int64_t policy_version;                 /* 0: none */
+    struct ear_bytes channel_key; /* SHA-256 of the SubjectPublicKeyInfo that the evidence is bound to */
 };
 
 struct ear {
@@ -92,6 +93,7 @@ struct ear_occasion {
     int64_t policy_version;
     struct view nonce;          /* the relying party's, EAR_NONCE_MIN to EAR_NONCE_MAX bytes */
     struct view evidence_nonce; /* that the evidence was found to carry; the same bounds, or it is left out */
+    struct view channel_key;    /* SHA-256 of the key of the attested channel over which it came */
     struct view id;
     const char *issuer, *build; /* a build that is not told is "unknown": a result must have one */
     int64_t at, lifetime;       /* seconds; the token expires so long after */

@@ -47,6 +47,7 @@ static const struct ear_claim verifier_claims[] = {
     {"cofre_policy_version", OURS(26), EAR_INTEGER, AT(policy_version), 0, false, NULL},
     {"cofre_failed", OURS(27), EAR_TEXTS, AT(failed), 0, false, NULL},
     {"cofre_unjudged", OURS(28), EAR_TEXTS, AT(unjudged), 0, false, NULL},
+    {"cofre_channel_key", OURS(29), EAR_BYTES, AT(channel_key), EAR_DIGEST_SIZE, false, NULL},
     {0},
 };
 

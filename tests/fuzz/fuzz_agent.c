@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "attest/channel/binding.h"
 #include "tests/fuzz/fuzz.h"
 #include "vmm/agent/provider.h"
 #include "vmm/agent/request.h"
@@ -12,6 +13,7 @@ static uint8_t wanted[64];
 static int give(const uint8_t report_data[64], struct agent_evidence *out, struct cofre_err *err)
 {
     asked++;
+    FUZZ_CHECK(!channel_label_is_in(report_data));
     memcpy(wanted, report_data, 64);
     *out = (struct agent_evidence){.provider = "fuzz", .tee = "snp"};
     if (report_data[0] == 1)

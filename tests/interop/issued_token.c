@@ -81,15 +81,17 @@ int main(int argc, char **argv)
     if (argc != 2)
         return COFRE_USAGE;
     int rc = judge(&verdict, &evidence, argv[1], &err);
-    const struct ear_occasion occasion = {.evidence = bytes_view(&evidence.report),
-                                          .policy_id = "interop",
-                                          .policy_version = 1,
-                                          .nonce = {(const uint8_t *)"interop-nonce", 13},
-                                          .id = {(const uint8_t *)"id", 2},
-                                          .issuer = "https://verifier.example",
-                                          .build = "interop",
-                                          .at = time(NULL),
-                                          .lifetime = 300};
+    const struct ear_occasion occasion = {
+        .evidence = bytes_view(&evidence.report),
+        .policy_id = "interop",
+        .policy_version = 1,
+        .nonce = {(const uint8_t *)"interop-nonce", 13},
+        .channel_key = {(const uint8_t *)"32 bytes that stand for a digest", 32},
+        .id = {(const uint8_t *)"id", 2},
+        .issuer = "https://verifier.example",
+        .build = "interop",
+        .at = time(NULL),
+        .lifetime = 300};
     if (rc == 0)
         rc = ear_make(&ear, &verdict, &occasion, &err);
     if (rc == 0)

@@ -74,8 +74,12 @@ serving() {
         --cmdline "$serving_cmdline" --memory 512M --vsock-cid 42 --name "$name" \
         --console "$name.console" --json "$@" >"$name.json" 2>"$name.log" &
     serving_pid=$!
-    until grep -qs '^cofre-agent: ready' "$name.console"; do
-        kill -0 $serving_pid 2>/dev/null || fail "$name ended before its agent was ready: $(tail -n 1 "$name.log")"
+    await "$name" '^cofre-agent: ready'
+}
+# await NAME PATTERN: such a guest has said that on its console.
+await() {
+    until grep -qs "$2" "$1.console"; do
+        kill -0 $serving_pid 2>/dev/null || fail "$1 ended before it said $2: $(tail -n 1 "$1.log")"
         usleep 100000
     done
 }

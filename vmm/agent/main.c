@@ -1,5 +1,5 @@
 /* cofre-agent: runs inside the guest, as a service or beside an init script, and answers requests for
- * evidence. */
+ * evidence. What else it can do are commands of its own. */
 #include <errno.h>
 #include <getopt.h>
 #include <linux/vm_sockets.h>
@@ -12,25 +12,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/agent/channel.h"
+#include "vmm/agent/help.h"
 #include "vmm/agent/provider.h"
 #include "vmm/agent/replay.h"
+#include "vmm/agent/result.h"
 #include "vmm/agent/server.h"
 #include "vmm/base/cleanup.h"
-
-static const char help[] =
-    "usage: cofre-agent [--port N]\n"
-    "       cofre-agent --replay\n"
-    "\n"
-    "Answers requests for attestation evidence on vsock port N (4050 unless given) until it is\n"
-    "ended by SIGTERM. It asks the kernel through configfs-tsm, or /dev/sev-guest where the\n"
-    "kernel is older, and holds no secret. docs/agent.md has the protocol.\n"
-    "\n"
-    "  --port N   another vsock port\n"
-    "  --replay   instead: whether this TDX guest's event log (CCEL) replays to its RTMRs;\n"
-    "             exit code 1 where it does not\n"
-    "  --help     this text\n"
-    "\n"
-    "example: cofre-agent &\n";
 
 /* The guest's own command, so that its services end in order. */
 static int start_poweroff(struct cofre_err *err)
@@ -85,29 +73,30 @@ int main(int argc, char **argv)
                                             {"replay", no_argument, NULL, 'r'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {{"channel", agent_channel_command}, {"result", agent_result_command}};
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
     unsigned long port = AGENT_PORT;
     bool replay = false;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         char *end = NULL;
-        if (o == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
+        if (o == 'h')
+            return agent_help(true);
         if (o == 'r') {
             replay = true;
             continue;
         }
         if (o == 'p')
             port = strtoul(optarg, &end, 10);
-        if (o != 'p' || *end || end == optarg || port == 0 || port >= UINT32_MAX) {
-            fputs(help, stderr);
-            return COFRE_USAGE;
-        }
+        if (o != 'p' || *end || end == optarg || port == 0 || port >= UINT32_MAX)
+            return agent_help(false);
     }
-    if (optind != argc) {
-        fputs(help, stderr);
-        return COFRE_USAGE;
-    }
+    if (optind != argc)
+        return agent_help(false);
     struct cofre_err err;
     int rc = replay ? replay_here(stdout, &err) : serve((unsigned)port, &err);
     if (rc < 0)

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "attest/channel/binding.h"
 #include "vmm/agent/provider.h"
 #include "vmm/agent/server.h"
 
@@ -99,6 +100,28 @@ static void malformed_requests_are_refused_with_a_sentence(void **state)
     assert_refused("{\"op\": \"evidence\"}", "128 hexadecimal");
     assert_refused("{\"op\": \"evidence\", \"report_data\": \"00\"}", "128 hexadecimal");
     assert_refused("{\"op\": \"evidence\", \"report_data\": \"" NONCE_HEX "40\"}", "128 hexadecimal");
+}
+
+/* A host that ends the channel itself would only have to ask for evidence over what binds that channel. */
+static void nobody_outside_gets_evidence_for_a_channel_of_his_own(void **state)
+{
+    (void)state;
+    struct channel_binding b = {.end = CHANNEL_SERVER,
+                                .nonce = {(const uint8_t *)"the verifier's", 14},
+                                .key = {(const uint8_t *)"the host's", 10}};
+    uint8_t report_data[CHANNEL_REPORT_DATA];
+    char hex[2 * sizeof report_data + 1], line[256];
+    assert_int_equal(channel_report_data(report_data, &b, NULL), 0);
+    hex_encode(hex, report_data, sizeof report_data);
+    snprintf(line, sizeof line, "{\"op\": \"evidence\", \"report_data\": \"%s\"}", hex);
+    memset(asked_with, 0, sizeof asked_with);
+    json_t *answer = ask(&actions, line);
+    assert_false(json_is_true(json_object_get(answer, "ok")));
+    assert_string_equal(
+        json_string_value(json_object_get(answer, "error")),
+        "report data that begins with \"cofre channel\" is for channels that end in the guest");
+    assert_true(bytes_are_zero(asked_with, sizeof asked_with)); /* the firmware was not asked */
+    json_decref(answer);
 }
 
 static void a_failing_firmware_is_reported_in_its_own_words(void **state)
@@ -287,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_is_asked_for_with_the_callers_data),
         cmocka_unit_test(malformed_requests_are_refused_with_a_sentence),
+        cmocka_unit_test(nobody_outside_gets_evidence_for_a_channel_of_his_own),
         cmocka_unit_test(a_failing_firmware_is_reported_in_its_own_words),
         cmocka_unit_test(a_quote_that_the_host_did_not_give_is_no_evidence),
         cmocka_unit_test(poweroff_starts_the_guests_command_once),

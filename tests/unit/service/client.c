@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,9 @@ struct identity identity_new(const char *name)
     MUST(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const uint8_t *)name, -1, -1, 0));
     MUST(X509_set_issuer_name(id.cert, subject));
     MUST(X509_set_pubkey(id.cert, id.key));
+    X509_EXTENSION *at = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    MUST(at && X509_add_ext(id.cert, at, -1) == 1);
+    X509_EXTENSION_free(at);
     MUST(X509_sign(id.cert, id.key, EVP_sha256()));
     return id;
 }

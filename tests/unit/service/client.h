@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A key and a certificate of its own for that common name. */
+/* A key and a certificate of its own for that common name, at 127.0.0.1. */
 struct identity {
     EVP_PKEY *key;
     X509 *cert;

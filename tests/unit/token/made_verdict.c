@@ -89,6 +89,7 @@ void made_ear(struct ear *out, const char *tee)
         .policy_version = 7,
         .nonce = made_nonce,
         .evidence_nonce = {(const uint8_t *)"fedcba9876543210", 16},
+        .channel_key = {(const uint8_t *)"0123456789abcdef0123456789abcdef", 32},
         .id = {(const uint8_t *)"\1\2\3\4", 4},
         .issuer = "https://verifier.example",
         .build = "0.1.0",
