@@ -175,7 +175,8 @@ int pcs_check_root_crl(struct collateral_case *c, struct cofre_err *err)
     int rc = 0;
     if (c->item->chain.len == 0)
         rc = c->base ? bytes_copy(&c->item->chain, bytes_view(&c->base->chain), err)
-                     : cofre_fail(err, COFRE_LACKING, "the list of the PCK platform CA is not there to check it with");
+                     : cofre_fail(err, COFRE_LACKING,
+                                  "the list of the PCK platform CA is not there to check it with");
     if (rc == 0)
         rc = read_alone(&read, c, err);
     if (rc < 0)

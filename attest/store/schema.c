@@ -37,6 +37,13 @@ static const char *const steps[] = {
     "CREATE TABLE log_entry (number BIGINT NOT NULL PRIMARY KEY, entry BYTEA NOT NULL);"
     "CREATE TABLE log_hash (position BIGINT NOT NULL PRIMARY KEY, hash BYTEA NOT NULL);"
     "CREATE TABLE log_head (size BIGINT NOT NULL PRIMARY KEY, head BYTEA NOT NULL);",
+
+    /* What vendors publish. body NULL: it was asked for, and was not to be had. */
+    "CREATE TABLE collateral (name TEXT NOT NULL PRIMARY KEY, body BYTEA, chain BYTEA,"
+    " issued BIGINT NOT NULL DEFAULT 0, until BIGINT NOT NULL DEFAULT 0, fetched BIGINT NOT NULL DEFAULT 0,"
+    " next_try BIGINT NOT NULL, failures BIGINT NOT NULL DEFAULT 0, trouble TEXT,"
+    " trouble_at BIGINT NOT NULL DEFAULT 0, absent BIGINT NOT NULL DEFAULT 0);"
+    "CREATE INDEX collateral_next_try ON collateral (next_try);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

@@ -292,7 +292,10 @@ static void a_signature_that_is_wrong_is_named(void **state)
         KDS_CRL, COFRE_LACKING,
         "AMD's revocation list for Milan (VCEK): AMD's key service sent what is not kept: it is not signed "
         "by the ARK of Milan");
-    assert_refused(PCS_QE_IDENTITY, COFRE_LACKING, "");
+    assert_refused(
+        PCS_QE_IDENTITY, COFRE_LACKING,
+        "the QE identity (standard): Intel's service sent what is not kept: \"qe_identity\" is not signed by "
+        "the key of its signer's certificate");
     assert_refused(
         PCS_PCK_CRL, COFRE_LACKING,
         "the revocation list of the PCK platform CA: Intel's service sent what is not kept: no certificate "
