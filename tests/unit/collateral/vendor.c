@@ -446,6 +446,16 @@ struct collateral_id vendor_tcb_info(const struct vendor *v)
     return id;
 }
 
+struct psp *vendor_psp(struct vendor *v)
+{
+    return v->psp;
+}
+
+struct tdx_platform *vendor_platform(struct vendor *v)
+{
+    return v->platform;
+}
+
 const struct x509_certs *vendor_roots(const struct vendor *v)
 {
     return &v->roots;

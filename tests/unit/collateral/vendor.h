@@ -40,6 +40,11 @@ void vendor_wait_for_held(struct vendor *vendor, unsigned count);
 /* What its platforms' things are called. */
 struct collateral_id vendor_vcek(const struct vendor *vendor);
 struct collateral_id vendor_tcb_info(const struct vendor *vendor);
+/* The platforms themselves, for evidence. */
+struct psp;
+struct tdx_platform;
+struct psp *vendor_psp(struct vendor *vendor);
+struct tdx_platform *vendor_platform(struct vendor *vendor);
 /* Both roots. */
 const struct x509_certs *vendor_roots(const struct vendor *vendor);
 
