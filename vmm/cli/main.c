@@ -8,6 +8,7 @@
 
 static const struct verb verbs[] = {
     {"attest", "brings the evidence of a running guest into one file", verb_attest},
+    {"collateral", "carries vendors' collateral to a cofre-trust without internet", verb_collateral},
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
     {"emulated-root", "writes the root certificate of this host's emulated platform", verb_emulated_root},
     {"id-block", "signs what a guest's owner vouches for", verb_id_block},

@@ -16,6 +16,7 @@ int verb_attest(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_emulated_root(int argc, char **argv);
 int verb_id_block(int argc, char **argv);
+int verb_collateral(int argc, char **argv);
 int verb_log(int argc, char **argv);
 
 #endif
