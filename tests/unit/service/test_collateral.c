@@ -320,6 +320,66 @@ static void its_state_is_shown(void **state)
     free(unknown);
 }
 
+static void nobody_is_asked_about_a_platform_that_anybody_made_up(void **state)
+{
+    struct fixture *f = *state;
+    char *tdx = tdx_evidence();
+    fixture_stop(f);
+    f->config.trust_roots.path[1] = NULL;
+    start(f);
+    assert_int_equal(appraise_for(f, tdx), 200);
+    assert_member(f, "outcome", "fail");
+    assert_why(f, "tdx.tcb_info_window",
+               "\"tcb_info\" is missing: give Intel's collateral with --collateral");
+    assert_int_equal(vendor_asked(vendor, "/"), 0);
+    free(tdx);
+}
+
+static void a_slash_at_an_addresss_end_is_not_doubled(void **state)
+{
+    struct trust_config config;
+    static const char text[] =
+        "{\"name\": \"x\", \"certificate\": \"c\", \"key\": \"k\", \"database\": \"d\", "
+        "\"signing_key\": \"s\", \"kds\": \"https://kds.example/\", \"pccs\": "
+        "\"https://pccs.example:8081\", \"tcb_update\": \"early\"}";
+    struct cofre_err err = {""};
+    (void)state;
+    if (trust_config_parse(&config, (struct view){(const uint8_t *)text, sizeof text - 1}, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(config.kds, "https://kds.example");
+    assert_string_equal(config.pccs, "https://pccs.example:8081");
+    assert_string_equal(config.tcb_update, "early");
+    trust_config_free(&config);
+}
+
+static void addresses_that_will_not_do_are_named(void **state)
+{
+    static const struct {
+        const char *member, *sentence;
+    } cases[] = {
+        {"\"kds\": \"http://kdsintf.amd.com\"",
+         "configuration: kds: \"http://kdsintf.amd.com\" is no https address, "
+         "nor an http address of this machine"},
+        {"\"pcs\": 1", "configuration: pcs: it is to be a text"},
+        {"\"pcs\": \"https://a\", \"pccs\": \"https://b\"",
+         "configuration: pccs: it is asked instead of pcs, and both are there"},
+        {"\"tcb_update\": \"late\"", "configuration: tcb_update: it is to be \"standard\" or \"early\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct trust_config config;
+        struct cofre_err err = {""};
+        char text[512];
+        int len = snprintf(text, sizeof text,
+                           "{\"name\": \"x\", \"certificate\": \"c\", \"key\": \"k\", \"database\": \"d\", "
+                           "\"signing_key\": \"s\", %s}",
+                           cases[i].member);
+        assert_int_equal(trust_config_parse(&config, (struct view){(const uint8_t *)text, (size_t)len}, &err),
+                         -COFRE_USAGE);
+        assert_string_equal(err.text, cases[i].sentence);
+    }
+}
+
 #define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
 
 int main(void)
@@ -333,6 +393,9 @@ int main(void)
         T(a_chip_that_amd_does_not_know_is_said_so),
         T(a_stalled_vendor_holds_half_of_the_workers),
         T(its_state_is_shown),
+        T(nobody_is_asked_about_a_platform_that_anybody_made_up),
+        cmocka_unit_test(a_slash_at_an_addresss_end_is_not_doubled),
+        cmocka_unit_test(addresses_that_will_not_do_are_named),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
