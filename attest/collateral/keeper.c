@@ -298,8 +298,6 @@ static int keep(struct vendor *v, const struct collateral_id *id, const char *na
         return cofre_fail(err, COFRE_LACKING, "%s: %s sent one that is older than what is held", what,
                           v->name);
     }
-    if (rc > 0)
-        v->changes++;
     return rc < 0 ? rc : 0;
 }
 
@@ -371,6 +369,7 @@ static int obtain(struct vendor *v, const struct collateral_id *id, struct row *
         note_trouble(v, name, row->failures, rc, retry_after, err);
         return rc;
     }
+    v->changes += row->item.body.len != 0;
     row_free(row);
     return read_row(row, v->db, id, err);
 }

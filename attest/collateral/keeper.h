@@ -38,7 +38,7 @@ int keeper_use_roots(struct keeper *keeper, const struct x509_certs *roots, stru
 int keeper_get(struct keeper *keeper, struct db *db, const struct collateral_id *id,
                struct collateral_item *out, int64_t *again, struct cofre_err *err);
 
-/* Grows with each thing of that vendor's that this process keeps. */
+/* Grows with each thing of that vendor's that this process replaces by a newer one. */
 uint64_t keeper_changes(struct keeper *keeper, enum collateral_vendor vendor);
 
 /* What a vendor's thread does: one thing that was asked for, or is due; false: there is none now. For that thread and tests

@@ -209,6 +209,21 @@ static void beyond_it_the_verdict_says_what_ran_out_and_when(void **state)
     free(tdx);
 }
 
+static void what_has_run_out_is_fetched_before_it_is_judged_with(void **state)
+{
+    struct fixture *f = *state;
+    char *tdx = tdx_evidence(), from[TIME_TEXT_SIZE], to[TIME_TEXT_SIZE], why[128];
+    assert_passes(f, tdx);
+    now = began + 31 * DAY;
+    vendor_publish(vendor, now);
+    assert_passes(f, tdx);
+    time_format(from, now - 3600);
+    time_format(to, now + 30 * DAY);
+    snprintf(why, sizeof why, "issued at %s, good until %s", from, to);
+    assert_why(f, "tdx.tcb_info_window", why);
+    free(tdx);
+}
+
 static void what_cannot_be_had_now_leaves_the_challenge_good(void **state)
 {
     struct fixture *f = *state;
@@ -235,6 +250,59 @@ static void what_cannot_be_had_now_leaves_the_challenge_good(void **state)
     assert_int_equal(ask(f, "POST", "/v1/appraisals", "guest", body), 200);
     assert_member(f, "outcome", "pass");
     free(evidence);
+}
+
+/* Each as the sentence of a problem, for a quote and for a report. */
+static void whatever_a_vendor_does_is_said(void **state)
+{
+    static const struct {
+        enum vendor_mood mood;
+        const char *intel, *amd;
+    } cases[] = {
+        {VENDOR_BROKEN, "Intel's service answered 502 (what it asks itself does not answer)",
+         "AMD's key service answered 502 (what it asks itself does not answer)"},
+        {VENDOR_THROTTLES, "Intel's service answered 429 (too many questions)",
+         "AMD's key service answered 429 (too many questions)"},
+        {VENDOR_GARBLES, "Intel's service sent what is not kept: it is no text that JSON could hold",
+         "AMD's key service sent what is not kept: at byte 0: not a certificate in DER"},
+        {VENDOR_ENDLESS, "Intel's service: the answer has more than 1048576 bytes",
+         "AMD's key service: the answer has more than 1048576 bytes"},
+        {VENDOR_BAD_SIGNATURE,
+         "Intel's service sent what is not kept: \"tcb_info\" is not signed by the key of its signer's "
+         "certificate",
+         NULL},
+        {VENDOR_MOVED, "Intel's service answered 302", "AMD's key service answered 302"},
+    };
+    struct fixture *f = *state;
+    char *tdx = tdx_evidence(), *snp = snp_evidence(NONCE, 0), detail[512], what[COLLATERAL_NAME_MAX];
+    const struct collateral_id id = vendor_vcek(vendor);
+    collateral_describe(what, &id);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vendor_be(vendor, cases[i].mood, NULL);
+        now += 3700; /* longer than any back-off */
+        assert_int_equal(appraise_for(f, tdx), 503);
+        snprintf(detail, sizeof detail, "the TCB info of FMSPC e006c0f00000 (standard): %s", cases[i].intel);
+        assert_member(f, "detail", detail);
+        if (!cases[i].amd)
+            continue;
+        assert_int_equal(appraise_for(f, snp), 503);
+        snprintf(detail, sizeof detail, "%s: AMD's chain for Milan: %s", what, cases[i].amd);
+        assert_member(f, "detail", detail);
+    }
+    vendor_publish(vendor, began - 31 * DAY);
+    vendor_be(vendor, VENDOR_GOOD, NULL);
+    now += 3700;
+    char date[TIME_TEXT_SIZE];
+    time_format(date, began - DAY);
+    assert_int_equal(appraise_for(f, tdx), 503);
+    snprintf(detail, sizeof detail,
+             "the TCB info of FMSPC e006c0f00000 (standard): Intel's service sent what is not kept: it had "
+             "run out "
+             "on %s",
+             date);
+    assert_member(f, "detail", detail);
+    free(tdx);
+    free(snp);
 }
 
 static void a_chip_that_amd_does_not_know_is_said_so(void **state)
@@ -389,7 +457,9 @@ int main(void)
         T(a_quote_alone_is_judged_with_what_intel_has),
         T(an_outage_within_validity_is_unnoticed),
         T(beyond_it_the_verdict_says_what_ran_out_and_when),
+        T(what_has_run_out_is_fetched_before_it_is_judged_with),
         T(what_cannot_be_had_now_leaves_the_challenge_good),
+        T(whatever_a_vendor_does_is_said),
         T(a_chip_that_amd_does_not_know_is_said_so),
         T(a_stalled_vendor_holds_half_of_the_workers),
         T(its_state_is_shown),
