@@ -10,7 +10,19 @@
 struct references;     /* attest/reference.h */
 struct tdx_collateral; /* tdx/collateral.h */
 struct tdx_signers;    /* tdx/signer.h */
+struct tdx_pck;        /* tdx/pck.h */
+struct tdx_chain;      /* tdx/chain.h */
 struct x509_issued;    /* vmm/base/x509_issued.h */
+
+/*
+ * Of TDX: asked once, when the PCK certificate was decoded, for the collateral of that platform. The chain is as it was built,
+ * and not judged. 0 with *out, borrowed, or NULL where there is none; an error ends the appraisal.
+ */
+struct appraisal_finder {
+    int (*find)(void *context, const struct tdx_pck *pck, const struct tdx_chain *chain,
+                const struct tdx_collateral **out, struct cofre_err *err);
+    void *context;
+};
 
 /* All borrowed. Views of length 0 are not asked for. */
 struct appraisal {
@@ -22,6 +34,10 @@ struct appraisal {
         *crls; /* may be NULL: revocation is then reported as skipped for SNP, as unjudged for TDX */
     const struct tdx_collateral *collateral; /* of TDX; may be NULL: what needs it is then unjudged */
     const struct references *references;     /* that a policy may name; may be NULL */
+    struct appraisal_finder finder;          /* where collateral is NULL; find may be NULL */
+    const char *
+        lacking; /* why the vendor's certificates or collateral are not there, for sentences; NULL or "": the options
+                            that give them are named */
     struct x509_issued *issued;  /* of SNP; may be NULL: who issued whom in chains of reports that passed */
     struct tdx_signers *signers; /* of TDX; may be NULL: who signed quotes that passed */
     const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */

@@ -50,17 +50,18 @@ static int check_signature_form(const struct snp_case *c, int arg, struct cofre_
     return rc < 0 ? rc : say(why, 0, "R and S are scalars of P-384, and the bytes around them zero");
 }
 
-static int no_leaf(struct cofre_err *why)
+static int no_leaf(const struct snp_case *c, struct cofre_err *why)
 {
-    return cofre_fail(why, COFRE_LACKING,
-                      "the certificate of the signing key (VCEK or VLEK) is missing: give it with --cert");
+    const char *lacking = c->in->lacking;
+    return cofre_fail(why, COFRE_LACKING, "the certificate of the signing key (VCEK or VLEK) is missing: %s",
+                      lacking && *lacking ? lacking : "give it with --cert");
 }
 
 static int check_signature(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
     if (!c->chain.leaf)
-        return no_leaf(why);
+        return no_leaf(c, why);
     if (snp_report_check_signature_form(&c->report, NULL) < 0)
         return cofre_fail(why, COFRE_LACKING, "there is no well-formed signature to verify");
     EVP_PKEY *key = X509_get0_pubkey(c->chain.leaf);
@@ -90,7 +91,7 @@ static int check_signing_key(const struct snp_case *c, int arg, struct cofre_err
         return cofre_fail(why, COFRE_NEGATIVE,
                           "the host masks the chip's key, yet the report says that it signed");
     if (!c->chain.leaf)
-        return no_leaf(why);
+        return no_leaf(c, why);
     enum snp_cert_role role = snp_cert_role(c->chain.leaf, NULL);
     if (role != role_of_key[key])
         return cofre_fail(why, COFRE_NEGATIVE, "the report says that a %s signed it; the certificate is a %s",
@@ -116,7 +117,7 @@ static int check_ark(const struct snp_case *c, int arg, struct cofre_err *why)
     enum snp_product line;
     char name[128];
     if (!c->chain.leaf)
-        return no_leaf(why);
+        return no_leaf(c, why);
     if (!root)
         return cofre_fail(why, COFRE_LACKING,
                           "the root certificate (ARK) of the chain is missing: give it with --cert");
@@ -142,7 +143,7 @@ static int check_ask(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
     if (!c->chain.leaf)
-        return no_leaf(why);
+        return no_leaf(c, why);
     if (!c->chain.intermediate || !c->chain.root)
         return cofre_fail(why, COFRE_LACKING, "the %s is missing: give it with --cert",
                           c->chain.intermediate ? "root certificate (ARK) of the chain"
@@ -157,7 +158,7 @@ static int check_leaf(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
     if (!c->chain.leaf)
-        return no_leaf(why);
+        return no_leaf(c, why);
     int rc = x509_check_end_entity(c->chain.leaf, &ecdsa_p384, why);
     if (rc < 0)
         return rc;

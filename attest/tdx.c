@@ -110,6 +110,20 @@ static void settle_reference(struct tdx_case *c)
     judge_references(&c->reference, &c->policy->reference, c->in->references, &facts, c->in->at);
 }
 
+const char *tdx_case_lacking(const struct tdx_case *c)
+{
+    const char *lacking = c->in->lacking;
+    return lacking && *lacking ? lacking : "give Intel's collateral with --collateral";
+}
+
+static int find_collateral(struct tdx_case *c, struct cofre_err *err)
+{
+    const struct appraisal_finder *finder = &c->in->finder;
+    if (c->collateral || !finder->find || c->pck_rc < 0)
+        return 0;
+    return finder->find(finder->context, &c->pck, &c->chain, &c->collateral, err);
+}
+
 static int settle(struct tdx_case *c, struct cofre_err *err)
 {
     if (c->in->signers)
@@ -118,6 +132,9 @@ static int settle(struct tdx_case *c, struct cofre_err *err)
     if (rc < 0)
         return rc;
     settle_signer(c);
+    rc = find_collateral(c, err);
+    if (rc < 0)
+        return rc;
     tdx_tcb_settle(c);
     tdx_event_log_settle(c);
     settle_reference(c);

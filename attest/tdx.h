@@ -46,6 +46,9 @@ struct tdx_check {
     int arg;
 };
 
+/* For sentences: why there is no collateral, or how to give it. */
+const char *tdx_case_lacking(const struct tdx_case *c);
+
 /* After the PCK was decoded: what the TCB comes to by the collateral. tdx_tcb.c */
 void tdx_tcb_settle(struct tdx_case *c);
 /* The log that came with the evidence, parsed and replayed. tdx_event_log.c */

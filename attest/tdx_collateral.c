@@ -20,10 +20,9 @@ struct dated {
     uint32_t evaluation_number;
 };
 
-static int no_collateral(const char *member, struct cofre_err *why)
+static int no_collateral(const struct tdx_case *c, const char *member, struct cofre_err *why)
 {
-    return cofre_fail(why, COFRE_LACKING, "\"%s\" is missing: give Intel's collateral with --collateral",
-                      member);
+    return cofre_fail(why, COFRE_LACKING, "\"%s\" is missing: %s", member, tdx_case_lacking(c));
 }
 
 static int get(struct dated *out, const struct tdx_case *c, int which, struct cofre_err *why)
@@ -32,7 +31,7 @@ static int get(struct dated *out, const struct tdx_case *c, int which, struct co
     *out = (struct dated){.name = which == TCB_INFO ? "TCB info" : "QE identity",
                           .member = which == TCB_INFO ? "tcb_info" : "qe_identity"};
     if (!all || (which == TCB_INFO ? all->tcb_signed : all->qe_signed).text.len == 0)
-        return no_collateral(out->member, why);
+        return no_collateral(c, out->member, why);
     out->is = which == TCB_INFO ? &all->tcb_signed : &all->qe_signed;
     out->issue_date = which == TCB_INFO ? all->tcb.issue_date : all->qe.issue_date;
     out->next_update = which == TCB_INFO ? all->tcb.next_update : all->qe.next_update;
@@ -80,7 +79,7 @@ int tdx_case_check_revocation(const struct tdx_case *c, X509 *cert, X509 *issuer
     const char *member = by_root ? "root_ca_crl" : "pck_crl";
     const struct tdx_crl *list = by_root ? &all->root_ca_crl : &all->pck_crl;
     int rc =
-        list->crl ? tdx_crl_check(list, member, issuer, cert, c->in->at, why) : no_collateral(member, why);
+        list->crl ? tdx_crl_check(list, member, issuer, cert, c->in->at, why) : no_collateral(c, member, why);
     if (rc == -COFRE_NEGATIVE || !c->in->crls || c->in->crls->count == 0)
         return rc;
     struct cofre_err other = {""};

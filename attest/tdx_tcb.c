@@ -26,9 +26,8 @@ void tdx_tcb_settle(struct tdx_case *c)
     if (seen.has_tdx_2)
         memcpy(seen.tdx_2, body->tee_tcb_svn_2, sizeof seen.tdx_2);
     if (!has_documents(c))
-        c->tcb_rc = cofre_fail(
-            &c->tcb_why, COFRE_LACKING,
-            "\"tcb_info\" or \"qe_identity\" is missing: give Intel's collateral with --collateral");
+        c->tcb_rc = cofre_fail(&c->tcb_why, COFRE_LACKING, "\"tcb_info\" or \"qe_identity\" is missing: %s",
+                               tdx_case_lacking(c));
     else if (c->pck_rc < 0)
         c->tcb_rc =
             cofre_fail(&c->tcb_why, COFRE_LACKING, "the PCK certificate is missing or could not be decoded");
@@ -47,8 +46,7 @@ static const struct tdx_module_identity *module_identity(const struct tdx_case *
 {
     const uint8_t *svn = c->quote.body->tee_tcb_svn;
     if (!c->collateral || c->collateral->tcb_signed.text.len == 0) {
-        *rc = cofre_fail(why, COFRE_LACKING,
-                         "\"tcb_info\" is missing: give Intel's collateral with --collateral");
+        *rc = cofre_fail(why, COFRE_LACKING, "\"tcb_info\" is missing: %s", tdx_case_lacking(c));
         return NULL;
     }
     const struct tdx_module_identity *identity = tdx_tcb_info_module(&c->collateral->tcb, svn);

@@ -5,6 +5,7 @@
  */
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "attest/appraise.h"
@@ -32,6 +33,7 @@ struct job {
     struct references references; /* of the names that the policy has */
     uint8_t policy_digest[32];
     bool has_policy;
+    int64_t again; /* when collateral may be there that could not be had; 0: that is not what failed */
 };
 
 static void job_free(struct job *job)
@@ -259,10 +261,20 @@ static int judge(struct job *job, struct record *r, struct cofre_err *err)
                            .nonce = job->bound ? (struct view){0} : bytes_view(&job->nonce),
                            .report_data = {job->report_data, job->bound ? sizeof job->report_data : 0},
                            .at = job->call->now};
-    int rc = endorsements_appraise(job->call->trust->endorsements, &verdict, &in, err);
+    int rc =
+        endorsements_appraise(job->call->trust->endorsements, job->call->db, &verdict, &in, &job->again, err);
     if (rc == 0 && job->bound)
         channel_word_verdict(&verdict);
     return rc < 0 ? rc : fill_record(job, r, &verdict, err);
+}
+
+/* Nothing was judged, and a challenge is still good. */
+static void refuse_for_now(struct call *call, int64_t again, const struct cofre_err *why)
+{
+    char seconds[24];
+    (void)snprintf(seconds, sizeof seconds, "%lld", (long long)(again > call->now ? again - call->now : 1));
+    request_add_header(call->request, "Retry-After", seconds);
+    request_problem(call->request, 503, "collateral", "%s", why->text);
 }
 
 void appraisal_create(struct call *call)
@@ -278,7 +290,10 @@ void appraisal_create(struct call *call)
         rc = judge(&job, r, &err);
     if (rc < 0) {
         record_free(r);
-        call_fail(call, rc, &err);
+        if (rc == -COFRE_LACKING && job.again)
+            refuse_for_now(call, job.again, &err);
+        else
+            call_fail(call, rc, &err);
         return;
     }
     r->request = call->request;

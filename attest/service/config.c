@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/collateral/download.h"
 #include "attest/service/access.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
@@ -125,6 +126,29 @@ static int read_files(const struct member *m, json_t *value, const char *within,
     return 0;
 }
 
+/* Of a service, whose paths begin at a slash of their own; or of one thing. */
+static int read_url(const struct member *m, json_t *value, const char *within, void *to,
+                    struct cofre_err *err)
+{
+    int rc = read_text(m, value, within, to, err);
+    if (rc < 0)
+        return rc;
+    char *url = *(char **)to;
+    rc = download_check_address(url, err);
+    if (url[strlen(url) - 1] == '/')
+        url[strlen(url) - 1] = 0;
+    return rc < 0 ? cofre_within(err, rc, "%s", m->name) : 0;
+}
+
+static int read_update(const struct member *m, json_t *value, const char *within, void *to,
+                       struct cofre_err *err)
+{
+    const char *text = json_string_value(value);
+    if (!text || (strcmp(text, "standard") != 0 && strcmp(text, "early") != 0))
+        return wrong(within, m->name, err, "it is to be \"standard\" or \"early\"");
+    return read_text(m, value, within, to, err);
+}
+
 #define LIMIT(NAME, MEMBER, READ, MIN, MAX)                                                                  \
     {                                                                                                        \
         NAME, READ, offsetof(struct server_limits, MEMBER), MIN, MAX                                         \
@@ -167,6 +191,11 @@ static const struct member members[] = {
     FIELD("trust_roots", trust_roots, read_files, 0, 0),
     FIELD("crls", crls, read_files, 0, 0),
     FIELD("collateral", collateral, read_files, 0, 0),
+    FIELD("kds", kds, read_url, 0, 0),
+    FIELD("pcs", pcs, read_url, 0, 0),
+    FIELD("pccs", pccs, read_url, 0, 0),
+    FIELD("pcs_root_crl", pcs_root_crl, read_url, 0, 0),
+    FIELD("tcb_update", tcb_update, read_update, 0, 0),
     FIELD("limits", limits, read_limits, 0, 0),
 };
 
@@ -182,6 +211,8 @@ static int check_whole(const struct trust_config *config, struct cofre_err *err)
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!needed[i].value)
             return cofre_fail(err, COFRE_USAGE, "%s: it is missing", needed[i].name);
+    if (config->pcs && config->pccs)
+        return cofre_fail(err, COFRE_USAGE, "pccs: it is asked instead of pcs, and both are there");
     if (strlen(config->name) > TRUST_NAME_MAX)
         return cofre_fail(err, COFRE_USAGE, "name: it has more than %d bytes", TRUST_NAME_MAX);
     return 0;
@@ -245,5 +276,10 @@ void trust_config_free(struct trust_config *config)
     free_files(&config->trust_roots);
     free_files(&config->crls);
     free_files(&config->collateral);
+    free(config->kds);
+    free(config->pcs);
+    free(config->pccs);
+    free(config->pcs_root_crl);
+    free(config->tcb_update);
     *config = (struct trust_config){0};
 }

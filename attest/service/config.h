@@ -29,6 +29,8 @@ struct trust_config {
     struct trust_files retired_signing_keys;
     struct trust_files reference_signers;             /* public keys: who may sign reference values */
     struct trust_files trust_roots, crls, collateral; /* as cofre verify takes them */
+    char *kds, *pcs, *pccs, *pcs_root_crl; /* vendors' services, or NULL: attest/collateral/fetch.h */
+    char *tcb_update;                      /* "standard" or "early"; NULL: standard */
     struct server_limits limits;
 };
 

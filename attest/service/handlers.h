@@ -32,6 +32,9 @@ void log_show_entry(struct call *call);
 void log_prove_entry(struct call *call);
 void log_prove_growth(struct call *call);
 
+/* collateral.c */
+void collateral_list(struct call *call);
+
 /* policies.c */
 void policy_list_all(struct call *call);
 void policy_list_versions(struct call *call);

@@ -31,6 +31,8 @@ const struct route routes[] = {
     {"GET", "/v1/log/entries/{}/receipt", ROLE_SUBMIT | ROLE_READ | ROLE_AUDIT, log_prove_entry},
     {"GET", "/v1/log/consistency/{}", 0, log_prove_growth},
 
+    {"GET", "/v1/collateral", ROLE_AUDIT | ROLE_ADMINISTER, collateral_list},
+
     {"GET", "/v1/policies", ROLE_POLICIES | ROLE_AUDIT, policy_list_all},
     {"GET", "/v1/policies/{}", ROLE_POLICIES | ROLE_AUDIT, policy_list_versions},
     {"POST", "/v1/policies/{}", ROLE_POLICIES, policy_add},

@@ -57,7 +57,7 @@ int trust_start(struct trust **out, const struct trust_config *config, const int
     if (rc == 0)
         rc = signer_new(&trust->signer, config, err);
     if (rc == 0)
-        rc = endorsements_new(&trust->endorsements, config, err);
+        rc = endorsements_new(&trust->endorsements, config, clock, err);
     if (rc == 0)
         rc = ledger_start(&trust->ledger, trust, err);
     if (rc == 0)

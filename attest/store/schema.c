@@ -49,6 +49,13 @@ static const char *const steps[] = {
     "CREATE INDEX reference_name ON reference (name, tee);"
     "CREATE TABLE reference_next (one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1), number BIGINT NOT NULL);"
     "INSERT INTO reference_next (one, number) VALUES (1, 1);",
+
+    /* What vendors publish. body NULL: it was asked for, and was not to be had. */
+    "CREATE TABLE collateral (name TEXT NOT NULL PRIMARY KEY, body BYTEA, chain BYTEA,"
+    " issued BIGINT NOT NULL DEFAULT 0, until BIGINT NOT NULL DEFAULT 0, fetched BIGINT NOT NULL DEFAULT 0,"
+    " next_try BIGINT NOT NULL, failures BIGINT NOT NULL DEFAULT 0, trouble TEXT,"
+    " trouble_at BIGINT NOT NULL DEFAULT 0, absent BIGINT NOT NULL DEFAULT 0);"
+    "CREATE INDEX collateral_next_try ON collateral (next_try);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

@@ -142,6 +142,7 @@ try {
   await call('POST', '/v1/reference-values', 400, { token: admin, body: { corim: 'AAAA' } })
   await call('POST', '/v1/reference-values', 422, { token: admin, wrong: true, body: {} })
   await call('GET', '/v1/reference-values', 200, { token: admin })
+  await call('GET', '/v1/collateral', 200, { token: admin })
   await call('GET', '/v1/reference-values.cose', 200, { token: admin, query: '?tee=snp' })
   await call('GET', '/v1/reference-values.cose', 404, { token: admin, query: '?tee=tdx' })
   await call('GET', '/v1/reference-values.cose', 422, { token: admin })

@@ -3,7 +3,9 @@
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <time.h>
 
+#include "vmm/base/timestamp.h"
 #include "vmm/base/x509.h"
 
 static bool made_signature(const struct x509_scheme *scheme, X509 *cert, X509 *issuer)
@@ -157,6 +159,16 @@ bool x509_crl_is_by(const struct x509_scheme *scheme, X509_CRL *crl, X509 *issue
     return made;
 }
 
+static int has_run_out(const ASN1_TIME *next, struct cofre_err *err)
+{
+    char text[TIME_TEXT_SIZE];
+    struct tm tm;
+    if (!next || ASN1_TIME_to_tm(next, &tm) != 1)
+        return cofre_fail(err, COFRE_LACKING, "the revocation list does not say until when it is good");
+    time_format(text, timegm(&tm));
+    return cofre_fail(err, COFRE_LACKING, "the revocation list had run out on %s; fetch a new one", text);
+}
+
 int x509_crl_check(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, int64_t at,
                    struct cofre_err *err)
 {
@@ -175,8 +187,7 @@ int x509_crl_check(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, 
     if (X509_cmp_time(X509_CRL_get0_lastUpdate(crl), &time) >= 0)
         return cofre_fail(err, COFRE_LACKING, "the revocation list is from after the time of verification");
     if (!next || X509_cmp_time(next, &time) <= 0)
-        return cofre_fail(err, COFRE_LACKING,
-                          "the revocation list had run out at the time of verification; fetch a new one");
+        return has_run_out(next, err);
     return 0;
 }
 

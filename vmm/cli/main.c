@@ -9,6 +9,7 @@
 
 static const struct verb verbs[] = {
     {"attest", "brings the evidence of a running guest into one file", verb_attest},
+    {"collateral", "carries vendors' collateral to a cofre-trust without internet", verb_collateral},
     {"connect", "speaks to a service in a guest over a channel that ends in it", verb_connect},
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
     {"emulated-root", "writes the root certificate of this host's emulated platform", verb_emulated_root},

@@ -52,6 +52,7 @@ static const struct {
     {"GET", "/v1/log/entries/{}", "submit read audit"},
     {"GET", "/v1/log/entries/{}/receipt", "submit read audit"},
     {"GET", "/v1/log/consistency/{}", NULL},
+    {"GET", "/v1/collateral", "audit administer"},
     {"GET", "/v1/policies", "policies audit"},
     {"GET", "/v1/policies/{}", "policies audit"},
     {"POST", "/v1/policies/{}", "policies"},
