@@ -68,9 +68,10 @@ serving_digest() {
 }
 # serving NAME TEE OPTION...: a guest in the background whose agent is ready; stop NAME ends it.
 serving() {
-    local name=$1 tee=$2
+    local name=$1 tee=$2 emulated=--emulated
     shift 2
-    cofre run --tee "$tee" --emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio \
+    [ "$tee" != none ] || emulated=
+    cofre run --tee "$tee" $emulated --kernel /lab/vmlinuz --initrd /lab/guest.cpio \
         --cmdline "$serving_cmdline" --memory 512M --vsock-cid 42 --name "$name" \
         --console "$name.console" --json "$@" >"$name.json" 2>"$name.log" &
     serving_pid=$!
