@@ -29,10 +29,9 @@ struct job {
     uint8_t report_data[CHANNEL_REPORT_DATA], key[32];
     const char *policy_name;
     int64_t policy_version;
-    struct policy policy;
+    const struct policy *policy;  /* the worker remembers it */
     struct references references; /* of the names that the policy has */
     uint8_t policy_digest[32];
-    bool has_policy;
     int64_t again; /* when collateral may be there that could not be had; 0: that is not what failed */
 };
 
@@ -41,8 +40,6 @@ static void job_free(struct job *job)
     evidence_free(&job->evidence);
     bytes_free(&job->nonce);
     references_free(&job->references);
-    if (job->has_policy)
-        policy_free(&job->policy);
 }
 
 static bool sha256(uint8_t out[static 32], struct view data)
@@ -99,10 +96,7 @@ static int take_policy(void *context, const struct stored_policy *p, struct cofr
     struct job *job = context;
     const struct view text = {(const uint8_t *)p->document, strlen(p->document)};
     job->policy_version = p->version;
-    if (!sha256(job->policy_digest, text))
-        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
-    int rc = policy_parse(&job->policy, text, err);
-    job->has_policy = rc == 0;
+    int rc = memory_policy(job->call->memory, &job->policy, job->policy_digest, text, err);
     return rc < 0 ? cofre_fail(err, COFRE_FAILED, "the policy \"%s\" cannot be read back", p->name) : 0;
 }
 
@@ -125,7 +119,7 @@ static int find_references(struct job *job, struct cofre_err *err)
     const enum reference_tee tee =
         strcmp(job->evidence.tee, reference_tee_names[REFERENCE_TDX]) == 0 ? REFERENCE_TDX : REFERENCE_SNP;
     const struct policy_list *names =
-        tee == REFERENCE_TDX ? &job->policy.tdx.reference : &job->policy.snp.reference;
+        tee == REFERENCE_TDX ? &job->policy->tdx.reference : &job->policy->snp.reference;
     for (size_t i = 0; i < names->count; i++) {
         char name[REFERENCE_NAME_MAX + 1];
         (void)snprintf(name, sizeof name, "%.*s", (int)names->item[i].len, (const char *)names->item[i].data);
@@ -256,8 +250,10 @@ static int judge(struct job *job, struct record *r, struct cofre_err *err)
 {
     CLEAN_VERDICT verdict = {0};
     struct appraisal in = {.evidence = &job->evidence,
-                           .policy = &job->policy,
+                           .policy = job->policy,
                            .references = &job->references,
+                           .issued = &job->call->memory->issued,
+                           .signers = &job->call->memory->signers,
                            .nonce = job->bound ? (struct view){0} : bytes_view(&job->nonce),
                            .report_data = {job->report_data, job->bound ? sizeof job->report_data : 0},
                            .at = job->call->now};

@@ -52,7 +52,7 @@ void log_show_entry(struct call *call)
 {
     CLEAN_BYTES entry = {0};
     struct cofre_err err;
-    int64_t number;
+    int64_t number = 0;
     int rc = number_of(call->part[0], &number, &err);
     if (rc == 0)
         rc = verdict_log_entry(call->db, number, copy, &entry, &err);
@@ -70,7 +70,7 @@ static int prove(struct call *call, enum log_receipt_kind kind, struct bytes *ou
     CLEAN_BYTES head = {0};
     CLEAN_VERDICT_LOG log = {0};
     struct log_receipt proof = {.kind = kind};
-    int64_t number, size = 0;
+    int64_t number = 0, size = 0;
     int rc = number_of(call->part[0], &number, err);
     if (rc == 0)
         rc = verdict_log_head(call->db, &size, copy, &head, err);

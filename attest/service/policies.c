@@ -78,7 +78,7 @@ static int version_of(const char *text, int64_t *out, struct cofre_err *err)
 void policy_show(struct call *call)
 {
     struct cofre_err err;
-    int64_t version;
+    int64_t version = 0;
     json_t *found = NULL;
     int rc = version_of(call->part[1], &version, &err);
     if (rc == 0)

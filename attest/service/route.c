@@ -117,9 +117,10 @@ static void refuse(struct call *call, const struct route *route)
     request_problem(call->request, 401, "who-asks", "this needs a bearer token or a client certificate");
 }
 
-void route_request(struct trust *trust, struct db *db, struct request *request)
+void route_request(struct trust *trust, struct db *db, struct memory *memory, struct request *request)
 {
-    struct call call = {.trust = trust, .db = db, .request = request, .now = trust->clock()};
+    struct call call = {
+        .trust = trust, .db = db, .memory = memory, .request = request, .now = trust->clock()};
     struct cofre_err err = {""};
     char allowed[64];
     const struct route *route = find(&call, allowed);

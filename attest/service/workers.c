@@ -8,6 +8,7 @@
 struct worker {
     struct workers *all;
     struct db *db;
+    struct memory memory;
     pthread_t thread;
     bool started;
 };
@@ -43,7 +44,7 @@ static void *run(void *context)
     struct worker *worker = context;
     struct request *request;
     while ((request = take(worker->all)))
-        route_request(worker->all->trust, worker->db, request);
+        route_request(worker->all->trust, worker->db, &worker->memory, request);
     return NULL;
 }
 
@@ -100,6 +101,7 @@ void workers_free(struct workers *w)
         if (w->worker[i].started)
             pthread_join(w->worker[i].thread, NULL);
         db_close(w->worker[i].db);
+        memory_free(&w->worker[i].memory);
     }
     free(w->queue);
     pthread_cond_destroy(&w->some);
