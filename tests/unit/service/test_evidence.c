@@ -17,7 +17,6 @@
 #include "vmm/base/timestamp.h"
 #include "vmm/base/x509.h"
 
-#define AT_2022 1664582400 /* 2022-10-01: before some certificates are valid */
 #define AT_2023 1687219200 /* 2023-06-20: inside the windows of the files a-sample_* and a-pckcrl */
 #define AT_2024 1717200000
 #define AT_B    1750377600 /* 2025-06-20: inside the windows of b-collateral.json */
@@ -43,8 +42,7 @@ static const struct {
 static const struct {
     int64_t at;
     const char *policy, *nonce; /* NULL: the one that it answers */
-} occasions[] = {{AT_2022, "default", NULL},
-                 {AT_2023, "debug", NULL},
+} occasions[] = {{AT_2023, "debug", NULL},
                  {AT_2024, "strict", NULL},
                  {AT_B, "debug", NULL},
                  {AT_2031, "default", "00112233445566778899aabbccddeeff"}};
