@@ -105,7 +105,7 @@ static int number_of(const struct call *call, int64_t *out, struct cofre_err *er
 void reference_show(struct call *call)
 {
     struct cofre_err err;
-    int64_t number;
+    int64_t number = 0;
     CLEAN_JSON *found = json_array();
     struct listing listing = {found, call->now};
     int rc = number_of(call, &number, &err);
@@ -125,7 +125,7 @@ static int copy_document(void *context, struct view document, struct cofre_err *
 void reference_show_file(struct call *call)
 {
     struct cofre_err err;
-    int64_t number;
+    int64_t number = 0;
     CLEAN_BYTES file = {0};
     int rc = number_of(call, &number, &err);
     if (rc == 0)
