@@ -8,6 +8,7 @@
 #include "vmm/base/timestamp.h"
 
 #define NONCE_SIZE 32
+#define LATE_SECONDS 3600 /* for which somebody who is late is told so */
 
 void challenge_create(struct call *call)
 {
@@ -18,6 +19,8 @@ void challenge_create(struct call *call)
     int rc = RAND_bytes(nonce, sizeof nonce) == 1
                  ? challenge_keep(call->db, (struct view){nonce, sizeof nonce}, expires, &err)
                  : cofre_fail(&err, COFRE_FAILED, "there are no random bytes");
+    if (rc == 0) /* what nobody brought back does not stay for ever */
+        rc = challenge_drop_expired(call->db, call->now - LATE_SECONDS, &err);
     if (rc < 0) {
         call_fail(call, rc, &err);
         return;

@@ -91,12 +91,17 @@ static char *evidence_on(const char *nonce)
     return strndup((const char *)file.data, file.len);
 }
 
-static void new_challenge(struct fixture *f, char out[65])
+static void new_challenge_as(struct fixture *f, const char *token, char out[65])
 {
-    assert_int_equal(ask(f, "POST", "/v1/challenges", "submit", NULL), 201);
+    assert_int_equal(ask(f, "POST", "/v1/challenges", token, NULL), 201);
     json_t *object = answer_json(f);
     strcpy(out, json_string_value(json_object_get(object, "nonce")));
     json_decref(object);
+}
+
+static void new_challenge(struct fixture *f, char out[65])
+{
+    new_challenge_as(f, "submit", out);
 }
 
 static int appraise_as(struct fixture *f, const char *token, const char *kind, const char *nonce,
@@ -188,6 +193,21 @@ static void a_challenge_ends_with_its_time(void **state)
     skew = 301;
     assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 409);
     assert_non_null(strstr(f->answer, "the nonce expired"));
+    free(evidence);
+}
+
+/* Nobody brings it back: an hour later it is gone, by the next one. */
+static void a_challenge_is_forgotten_an_hour_after_its_end(void **state)
+{
+    struct fixture *f = *state;
+    char nonce[65], later[65];
+    new_challenge(f, nonce);
+    char *evidence = evidence_on(nonce);
+    skew = 300 + 3601;
+    fixture_add_credential(f, "later", "submit", "", clock_of_service() + 60);
+    new_challenge_as(f, "later", later);
+    assert_int_equal(appraise_as(f, "later", "challenge", nonce, evidence, NULL), 409);
+    assert_member(f, "detail", "the nonce was not given out here, or was used before");
     free(evidence);
 }
 
@@ -397,6 +417,7 @@ int main(void)
         T(a_challenge_leads_to_signed_results),
         T(a_repeated_request_gets_the_first_ones_answer),
         T(a_challenge_ends_with_its_time),
+        T(a_challenge_is_forgotten_an_hour_after_its_end),
         T(evidence_on_another_nonce_fails),
         T(a_callers_own_nonce_is_judged_each_time),
         T(results_are_read_by_those_who_may),
