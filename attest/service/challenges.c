@@ -7,7 +7,7 @@
 #include "attest/store/challenge.h"
 #include "vmm/base/timestamp.h"
 
-#define NONCE_SIZE 32
+#define NONCE_SIZE   32
 #define LATE_SECONDS 3600 /* for which somebody who is late is told so */
 
 void challenge_create(struct call *call)
