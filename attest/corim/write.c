@@ -106,17 +106,12 @@ int corim_write(struct bytes *out, const struct corim *c, struct cofre_err *err)
 static int make_header(struct bytes *out, const struct corim *c, const EVP_PKEY *key, struct cofre_err *err)
 {
     CLEAN_COSE_WRITER w = {0};
-    uint8_t kid[COSE_THUMBPRINT_SIZE];
-    int rc = cose_key_thumbprint(kid, key, err);
+    cose_begin(&w);
+    int rc = cose_put_signer(&w, key, err);
     if (rc < 0)
         return rc;
-    cose_begin(&w);
-    cose_put_int(&w, COSE_HEADER_ALG);
-    cose_put_int(&w, cose_alg_of_key(key)->id);
     cose_put_int(&w, COSE_HEADER_CONTENT_TYPE);
     cose_put_text(&w, CORIM_CONTENT_TYPE);
-    cose_put_int(&w, COSE_HEADER_KID);
-    cose_put_bytes(&w, (struct view){kid, sizeof kid});
     cose_put_int(&w, COSE_HEADER_CWT_CLAIMS);
     cose_begin(&w);
     cose_put_int(&w, CLAIM_ISS);

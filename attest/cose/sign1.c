@@ -188,3 +188,16 @@ int cose_sign1_sign(struct bytes *out, const struct cose_to_sign *in, EVP_PKEY *
         rc = ecdsa_sign(signature, alg->curve, key, bytes_view(&message), err);
     return rc < 0 ? rc : write_message(out, in, (struct view){signature, 2 * alg->curve->size}, err);
 }
+
+int cose_put_signer(struct cose_writer *w, const EVP_PKEY *key, struct cofre_err *err)
+{
+    uint8_t kid[COSE_THUMBPRINT_SIZE];
+    int rc = cose_key_thumbprint(kid, key, err);
+    if (rc < 0)
+        return rc;
+    cose_put_int(w, COSE_HEADER_ALG);
+    cose_put_int(w, cose_alg_of_key(key)->id);
+    cose_put_int(w, COSE_HEADER_KID);
+    cose_put_bytes(w, (struct view){kid, sizeof kid});
+    return 0;
+}

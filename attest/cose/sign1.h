@@ -48,6 +48,9 @@ struct view cose_sign1_kid(const struct cose_sign1 *m);
 int cose_sign1_verify(const struct cose_sign1 *m, EVP_PKEY *key, struct view payload,
                       struct view external_aad, struct cofre_err *err);
 
+/* Into a protected header's map: the key's algorithm, and its thumbprint as kid. */
+int cose_put_signer(struct cose_writer *w, const EVP_PKEY *key, struct cofre_err *err);
+
 /* The headers are encoded maps; the protected one has the algorithm, which must be the key's. An unprotected one of no bytes is
  * empty. */
 struct cose_to_sign {

@@ -4,7 +4,6 @@
 #include "attest/service/handlers.h"
 #include "attest/service/route.h"
 #include "vmm/base/json.h"
-#include "vmm/base/timestamp.h"
 
 #define PAGE 1000
 
@@ -13,29 +12,22 @@ struct list {
     char last[256];
 };
 
-static json_t *time_json(int64_t seconds)
-{
-    char text[TIME_TEXT_SIZE];
-    time_format(text, seconds);
-    return json_string(text);
-}
-
 static int append(void *context, const struct stored_collateral *c, struct cofre_err *err)
 {
     struct list *list = context;
     json_t *item = json_pack("{s:s, s:b}", "name", c->name, "held", c->fetched != 0);
     (void)snprintf(list->last, sizeof list->last, "%s", c->name);
     if (c->fetched)
-        json_object_set_new(item, "fetched", time_json(c->fetched));
+        json_object_set_new(item, "fetched", json_time(c->fetched));
     if (c->issued)
-        json_object_set_new(item, "issued", time_json(c->issued));
+        json_object_set_new(item, "issued", json_time(c->issued));
     if (c->fetched && c->until != INT64_MAX)
-        json_object_set_new(item, "until", time_json(c->until));
+        json_object_set_new(item, "until", json_time(c->until));
     if (c->next_try != INT64_MAX)
-        json_object_set_new(item, "next_try", time_json(c->next_try));
+        json_object_set_new(item, "next_try", json_time(c->next_try));
     if (c->trouble) {
         json_object_set_new(item, "trouble", json_string(c->trouble));
-        json_object_set_new(item, "trouble_at", time_json(c->trouble_at));
+        json_object_set_new(item, "trouble_at", json_time(c->trouble_at));
         json_object_set_new(item, "failures", json_integer(c->failures));
     }
     return json_array_append_new(list->items, item) == 0 ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");

@@ -15,11 +15,8 @@
 
 static void put_time(json_t *object, const char *name, int64_t time, bool said)
 {
-    char text[TIME_TEXT_SIZE];
-    if (!said)
-        return;
-    time_format(text, time);
-    json_object_set_new(object, name, json_string(text));
+    if (said)
+        json_object_set_new(object, name, json_time(time));
 }
 
 static void put_hex(json_t *object, const char *name, struct view bytes)

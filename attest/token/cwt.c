@@ -10,15 +10,10 @@
 static int protected_header(struct bytes *out, const EVP_PKEY *key, struct cofre_err *err)
 {
     CLEAN_COSE_WRITER w = {0};
-    uint8_t kid[COSE_THUMBPRINT_SIZE];
-    int rc = cose_key_thumbprint(kid, key, err);
+    cose_begin(&w);
+    int rc = cose_put_signer(&w, key, err);
     if (rc < 0)
         return rc;
-    cose_begin(&w);
-    cose_put_int(&w, COSE_HEADER_ALG);
-    cose_put_int(&w, cose_alg_of_key(key)->id);
-    cose_put_int(&w, COSE_HEADER_KID);
-    cose_put_bytes(&w, (struct view){kid, sizeof kid});
     cose_put_int(&w, COSE_HEADER_TYP);
     cose_put_text(&w, TYP);
     cose_end_map(&w);

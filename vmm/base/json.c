@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/timestamp.h"
+
 /* Before the parser, which recurses: strings are the only place where a bracket is not a level. */
 static bool shallow(struct view text)
 {
@@ -76,4 +78,11 @@ int base64_decode(struct bytes *out, size_t max, const char *text, struct cofre_
         return cofre_fail(err, COFRE_MALFORMED, "not base64 in its canonical form");
     }
     return 0;
+}
+
+json_t *json_time(int64_t seconds)
+{
+    char text[TIME_TEXT_SIZE];
+    time_format(text, seconds);
+    return json_string(text);
 }

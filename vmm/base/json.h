@@ -21,4 +21,7 @@ int json_read(json_t **out, struct view text, enum cofre_error code, struct cofr
 int base64_decode(struct bytes *out, size_t max, const char *text, struct cofre_err *err);
 int base64_encode(char **out, struct view data, struct cofre_err *err); /* free() *out */
 
+/* A time as a string, as time_format (vmm/base/timestamp.h) writes it. */
+json_t *json_time(int64_t seconds);
+
 #endif

@@ -1,13 +1,11 @@
 /* cofre inspect: reference values in a CoRIM, whoever signed it. */
 #include "attest/corim/corim.h"
-#include "vmm/base/timestamp.h"
+#include "vmm/base/json.h"
 #include "vmm/cli/inspect.h"
 
 static void put_time(json_t *object, const char *key, int64_t time, bool said)
 {
-    char text[TIME_TEXT_SIZE];
-    time_format(text, said ? time : 0);
-    json_object_set_new(object, key, said ? json_string(text) : json_null());
+    json_object_set_new(object, key, said ? json_time(time) : json_null());
 }
 
 static json_t *entities_json(const struct corim *c)
