@@ -13,9 +13,10 @@ void cose_writer_free(struct cose_writer *w)
     *w = (struct cose_writer){0};
 }
 
+/* There is a buffer afterwards, whatever the length. */
 static uint8_t *make_room(struct cose_writer *w, size_t len)
 {
-    if (!w->failed && len > w->capacity - w->len) {
+    if (!w->failed && len >= w->capacity - w->len) {
         size_t capacity = 2 * w->capacity + len + 64;
         uint8_t *bigger = realloc(w->data, capacity);
         w->failed = !bigger;
@@ -92,7 +93,7 @@ void cose_begin(struct cose_writer *w)
 {
     if (w->depth == COSE_DEPTH_MAX)
         w->failed = true;
-    if (!w->failed)
+    if (make_room(w, 0))
         w->begun[w->depth++] = w->len;
 }
 

@@ -89,6 +89,15 @@ stop() {
     wait $serving_pid || fail "$1 did not stop well: exit $?"
 }
 
+# guest_of PID: the process of a cofre run that is not its door.
+guest_of() {
+    local child
+    # shellcheck disable=SC2013 # words
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" = door ] || echo "$child"
+    done
+}
+
 # serve MIB: a web server on all addresses, port 8000, with data of that size, a multiple of 8, and its digest in
 # data.sha256. (Numbered copies of 8 random MiB: the lab's CPU makes 4 MiB of random bytes a second.)
 serve() {

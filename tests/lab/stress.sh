@@ -4,6 +4,7 @@
 . /lab/lib.sh
 groups=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 SECONDS_TO_END=60 # for a family that was hit, on a busy machine
+SECONDS_TO_LET_GO=30 # for the kernel, of what nobody holds any more
 # passt makes itself a root of its own, which no process can whose root is the kernel's first one (see net_passt).
 [ -n "$moved" ] || {
     mkdir -p /tmp/root
@@ -74,9 +75,8 @@ allowed() {
 # left_nothing LAUNCHES: what is held now is what was held when the file "before" was written. The kernel takes back some of it
 # later (RCU), so it is asked again for a while.
 left_nothing() {
-    local tries=0 grown=yes
-    while [ -n "$grown" ] && [ $tries -lt 100 ]; do
-        tries=$((tries + 1))
+    local end=$(($(milliseconds) + SECONDS_TO_LET_GO * 1000)) grown=yes
+    while [ -n "$grown" ] && [ "$(milliseconds)" -lt $end ]; do
         holdings >now
         grown=$(while read -r name value; do
             old=$(sed -n "s/^$name //p" before)

@@ -2,8 +2,10 @@
 
 #include "vmm/shim/abi.h"
 
-#define PATIENCE 200000u /* looks at a device that neither answers nor dies: some 20 seconds and more */
-#define AREA     0x4000ull
+#define PATIENCE   200000u /* looks at a device that neither answers nor dies: some 20 seconds and more */
+#define IMPATIENCE 2000u   /* the same, where it may do neither */
+
+bool packed_rings, served_by_others;
 
 static volatile void *config_at(const struct device *d, unsigned offset)
 {
@@ -82,7 +84,7 @@ static uint32_t read_capabilities(struct device *d)
         else if (id == 0x09 && type == 1)
             d->common = offset;
         else if (id == 0x09 && type == 2)
-            d->notify = offset;
+            d->doorbells = offset;
         else if (id == 0x09 && type == 4)
             config = offset;
         at = head >> 8 & 0xfc;
@@ -99,6 +101,7 @@ bool device_find(struct device *d, unsigned slot)
             d->kind = &kinds[i];
     if (!d->kind)
         return false;
+    d->others = served_by_others && d->kind->by != OURS;
     d->bar = config_read(d, 0x10) & ~0xfu;
     const uint32_t config = read_capabilities(d);
     device_repair(d);
@@ -130,8 +133,8 @@ enum outcome device_reset(struct device *d)
 
 bool device_negotiate(struct device *d)
 {
-    const uint64_t wanted =
-        1ull << FEATURE_INDIRECT | 1ull << FEATURE_VERSION_1 | 1ull << FEATURE_ACCESS_PLATFORM;
+    const uint64_t wanted = 1ull << FEATURE_INDIRECT | 1ull << FEATURE_VERSION_1 |
+                            1ull << FEATURE_ACCESS_PLATFORM | (uint64_t)packed_rings << FEATURE_RING_PACKED;
     const uint64_t taken = wanted & d->offered;
     bar_write(d, d->common + STATUS, 1, ACKNOWLEDGE | DRIVER);
     for (uint32_t half = 0; half < 2; half++) {
@@ -155,13 +158,9 @@ void device_queue_place(struct device *d, unsigned queue, uint64_t desc, uint64_
 
 static void set_up_queue(struct device *d, unsigned index)
 {
-    const uint64_t gpa = SHARED_GPA + index * AREA;
-    memset(shared(gpa), 0, AREA);
-    d->queue[index] = (struct queue){.desc = shared(gpa),
-                                     .avail = shared(gpa + 0x1000),
-                                     .used = shared(gpa + 0x2000),
-                                     .table = shared(gpa + 0x3000)};
-    device_queue_place(d, index, gpa, gpa + 0x1000, gpa + 0x2000, QUEUE);
+    struct ring *r = &d->ring[index];
+    ring_place(r, index, packed_rings);
+    device_queue_place(d, index, r->gpa[0], r->gpa[1], r->gpa[2], QUEUE);
 }
 
 enum outcome device_set_up(struct device *d)
@@ -174,65 +173,47 @@ enum outcome device_set_up(struct device *d)
     for (unsigned i = 0; i < d->kind->queues; i++)
         set_up_queue(d, i);
     bar_write(d, d->common + STATUS, 1, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
-    for (uint16_t i = 0; d->kind->receive >= 0 && i < RECEIVED; i++) {
-        put_desc(&d->queue[d->kind->receive].desc[i], ANSWERS + i * ANSWER, ANSWER, WRITE, 0);
-        offer(d, (unsigned)d->kind->receive, i);
-    }
-    if (d->kind->receive >= 0)
-        ring(d, (unsigned)d->kind->receive);
-    return device_dead(d) ? wrong(d, "it needs a reset right after one") : WENT_ON;
+    for (uint16_t i = 0; d->kind->receive >= 0 && i < RECEIVED; i++)
+        post_receive(d, i);
+    return device_dead(d) ? DEAD : WENT_ON;
 }
 
-/* Rings */
+/* Requests */
 
-void put_desc(struct desc *at, uint64_t address, uint32_t len, uint16_t flags, uint16_t next)
+struct ring *request_ring(struct device *d)
 {
-    *(volatile struct desc *)at = (struct desc){address, len, flags, next};
+    return &d->ring[d->kind->request];
 }
 
-void ring(struct device *d, unsigned queue)
+void notify_device(struct device *d, unsigned queue)
 {
-    bar_write(d, d->notify + 4 * queue, 2, queue);
+    bar_write(d, d->doorbells + 4 * queue, 2, queue);
 }
 
-void offer(struct device *d, unsigned queue, uint16_t head)
+void post(struct device *d, unsigned queue, uint16_t id, const struct buffer *buffers, unsigned count)
 {
-    struct queue *q = &d->queue[queue];
-    q->avail[2 + q->next_avail++ % QUEUE] = head;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    q->avail[1] = q->next_avail;
+    ring_offer(&d->ring[queue], id, buffers, count);
+    notify_device(d, queue);
 }
 
-void post(struct device *d, unsigned queue, uint16_t head)
+void post_receive(struct device *d, uint16_t id)
 {
-    offer(d, queue, head);
-    ring(d, queue);
+    const struct buffer buffer = {ANSWERS + id * ANSWER, ANSWER, WRITE};
+    post(d, (unsigned)d->kind->receive, id, &buffer, 1);
 }
 
-bool take_used(struct device *d, unsigned queue, uint32_t *head, uint32_t *written)
+enum outcome wait_used(struct device *d, unsigned queue, uint16_t *id, uint32_t *written)
 {
-    struct queue *q = &d->queue[queue];
-    if (q->used[1] == q->next_used)
-        return false;
-    const volatile uint32_t *element =
-        (const volatile uint32_t *)(q->used + 2) + 2 * (q->next_used++ % QUEUE);
-    if (head)
-        *head = element[0];
-    if (written)
-        *written = element[1];
-    return true;
-}
-
-enum outcome wait_used(struct device *d, unsigned queue, uint32_t *head, uint32_t *written)
-{
-    for (unsigned look = 0; look < PATIENCE; look++) {
+    uint16_t unnamed;
+    uint32_t uncounted;
+    for (unsigned look = 0; look < (d->impatient ? IMPATIENCE : PATIENCE); look++) {
         for (unsigned n = 0; n < 500; n++) {
-            if (take_used(d, queue, head, written))
+            if (ring_take(&d->ring[queue], id ? id : &unnamed, written ? written : &uncounted))
                 return WENT_ON;
             __asm__ volatile("pause");
         }
         if (device_dead(d))
             return DEAD;
     }
-    return wrong(d, "neither an answer nor a request for a reset");
+    return d->impatient ? SILENT : wrong(d, "neither an answer nor a request for a reset");
 }

@@ -1,16 +1,19 @@
-/* A virtio device on PCI, as this guest's own small driver sees it: split rings of QUEUE, polled. */
+/* A virtio device on PCI, as this guest's own small driver sees it: its rings are split or packed, and polled. */
 #ifndef COFRE_TESTS_LAB_HOSTILE_DEVICE_H
 #define COFRE_TESTS_LAB_HOSTILE_DEVICE_H
 
-#include "tests/lab/hostile/guest.h"
+#include "tests/lab/hostile/ring.h"
 
-#define QUEUE    16u
 #define QUEUES   2u /* that are used, at most */
 #define RECEIVED 4u /* buffers that lie in a receive queue */
 
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
-enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
-enum { FEATURE_INDIRECT = 28, FEATURE_VERSION_1 = 32, FEATURE_ACCESS_PLATFORM = 33 };
+enum {
+    FEATURE_INDIRECT = 28,
+    FEATURE_VERSION_1 = 32,
+    FEATURE_ACCESS_PLATFORM = 33,
+    FEATURE_RING_PACKED = 34,
+};
 /* virtio 1.2, 4.1.4.3 */
 enum common {
     FEATURE_SELECT = 0x00,
@@ -28,39 +31,38 @@ enum common {
     QUEUE_DEVICE = 0x30,
 };
 
-struct desc {
-    uint64_t address;
-    uint32_t len;
-    uint16_t flags, next;
-};
-
-struct queue {
-    struct desc *desc;
-    struct desc *table; /* room for an indirect one */
-    volatile uint16_t *avail, *used;
-    uint16_t next_avail, next_used;
-};
-
 struct device;
-enum outcome { WENT_ON, DEAD, WRONG };
+enum outcome {
+    WENT_ON,
+    DEAD,   /* it asks for a reset */
+    SILENT, /* a device that another serves leaves a request unanswered that is none */
+    WRONG,
+};
 
 struct kind {
     const char *name;
     uint16_t id;
     unsigned queues, request;                /* how many; the one that requests go to */
     int receive;                             /* the queue whose buffers the device fills unasked; -1: none */
+    enum { OURS, KERNELS, PROGRAMS } by;     /* who may serve it, if it is not us: vhost, vhost-user */
     enum outcome (*right)(struct device *d); /* a request as it should be, and its answer compared */
 };
-#define KINDS 5
+#define KINDS 6
 extern const struct kind kinds[KINDS];
+
+/* From the command line. */
+extern bool packed_rings;     /* are negotiated, else split ones */
+extern bool served_by_others; /* is each device whose kind says by whom; nothing is done to the rest */
 
 struct device {
     const struct kind *kind;
     unsigned slot, msix; /* the capability */
-    uint32_t bar, common, notify;
+    uint32_t bar, common, doorbells;
     uint64_t offered; /* features */
     uint64_t config;  /* the first bytes of its own configuration: a card's address, a vsock's CID */
-    struct queue queue[QUEUES];
+    struct ring ring[QUEUES];
+    bool others;       /* it is served by its kind's "by" */
+    bool impatient;    /* what was asked is none of a request's: whoever serves the device may leave it */
     bool to_fill;      /* a nonsensical buffer waits in the receive queue: the device may yet die of it */
     const char *why;   /* of the last WRONG */
     uint32_t requests; /* that were right */
@@ -68,7 +70,7 @@ struct device {
 
 /* The nth function of that bus and slot, if it is a virtio device of a known kind. */
 bool device_find(struct device *d, unsigned slot);
-/* A reset, and rings anew. */
+/* A reset, and rings anew. DEAD: it asks for another at once. */
 enum outcome device_set_up(struct device *d);
 /* Its steps. */
 enum outcome device_reset(struct device *d);
@@ -91,15 +93,14 @@ bool device_dead(struct device *d);
 #define ANSWERS  (SHARED_GPA + 0x50000)
 #define ANSWER   0x800u
 
-void put_desc(struct desc *at, uint64_t address, uint32_t len, uint16_t flags, uint16_t next);
-void offer(struct device *d, unsigned queue, uint16_t head);
-/* The same, and a notification. */
-void post(struct device *d, unsigned queue, uint16_t head);
-void ring(struct device *d, unsigned queue);
-/* Until one comes back, or the device asks for a reset. head and written may be NULL. */
-enum outcome wait_used(struct device *d, unsigned queue, uint32_t *head, uint32_t *written);
-/* The next that came back; false: none. */
-bool take_used(struct device *d, unsigned queue, uint32_t *head, uint32_t *written);
+struct ring *request_ring(struct device *d);
+/* A chain in that queue's ring, and a notification. */
+void post(struct device *d, unsigned queue, uint16_t id, const struct buffer *buffers, unsigned count);
+/* The receive queue's buffer of that id, for the device to fill. */
+void post_receive(struct device *d, uint16_t id);
+void notify_device(struct device *d, unsigned queue);
+/* Until one comes back, or the device asks for a reset. id and written may be NULL. */
+enum outcome wait_used(struct device *d, unsigned queue, uint16_t *id, uint32_t *written);
 /* WRONG, and why. */
 enum outcome wrong(struct device *d, const char *why);
 

@@ -1,51 +1,6 @@
 /* What each kind of device is asked, and how its answer is compared. */
-#include "tests/lab/hostile/device.h"
-
-#define ATTEMPTS 16      /* of requests whose answers come in a queue that faults may have filled */
-#define LOOKS    200000u /* for such an answer, before the next attempt */
-
-static volatile uint8_t *byte(uint64_t gpa)
-{
-    return shared(gpa);
-}
-
-static void put16(uint64_t gpa, uint32_t value)
-{
-    byte(gpa)[0] = (uint8_t)value;
-    byte(gpa)[1] = (uint8_t)(value >> 8);
-}
-
-static void put32(uint64_t gpa, uint32_t value)
-{
-    put16(gpa, value);
-    put16(gpa + 2, value >> 16);
-}
-
-static uint32_t get32(uint64_t gpa)
-{
-    return byte(gpa)[0] | (uint32_t)byte(gpa)[1] << 8 | (uint32_t)byte(gpa)[2] << 16 |
-           (uint32_t)byte(gpa)[3] << 24;
-}
-
-static void fill_random(uint64_t gpa, uint32_t len)
-{
-    for (uint32_t i = 0; i < len; i++)
-        byte(gpa)[i] = (uint8_t)below(256);
-}
-
-/* One request, of readable and then writable bytes at PROBE, and its return. */
-static enum outcome ask(struct device *d, uint32_t out, uint32_t in, uint32_t *written)
-{
-    struct desc *desc = d->queue[d->kind->request].desc;
-    uint32_t head = 0;
-    if (out)
-        put_desc(&desc[0], PROBE, out, in ? NEXT : 0, 1);
-    if (in)
-        put_desc(&desc[out ? 1 : 0], PROBE + 0x8000, in, WRITE, 0);
-    post(d, d->kind->request, 0);
-    enum outcome outcome = wait_used(d, d->kind->request, &head, written);
-    return outcome == WENT_ON && head != 0 ? wrong(d, "another request came back") : outcome;
-}
+#include "tests/lab/hostile/kinds.h"
+#include "tests/lab/hostile/request.h"
 
 /* A sector is written with random bytes and read back. */
 static enum outcome block_right(struct device *d)
@@ -56,22 +11,21 @@ static enum outcome block_right(struct device *d)
     put32(PROBE, 1);
     put32(PROBE + 8, sector);
     fill_random(PROBE + 16, 512);
-    byte(PROBE + 0x8000)[0] = 0xff;
+    byte(REPLY)[0] = 0xff;
     enum outcome outcome = ask(d, 16 + 512, 1, &written);
     if (outcome != WENT_ON)
         return outcome;
-    if (written != 1 || byte(PROBE + 0x8000)[0] != 0)
+    if (written != 1 || byte(REPLY)[0] != 0)
         return wrong(d, "a write fails");
     put32(PROBE, 0);
-    memset(shared(PROBE + 0x8000), 0xff, 513);
+    memset(shared(REPLY), 0xff, 513);
     outcome = ask(d, 16, 513, &written);
     if (outcome != WENT_ON)
         return outcome;
-    if (written != 513 || byte(PROBE + 0x8000)[512] != 0)
+    if (written != 513 || byte(REPLY)[512] != 0)
         return wrong(d, "a read fails");
-    return memcmp(shared(PROBE + 0x8000), shared(PROBE + 16), 512)
-               ? wrong(d, "it reads otherwise than was written")
-               : WENT_ON;
+    return memcmp(shared(REPLY), shared(PROBE + 16), 512) ? wrong(d, "it reads otherwise than was written")
+                                                          : WENT_ON;
 }
 
 /* Numbered lines: the host looks whether all came. */
@@ -89,11 +43,11 @@ static enum outcome entropy_right(struct device *d)
 {
     static uint8_t last[64];
     uint32_t written = 0;
-    memset(shared(PROBE + 0x8000), 0, 64);
+    memset(shared(REPLY), 0, 64);
     enum outcome outcome = ask(d, 0, 64, &written);
     if (outcome != WENT_ON)
         return outcome;
-    uint8_t *bytes = shared(PROBE + 0x8000);
+    uint8_t *bytes = shared(REPLY);
     uint32_t zeros = 0;
     for (unsigned i = 0; i < 64; i++)
         zeros += bytes[i] == 0;
@@ -101,41 +55,6 @@ static enum outcome entropy_right(struct device *d)
         return wrong(d, "its bytes are not random");
     memcpy(last, bytes, 64);
     return WENT_ON;
-}
-
-/* Answers that the device writes into receive buffers: the sought one is any of them; each buffer is given back. */
-typedef bool sought(struct device *d, uint64_t at, uint32_t written);
-
-static bool look_through(struct device *d, sought *is_answer)
-{
-    const unsigned queue = (unsigned)d->kind->receive;
-    uint32_t head, written;
-    bool found = false;
-    while (take_used(d, queue, &head, &written)) {
-        if (head < RECEIVED)
-            found |= is_answer(d, ANSWERS + head * ANSWER, written);
-        if (head < RECEIVED)
-            post(d, queue, (uint16_t)head);
-    }
-    return found;
-}
-
-/* Buffers of faults are used up, and answers to them come, before: so it is asked again. */
-static enum outcome ask_for_answer(struct device *d, uint32_t out, sought *is_answer)
-{
-    for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
-        enum outcome outcome = ask(d, out, 0, NULL);
-        for (unsigned look = 0; outcome == WENT_ON && look < LOOKS; look++) {
-            if (look_through(d, is_answer))
-                return WENT_ON;
-            if (look % 1000 == 999 && device_dead(d))
-                outcome = DEAD;
-            __asm__ volatile("pause");
-        }
-        if (outcome != WENT_ON)
-            return outcome;
-    }
-    return wrong(d, "no answer comes");
 }
 
 enum { NET_HEADER = 12, ETHERNET = 14, IP = 20, ICMP = 8, PING = 400 };
@@ -148,12 +67,6 @@ static uint32_t checksum(uint64_t gpa, uint32_t len)
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return ~sum & 0xffff;
-}
-
-static void put_be16(uint64_t gpa, uint32_t value)
-{
-    byte(gpa)[0] = (uint8_t)(value >> 8);
-    byte(gpa)[1] = (uint8_t)value;
 }
 
 static bool is_echo(struct device *d, uint64_t at, uint32_t written)
@@ -212,7 +125,7 @@ static enum outcome vsock_right(struct device *d)
 }
 
 const struct kind kinds[KINDS] = {
-    {"block", 2, 1, 0, -1, block_right},     {"console", 3, 2, 1, 0, console_right},
-    {"entropy", 4, 1, 0, -1, entropy_right}, {"net", 1, 2, 1, 0, net_right},
-    {"vsock", 19, 2, 1, 0, vsock_right},
+    {"block", 2, 1, 0, -1, PROGRAMS, block_right}, {"console", 3, 2, 1, 0, OURS, console_right},
+    {"entropy", 4, 1, 0, -1, OURS, entropy_right}, {"net", 1, 2, 1, 0, KERNELS, net_right},
+    {"vsock", 19, 2, 1, 0, OURS, vsock_right},     {"fs", 26, 2, 1, -1, PROGRAMS, fs_right},
 };

@@ -242,6 +242,22 @@ static void what_is_written_is_canonical(void **state)
     assert_int_equal(cose_read(&doc, bytes_view(&out), NULL), 0);
 }
 
+static void an_empty_container_is_written_by_a_writer_that_has_nothing_else(void **state)
+{
+    (void)state;
+    CLEAN_COSE_WRITER array = {0}, map = {0};
+    CLEAN_BYTES of_array = {0}, of_map = {0};
+    cose_begin(&array);
+    assert_non_null(array.data); /* an offset is added to it at the end */
+    cose_end_array(&array);
+    cose_begin(&map);
+    cose_end_map(&map);
+    assert_int_equal(cose_take(&of_array, &array, NULL), 0);
+    assert_int_equal(cose_take(&of_map, &map, NULL), 0);
+    assert_hex(bytes_view(&of_array), "80");
+    assert_hex(bytes_view(&of_map), "a0");
+}
+
 static void a_map_that_cannot_be_is_not_written(void **state)
 {
     (void)state;
@@ -281,6 +297,7 @@ int main(void)
         cmocka_unit_test(the_number_of_items_is_bounded),
         cmocka_unit_test(a_large_map_costs_no_square_of_its_keys),
         cmocka_unit_test(what_is_written_is_canonical),
+        cmocka_unit_test(an_empty_container_is_written_by_a_writer_that_has_nothing_else),
         cmocka_unit_test(a_map_that_cannot_be_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
