@@ -127,10 +127,10 @@ static void answer(struct outcome *o, int rc, const struct cofre_err *err)
     } else if (rc >= 0) {
         request_problem(request, 409, "nonce", "%s", o->err.text);
     } else {
-        log_error("a verdict could not be kept: %s", err->text);
+        log_error("whether a verdict was kept is not known: %s", err->text);
         request_add_header(request, "Retry-After", "2");
         request_problem(request, 503, "unavailable",
-                        "the verdict could not be kept, and so is none: ask again");
+                        "the database does not say that the verdict was kept: ask again");
     }
     json_decref(o->before);
     record_free(o->record);

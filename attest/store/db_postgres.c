@@ -1,4 +1,5 @@
-/* PostgreSQL, by libpq. A connection that broke is made anew by the next statement outside of a transaction. */
+/* PostgreSQL, by libpq. A connection that broke is made anew by the next statement outside of a transaction, which itself loses
+ * nothing where the server went away, and came back, since the last one. */
 #include <endian.h>
 #include <errno.h>
 #include <libpq-fe.h>
@@ -100,9 +101,19 @@ static int open_postgres(struct db **out, const char *name, struct cofre_err *er
     return 0;
 }
 
+/* What a server that went away had said, and its end: both are there to be read before anything is asked of it. */
+static void notice_end(PGconn *connection)
+{
+    struct pollfd fd = {.fd = PQsocket(connection), .events = POLLIN};
+    for (int i = 0; i < 8 && PQstatus(connection) == CONNECTION_OK && poll(&fd, 1, 0) > 0; i++)
+        (void)PQconsumeInput(connection);
+}
+
 static int connected(struct postgres *p, struct cofre_err *err)
 {
     p->again = false;
+    if (!p->db.inside)
+        notice_end(p->connection);
     if (PQstatus(p->connection) == CONNECTION_OK)
         return 0;
     if (p->db.inside)

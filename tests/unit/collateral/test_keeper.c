@@ -16,13 +16,13 @@
 #include "attest/collateral/keeper.h"
 #include "attest/store/schema.h"
 #include "tests/unit/collateral/vendor.h"
-#include "tests/unit/store/server.h"
+#include "tests/unit/store/database.h"
 #include "vmm/base/timestamp.h"
 
 #define DAY 86400
 #define QE  "the QE identity (standard): "
 
-static struct server server;
+static struct database server;
 static bool there;
 
 static atomic_llong now; /* of every keeper */
@@ -452,8 +452,8 @@ int main(int argc, char **argv)
         T(without_a_source_nothing_is_asked),
     };
     signal(SIGPIPE, SIG_IGN);
-    there = server_start(&server, argc > 1 ? argv[1] : "sqlite");
+    there = database_start(&server, argc > 1 ? argv[1] : "sqlite");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    server_remove(&server);
+    database_remove(&server);
     return failed;
 }

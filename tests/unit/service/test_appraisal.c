@@ -1,6 +1,4 @@
 /* From a challenge to a signed result in the log, with the evidence of an emulated SNP guest. */
-#include "tests/unit/service/fixture.h"
-
 #include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,9 +10,7 @@
 #include "attest/log/entry.h"
 #include "attest/log/receipt.h"
 #include "attest/token/token.h"
-#include "sev/cert_table.h"
-#include "tests/unit/model/fixture.h"
-#include "vmm/base/file.h"
+#include "tests/unit/service/guest.h"
 #include "vmm/base/json.h"
 
 static int64_t skew; /* of the service's clock: chains are made by the real one */
@@ -23,41 +19,12 @@ static int64_t clock_of_service(void)
     return time(NULL) + skew;
 }
 
-static struct psp *psp;
-static char root_file[128], crl_file[128];
-
-static void write_file(const char *path, struct view data)
-{
-    struct cofre_err err = {""};
-    if (file_write(path, data, 0600, &err) < 0)
-        fail_msg("%s", err.text);
-}
-
-/* The root and the list of the emulated chip are what the service trusts. */
-static void write_endorsements(const struct fixture *f)
-{
-    CLEAN_BYTES root = {0}, certificates = {0};
-    struct snp_cert_table table;
-    snprintf(root_file, sizeof root_file, "%s/root", f->folder);
-    snprintf(crl_file, sizeof crl_file, "%s/crl", f->folder);
-    assert_int_equal(psp_root(psp, &root, NULL), 0);
-    write_file(root_file, bytes_view(&root));
-    assert_int_equal(psp_cert_table(psp, &certificates, NULL), 0);
-    assert_int_equal(snp_cert_table_parse(&table, bytes_view(&certificates), NULL), 0);
-    for (size_t i = 0; i < table.count; i++)
-        if (table.entry[i].kind == SNP_CERT_CRL)
-            write_file(crl_file, table.entry[i].data);
-}
-
 static int setup(void **state)
 {
     struct fixture *f = fixture_new(clock_of_service);
     *state = f;
     skew = 0;
-    psp = open_platform((struct psp_options){.product = SNP_PRODUCT_MILAN});
-    write_endorsements(f);
-    f->config.trust_roots.path[0] = root_file;
-    f->config.crls.path[0] = crl_file;
+    guest_open(f);
     fixture_start(f);
     assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", "{\"snp\": {}}"), 201);
     assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 200);
@@ -67,28 +34,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     fixture_free(*state);
-    psp_close(psp);
+    guest_close();
     return 0;
-}
-
-/* The guest's answer to that nonce (hexadecimal), as an evidence file. */
-static char *evidence_on(const char *nonce)
-{
-    struct snp_report_req request = {0};
-    CLEAN_EVIDENCE evidence = {.tee = "snp"};
-    CLEAN_BYTES file = {0};
-    assert_true(hex_decode(request.report_data, strlen(nonce) / 2, nonce));
-    struct snp_secrets_page secrets;
-    struct psp_guest *guest = launch_guest(psp, &secrets, NULL);
-    struct snp_report_rsp response = ask_report(guest, &secrets, 0, 1, &request);
-    psp_guest_free(guest);
-    assert_int_equal(bytes_copy(&evidence.report,
-                                (struct view){(const uint8_t *)&response.report, sizeof response.report},
-                                NULL),
-                     0);
-    assert_int_equal(psp_cert_table(psp, &evidence.certificates, NULL), 0);
-    assert_int_equal(evidence_write(&file, &evidence, NULL), 0);
-    return strndup((const char *)file.data, file.len);
 }
 
 static void new_challenge_as(struct fixture *f, const char *token, char out[65])
@@ -135,7 +82,7 @@ static void a_challenge_leads_to_signed_results(void **state)
     struct fixture *f = *state;
     char nonce[65];
     new_challenge(f, nonce);
-    char *evidence = evidence_on(nonce);
+    char *evidence = guest_evidence(nonce);
     assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
     CLEAN_JSON *result = answer_json(f);
     assert_string_equal(text(result, "outcome"), "pass");
@@ -170,7 +117,7 @@ static void a_repeated_request_gets_the_first_ones_answer(void **state)
     char nonce[65];
     static char first[1 << 18];
     new_challenge(f, nonce);
-    char *evidence = evidence_on(nonce), *other = evidence_on("00112233445566778899aabbccddeeff");
+    char *evidence = guest_evidence(nonce), *other = guest_evidence("00112233445566778899aabbccddeeff");
     assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
     strcpy(first, answer_body(f));
     assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
@@ -189,7 +136,7 @@ static void a_challenge_ends_with_its_time(void **state)
     struct fixture *f = *state;
     char nonce[65];
     new_challenge(f, nonce);
-    char *evidence = evidence_on(nonce);
+    char *evidence = guest_evidence(nonce);
     skew = 301;
     assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 409);
     assert_non_null(strstr(f->answer, "the nonce expired"));
@@ -202,7 +149,7 @@ static void a_challenge_is_forgotten_an_hour_after_its_end(void **state)
     struct fixture *f = *state;
     char nonce[65], later[65];
     new_challenge(f, nonce);
-    char *evidence = evidence_on(nonce);
+    char *evidence = guest_evidence(nonce);
     skew = 300 + 3601;
     fixture_add_credential(f, "later", "submit", "", clock_of_service() + 60);
     new_challenge_as(f, "later", later);
@@ -216,7 +163,7 @@ static void evidence_on_another_nonce_fails(void **state)
     struct fixture *f = *state;
     char nonce[65];
     new_challenge(f, nonce);
-    char *evidence = evidence_on("00112233445566778899aabbccddeeff");
+    char *evidence = guest_evidence("00112233445566778899aabbccddeeff");
     assert_int_equal(appraise_as(f, "submit", "challenge", nonce, evidence, NULL), 200);
     assert_member(f, "outcome", "fail");
     free(evidence);
@@ -227,7 +174,7 @@ static void evidence_on_another_nonce_fails(void **state)
 static void a_callers_own_nonce_is_judged_each_time(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN);
+    char *evidence = guest_evidence(OWN);
     assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
     CLEAN_JSON *first = answer_json(f);
     assert_string_equal(text(first, "outcome"), "pass");
@@ -244,7 +191,7 @@ static void a_callers_own_nonce_is_judged_each_time(void **state)
 static void results_are_read_by_those_who_may(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN), path[160], hex[65];
+    char *evidence = guest_evidence(OWN), path[160], hex[65];
     assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
     CLEAN_JSON *result = answer_json(f);
     snprintf(path, sizeof path, "/v1/results/%s", text(result, "id"));
@@ -283,7 +230,7 @@ static struct view raw_answer(struct fixture *f, struct bytes *keep)
 static void each_result_is_in_the_log(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN), path[96];
+    char *evidence = guest_evidence(OWN), path[96];
     CLEAN_COSE_KEYS keys = {0};
     CLEAN_BYTES old_head = {0}, entry = {0}, receipt = {0}, growth = {0}, cwt = {0};
     struct log_head older;
@@ -329,7 +276,7 @@ static void each_result_is_in_the_log(void **state)
 static void what_was_answered_is_there_after_a_restart(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN), path[96];
+    char *evidence = guest_evidence(OWN), path[96];
     assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
     CLEAN_JSON *result = answer_json(f);
     snprintf(path, sizeof path, "/v1/results/%s", text(result, "id"));
@@ -376,7 +323,7 @@ static void requests_that_cannot_be_judged_say_why(void **state)
 static void a_scope_is_the_only_policy_that_a_caller_may_use(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN);
+    char *evidence = guest_evidence(OWN);
     fixture_add_credential(f, "scoped", "submit", "db", clock_of_service() + 60);
     assert_int_equal(appraise_as(f, "scoped", "nonce", OWN, evidence, NULL), 422);
     assert_member(f, "detail", "scoped may use the policy \"db\" alone");
@@ -386,7 +333,7 @@ static void a_scope_is_the_only_policy_that_a_caller_may_use(void **state)
 static void without_the_emulated_root_nothing_passes(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN);
+    char *evidence = guest_evidence(OWN);
     struct cofre_err err;
     f->config.trust_roots.path[0] = NULL;
     assert_int_equal(trust_reload(f->trust, &f->config, &err), 0);
@@ -398,14 +345,15 @@ static void without_the_emulated_root_nothing_passes(void **state)
 static void files_that_are_no_good_leave_the_old_ones(void **state)
 {
     struct fixture *f = *state;
-    char *evidence = evidence_on(OWN);
+    char *evidence = guest_evidence(OWN);
+    char *list = f->config.crls.path[0];
     struct cofre_err err = {""};
     f->config.crls.path[0] = f->certificate;
     assert_int_equal(trust_reload(f->trust, &f->config, &err), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, f->certificate));
     assert_int_equal(appraise_as(f, "submit", "nonce", OWN, evidence, NULL), 200);
     assert_member(f, "outcome", "pass");
-    f->config.crls.path[0] = crl_file;
+    f->config.crls.path[0] = list;
     free(evidence);
 }
 

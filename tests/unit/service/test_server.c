@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -162,6 +163,24 @@ static void a_problem_says_what_and_why(void **state)
     assert_string_equal(json_string_value(json_object_get(o, "code")), "not-found");
     assert_string_equal(json_string_value(json_object_get(o, "detail")), "there is no /nowhere");
     json_decref(o);
+    client_close(&c);
+}
+
+/* Else each would take 40 ms: its body would wait until the client has acknowledged its headers. */
+static void answers_go_out_at_once(void **state)
+{
+    struct fixture *f = *state;
+    int on = 0;
+    socklen_t len = sizeof on;
+    start_with(f, usual, 1);
+    assert_true(server_drain(f->server, 5000));
+    server_free(f->server);
+    f->server = NULL;
+    struct client c = client_connect(f->port); /* what the server would have taken */
+    int taken = accept(f->listening, NULL, NULL);
+    assert_int_equal(getsockopt(taken, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+    assert_int_equal(on, 1);
+    close(taken);
     client_close(&c);
 }
 
@@ -434,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(requests_are_answered_one_after_the_other),
         T(a_problem_says_what_and_why),
+        T(answers_go_out_at_once),
         T(another_thread_may_answer),
         T(a_client_is_known_by_a_certificate_that_is_vouched_for),
         T(older_tls_and_plain_http_are_refused),

@@ -16,9 +16,9 @@
 
 #include "attest/store/db.h"
 #include "attest/store/schema.h"
-#include "tests/unit/store/server.h"
+#include "tests/unit/store/database.h"
 
-static struct server server;
+static struct database server;
 static bool there;
 
 /* Before anything is there that a skip would leave behind. */
@@ -384,13 +384,32 @@ static void a_server_that_was_started_anew_is_used_again(void **state)
     struct cofre_err err = {""};
     new_numbers(db);
     insert(db, 1, 1, &err);
-    server_stop(&server, "immediate");
+    database_stop(&server, "immediate");
     assert_int_equal(insert(db, 2, 2, &err), -COFRE_LACKING);
     assert_int_equal(insert(db, 2, 2, &err), -COFRE_LACKING);
     assert_non_null(strstr(err.text, "cannot be reached"));
-    server_start_again(&server);
+    database_start_again(&server);
     assert_int_equal(insert(db, 2, 2, &err), 1);
     assert_int_equal(count_numbers(db), 2);
+}
+
+/* Between two statements: the second one finds the new server. */
+static void a_restart_between_statements_costs_none(void **state)
+{
+    static const char *const modes[] = {"fast", "immediate"};
+    (void)state;
+    needs(true);
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    new_numbers(db);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(insert(db, 2 * i, 1, &err), 1);
+        database_stop(&server, modes[i]);
+        database_start_again(&server);
+        if (insert(db, 2 * i + 1, 1, &err) != 1)
+            fail_msg("%s", err.text);
+    }
+    assert_int_equal(count_numbers(db), 4);
 }
 
 struct outage {
@@ -403,8 +422,8 @@ static int insert_through_outage(struct db *db, void *context, struct cofre_err 
     struct outage *outage = context;
     int rc = insert(db, 1, 1, err);
     if (rc >= 0 && outage->calls++ == 0) {
-        server_stop(&server, "immediate");
-        server_start_again(&server);
+        database_stop(&server, "immediate");
+        database_start_again(&server);
     }
     return rc < 0 ? rc : insert(db, 2, 2, err);
 }
@@ -437,10 +456,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(several_may_bring_the_tables_at_once),
         cmocka_unit_test(tables_of_a_later_version_are_left_alone),
         cmocka_unit_test(a_server_that_was_started_anew_is_used_again),
+        cmocka_unit_test(a_restart_between_statements_costs_none),
         cmocka_unit_test(work_is_done_again_where_the_server_went_away),
     };
-    there = server_start(&server, argc > 1 ? argv[1] : "sqlite");
+    there = database_start(&server, argc > 1 ? argv[1] : "sqlite");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    server_remove(&server);
+    database_remove(&server);
     return failed;
 }

@@ -17,9 +17,9 @@
 #include "attest/store/reference.h"
 #include "attest/store/result.h"
 #include "attest/store/schema.h"
-#include "tests/unit/store/server.h"
+#include "tests/unit/store/database.h"
 
-static struct server server;
+static struct database server;
 static bool there;
 
 /* A database whose tables are there and empty. */
@@ -499,8 +499,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(credentials_are_found_until_they_expire_or_go),
         cmocka_unit_test(no_result_is_looked_for_in_the_whole_table),
     };
-    there = server_start(&server, argc > 1 ? argv[1] : "sqlite");
+    there = database_start(&server, argc > 1 ? argv[1] : "sqlite");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    server_remove(&server);
+    database_remove(&server);
     return failed;
 }

@@ -1,4 +1,4 @@
-#include "tests/unit/store/server.h"
+#include "tests/unit/store/database.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static int shell(char *out, size_t size, const char *line)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-static int postgres(struct server *server, const char *verb, const char *mode, char *out, size_t size)
+static int postgres(struct database *server, const char *verb, const char *mode, char *out, size_t size)
 {
     char line[512];
     (void)snprintf(line, sizeof line, "'%s/tests/unit/store/postgres' %s '%s' %s", getenv("COFRE_SOURCE"),
@@ -29,9 +29,10 @@ static int postgres(struct server *server, const char *verb, const char *mode, c
     return shell(out, size, line);
 }
 
-bool server_start(struct server *server, const char *kind)
+bool database_start(struct database *server, const char *kind)
 {
-    *server = (struct server){.postgres = strcmp(kind, "postgres") == 0, .folder = "/tmp/cofre-store-XXXXXX"};
+    *server =
+        (struct database){.postgres = strcmp(kind, "postgres") == 0, .folder = "/tmp/cofre-store-XXXXXX"};
     if (!mkdtemp(server->folder))
         abort();
     if (!server->postgres) {
@@ -44,24 +45,24 @@ bool server_start(struct server *server, const char *kind)
     return code == 0;
 }
 
-void server_stop(struct server *server, const char *mode)
+void database_stop(struct database *server, const char *mode)
 {
     char out[256];
     if (postgres(server, "stop", mode, out, sizeof out) != 0)
         abort();
 }
 
-void server_start_again(struct server *server)
+void database_start_again(struct database *server)
 {
     if (postgres(server, "start", "", server->name, sizeof server->name) != 0)
         abort();
 }
 
-void server_remove(struct server *server)
+void database_remove(struct database *server)
 {
     char line[128], out[64];
     if (server->postgres && server->name[0])
-        server_stop(server, "immediate");
+        database_stop(server, "immediate");
     (void)snprintf(line, sizeof line, "rm -rf '%s'", server->folder);
     (void)shell(out, sizeof out, line);
 }
