@@ -49,7 +49,7 @@ static void set_back(struct hostile *guest)
     memcpy(device->pci.config, guest->config, sizeof guest->config);
     memcpy(device->pci.entry, guest->entry, sizeof guest->entry);
     device->pci.pending = 0;
-    device->complaints = 0;
+    device->complaints.said = 0;
     device->generation = 0;
     memset(guest->memory, 0, HOSTILE_MEMORY);
 }
