@@ -31,7 +31,8 @@ struct tee {
     struct tdx_mrtd *mrtd;  /* of what was really given */
 
     struct quote_client *quotes;
-    _Atomic uint64_t notify; /* SetupEventNotifyInterrupt: vector, and the vCPU's id << 32; 0: none */
+    struct log_allowance complaints; /* about an interrupt that the guest cannot have */
+    _Atomic uint64_t notify;         /* SetupEventNotifyInterrupt: vector, and the vCPU's id << 32; 0: none */
 };
 
 static int tdx_new(struct tee **out, struct cofre_err *err)
@@ -289,8 +290,10 @@ static void quote_done(void *context)
     if (!notify)
         return; /* the guest polls the buffer's status */
     uint64_t address = 0xfee00000u | (notify >> 32 & 0xff) << 12;
-    if (kvm_vm_signal_msi(tee->vm, address, (uint32_t)notify & 0xff, &err))
-        log_warn("the guest is not told that its quote is there: %s", err.text);
+    const char *rest;
+    if (kvm_vm_signal_msi(tee->vm, address, (uint32_t)notify & 0xff, &err) &&
+        (rest = log_allow(&tee->complaints)))
+        log_warn("the guest is not told that its quote is there: %s%s", err.text, rest);
 }
 
 static int tdx_start(struct tee *tee, const struct guest_memory *memory, struct cofre_err *err)

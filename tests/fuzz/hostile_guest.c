@@ -1,6 +1,8 @@
 #include "tests/fuzz/hostile_guest.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/base/bytes.h"
 
@@ -19,10 +21,13 @@ static void discard_message(void *context, uint64_t address, uint32_t data)
 void hostile_plug(struct hostile *guest)
 {
     struct virtio_device *device = guest->device;
-    guest->memory = aligned_alloc(4096, HOSTILE_MEMORY);
+    const int file = memfd_create("guest", MFD_CLOEXEC); /* a back end could have it, too */
+    FUZZ_CHECK(file >= 0 && ftruncate(file, HOSTILE_MEMORY) == 0);
+    guest->memory = mmap(NULL, HOSTILE_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     pci_bus_init(&guest->pci, (struct pci_window){WINDOW, 0x100000},
                  (struct msi_sink){discard_message, NULL});
-    FUZZ_CHECK(guest->memory && guest_memory_add(&guest->view, 0, HOSTILE_MEMORY, guest->memory, NULL) == 0 &&
+    FUZZ_CHECK(guest->memory != MAP_FAILED &&
+               guest_memory_add_file(&guest->view, 0, HOSTILE_MEMORY, guest->memory, file, 0, NULL) == 0 &&
                virtio_attach(device, &guest->pci, &guest->view, NULL) == 0);
     memcpy(guest->config, device->pci.config, sizeof guest->config);
     memcpy(guest->entry, device->pci.entry, sizeof guest->entry);
@@ -44,7 +49,7 @@ static void set_back(struct hostile *guest)
     memcpy(device->pci.config, guest->config, sizeof guest->config);
     memcpy(device->pci.entry, guest->entry, sizeof guest->entry);
     device->pci.pending = 0;
-    device->complaints = 0;
+    device->complaints.said = 0;
     device->generation = 0;
     memset(guest->memory, 0, HOSTILE_MEMORY);
 }

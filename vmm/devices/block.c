@@ -55,7 +55,6 @@ enum config {
 #define RANGES_MAX        16
 #define RANGE_SIZE        16                 /* sector, number of sectors, flags */
 #define HEADER_SIZE       16                 /* type, reserved, sector */
-#define COMPLAINTS_MAX    16                 /* log lines that one disk may cause */
 #define DEPTH             128                /* requests of one queue under way; others wait in the ring */
 #define QUEUES_MAX        VIRTIO_THREADS_MAX /* each has a thread */
 #define BOUNCE_SIZE       (1u << 16)
@@ -95,8 +94,8 @@ struct block {
     struct virtio_device virtio;
     struct block_file file;
     char serial[SERIAL_SIZE];
-    atomic_uint complaints;
-    unsigned queues, lanes; /* asked for; made so far */
+    struct log_allowance complaints; /* about the host, at the guest's requests */
+    unsigned queues, lanes;          /* asked for; made so far */
     struct lane lane[QUEUES_MAX];
 };
 
@@ -115,11 +114,9 @@ static bool in_disk(const struct block *b, uint64_t sector, uint64_t sectors)
 
 static enum status host_failed(struct block *b, const char *what, int error)
 {
-    unsigned nth = atomic_load(&b->complaints) < COMPLAINTS_MAX ? atomic_fetch_add(&b->complaints, 1) + 1
-                                                                : COMPLAINTS_MAX + 1;
-    if (nth <= COMPLAINTS_MAX)
-        log_warn("%s: %s: %s; the guest gets an I/O error%s", b->file.path, what, strerror(error),
-                 nth == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
+    const char *rest = log_allow(&b->complaints);
+    if (rest)
+        log_warn("%s: %s: %s; the guest gets an I/O error%s", b->file.path, what, strerror(error), rest);
     return IOERR;
 }
 

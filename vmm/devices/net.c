@@ -36,6 +36,13 @@ static bool is_control(const struct net *net, unsigned index)
     return virtio_has(&net->virtio, NET_CTRL_VQ) && index == 2 * pairs;
 }
 
+static void complain(struct net *net, const struct cofre_err *err)
+{
+    const char *rest = log_allow(&net->complaints);
+    if (rest)
+        log_warn("%s%s", err->text, rest);
+}
+
 static enum net_ack command(struct net *net, const struct queue_chain *chain)
 {
     uint8_t c[CONTROL_LEN];
@@ -48,7 +55,7 @@ static enum net_ack command(struct net *net, const struct queue_chain *chain)
         return ACK_ERROR;
     if (net->backend->ops->use_pairs(net->backend, pairs, &err) == 0)
         return ACK_OK;
-    log_warn("%s", err.text);
+    complain(net, &err);
     return ACK_ERROR;
 }
 
@@ -79,7 +86,7 @@ static void net_start(void *device)
     if (rc == 0 && ops->use_pairs)
         rc = ops->use_pairs(net->backend, 1, &err);
     if (rc)
-        log_warn("%s", err.text);
+        complain(net, &err);
     for (unsigned i = 0; i < net->backend->pairs; i++)
         net_pair_start(&net->pair[i]);
 }

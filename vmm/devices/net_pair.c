@@ -240,12 +240,13 @@ void net_pair_start(struct net_pair *pair)
 {
     const struct virtio_queue *queue = &pair->net->virtio.queue[queue_of(pair, NET_RECEIVE)];
     struct cofre_err err;
+    const char *rest;
     if (pair->vhost.fd < 0 || !queue[NET_RECEIVE].enabled || !queue[NET_TRANSMIT].enabled)
         return;
-    if (hand_over(pair, &err))
-        log_warn("%s: served without vhost-net: %s", pair->net->backend->name, err.text);
-    else
+    if (hand_over(pair, &err) == 0)
         (void)loop_watch(virtio_loop(&pair->net->virtio, pair->index), &pair->fault, EPOLLIN);
+    else if ((rest = log_allow(&pair->net->complaints)))
+        log_warn("%s: served without vhost-net: %s%s", pair->net->backend->name, err.text, rest);
 }
 
 void net_pair_init(struct net_pair *pair, struct net *net, unsigned index)

@@ -48,7 +48,8 @@ struct net {
     struct virtio_device virtio;
     struct net_backend *backend;
     atomic_bool gone;
-    atomic_ulong dropped[2]; /* by direction */
+    atomic_ulong dropped[2];         /* by direction */
+    struct log_allowance complaints; /* about the host, when the driver starts or asks for queues */
     struct net_pair pair[];
 };
 

@@ -9,8 +9,7 @@
 #include "vmm/base/log.h"
 #include "vmm/devices/virtio_pci.h"
 
-#define LOG_ROOM       "virtio"
-#define COMPLAINTS_MAX 16 /* log lines that one device's driver may cause */
+#define LOG_ROOM "virtio"
 
 #define FEATURES_RING     (1ull << FEATURE_INDIRECT | 1ull << FEATURE_EVENT_IDX | 1ull << FEATURE_RING_PACKED)
 #define FEATURES_REQUIRED (1ull << FEATURE_VERSION_1 | 1ull << FEATURE_ACCESS_PLATFORM)
@@ -56,10 +55,9 @@ static void stop(struct virtio_device *virtio, const char *before, const struct 
     unsigned status = atomic_fetch_or(&virtio->status, STATUS_NEEDS_RESET);
     if (status & STATUS_NEEDS_RESET)
         return;
-    unsigned nth = virtio->complaints < COMPLAINTS_MAX ? ++virtio->complaints : COMPLAINTS_MAX + 1;
-    if (nth <= COMPLAINTS_MAX)
-        log_warn("%s: %s%s; %s%s", virtio->ops->name, before, why->text, after,
-                 nth == COMPLAINTS_MAX ? " (more such lines are left out)" : "");
+    const char *rest = log_allow(&virtio->complaints);
+    if (rest)
+        log_warn("%s: %s%s; %s%s", virtio->ops->name, before, why->text, after, rest);
     if (status & STATUS_DRIVER_OK)
         virtio_interrupt(virtio, virtio->config_vector, ISR_CONFIG);
 }

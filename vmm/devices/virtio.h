@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/log.h"
 #include "vmm/devices/loop.h"
 #include "vmm/devices/memory.h"
 #include "vmm/devices/pci.h"
@@ -114,9 +115,9 @@ struct virtio_device {
     uint64_t driver_features;
     uint32_t device_feature_select, driver_feature_select;
     uint16_t queue_select, config_vector;
-    _Atomic uint8_t status, isr; /* also queue functions, of several threads, add bits */
-    atomic_uint complaints;
-    unsigned window; /* offset of the capability that gives access to the BAR */
+    _Atomic uint8_t status, isr;     /* also queue functions, of several threads, add bits */
+    struct log_allowance complaints; /* about the driver */
+    unsigned window;                 /* offset of the capability that gives access to the BAR */
     struct virtio_queue queue[VIRTIO_QUEUES_MAX];
 };
 

@@ -42,6 +42,13 @@ static void exit_mmio(struct machine_cpu *cpu, struct kvm_run *run)
                   run->mmio.is_write ? "a write" : "a read", (unsigned long long)run->mmio.phys_addr);
 }
 
+static void complain(struct machine_cpu *cpu, const struct cofre_err *err)
+{
+    const char *rest = log_allow(&cpu->machine->complaints);
+    if (rest)
+        log_warn("vCPU %u: %s%s", cpu->vcpu.id, err->text, rest);
+}
+
 /* What the guest cannot ask for is refused and the guest goes on; what the host cannot do ends it. */
 static void exit_hypercall(struct machine_cpu *cpu, struct kvm_run *run)
 {
@@ -56,7 +63,7 @@ static void exit_hypercall(struct machine_cpu *cpu, struct kvm_run *run)
     if (rc == 0)
         run->hypercall.ret = 0;
     else if (rc == -COFRE_MALFORMED)
-        log_warn("vCPU %u: %s", cpu->vcpu.id, err.text);
+        complain(cpu, &err);
     else
         machine_ended(cpu->machine, MACHINE_FAILED, -rc, "%s", err.text);
 }

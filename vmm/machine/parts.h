@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "vmm/base/log.h"
 #include "vmm/devices/bus.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine/machine.h"
@@ -31,8 +32,9 @@ struct machine {
     struct machine_cpu *cpu; /* boot->cpus of them */
     unsigned cpus;           /* created so far */
 
-    _Atomic uint64_t alarm[ALARMS]; /* nanoseconds of CLOCK_MONOTONIC; 0: not set */
-    int alarm_fd;                   /* an eventfd: one is earlier than machine_wait knew */
+    _Atomic uint64_t alarm[ALARMS];  /* nanoseconds of CLOCK_MONOTONIC; 0: not set */
+    int alarm_fd;                    /* an eventfd: one is earlier than machine_wait knew */
+    struct log_allowance complaints; /* about the guest's conversions */
     atomic_bool stopping;
     atomic_bool gave_up;  /* KVM, on a vCPU */
     pthread_mutex_t gate; /* held by the thread that built the machine until vCPUs may run */

@@ -1,5 +1,6 @@
 #include "tests/unit/devices/back_end.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,8 @@ static bool read_all(struct back_end *be, struct incoming *in, void *out, size_t
         struct msghdr header = {
             .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
         ssize_t n = recvmsg(be->fd, &header, MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == EINTR) /* a fuzzer's clock */
+            continue;
         if (n <= 0)
             return false;
         take_descriptors(in, &header);
@@ -281,7 +284,8 @@ static void handle(struct back_end *be, struct incoming *in)
 
 static void remember(struct back_end *be, const struct incoming *in)
 {
-    must(be->count < BACK_END_MESSAGES, "too many messages");
+    if (be->count == BACK_END_MESSAGES)
+        return;
     be->order[be->count] = in->request;
     be->flags[be->count] = in->flags;
     be->value[be->count] = le64(in->payload);

@@ -80,7 +80,7 @@ struct back_end {
     /* Called in its thread where a started ring was kicked; may be NULL. */
     void (*serve)(struct back_end *be, unsigned index);
 
-    /* What it was told. Read these after back_end_stop, or after an answer that shows that they are there. */
+    /* What it was told, the first BACK_END_MESSAGES times. Read these after back_end_stop, or after an answer that shows that they are there. */
     uint32_t order[BACK_END_MESSAGES];
     uint32_t flags[BACK_END_MESSAGES];
     uint64_t value[BACK_END_MESSAGES]; /* the first 8 bytes of the payload */

@@ -192,6 +192,11 @@ static void asks_to_convert_the_world(struct kvm_run *run)
     asks_to_convert(run);
     run->hypercall.args[1] = UINT64_MAX;
 }
+static void asks_to_convert_what_it_has_not(struct kvm_run *run)
+{
+    asks_to_convert(run);
+    run->hypercall.args[0] = 1ull << 40;
+}
 static void was_refused(const struct kvm_run *run)
 {
     assert_int_equal(run->hypercall.ret, EINVAL);
@@ -245,6 +250,30 @@ static void a_guest_that_restarts_ends(void **state)
     RUN({resets, NULL});
     assert_int_equal(end.how, MACHINE_RESET);
     assert_int_equal(end.code, 0);
+}
+
+static void a_guest_that_asks_for_nonsense_in_a_loop_fills_no_log(void **state)
+{
+    enum { TIMES = 100 };
+    struct scripted steps[TIMES + 1];
+    char said[8192] = {0};
+    unsigned lines = 0;
+    int log = memfd_create("log", MFD_CLOEXEC), before = dup(2);
+    (void)state;
+    for (unsigned i = 0; i < TIMES; i++)
+        steps[i] = (struct scripted){asks_to_convert_what_it_has_not, was_refused};
+    steps[TIMES] = (struct scripted){powers_off, NULL};
+    dup2(log, 2);
+    run_to_its_end(steps, TIMES + 1);
+    dup2(before, 2);
+    close(before);
+    assert_true(pread(log, said, sizeof said - 1, 0) > 0);
+    close(log);
+    for (const char *at = said; (at = strstr(at, "vCPU 0: ")); at++)
+        lines++;
+    assert_int_equal(end.how, MACHINE_POWER_OFF);
+    assert_int_equal(lines, LOG_ALLOWED);
+    assert_non_null(strstr(said, "more such lines are left out"));
 }
 
 static void start_one_that_runs_for_ever(void)
@@ -513,6 +542,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_guest_that_powers_off_ends_with_0),
         TEST(a_guest_that_restarts_ends),
+        TEST(a_guest_that_asks_for_nonsense_in_a_loop_fills_no_log),
         TEST(a_watchdog_that_expires_ends_the_guest_as_asked),
         TEST(a_watchdog_that_is_stopped_in_time_does_nothing),
         TEST(a_panic_is_told_and_ends_the_guest_if_it_stands_still),
