@@ -1,0 +1,38 @@
+/*
+ * cofre-trust for a fuzz target: its own server, routes, handlers and ledger in this process, on a database that is set back to what it
+ * was. The caller's thread does the loop's work and the workers', so that it knows when an input has had its effect.
+ */
+#ifndef COFRE_TESTS_FUZZED_SERVICE_H
+#define COFRE_TESTS_FUZZED_SERVICE_H
+
+#include "vmm/base/bytes.h"
+
+/* Nobody comes upon one of these by changing another. */
+enum fuzzed_token { SUBMIT, READ, VALUES, POLICIES, AUDIT, ADMINISTER, FUZZED_TOKENS };
+extern const char *const fuzzed_tokens[FUZZED_TOKENS];
+
+/* A challenge that it has given out, in hexadecimal. */
+#define FUZZED_NONCE "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* What its guest answers to that nonce: the JSON of an evidence file, and SHA-256 of the quote. It passes the policy "web". */
+struct fuzzed_evidence {
+    struct bytes text;
+    uint8_t digest[32];
+};
+const struct fuzzed_evidence *fuzzed_evidence(void);
+
+/* Sends the bytes over a new connection, and puts what was answered into out, with a zero behind it; its length. Returns when nothing
+ * of it is at work, and the connection is gone. The first call starts the service. */
+size_t fuzzed_service_ask(char *out, size_t size, struct view bytes);
+/* Tables whose rows are others than when it was set back. */
+#define FUZZED_TABLES 32
+struct fuzzed_changes {
+    char table[FUZZED_TABLES][24];
+    size_t count;
+};
+struct fuzzed_changes fuzzed_service_changes(void);
+/* Whether a result says that other evidence than its guest's passed. */
+bool fuzzed_service_passed_others(void);
+void fuzzed_service_set_back(void);
+
+#endif
