@@ -1,6 +1,6 @@
 /*
- * cofre-trust for a fuzz target: its own server, routes, handlers and ledger in this process, on a database that is set back to what it
- * was. The caller's thread does the loop's work and the workers', so that it knows when an input has had its effect.
+ * cofre-trust for a fuzz target: its own server, routes, handlers and ledger in this process, on the database of
+ * fuzzed_database.h. The caller's thread does the loop's work and the workers', so that it knows when an input has had its effect.
  */
 #ifndef COFRE_TESTS_FUZZED_SERVICE_H
 #define COFRE_TESTS_FUZZED_SERVICE_H
@@ -24,15 +24,5 @@ const struct fuzzed_evidence *fuzzed_evidence(void);
 /* Sends the bytes over a new connection, and puts what was answered into out, with a zero behind it; its length. Returns when nothing
  * of it is at work, and the connection is gone. The first call starts the service. */
 size_t fuzzed_service_ask(char *out, size_t size, struct view bytes);
-/* Tables whose rows are others than when it was set back. */
-#define FUZZED_TABLES 32
-struct fuzzed_changes {
-    char table[FUZZED_TABLES][24];
-    size_t count;
-};
-struct fuzzed_changes fuzzed_service_changes(void);
-/* Whether a result says that other evidence than its guest's passed. */
-bool fuzzed_service_passed_others(void);
-void fuzzed_service_set_back(void);
 
 #endif
