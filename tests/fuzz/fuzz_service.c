@@ -120,27 +120,6 @@ static void put_readings(FILE *to)
         put(to, reading[i].token, i % 5 == 4 ? "HEAD" : "GET", reading[i].path, NULL);
 }
 
-static void put_changes(FILE *to)
-{
-    put(to, POLICIES, "POST", "/v1/policies/web",
-        "{\"snp\": {\"max_vmpl\": 1, \"min_tcb\": {\"Milan\": {\"snp\": 8, \"microcode\": 115}}, "
-        "\"reference\": "
-        "[\"web\"]}, \"tdx\": {\"event_log\": \"required\", \"min_tcb_date\": \"2023-01-01T00:00:00Z\"}}");
-    put(to, POLICIES, "PUT", "/v1/policies/web/active", "{\"version\": 2}");
-    put(to, ADMINISTER, "POST", "/v1/credentials",
-        "{\"name\": \"guest\", \"roles\": \"submit read\", \"expires\": \"2024-07-01T00:00:00Z\", \"scope\": "
-        "\"web\"}");
-    put(to, ADMINISTER, "POST", "/v1/credentials",
-        "{\"name\": \"other\", \"roles\": \"audit\", \"expires\": \"2024-07-01T00:00:00Z\", "
-        "\"certificate_sha256\": \"" FUZZED_NONCE "\"}");
-    put(to, ADMINISTER, "DELETE", "/v1/credentials/guest", NULL);
-    put(to, SUBMIT, "POST", "/v1/challenges", NULL);
-    put(to, AUDIT, "GET", "/v1/log/entries/1", NULL);
-    put(to, AUDIT, "GET", "/v1/log/entries/2/receipt", NULL);
-    put(to, AUDIT, "GET", "/v1/log/consistency/2", NULL);
-    put(to, AUDIT, "GET", "/v1/policies/web/2", NULL);
-}
-
 static void put_reference_values(FILE *to)
 {
     struct reference snp = made_snp();
@@ -160,6 +139,28 @@ static void put_reference_values(FILE *to)
     free(body);
 }
 
+static void put_changes(FILE *to)
+{
+    put(to, POLICIES, "POST", "/v1/policies/web",
+        "{\"snp\": {\"max_vmpl\": 1, \"min_tcb\": {\"Milan\": {\"snp\": 8, \"microcode\": 115}}, "
+        "\"reference\": "
+        "[\"web\"]}, \"tdx\": {\"event_log\": \"required\", \"min_tcb_date\": \"2023-01-01T00:00:00Z\"}}");
+    put(to, POLICIES, "PUT", "/v1/policies/web/active", "{\"version\": 2}");
+    put(to, ADMINISTER, "POST", "/v1/credentials",
+        "{\"name\": \"guest\", \"roles\": \"submit read\", \"expires\": \"2024-07-01T00:00:00Z\", \"scope\": "
+        "\"web\"}");
+    put(to, ADMINISTER, "POST", "/v1/credentials",
+        "{\"name\": \"other\", \"roles\": \"audit\", \"expires\": \"2024-07-01T00:00:00Z\", "
+        "\"certificate_sha256\": \"" FUZZED_NONCE "\"}");
+    put(to, ADMINISTER, "DELETE", "/v1/credentials/guest", NULL);
+    put(to, SUBMIT, "POST", "/v1/challenges", NULL);
+    put(to, AUDIT, "GET", "/v1/log/entries/1", NULL);
+    put(to, AUDIT, "GET", "/v1/log/entries/2/receipt", NULL);
+    put(to, AUDIT, "GET", "/v1/log/consistency/2", NULL);
+    put(to, AUDIT, "GET", "/v1/policies/web/2", NULL);
+    put_reference_values(to);
+}
+
 static void put_appraisal(FILE *to, const char *how)
 {
     const struct bytes *text = &fuzzed_evidence()->text;
@@ -170,20 +171,15 @@ static void put_appraisal(FILE *to, const char *how)
     free(body);
 }
 
-static void put_challenged(FILE *to)
-{
-    put_appraisal(to, "\"challenge\": \"" FUZZED_NONCE "\"");
-}
-
-static void put_own_nonce(FILE *to)
+static void put_appraisals(FILE *to)
 {
     put_appraisal(to, "\"nonce\": \"" FUZZED_NONCE "\", \"binding\": \"channel\"");
+    put_appraisal(to, "\"challenge\": \"" FUZZED_NONCE "\"");
 }
 
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
-    static void (*const seeds[])(FILE * to) = {put_readings, put_changes, put_reference_values,
-                                               put_challenged, put_own_nonce};
+    static void (*const seeds[])(FILE * to) = {put_readings, put_changes, put_appraisals};
     if (index >= sizeof seeds / sizeof *seeds)
         return 0;
     FILE *to = fmemopen(out, FUZZ_SEED_MAX, "w");
