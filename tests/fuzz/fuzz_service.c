@@ -1,6 +1,6 @@
 /*
  * Requests of anybody to cofre-trust, behind a TLS handshake. Whatever was asked, the first answer is whole, a problem says what
- * it is, nothing changes without a token of a role that may change it, and only the guest's own evidence passes.
+ * it is, nothing changes without a token of a role that may change it, and what passes claims what the guest's own evidence does.
  */
 #include <string.h>
 #include <strings.h>
@@ -65,17 +65,30 @@ static void check_changes(struct view in)
                    {"reference", VALUES}, {"reference_file", VALUES},  {"challenge", SUBMIT},
                    {"result", SUBMIT}};
     const struct fuzzed_changes changed = fuzzed_database_changes();
-    const struct view genuine = {fuzzed_evidence()->digest, sizeof fuzzed_evidence()->digest};
     const bool may_change = has(in, SUBMIT) || has(in, POLICIES) || has(in, ADMINISTER) || has(in, VALUES);
     for (size_t i = 0; i < changed.count; i++)
         for (size_t g = 0; g < sizeof guarded / sizeof *guarded; g++)
             FUZZ_CHECK(strcmp(changed.table[i], guarded[g].table) != 0 || has(in, guarded[g].token));
-    FUZZ_CHECK(changed.count == 0 || (may_change && !fuzzed_database_has_passed_but(genuine)));
+    FUZZ_CHECK(changed.count == 0 || (may_change && !fuzzed_database_has_passed_others()));
+}
+
+/* By the seed with appraisals. */
+static void learn_claims(void)
+{
+    static uint8_t seed[FUZZ_SEED_MAX];
+    const size_t len = fuzz_seed(2, seed);
+    (void)fuzzed_service_ask(answer, sizeof answer, (struct view){seed, len});
+    fuzzed_database_learn_claims();
+    fuzzed_database_set_back();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static bool learnt;
     const struct view in = {data, size};
+    if (!learnt)
+        learn_claims();
+    learnt = true;
     const size_t len = fuzzed_service_ask(answer, sizeof answer, in);
     check_answer(in, len);
     check_changes(in);
@@ -163,7 +176,7 @@ static void put_changes(FILE *to)
 
 static void put_appraisal(FILE *to, const char *how)
 {
-    const struct bytes *text = &fuzzed_evidence()->text;
+    const struct bytes *text = fuzzed_evidence();
     char *body = NULL;
     FUZZ_CHECK(asprintf(&body, "{\"policy\": \"web\", \"evidence\": %.*s, %s}", (int)text->len,
                         (const char *)text->data, how) > 0);

@@ -16,7 +16,9 @@ struct fuzzed_changes {
 };
 struct fuzzed_changes fuzzed_database_changes(void);
 
-/* Whether a result says that evidence passed of which this is not SHA-256. */
-bool fuzzed_database_has_passed_but(struct view evidence);
+/* Learns what the one result that passed claims; then, whether another one that passed claims anything else. Bytes of evidence that
+ * nothing vouches for, such as the root that it brings along, may differ. */
+void fuzzed_database_learn_claims(void);
+bool fuzzed_database_has_passed_others(void);
 
 #endif
