@@ -2,6 +2,8 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,7 +85,11 @@ void request_arrives(struct evhttp_request *http, void *context)
     atomic_fetch_add(&server->requests, 1);
     const unsigned pending = atomic_fetch_add(&server->pending, 1);
     int rc = parse(r, &err);
-    if (rc == -COFRE_USAGE)
+    if (http->major != 1) { /* evhttp takes version 0, too, and would answer in it */
+        http->major = http->minor = 1;
+        request_add_header(r, "Connection", "close");
+        request_problem(r, 505, "version", "this service speaks HTTP/1.1");
+    } else if (rc == -COFRE_USAGE)
         request_problem(r, 413, "too-large", "%s", err.text);
     else if (rc < 0)
         request_problem(r, 400, "malformed", "%s", err.text);
@@ -210,10 +216,19 @@ static const char *title(int status)
     static const struct {
         int status;
         const char *title;
-    } titles[] = {{400, "Bad Request"},       {401, "Unauthorized"},           {403, "Forbidden"},
-                  {404, "Not Found"},         {405, "Method Not Allowed"},     {409, "Conflict"},
-                  {413, "Content Too Large"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
-                  {429, "Too Many Requests"}, {500, "Internal Server Error"},  {503, "Service Unavailable"}};
+    } titles[] = {{400, "Bad Request"},
+                  {401, "Unauthorized"},
+                  {403, "Forbidden"},
+                  {404, "Not Found"},
+                  {405, "Method Not Allowed"},
+                  {409, "Conflict"},
+                  {413, "Content Too Large"},
+                  {415, "Unsupported Media Type"},
+                  {422, "Unprocessable Content"},
+                  {429, "Too Many Requests"},
+                  {500, "Internal Server Error"},
+                  {503, "Service Unavailable"},
+                  {505, "HTTP Version Not Supported"}};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         if (titles[i].status == status)
             return titles[i].title;

@@ -293,6 +293,21 @@ static void what_cannot_be_decoded_is_refused(void **state)
     client_close(&c);
 }
 
+static void another_version_of_http_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char answer[4096];
+    start_with(f, usual, 1);
+    struct client c = client_new(f->port);
+    assert_int_equal(client_ask(&c, "GET / HTTP/0.9\r\nHost: x\r\n\r\n", answer, sizeof answer), 505);
+    assert_non_null(strstr(answer, "\"code\":\"version\""));
+    client_wait_for_end(&c);
+    client_close(&c);
+    c = client_new(f->port);
+    assert_int_equal(client_ask(&c, "GET / HTTP/2.0\r\nHost: x\r\n\r\n", answer, sizeof answer), 400);
+    client_close(&c);
+}
+
 static void more_requests_than_there_is_room_for_are_told_to_come_later(void **state)
 {
     struct fixture *f = *state;
@@ -459,6 +474,7 @@ int main(void)
         T(older_tls_and_plain_http_are_refused),
         T(too_large_requests_are_refused),
         T(what_cannot_be_decoded_is_refused),
+        T(another_version_of_http_is_refused),
         T(more_requests_than_there_is_room_for_are_told_to_come_later),
         T(connections_beyond_the_limit_wait_for_one_to_end),
         T(bodies_that_never_end_hold_so_much_and_no_more),
