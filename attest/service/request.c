@@ -189,15 +189,25 @@ void request_answer(struct request *r, int status, const char *type, struct view
     answer(r);
 }
 
-static void answer_object(struct request *r, int status, const char *type, json_t *object)
+static void answer_text(struct request *r, int status, const char *type, const char *text)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
     if (text)
         request_answer(r, status, type, (struct view){(const uint8_t *)text, strlen(text)});
     else
         request_answer(r, 503, NULL, (struct view){NULL, 0});
+}
+
+static void answer_object(struct request *r, int status, const char *type, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    answer_text(r, status, type, text);
     free(text);
+}
+
+void request_answer_text(struct request *r, int status, const char *text)
+{
+    answer_text(r, status, "application/json", text);
 }
 
 void request_answer_json(struct request *r, int status, json_t *object)
