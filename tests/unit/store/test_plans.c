@@ -64,7 +64,7 @@ static bool goes_through(const char *plan, const char *table, const char *sql)
 
 static void check(const char *sql, const char *plan)
 {
-    static const char *const growing[] = {"challenge", "result",   "log_entry", "log_hash",
+    static const char *const growing[] = {"challenge", "result",     "log_entry", "log_hash",
                                           "log_head",  "collateral", "credential"};
     for (size_t i = 0; i < sizeof growing / sizeof *growing; i++)
         if (goes_through(plan, growing[i], sql))
@@ -82,7 +82,8 @@ static int run(struct db *db, const char *sql, const struct db_value *value, siz
         char plan[4096] = "";
         assert_true(e->count < sizeof e->seen / sizeof *e->seen);
         e->seen[e->count++].sql = sql;
-        assert_true(asprintf(&e->seen[i].explain, "EXPLAIN %s%s", server.postgres ? "" : "QUERY PLAN ", sql) > 0);
+        assert_true(asprintf(&e->seen[i].explain, "EXPLAIN %s%s", server.postgres ? "" : "QUERY PLAN ", sql) >
+                    0);
         if (db_run(e->real, e->seen[i].explain, value, values, take_plan, plan, err) < 0)
             fail_msg("%s: %s", e->seen[i].explain, err->text);
         check(sql, plan);
@@ -123,8 +124,8 @@ static void keep_one(struct db *db, struct verdict_log *log, int64_t i)
                        .cwt = {(const uint8_t *)"\xd2", 1},
                        .jwt = "e30.e30.e30"};
     (void)snprintf(id, sizeof id, "%032llx", (unsigned long long)i * 0x9e3779b97f4a7c15u);
-    if (challenge_keep(db, r.request, i, &err) < 0 || verdict_log_write(log, &entry, &r.log_index, &err) < 0 ||
-        result_keep(db, &r, &err) < 0)
+    if (challenge_keep(db, r.request, i, &err) < 0 ||
+        verdict_log_write(log, &entry, &r.log_index, &err) < 0 || result_keep(db, &r, &err) < 0)
         fail_msg("%s", err.text);
 }
 
