@@ -215,6 +215,15 @@ int evidence_parse(struct evidence *out, struct view file, struct cofre_err *err
     return rc;
 }
 
+int evidence_from_json(struct evidence *out, json_t *object, struct cofre_err *err)
+{
+    *out = (struct evidence){.form = EVIDENCE_JSON};
+    int rc = parse_members(out, object, err);
+    if (rc < 0)
+        evidence_free(out);
+    return rc;
+}
+
 static int set_text(json_t *object, const char *name, const char *text)
 {
     return json_object_set_new(object, name, json_string(text));

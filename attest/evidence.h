@@ -14,6 +14,8 @@
 #ifndef COFRE_ATTEST_EVIDENCE_H
 #define COFRE_ATTEST_EVIDENCE_H
 
+#include <jansson.h>
+
 #include "vmm/base/bytes.h"
 
 #define EVIDENCE_FILE_MAX         (1u << 20)  /* bytes of a file */
@@ -42,6 +44,9 @@ bool evidence_recognises(struct view file);
 /* Takes the JSON file, a raw SNP report of 1184 bytes, a raw TDX quote, or one of them as hexadecimal text.
  * -COFRE_MALFORMED otherwise. */
 int evidence_parse(struct evidence *out, struct view file, struct cofre_err *err);
+
+/* The JSON file, decoded; borrowed. */
+int evidence_from_json(struct evidence *out, json_t *object, struct cofre_err *err);
 
 /* Writes the JSON file, with a final newline. Members over their bounds are -COFRE_MALFORMED. */
 int evidence_write(struct bytes *out, const struct evidence *e, struct cofre_err *err);

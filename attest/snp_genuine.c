@@ -211,8 +211,8 @@ static int check_revocation(const struct snp_case *c, int arg, struct cofre_err 
         return say(why, CHECK_SKIP, "no revocation list was given (--crl)");
     if (!c->chain.intermediate || !c->chain.root)
         return cofre_fail(why, COFRE_LACKING, "the chain is not whole");
-    int rc =
-        x509_check_revocation(&snp_scheme, c->chain.intermediate, c->chain.root, c->in->crls, c->in->at, why);
+    int rc = x509_check_revocation(&snp_scheme, c->chain.intermediate, c->chain.root, c->in->crls,
+                                   c->in->issued, c->in->at, why);
     return rc < 0 ? rc : say(why, 0, "a current list, signed by the root, does not name the intermediate");
 }
 

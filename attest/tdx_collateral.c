@@ -83,7 +83,7 @@ int tdx_case_check_revocation(const struct tdx_case *c, X509 *cert, X509 *issuer
     if (rc == -COFRE_NEGATIVE || !c->in->crls || c->in->crls->count == 0)
         return rc;
     struct cofre_err other = {""};
-    int by_option = x509_check_revocation(&tdx_scheme, cert, issuer, c->in->crls, c->in->at, &other);
+    int by_option = x509_check_revocation(&tdx_scheme, cert, issuer, c->in->crls, NULL, c->in->at, &other);
     if (by_option == -COFRE_NEGATIVE || (by_option < 0 && !list->crl))
         return cofre_fail(why, (enum cofre_error) - by_option, "%s", other.text);
     return rc == 0 || by_option == 0 ? 0 : rc;

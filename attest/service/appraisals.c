@@ -81,13 +81,9 @@ static int bind_channel(struct job *job, const char *binding, struct cofre_err *
     return channel_report_data(job->report_data, &b, err);
 }
 
-/* The evidence is read by the reader of evidence files, from its own text. */
 static int read_evidence(struct job *job, json_t *object, struct cofre_err *err)
 {
-    char *text = json_dumps(object, JSON_COMPACT);
-    int rc = text ? evidence_parse(&job->evidence, (struct view){(const uint8_t *)text, strlen(text)}, err)
-                  : cofre_fail(err, COFRE_FAILED, "out of memory");
-    free(text);
+    int rc = evidence_from_json(&job->evidence, object, err);
     return rc < 0 ? cofre_within(err, rc, "evidence") : 0;
 }
 

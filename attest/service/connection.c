@@ -96,6 +96,7 @@ static void gone(void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, l
     loop->count--;
     atomic_fetch_sub(&loop->server->connections, 1);
     take_or_not(loop);
+    bytes_free(&c->channel.key);
     free(c);
 }
 

@@ -1,24 +1,28 @@
 #include "attest/service/ledger.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "attest/service/signer.h"
 #include "attest/store/challenge.h"
 #include "attest/store/verdict_log.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/base/json.h"
 #include "vmm/base/log.h"
 #include "vmm/base/timestamp.h"
 
 #define LOG_ROOM  "trust"
 #define BATCH_MAX 256 /* records of one transaction */
+#define GATHER_MS 10
 
 struct ledger {
     struct trust *trust;
     struct db *db;
     pthread_mutex_t lock;
     pthread_cond_t some;
-    struct record *first, **last; /* under the lock, as ending is */
+    struct record *first, **last; /* under the lock, as the next two are */
+    size_t count;
     bool ending;
     pthread_t thread;
     bool started;
@@ -29,7 +33,7 @@ struct outcome {
     struct record *record;
     int rc; /* of what is the record's own affair; -COFRE_NEGATIVE: its nonce is no good */
     struct cofre_err err;
-    json_t *before; /* the same request's earlier answer */
+    char *before; /* the same request's earlier answer */
 };
 struct batch {
     struct ledger *ledger;
@@ -50,28 +54,45 @@ void record_free(struct record *r)
     free(r);
 }
 
-json_t *result_json(const struct result *r)
+/* All but the verdict. */
+static json_t *describe(const struct result *r)
 {
     char made[TIME_TEXT_SIZE];
-    char *cwt = NULL;
+    CLEAN_FREE char *cwt = NULL;
     time_format(made, r->made);
-    json_t *verdict = json_loads(r->verdict, 0, NULL);
-    if (!verdict || base64_encode(&cwt, r->cwt, NULL) < 0) {
-        json_decref(verdict);
+    if (base64_encode(&cwt, r->cwt, NULL) < 0)
         return NULL;
-    }
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:I}, s:I, s:s, s:s, s:o}", "id", r->id, "made",
-                               made, "outcome", r->outcome, "tee", r->tee, "policy", "name", r->policy,
-                               "version", (json_int_t)r->policy_version, "log_entry",
-                               (json_int_t)r->log_index, "cwt", cwt, "jwt", r->jwt, "verdict", verdict);
-    free(cwt);
-    return object;
+    return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:I}, s:I, s:s, s:s}", "id", r->id, "made", made,
+                     "outcome", r->outcome, "tee", r->tee, "policy", "name", r->policy, "version",
+                     (json_int_t)r->policy_version, "log_entry", (json_int_t)r->log_index, "cwt", cwt, "jwt",
+                     r->jwt);
+}
+
+json_t *result_json(const struct result *r)
+{
+    json_t *object = describe(r);
+    if (object && json_object_set_new(object, "verdict", json_loads(r->verdict, 0, NULL)) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* The verdict goes in as the text that is kept: most of a result is its verdict. */
+char *result_text(const struct result *r)
+{
+    CLEAN_JSON *object = describe(r);
+    CLEAN_FREE char *most = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = NULL;
+    if (!most)
+        return NULL;
+    most[strlen(most) - 1] = 0; /* its closing brace */
+    return asprintf(&text, "%s,\"verdict\":%s}", most, r->verdict) < 0 ? NULL : text;
 }
 
 static int take_earlier(void *context, const struct result *r, struct cofre_err *err)
 {
-    json_t **out = context;
-    *out = result_json(r);
+    char **out = context;
+    *out = result_text(r);
     return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
 }
 
@@ -107,7 +128,7 @@ static int keep_all(struct db *db, void *context, struct cofre_err *err)
         rc = verdict_log_begin(&log, trust->config->name, now, err);
     for (size_t i = 0; i < batch->count && rc >= 0; i++) {
         struct outcome *o = &batch->outcome[i];
-        json_decref(o->before);
+        free(o->before);
         o->before = NULL;
         o->rc = 0;
         rc = keep(o, &log, db, now, err);
@@ -121,9 +142,9 @@ static void answer(struct outcome *o, int rc, const struct cofre_err *err)
 {
     struct request *request = o->record->request;
     if (rc >= 0 && o->rc == 0) {
-        json_t *object = o->before ? o->before : result_json(&o->record->result);
-        o->before = NULL;
-        request_answer_json(request, 200, object);
+        if (!o->before)
+            o->before = result_text(&o->record->result);
+        request_answer_text(request, 200, o->before);
     } else if (rc >= 0) {
         request_problem(request, 409, "nonce", "%s", o->err.text);
     } else {
@@ -132,21 +153,41 @@ static void answer(struct outcome *o, int rc, const struct cofre_err *err)
         request_problem(request, 503, "unavailable",
                         "the database does not say that the verdict was kept: ask again");
     }
-    json_decref(o->before);
+    free(o->before);
     record_free(o->record);
+}
+
+/* Under the lock. Nobody else is at work whose record could go with these. */
+static bool is_whole(const struct ledger *l)
+{
+    return l->ending || l->count >= BATCH_MAX || l->count >= server_count(l->trust->server).pending;
+}
+
+/* A transaction costs more than what is in it: the first record waits a little for others' that are at work. */
+static void gather(struct ledger *l)
+{
+    struct timespec end;
+    while (!l->first && !l->ending)
+        pthread_cond_wait(&l->some, &l->lock);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += GATHER_MS * 1000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    while (!is_whole(l) && pthread_cond_timedwait(&l->some, &l->lock, &end) == 0)
+        continue;
 }
 
 /* Waits for records; 0 at the end. */
 static size_t take(struct ledger *l, struct batch *batch)
 {
     pthread_mutex_lock(&l->lock);
-    while (!l->first && !l->ending)
-        pthread_cond_wait(&l->some, &l->lock);
+    gather(l);
     batch->count = 0;
     while (l->first && batch->count < BATCH_MAX) {
         batch->outcome[batch->count++] = (struct outcome){.record = l->first};
         l->first = l->first->next;
     }
+    l->count -= batch->count;
     if (!l->first)
         l->last = &l->first;
     pthread_mutex_unlock(&l->lock);
@@ -173,7 +214,8 @@ void ledger_give(struct ledger *l, struct record *record)
     pthread_mutex_lock(&l->lock);
     *l->last = record;
     l->last = &record->next;
-    pthread_cond_signal(&l->some);
+    if (++l->count == 1 || is_whole(l))
+        pthread_cond_signal(&l->some);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -183,7 +225,11 @@ int ledger_start(struct ledger **out, struct trust *trust, struct cofre_err *err
     if (!l)
         return cofre_fail(err, COFRE_FAILED, "the ledger: out of memory");
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->some, NULL);
+    pthread_condattr_t by_monotonic;
+    pthread_condattr_init(&by_monotonic);
+    pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->some, &by_monotonic);
+    pthread_condattr_destroy(&by_monotonic);
     l->trust = trust;
     l->last = &l->first;
     int rc = db_open(&l->db, trust->config->database, err);

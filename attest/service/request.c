@@ -34,7 +34,6 @@ static void request_free(struct request *r)
     free(r->path);
     free(r->type);
     bytes_free(&r->answer);
-    bytes_free(&r->channel.key);
     free(r);
 }
 
@@ -59,13 +58,14 @@ static int parse(struct request *r, struct cofre_err *err)
     return 0;
 }
 
-/* Here, in the loop's thread, because the connection's TLS is its own. What cannot be had leaves the request without. */
-static void note_channel(struct request *r)
+/* Here, in the loop's thread, because the connection's TLS is its own. What cannot be had leaves the connection without. */
+static void note_channel(struct connection *c)
 {
-    SSL *ssl = bufferevent_openssl_get_ssl(r->connection->events);
+    SSL *ssl = bufferevent_openssl_get_ssl(c->events);
     X509 *certificate = SSL_get0_peer_certificate(ssl);
-    if (certificate && channel_exporter(r->channel.exporter, ssl, NULL) == 0)
-        (void)channel_key_of(&r->channel.key, certificate, NULL);
+    if (!c->noted && certificate && channel_exporter(c->channel.exporter, ssl, NULL) == 0)
+        (void)channel_key_of(&c->channel.key, certificate, NULL);
+    c->noted = true;
 }
 
 void request_arrives(struct evhttp_request *http, void *context)
@@ -81,7 +81,7 @@ void request_arrives(struct evhttp_request *http, void *context)
     *r = (struct request){.loop = loop, .http = http, .connection = connection_of(http)};
     TAILQ_INIT(&r->query);
     r->connection->working = true;
-    note_channel(r);
+    note_channel(r->connection);
     atomic_fetch_add(&server->requests, 1);
     const unsigned pending = atomic_fetch_add(&server->pending, 1);
     int rc = parse(r, &err);
@@ -141,7 +141,7 @@ X509 *request_certificate(const struct request *r)
 
 const struct request_channel *request_channel(const struct request *r)
 {
-    return r->channel.key.len ? &r->channel : NULL;
+    return r->connection->channel.key.len ? &r->connection->channel : NULL;
 }
 
 /* The answer. evhttp is the loop's thread's alone; another thread leaves the request there and wakes it. */
@@ -195,15 +195,25 @@ void request_answer(struct request *r, int status, const char *type, struct view
     answer(r);
 }
 
-static void answer_object(struct request *r, int status, const char *type, json_t *object)
+static void answer_text(struct request *r, int status, const char *type, const char *text)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
     if (text)
         request_answer(r, status, type, (struct view){(const uint8_t *)text, strlen(text)});
     else
         request_answer(r, 503, NULL, (struct view){NULL, 0});
+}
+
+static void answer_object(struct request *r, int status, const char *type, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    answer_text(r, status, type, text);
     free(text);
+}
+
+void request_answer_text(struct request *r, int status, const char *text)
+{
+    answer_text(r, status, "application/json", text);
 }
 
 void request_answer_json(struct request *r, int status, json_t *object)

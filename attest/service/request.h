@@ -35,6 +35,7 @@ void request_add_header(struct request *request, const char *name, const char *v
 void request_answer(struct request *request, int status, const char *type, struct view body);
 /* Takes the object over; NULL is what the caller had no memory for. */
 void request_answer_json(struct request *request, int status, json_t *object);
+void request_answer_text(struct request *request, int status, const char *json); /* borrowed; NULL as above */
 /* RFC 9457: the sentence as "detail", and a word for programs as "code". */
 void request_problem(struct request *request, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

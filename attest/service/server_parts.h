@@ -19,6 +19,8 @@ struct connection {
     int64_t since; /* milliseconds of CLOCK_MONOTONIC: its start, or its last answer */
     bool working;  /* a request is at work: its time is not the client's */
     size_t held;   /* bytes that came and are not answered */
+    bool noted;    /* whether the client has shown a key, and what is bound to it */
+    struct request_channel channel;
     TAILQ_ENTRY(connection) entry;
 };
 TAILQ_HEAD(connections, connection);
@@ -31,7 +33,6 @@ struct request {
     char *path;
     const char *method;
     struct view body;
-    struct request_channel channel;
     /* The answer, when it is there. */
     int status;
     char *type;

@@ -7,10 +7,23 @@
 
 #include "vmm/base/file.h"
 
+/* The keys, and what all tokens of the current one begin with. */
+struct held {
+    struct key_set keys;
+    struct bytes cwt_header, jwt_header;
+};
+
 struct signer {
     pthread_rwlock_t lock;
-    struct key_set keys;
+    struct held held;
 };
+
+static void held_free(struct held *held)
+{
+    key_set_free(&held->keys);
+    bytes_free(&held->cwt_header);
+    bytes_free(&held->jwt_header);
+}
 
 static int read_key(EVP_PKEY **out, const char *path, struct cofre_err *err)
 {
@@ -48,17 +61,21 @@ static int read_keys(struct key_set *keys, const struct trust_config *config, st
 
 int signer_reload(struct signer *s, const struct trust_config *config, struct cofre_err *err)
 {
-    struct key_set keys = {0};
-    int rc = read_keys(&keys, config, err);
+    struct held held = {.keys = {.count = 0}};
+    int rc = read_keys(&held.keys, config, err);
+    if (rc == 0)
+        rc = cwt_header(&held.cwt_header, key_set_current(&held.keys), err);
+    if (rc == 0)
+        rc = jwt_header(&held.jwt_header, key_set_current(&held.keys), err);
     if (rc < 0) {
-        key_set_free(&keys);
+        held_free(&held);
         return rc;
     }
     pthread_rwlock_wrlock(&s->lock);
-    struct key_set before = s->keys;
-    s->keys = keys;
+    struct held before = s->held;
+    s->held = held;
     pthread_rwlock_unlock(&s->lock);
-    key_set_free(&before);
+    held_free(&before);
     return 0;
 }
 
@@ -81,7 +98,7 @@ void signer_free(struct signer *s)
 {
     if (!s)
         return;
-    key_set_free(&s->keys);
+    held_free(&s->held);
     pthread_rwlock_destroy(&s->lock);
     free(s);
 }
@@ -90,10 +107,10 @@ int signer_sign(struct signer *s, struct bytes *cwt, struct bytes *jwt, const st
                 struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);
-    EVP_PKEY *key = key_set_current(&s->keys);
-    int rc = cwt_sign(cwt, ear, key, err);
+    EVP_PKEY *key = key_set_current(&s->held.keys);
+    int rc = cwt_sign_under(cwt, bytes_view(&s->held.cwt_header), ear, key, err);
     if (rc == 0)
-        rc = jwt_sign(jwt, ear, key, err);
+        rc = jwt_sign_under(jwt, bytes_view(&s->held.jwt_header), ear, key, err);
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }
@@ -102,7 +119,7 @@ int signer_sign_head(struct signer *s, struct verdict_log *log, const char *name
                      struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);
-    int rc = verdict_log_sign(log, name, key_set_current(&s->keys), now, err);
+    int rc = verdict_log_sign(log, name, key_set_current(&s->held.keys), now, err);
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }
@@ -110,7 +127,7 @@ int signer_sign_head(struct signer *s, struct verdict_log *log, const char *name
 int signer_sign_corim(struct signer *s, struct bytes *out, const struct corim *corim, struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);
-    int rc = corim_sign(out, corim, key_set_current(&s->keys), err);
+    int rc = corim_sign(out, corim, key_set_current(&s->held.keys), err);
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }
@@ -118,7 +135,7 @@ int signer_sign_corim(struct signer *s, struct bytes *out, const struct corim *c
 int signer_publish(struct signer *s, struct bytes *out, bool jwks, int64_t now, struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);
-    int rc = jwks ? key_set_jwks(out, &s->keys, now, err) : key_set_cose(out, &s->keys, now, err);
+    int rc = jwks ? key_set_jwks(out, &s->held.keys, now, err) : key_set_cose(out, &s->held.keys, now, err);
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }

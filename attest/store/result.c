@@ -4,14 +4,6 @@
     "id, request, made, tee, outcome, policy, policy_version, evidence, submitter, verdict, cwt, jwt, "      \
     "log_index"
 
-enum { BY_ID, BY_REQUEST, BY_EVIDENCE };
-const char *const result_statements[] = {
-    [BY_ID] = "SELECT " COLUMNS " FROM result WHERE id = $1",
-    [BY_REQUEST] = "SELECT " COLUMNS " FROM result WHERE request = $1",
-    [BY_EVIDENCE] = "SELECT " COLUMNS " FROM result WHERE evidence = $1 ORDER BY made DESC LIMIT $2",
-};
-const size_t result_statement_count = sizeof result_statements / sizeof *result_statements;
-
 int result_keep(struct db *db, const struct result *r, struct cofre_err *err)
 {
     int rc = DB_RUN(db,
@@ -64,20 +56,23 @@ static int found(int rc, struct cofre_err *err)
 int result_find(struct db *db, const char *id, result_take take, void *context, struct cofre_err *err)
 {
     struct taker taker = {take, context};
-    return found(DB_RUN(db, result_statements[BY_ID], take_row, &taker, err, db_text(id)), err);
+    return found(
+        DB_RUN(db, "SELECT " COLUMNS " FROM result WHERE id = $1", take_row, &taker, err, db_text(id)), err);
 }
 
 int result_find_request(struct db *db, struct view request, result_take take, void *context,
                         struct cofre_err *err)
 {
     struct taker taker = {take, context};
-    return found(DB_RUN(db, result_statements[BY_REQUEST], take_row, &taker, err, db_bytes(request)), err);
+    return found(DB_RUN(db, "SELECT " COLUMNS " FROM result WHERE request = $1", take_row, &taker, err,
+                        db_bytes(request)),
+                 err);
 }
 
 int result_find_evidence(struct db *db, struct view evidence, int64_t limit, result_take take, void *context,
                          struct cofre_err *err)
 {
     struct taker taker = {take, context};
-    return DB_RUN(db, result_statements[BY_EVIDENCE], take_row, &taker, err, db_bytes(evidence),
-                  db_integer(limit));
+    return DB_RUN(db, "SELECT " COLUMNS " FROM result WHERE evidence = $1 ORDER BY made DESC LIMIT $2",
+                  take_row, &taker, err, db_bytes(evidence), db_integer(limit));
 }

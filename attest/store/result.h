@@ -34,8 +34,4 @@ int result_find_request(struct db *db, struct view request, result_take take, vo
 int result_find_evidence(struct db *db, struct view evidence, int64_t limit, result_take take, void *context,
                          struct cofre_err *err);
 
-/* The statements of these, for a test that each finds its rows by an index. */
-extern const char *const result_statements[];
-extern const size_t result_statement_count;
-
 #endif

@@ -53,11 +53,13 @@ static int open_tree(struct verdict_log *out, struct db *db, int rc, int64_t siz
     return log_tree_open(&out->tree, &list, (uint64_t)size, err);
 }
 
+static const char SIZE[] = "SELECT size FROM log_state";
+
 int verdict_log_open(struct verdict_log *out, struct db *db, struct cofre_err *err)
 {
     int64_t size = 0;
     *out = (struct verdict_log){0};
-    int rc = db_run(db, "SELECT size FROM log_state", NULL, 0, take_integer, &size, err);
+    int rc = db_run(db, SIZE, NULL, 0, take_integer, &size, err);
     return open_tree(out, db, rc, size, err);
 }
 
@@ -65,7 +67,10 @@ int verdict_log_open_to_append(struct verdict_log *out, struct db *db, struct co
 {
     int64_t size = 0;
     *out = (struct verdict_log){0};
-    int rc = db_run(db, "UPDATE log_state SET size = size RETURNING size", NULL, 0, take_integer, &size, err);
+    int rc =
+        db_run(db, "UPDATE log_state SET size = size", NULL, 0, NULL, NULL, err); /* whoever holds the row */
+    if (rc >= 0)
+        rc = db_run(db, SIZE, NULL, 0, take_integer, &size, err);
     return open_tree(out, db, rc, size, err);
 }
 

@@ -7,7 +7,7 @@
 
 #define TYP "application/eat+cwt"
 
-static int protected_header(struct bytes *out, const EVP_PKEY *key, struct cofre_err *err)
+int cwt_header(struct bytes *out, const EVP_PKEY *key, struct cofre_err *err)
 {
     CLEAN_COSE_WRITER w = {0};
     cose_begin(&w);
@@ -20,16 +20,22 @@ static int protected_header(struct bytes *out, const EVP_PKEY *key, struct cofre
     return cose_take(out, &w, err);
 }
 
-int cwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cofre_err *err)
+int cwt_sign_under(struct bytes *out, struct view header, const struct ear *ear, EVP_PKEY *key,
+                   struct cofre_err *err)
 {
-    CLEAN_BYTES header = {0}, claims = {0};
-    int rc = protected_header(&header, key, err);
-    if (rc == 0)
-        rc = ear_cbor(&claims, ear, err);
+    CLEAN_BYTES claims = {0};
+    int rc = ear_cbor(&claims, ear, err);
     if (rc < 0)
         return rc;
-    struct cose_to_sign in = {.protected = bytes_view(&header), .payload = bytes_view(&claims)};
+    struct cose_to_sign in = {.protected = header, .payload = bytes_view(&claims)};
     return cose_sign1_sign(out, &in, key, err);
+}
+
+int cwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cofre_err *err)
+{
+    CLEAN_BYTES header = {0};
+    int rc = cwt_header(&header, key, err);
+    return rc < 0 ? rc : cwt_sign_under(out, bytes_view(&header), ear, key, err);
 }
 
 static bool begins(struct view v, const char *with, size_t len)

@@ -14,6 +14,10 @@ int ear_from_cbor(struct ear *out, struct view claims, struct cofre_err *err);
 
 /* ES256 or ES384, as the key is; kid: the key's thumbprint (RFC 9679). */
 int cwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cofre_err *err);
+/* The same in two steps: the header is the same in all tokens of a key, and its making costs as much as the signature. */
+int cwt_header(struct bytes *out, const EVP_PKEY *key, struct cofre_err *err);
+int cwt_sign_under(struct bytes *out, struct view header, const struct ear *ear, EVP_PKEY *key,
+                   struct cofre_err *err);
 /* Whether the bytes would be taken for one, well formed or not. */
 bool cwt_recognises(struct view token);
 /* What a token says, whoever signed it; for cofre inspect. */

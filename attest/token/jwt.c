@@ -13,31 +13,38 @@
 
 /* Signing */
 
-static json_t *header_json(const EVP_PKEY *key, struct cofre_err *err)
+static int no_memory(struct cofre_err *err)
+{
+    return cofre_fail(err, COFRE_FAILED, "no memory for the token");
+}
+
+int jwt_header(struct bytes *out, const EVP_PKEY *key, struct cofre_err *err)
 {
     char kid[JWK_THUMBPRINT_TEXT];
-    if (jwk_thumbprint(kid, key, err) < 0)
-        return NULL;
-    json_t *header = json_pack("{s:s, s:s, s:s}", "alg", cose_alg_of_key(key)->name, "kid", kid, "typ", TYP);
-    if (!header)
-        (void)cofre_fail(err, COFRE_FAILED, "no memory for the token");
-    return header;
+    int rc = jwk_thumbprint(kid, key, err);
+    if (rc < 0)
+        return rc;
+    CLEAN_JSON *header =
+        json_pack("{s:s, s:s, s:s}", "alg", cose_alg_of_key(key)->name, "kid", kid, "typ", TYP);
+    CLEAN_JSON *text = header ? jose_b64_enc_dump(header) : NULL;
+    const struct view bytes = {(const uint8_t *)json_string_value(text), json_string_length(text)};
+    return text ? bytes_copy(out, bytes, err) : no_memory(err);
 }
 
 /* "header.claims" in base64url, with room for a signature. */
-static int to_be_signed(struct bytes *out, const json_t *header, const json_t *claims, struct cofre_err *err)
+static int to_be_signed(struct bytes *out, struct view header, const json_t *claims, struct cofre_err *err)
 {
-    CLEAN_JSON *first = jose_b64_enc_dump(header), *second = jose_b64_enc_dump(claims);
-    if (!first || !second)
-        return cofre_fail(err, COFRE_FAILED, "no memory for the token");
-    size_t one = json_string_length(first), two = json_string_length(second);
-    int rc = bytes_alloc(out, one + 1 + two + 1 + 4 * ECDSA_SIZE_MAX, err);
+    CLEAN_JSON *text = jose_b64_enc_dump(claims);
+    const size_t len = json_string_length(text);
+    if (!text)
+        return no_memory(err);
+    int rc = bytes_alloc(out, header.len + 1 + len + 1 + 4 * ECDSA_SIZE_MAX, err);
     if (rc < 0)
         return rc;
-    memcpy(out->data, json_string_value(first), one);
-    out->data[one] = '.';
-    memcpy(out->data + one + 1, json_string_value(second), two);
-    out->len = one + 1 + two;
+    memcpy(out->data, header.data, header.len);
+    out->data[header.len] = '.';
+    memcpy(out->data + header.len + 1, json_string_value(text), len);
+    out->len = header.len + 1 + len;
     return 0;
 }
 
@@ -54,14 +61,12 @@ static int add_signature(struct bytes *token, EVP_PKEY *key, struct cofre_err *e
     return 0;
 }
 
-int jwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cofre_err *err)
+int jwt_sign_under(struct bytes *out, struct view header, const struct ear *ear, EVP_PKEY *key,
+                   struct cofre_err *err)
 {
-    CLEAN_JSON *header = header_json(key, err), *claims = ear_json(ear);
+    CLEAN_JSON *claims = ear_json(ear);
     CLEAN_BYTES token = {0};
-    if (!header)
-        return cose_alg_of_key(key) ? -COFRE_FAILED : -COFRE_MALFORMED;
-    int rc = claims ? to_be_signed(&token, header, claims, err)
-                    : cofre_fail(err, COFRE_FAILED, "no memory for the token");
+    int rc = claims ? to_be_signed(&token, header, claims, err) : no_memory(err);
     if (rc == 0)
         rc = add_signature(&token, key, err);
     if (rc == 0) {
@@ -69,6 +74,13 @@ int jwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cof
         token = (struct bytes){0};
     }
     return rc;
+}
+
+int jwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cofre_err *err)
+{
+    CLEAN_BYTES header = {0};
+    int rc = jwt_header(&header, key, err);
+    return rc < 0 ? rc : jwt_sign_under(out, bytes_view(&header), ear, key, err);
 }
 
 /* Reading */

@@ -10,6 +10,10 @@
 
 /* ES256 or ES384, as the key is; kid: the key's thumbprint (RFC 7638). Text without a final newline. */
 int jwt_sign(struct bytes *out, const struct ear *ear, EVP_PKEY *key, struct cofre_err *err);
+/* The same in two steps, as in cwt.h; the header is its text of base64url. */
+int jwt_header(struct bytes *out, const EVP_PKEY *key, struct cofre_err *err);
+int jwt_sign_under(struct bytes *out, struct view header, const struct ear *ear, EVP_PKEY *key,
+                   struct cofre_err *err);
 /* Whether the text would be taken for one, well formed or not. */
 bool jwt_recognises(struct view token);
 /* What a token says, whoever signed it; for cofre inspect. Newlines at its end are no part of it. */

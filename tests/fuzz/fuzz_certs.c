@@ -27,7 +27,8 @@ static void use(const struct x509_certs *certs, const struct x509_crls *crls)
         if (chain.intermediate)
             FUZZ_CHECK(x509_check_issued(&snp_scheme, cert, chain.intermediate, NULL) <= 0);
         if (chain.root)
-            (void)x509_check_revocation(&snp_scheme, chain.intermediate, chain.root, crls, 1717200000, NULL);
+            (void)x509_check_revocation(&snp_scheme, chain.intermediate, chain.root, crls, NULL, 1717200000,
+                                        NULL);
     }
 }
 

@@ -83,8 +83,9 @@ bool x509_crl_is_by(const struct x509_scheme *scheme, X509_CRL *crl, X509 *issue
 /* The list, whoever's, is current and does not name the certificate. */
 int x509_crl_check(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, int64_t at,
                    struct cofre_err *err);
-/* There is a list of the issuer, signed by it and current, and no signed one names the certificate. */
+/* There is a list of the issuer, signed by it and current, and no signed one names the certificate. issued may be NULL. */
 int x509_check_revocation(const struct x509_scheme *scheme, X509 *cert, X509 *issuer,
-                          const struct x509_crls *crls, int64_t at, struct cofre_err *err);
+                          const struct x509_crls *crls, struct x509_issued *issued, int64_t at,
+                          struct cofre_err *err);
 
 #endif

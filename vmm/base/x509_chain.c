@@ -7,6 +7,7 @@
 
 #include "vmm/base/timestamp.h"
 #include "vmm/base/x509.h"
+#include "vmm/base/x509_issued.h"
 
 static bool made_signature(const struct x509_scheme *scheme, X509 *cert, X509 *issuer)
 {
@@ -192,7 +193,8 @@ int x509_crl_check(const struct x509_scheme *scheme, X509_CRL *crl, X509 *cert, 
 }
 
 int x509_check_revocation(const struct x509_scheme *scheme, X509 *cert, X509 *issuer,
-                          const struct x509_crls *crls, int64_t at, struct cofre_err *err)
+                          const struct x509_crls *crls, struct x509_issued *issued, int64_t at,
+                          struct cofre_err *err)
 {
     bool current = false;
     char name[128];
@@ -201,7 +203,7 @@ int x509_check_revocation(const struct x509_scheme *scheme, X509 *cert, X509 *is
     for (size_t i = 0; i < crls->count; i++) {
         if (X509_NAME_cmp(X509_CRL_get_issuer(crls->crl[i]), X509_get_subject_name(issuer)) != 0)
             continue;
-        rc = x509_crl_is_by(scheme, crls->crl[i], issuer)
+        rc = x509_issued_is_by(issued, scheme, crls->crl[i], issuer)
                  ? x509_crl_check(scheme, crls->crl[i], cert, at, err)
                  : cofre_fail(err, COFRE_NEGATIVE, "a revocation list in the name of %s is not signed by it",
                               name);

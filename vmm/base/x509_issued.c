@@ -43,8 +43,37 @@ void x509_issued_add(struct x509_issued *issued, const struct x509_scheme *schem
     issued->pair[i].issuer = issuer;
 }
 
+static void forget_list(struct x509_issued *issued, size_t i)
+{
+    X509_CRL_free(issued->list[i].crl);
+    X509_free(issued->list[i].issuer);
+}
+
+bool x509_issued_is_by(struct x509_issued *issued, const struct x509_scheme *scheme, X509_CRL *crl,
+                       X509 *issuer)
+{
+    for (size_t i = 0; issued && i < issued->lists; i++)
+        if (issued->list[i].crl == crl && issued->list[i].scheme == scheme &&
+            (issued->list[i].issuer == issuer || X509_cmp(issued->list[i].issuer, issuer) == 0))
+            return true;
+    if (!x509_crl_is_by(scheme, crl, issuer))
+        return false;
+    if (!issued)
+        return true;
+    X509_CRL_up_ref(crl);
+    X509_up_ref(issuer);
+    size_t i = issued->lists < X509_CRLS_MAX ? issued->lists++ : issued->oldest_list++ % X509_CRLS_MAX;
+    forget_list(issued, i);
+    issued->list[i].scheme = scheme;
+    issued->list[i].crl = crl;
+    issued->list[i].issuer = issuer;
+    return true;
+}
+
 void x509_issued_free(struct x509_issued *issued)
 {
     while (issued->count)
         forget(issued, --issued->count);
+    while (issued->lists)
+        forget_list(issued, --issued->lists);
 }

@@ -10,13 +10,19 @@
 
 #define X509_ISSUED_MAX 256
 
-/* The pairs' certificates are owned. A new pair takes the place of the oldest. Of one thread. Zeroed is empty. */
+/* What is in pairs is owned. A new pair takes the place of the oldest. Of one thread. Zeroed is empty. */
 struct x509_issued {
     struct {
         const struct x509_scheme *scheme;
         X509 *cert, *issuer;
     } pair[X509_ISSUED_MAX];
     size_t count, oldest;
+    struct {
+        const struct x509_scheme *scheme;
+        X509_CRL *crl;
+        X509 *issuer;
+    } list[X509_CRLS_MAX];
+    size_t lists, oldest_list;
 };
 
 void x509_issued_free(struct x509_issued *issued);
@@ -25,6 +31,9 @@ void x509_issued_free(struct x509_issued *issued);
 /* x509_check_issued, unless the pair is remembered. issued may be NULL. */
 int x509_issued_check(const struct x509_issued *issued, const struct x509_scheme *scheme, X509 *cert,
                       X509 *issuer, struct cofre_err *err);
+/* x509_crl_is_by, unless it was found of the very object before. issued may be NULL. The list is the verifier's own. */
+bool x509_issued_is_by(struct x509_issued *issued, const struct x509_scheme *scheme, X509_CRL *crl,
+                       X509 *issuer);
 /* Remembers what x509_issued_check found. For chains that are trusted: else strangers could push out those that are known. */
 void x509_issued_add(struct x509_issued *issued, const struct x509_scheme *scheme, X509 *cert, X509 *issuer);
 

@@ -358,40 +358,6 @@ static void results_on_evidence_come_newest_first(void **state)
     assert_int_equal(seen.made[2], 2);
 }
 
-static int take_plan(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    const struct db_value *words = &column[server.postgres ? 0 : columns - 1];
-    (void)err;
-    strncat(context, (const char *)words->bytes.data, 900);
-    strcat(context, "\n");
-    return 0;
-}
-
-/* The database's own word on how it would look. */
-static void no_result_is_looked_for_in_the_whole_table(void **state)
-{
-    static char sql[8][512]; /* a statement is known by its address, as long as the connection lasts */
-    (void)state;
-    CLEAN_DB *db = connect();
-    struct cofre_err err = {""};
-    if (server.postgres &&
-        db_script(db, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan", &err) < 0)
-        fail_msg("%s", err.text);
-    for (size_t i = 0; i < result_statement_count; i++) {
-        char plan[4096] = "";
-        const struct db_value value[] = {
-            i == 0 ? db_text("1") : db_bytes((struct view){(const uint8_t *)"1", 1}), db_integer(1)};
-        size_t values = strstr(result_statements[i], "$2") ? 2 : 1;
-        (void)snprintf(sql[i], sizeof sql[i], "%s%s", server.postgres ? "EXPLAIN " : "EXPLAIN QUERY PLAN ",
-                       result_statements[i]);
-        if (db_run(db, sql[i], value, values, take_plan, plan, &err) < 0)
-            fail_msg("%s: %s", sql[i], err.text);
-        if (strstr(plan, server.postgres ? "Seq Scan" : "SCAN"))
-            fail_msg("%s\n%s", sql[i], plan);
-        assert_non_null(strstr(plan, server.postgres ? "Index" : "INDEX"));
-    }
-}
-
 struct policies {
     char text[512];
 };
@@ -497,7 +463,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(results_on_evidence_come_newest_first),
         cmocka_unit_test(policies_get_versions_of_which_one_is_active),
         cmocka_unit_test(credentials_are_found_until_they_expire_or_go),
-        cmocka_unit_test(no_result_is_looked_for_in_the_whole_table),
     };
     there = database_start(&server, argc > 1 ? argv[1] : "sqlite");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
