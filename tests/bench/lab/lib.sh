@@ -43,6 +43,17 @@ boot() {
     esac
 }
 
+# once NAME COMMAND...: what the command leaves in files NAME.*. A lab that had to be stopped hands them on to the one that is booted
+# after it (tests/lab/run), which does not do it again.
+once() {
+    local name=$1
+    shift
+    [ ! -e "$name.done" ] || return 0
+    "$@"
+    : >"$name.done"
+    (cd "$OUT/.." && tar -c "${OUT##*/}/$name".*) >&4
+}
+
 # observe FILE VMM MEMORY METER...: boots until what meter's words say, and leaves what it cost in the file. Where one of the others
 # does not get there it is left out: there is no file, its last words are in the log, and row takes no notice of it.
 observe() {

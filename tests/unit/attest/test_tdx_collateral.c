@@ -54,8 +54,11 @@ static void must_be_unjudged(const char *id, const char *word)
     CLEAN_VERDICT v = {0};
     judge(&v);
     verdict_must_be_unjudged(&v, id);
-    if (!strstr(verdict_check(&v, id)->why, word))
-        fail_msg("%s: %s", id, verdict_check(&v, id)->why);
+    const struct check_result *check = verdict_check(&v, id);
+    if (!check)
+        fail_msg("there is no check %s", id);
+    else if (!strstr(check->why, word))
+        fail_msg("%s: %s", id, check->why);
 }
 
 #define TCB_SIGNER "tdx.tcb_info_signer"
