@@ -33,10 +33,9 @@ int gcm_seal(uint8_t *out, const struct gcm *gcm, struct view text, struct cofre
     CLEAN_CIPHER *c = EVP_CIPHER_CTX_new();
     uint8_t none[16];
     int n;
-    const bool good =
-        text.len <= GCM_TEXT_MAX && begin(c, gcm, 1) && work(c, out, text) &&
-        EVP_CipherFinal_ex(c, none, &n) == 1 &&
-        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, GCM_TAG_SIZE, out + text.len) == 1;
+    const bool good = text.len <= GCM_TEXT_MAX && begin(c, gcm, 1) && work(c, out, text) &&
+                      EVP_CipherFinal_ex(c, none, &n) == 1 &&
+                      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, GCM_TAG_SIZE, out + text.len) == 1;
     return good ? 0 : cofre_fail(err, COFRE_FAILED, "AES-GCM failed");
 }
 

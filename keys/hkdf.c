@@ -12,8 +12,7 @@ static int derive(uint8_t *out, size_t len, int mode, struct view key, const cha
         OSSL_PARAM_int(OSSL_KDF_PARAM_MODE, &mode),
         OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, sizeof sha256 - 1),
         OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, key.len ? (void *)key.data : none, key.len),
-        OSSL_PARAM_octet_string(other, value.len ? (void *)value.data : none, value.len),
-        OSSL_PARAM_END};
+        OSSL_PARAM_octet_string(other, value.len ? (void *)value.data : none, value.len), OSSL_PARAM_END};
     EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     EVP_KDF_CTX *c = hkdf ? EVP_KDF_CTX_new(hkdf) : NULL;
     const bool good = c && EVP_KDF_derive(c, out, len, params) == 1;

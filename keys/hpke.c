@@ -46,8 +46,9 @@ int hpke_public_of(struct hpke_public *out, enum hpke_kem kem, EVP_PKEY *key, st
     const bool is = EVP_PKEY_is_a(key, kems[kem].type) &&
                     (!kems[kem].group || (EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
                                           strcmp(group, kems[kem].group) == 0));
-    if (!is || EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, out->data, sizeof out->data,
-                                               &out->len) != 1 ||
+    if (!is ||
+        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, out->data, sizeof out->data,
+                                        &out->len) != 1 ||
         out->len != kems[kem].public_size)
         return cofre_fail(err, COFRE_USAGE, "it is no %s key", hpke_kem_names[kem]);
     return 0;
@@ -57,9 +58,8 @@ int hpke_public_of(struct hpke_public *out, enum hpke_kem kem, EVP_PKEY *key, st
 static int read_public(EVP_PKEY **out, enum hpke_kem kem, struct view key, struct cofre_err *err)
 {
     char group[16] = "";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)key.data, key.len), OSSL_PARAM_END,
-        OSSL_PARAM_END};
+    OSSL_PARAM params[] = {OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)key.data, key.len),
+                           OSSL_PARAM_END, OSSL_PARAM_END};
     if (kems[kem].group) {
         strcpy(group, kems[kem].group);
         params[1] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
@@ -67,8 +67,7 @@ static int read_public(EVP_PKEY **out, enum hpke_kem kem, struct view key, struc
     EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, kems[kem].type, NULL);
     *out = NULL;
     bool good = key.len == kems[kem].public_size && (!kems[kem].group || key.data[0] == 4) && c &&
-                EVP_PKEY_fromdata_init(c) == 1 &&
-                EVP_PKEY_fromdata(c, out, EVP_PKEY_PUBLIC_KEY, params) == 1;
+                EVP_PKEY_fromdata_init(c) == 1 && EVP_PKEY_fromdata(c, out, EVP_PKEY_PUBLIC_KEY, params) == 1;
     EVP_PKEY_CTX_free(c);
     if (good) {
         c = EVP_PKEY_CTX_new(*out, NULL);

@@ -92,7 +92,8 @@ static int open_message(struct message *m)
     memset(m->text, 0xff, sizeof m->text);
     int rc = hpke_open(m->text, &m->about, m->key, (struct view){m->enc.data, m->enc.len},
                        (struct view){m->sealed, sizeof m->sealed}, NULL);
-    assert_true(rc == 0 || bytes_are_zero(m->text, sizeof m->text)); /* nothing that is not genuine gets out */
+    assert_true(rc == 0 ||
+                bytes_are_zero(m->text, sizeof m->text)); /* nothing that is not genuine gets out */
     return rc;
 }
 
