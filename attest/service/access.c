@@ -11,7 +11,8 @@ static const struct {
     const char *word;
     enum role role;
 } roles[] = {{"submit", ROLE_SUBMIT},     {"read", ROLE_READ},   {"values", ROLE_VALUES},
-             {"policies", ROLE_POLICIES}, {"audit", ROLE_AUDIT}, {"administer", ROLE_ADMINISTER}};
+             {"policies", ROLE_POLICIES}, {"audit", ROLE_AUDIT}, {"administer", ROLE_ADMINISTER},
+             {"keys", ROLE_KEYS},         {"approve", ROLE_APPROVE}};
 
 int access_roles_parse(unsigned *out, const char *text, struct cofre_err *err)
 {
@@ -25,7 +26,7 @@ int access_roles_parse(unsigned *out, const char *text, struct cofre_err *err)
         if (!found)
             return cofre_fail(
                 err, COFRE_USAGE,
-                "\"%.*s\" is no role; there are submit, read, values, policies, audit and administer",
+                "\"%.*s\" is no role; there are submit, read, values, policies, audit, administer, keys and approve",
                 (int)(len < 32 ? len : 32), text);
         *out |= found;
         text += len + (text[len] == ' ');

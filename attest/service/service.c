@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "attest/service/endorsements.h"
+#include "attest/service/keyring.h"
 #include "attest/service/ledger.h"
 #include "attest/service/signer.h"
 #include "attest/service/tls.h"
@@ -99,6 +100,7 @@ void trust_stop(struct trust *trust)
         ledger_free(trust->ledger);
     signer_free(trust->signer);
     endorsements_free(trust->endorsements);
+    keyring_free(trust->keyring);
     if (trust->server)
         server_free(trust->server);
     free(trust);

@@ -79,7 +79,7 @@ static const char *const steps[] = {
     "CREATE TABLE guest_key_request (name TEXT NOT NULL, guest BYTEA NOT NULL, result TEXT NOT NULL,"
     " at BIGINT NOT NULL, PRIMARY KEY (name, guest), FOREIGN KEY (name) REFERENCES guest_key (name));"
     "CREATE TABLE guest_key_approval (name TEXT NOT NULL, guest BYTEA NOT NULL, approver TEXT NOT NULL,"
-    " expires BIGINT NOT NULL, PRIMARY KEY (name, guest, approver),"
+    " expires BIGINT NOT NULL, mac BYTEA NOT NULL, PRIMARY KEY (name, guest, approver),"
     " FOREIGN KEY (name) REFERENCES guest_key (name));",
 };
 

@@ -177,7 +177,7 @@ static void each_state_allows_what_it_allows_and_no_more(void **state)
         {KEY_EVENT_RETIRE, {"created", "active", "disabled", "-"}},
         {KEY_EVENT_DISABLE, {"disabled", "disabled", "-", "-"}},
         {KEY_EVENT_ENABLE, {"-", "-", "active", "-"}},
-        {KEY_EVENT_DESTROY, {"destroyed", "destroyed", "destroyed", "-"}},
+        {KEY_EVENT_DESTROY, {"destroyed", "destroyed", "destroyed", "destroyed"}},
     };
     if (server.postgres)
         skip(); /* a table of ours, in a hundred transactions */
