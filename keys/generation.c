@@ -22,14 +22,16 @@ static int add_row(void *context, const struct db_value *column, size_t columns,
 
 static int add_tables(EVP_MD_CTX *md, struct db *db, struct cofre_err *err)
 {
-    int rc = db_run(db, "SELECT name, state, current, quorum, per_guest, per_hour, made, maker FROM guest_key ORDER BY name",
+    int rc = db_run(
+        db,
+        "SELECT name, state, current, quorum, per_guest, per_hour, made, maker FROM guest_key ORDER BY name",
+        NULL, 0, add_row, md, err);
+    if (rc >= 0)
+        rc = db_run(db, "SELECT name, policy, version, digest FROM guest_key_grant ORDER BY name, policy",
                     NULL, 0, add_row, md, err);
     if (rc >= 0)
-        rc = db_run(db, "SELECT name, policy, version, digest FROM guest_key_grant ORDER BY name, policy", NULL, 0,
-                    add_row, md, err);
-    if (rc >= 0)
-        rc = db_run(db, "SELECT name, version, made, wrapped FROM guest_key_version ORDER BY name, version", NULL,
-                    0, add_row, md, err);
+        rc = db_run(db, "SELECT name, version, made, wrapped FROM guest_key_version ORDER BY name, version",
+                    NULL, 0, add_row, md, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -91,8 +93,8 @@ int key_generation_check(struct db *db, const uint8_t root[static KEY_ROOT_SIZE]
 {
     struct kept k = {0};
     uint8_t mac[KEY_MAC_SIZE];
-    int rc = db_run(db, "UPDATE guest_key_generation SET number = number RETURNING number, mac", NULL, 0, keep, &k,
-                    err);
+    int rc = db_run(db, "UPDATE guest_key_generation SET number = number RETURNING number, mac", NULL, 0,
+                    keep, &k, err);
     if (rc == 0)
         return cofre_fail(err, COFRE_FAILED, "the keys' generation is not in the database");
     *generation = k.generation;
@@ -100,10 +102,11 @@ int key_generation_check(struct db *db, const uint8_t root[static KEY_ROOT_SIZE]
         return rc < 0 ? rc : check_new(db, err);
     rc = authenticate(mac, db, root, k.generation, err);
     if (rc == 0 && (!k.whole || CRYPTO_memcmp(mac, k.mac, sizeof mac) != 0))
-        return cofre_fail(err, COFRE_FAILED,
-                          "the keys in the database are not those of generation %lld: they were changed beside the "
-                          "service, or the root is another",
-                          (long long)k.generation);
+        return cofre_fail(
+            err, COFRE_FAILED,
+            "the keys in the database are not those of generation %lld: they were changed beside the "
+            "service, or the root is another",
+            (long long)k.generation);
     return rc;
 }
 

@@ -69,7 +69,8 @@ int guest_key_put_grant(struct guest_key *key, const struct key_grant *grant, st
     const size_t i = place_of(key, grant->policy);
     if (!guest_key_grant_to(key, grant->policy)) {
         if (key->grants == GUEST_KEY_GRANTS_MAX)
-            return cofre_fail(err, COFRE_USAGE, "the key \"%s\" is granted to %d policies, which is as many as can be",
+            return cofre_fail(err, COFRE_USAGE,
+                              "the key \"%s\" is granted to %d policies, which is as many as can be",
                               key->name, GUEST_KEY_GRANTS_MAX);
         memmove(&key->grant[i + 1], &key->grant[i], (key->grants - i) * sizeof *grant);
         key->grants++;
@@ -82,8 +83,8 @@ int guest_key_drop_grant(struct guest_key *key, const char *policy, struct cofre
 {
     const size_t i = place_of(key, policy);
     if (!guest_key_grant_to(key, policy))
-        return cofre_fail(err, COFRE_NEGATIVE, "the key \"%s\" is not granted to the policy \"%s\"", key->name,
-                          policy);
+        return cofre_fail(err, COFRE_NEGATIVE, "the key \"%s\" is not granted to the policy \"%s\"",
+                          key->name, policy);
     key->grants--;
     memmove(&key->grant[i], &key->grant[i + 1], (key->grants - i) * sizeof *key->grant);
     return 0;
@@ -140,13 +141,13 @@ static int take_grant(void *context, const struct db_value *c, size_t columns, s
 int guest_key_find(struct guest_key *out, struct db *db, const char *name, struct cofre_err *err)
 {
     struct taker taker = {keep, out};
-    int rc = DB_RUN(db, "SELECT " COLUMNS " FROM guest_key WHERE name = $1", take_row, &taker, err,
-                    db_text(name));
+    int rc =
+        DB_RUN(db, "SELECT " COLUMNS " FROM guest_key WHERE name = $1", take_row, &taker, err, db_text(name));
     if (rc == 0)
         return cofre_fail(err, COFRE_NEGATIVE, "there is no key \"%s\"", name);
     if (rc > 0)
-        rc = DB_RUN(db, "SELECT policy, version, digest FROM guest_key_grant WHERE name = $1", take_grant, out,
-                    err, db_text(name));
+        rc = DB_RUN(db, "SELECT policy, version, digest FROM guest_key_grant WHERE name = $1", take_grant,
+                    out, err, db_text(name));
     return rc < 0 ? rc : 0;
 }
 
@@ -185,12 +186,12 @@ static int write_grants(struct db *db, const struct guest_key *k, struct cofre_e
 int guest_key_update(struct db *db, const uint8_t root[static KEY_ROOT_SIZE], const struct guest_key *before,
                      const struct guest_key *k, struct cofre_err *err)
 {
-    int rc = DB_RUN(db,
-                    "UPDATE guest_key SET state = $2, current = $3, quorum = $4, per_guest = $5, per_hour = $6"
-                    " WHERE name = $1",
-                    NULL, NULL, err, db_text(k->name), db_text(guest_key_state_names[k->state]),
-                    db_integer(k->current), db_integer(k->quorum), db_integer(k->per_guest),
-                    db_integer(k->per_hour));
+    int rc = DB_RUN(
+        db,
+        "UPDATE guest_key SET state = $2, current = $3, quorum = $4, per_guest = $5, per_hour = $6"
+        " WHERE name = $1",
+        NULL, NULL, err, db_text(k->name), db_text(guest_key_state_names[k->state]), db_integer(k->current),
+        db_integer(k->quorum), db_integer(k->per_guest), db_integer(k->per_hour));
     if (rc == 0)
         return cofre_fail(err, COFRE_FAILED, "the key \"%s\" is gone from the database", k->name);
     if (rc > 0)

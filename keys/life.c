@@ -47,7 +47,8 @@ static int check_number(const char *name, int64_t value, int64_t max, struct cof
 {
     return value >= 0 && value <= max
                ? 0
-               : cofre_fail(err, COFRE_USAGE, "%s: it is to be a number from 0 to %lld", name, (long long)max);
+               : cofre_fail(err, COFRE_USAGE, "%s: it is to be a number from 0 to %lld", name,
+                            (long long)max);
 }
 
 int key_create(const struct key_change *c, const struct guest_key *wish, struct view value, size_t size,
@@ -104,15 +105,15 @@ int key_retire(const struct key_change *c, const char *name, int64_t version, st
     struct turn t;
     int rc = begin(&t, c, name, KEY_EVENT_RETIRE, err);
     if (rc == 0 && version == t.before.current)
-        rc = cofre_fail(err, COFRE_USAGE, "version %lld of the key \"%s\" is the current one: rotate the key first",
+        rc = cofre_fail(err, COFRE_USAGE,
+                        "version %lld of the key \"%s\" is the current one: rotate the key first",
                         (long long)version, name);
     if (rc == 0)
         rc = key_version_erase(c->db, name, version, err);
     return rc < 0 ? rc : finish(&t, c, err);
 }
 
-static int move(const struct key_change *c, const char *name, enum key_event event,
-                struct cofre_err *err)
+static int move(const struct key_change *c, const char *name, enum key_event event, struct cofre_err *err)
 {
     struct turn t;
     int rc = begin(&t, c, name, event, err);

@@ -25,11 +25,12 @@ int64_t key_release_count(struct db *db, const char *name, struct view guest, in
                           struct cofre_err *err)
 {
     int64_t count = 0;
-    int rc = guest.len ? DB_RUN(db,
-                                "SELECT COUNT(*) FROM guest_key_release WHERE name = $1 AND at > $2 AND guest = $3",
-                                take_integer, &count, err, db_text(name), db_integer(since), db_bytes(guest))
-                       : DB_RUN(db, "SELECT COUNT(*) FROM guest_key_release WHERE name = $1 AND at > $2",
-                                take_integer, &count, err, db_text(name), db_integer(since));
+    int rc =
+        guest.len
+            ? DB_RUN(db, "SELECT COUNT(*) FROM guest_key_release WHERE name = $1 AND at > $2 AND guest = $3",
+                     take_integer, &count, err, db_text(name), db_integer(since), db_bytes(guest))
+            : DB_RUN(db, "SELECT COUNT(*) FROM guest_key_release WHERE name = $1 AND at > $2", take_integer,
+                     &count, err, db_text(name), db_integer(since));
     return rc < 0 ? rc : count;
 }
 
@@ -71,7 +72,8 @@ int key_request_keep(struct db *db, const struct key_release *r, int64_t since, 
         rc = DB_RUN(db,
                     "INSERT INTO guest_key_request (name, guest, result, at) VALUES ($1, $2, $3, $4)"
                     " ON CONFLICT (name, guest) DO UPDATE SET result = excluded.result, at = excluded.at",
-                    NULL, NULL, err, db_text(r->name), db_bytes(r->guest), db_text(r->result), db_integer(r->at));
+                    NULL, NULL, err, db_text(r->name), db_bytes(r->guest), db_text(r->result),
+                    db_integer(r->at));
     return rc < 0 ? rc : 0;
 }
 
@@ -88,8 +90,8 @@ int key_request_list(struct db *db, const char *name, key_release_take take, voi
                      struct cofre_err *err)
 {
     struct taker taker = {take, context, name};
-    return DB_RUN(db, "SELECT guest, result, at FROM guest_key_request WHERE name = $1 ORDER BY at", take_request,
-                  &taker, err, db_text(name));
+    return DB_RUN(db, "SELECT guest, result, at FROM guest_key_request WHERE name = $1 ORDER BY at",
+                  take_request, &taker, err, db_text(name));
 }
 
 /* Approvals */
@@ -144,7 +146,8 @@ static int count_good(void *context, const struct db_value *c, size_t columns, s
     a.approver = db_string(&c[0]);
     a.expires = c[1].integer;
     int rc = authenticate(mac, counter->root, &a, err);
-    counter->count += rc == 0 && c[2].bytes.len == sizeof mac && CRYPTO_memcmp(mac, c[2].bytes.data, sizeof mac) == 0;
+    counter->count +=
+        rc == 0 && c[2].bytes.len == sizeof mac && CRYPTO_memcmp(mac, c[2].bytes.data, sizeof mac) == 0;
     return rc;
 }
 

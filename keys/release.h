@@ -14,7 +14,7 @@ struct key_release {
     struct view guest;
     const char *policy;
     int64_t policy_version;
-    int64_t at; /* seconds since 1970 */
+    int64_t at;    /* seconds since 1970 */
     int64_t count; /* in lists: releases to that guest of that version */
 };
 

@@ -14,16 +14,19 @@ static const struct {
     [KEY_EVENT_GRANT] = {"granted", {GUEST_KEY_ACTIVE, GUEST_KEY_ACTIVE, NO, NO}},
     [KEY_EVENT_REVOKE] = {"revoked", {NO, GUEST_KEY_ACTIVE, GUEST_KEY_DISABLED, NO}},
     [KEY_EVENT_ROTATE] = {"rotated", {GUEST_KEY_CREATED, GUEST_KEY_ACTIVE, NO, NO}},
-    [KEY_EVENT_RETIRE] = {"relieved of a version", {GUEST_KEY_CREATED, GUEST_KEY_ACTIVE, GUEST_KEY_DISABLED, NO}},
+    [KEY_EVENT_RETIRE] = {"relieved of a version",
+                          {GUEST_KEY_CREATED, GUEST_KEY_ACTIVE, GUEST_KEY_DISABLED, NO}},
     [KEY_EVENT_DISABLE] = {"disabled", {GUEST_KEY_DISABLED, GUEST_KEY_DISABLED, NO, NO}},
     [KEY_EVENT_ENABLE] = {"enabled", {NO, NO, GUEST_KEY_ACTIVE, NO}},
     [KEY_EVENT_DESTROY] = {"destroyed",
-                           {GUEST_KEY_DESTROYED, GUEST_KEY_DESTROYED, GUEST_KEY_DESTROYED, GUEST_KEY_DESTROYED}},
+                           {GUEST_KEY_DESTROYED, GUEST_KEY_DESTROYED, GUEST_KEY_DESTROYED,
+                            GUEST_KEY_DESTROYED}},
     [KEY_EVENT_RELEASE] = {"released", {NO, GUEST_KEY_ACTIVE, NO, NO}},
     [KEY_EVENT_EXPORT] = {"exported", {GUEST_KEY_CREATED, GUEST_KEY_ACTIVE, NO, NO}},
 };
 
-int guest_key_state_after(enum guest_key_state *state, enum key_event event, const char *name, struct cofre_err *err)
+int guest_key_state_after(enum guest_key_state *state, enum key_event event, const char *name,
+                          struct cofre_err *err)
 {
     const int to = events[event].to[*state];
     if (to == NO)

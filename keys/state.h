@@ -26,7 +26,8 @@ enum key_event {
 #define KEY_EVENTS 9
 
 /* The state after it. -COFRE_USAGE with a sentence: that cannot happen to such a key. */
-int guest_key_state_after(enum guest_key_state *state, enum key_event event, const char *name, struct cofre_err *err);
+int guest_key_state_after(enum guest_key_state *state, enum key_event event, const char *name,
+                          struct cofre_err *err);
 /* By name; -COFRE_FAILED: it is none. */
 int guest_key_state_parse(enum guest_key_state *out, const char *word, struct cofre_err *err);
 

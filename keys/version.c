@@ -35,15 +35,17 @@ int key_version_add(struct db *db, const uint8_t root[static KEY_ROOT_SIZE], con
         return cofre_fail(err, COFRE_USAGE, "a key has %d to %d bytes, not %zu", KEY_VALUE_MIN, KEY_VALUE_MAX,
                           value.len);
     if (version > VERSIONS_MAX)
-        return cofre_fail(err, COFRE_USAGE, "the key \"%s\" was rotated %d times, which is as often as can be",
-                          key->name, VERSIONS_MAX);
+        return cofre_fail(err, COFRE_USAGE,
+                          "the key \"%s\" was rotated %d times, which is as often as can be", key->name,
+                          VERSIONS_MAX);
     int rc = guest_key_terms(terms, key, err);
     if (rc == 0)
         rc = key_wrap(wrapped, root, &place, value, err);
     if (rc == 0)
-        rc = DB_RUN(db, "INSERT INTO guest_key_version (name, version, made, wrapped) VALUES ($1, $2, $3, $4)",
-                    NULL, NULL, err, db_text(key->name), db_integer(version), db_integer(now),
-                    db_bytes((struct view){wrapped, value.len + KEY_WRAP_OVERHEAD}));
+        rc =
+            DB_RUN(db, "INSERT INTO guest_key_version (name, version, made, wrapped) VALUES ($1, $2, $3, $4)",
+                   NULL, NULL, err, db_text(key->name), db_integer(version), db_integer(now),
+                   db_bytes((struct view){wrapped, value.len + KEY_WRAP_OVERHEAD}));
     return rc < 0 ? rc : 0;
 }
 
@@ -53,8 +55,8 @@ int key_version_open(uint8_t *value, struct db *db, const uint8_t root[static KE
     uint8_t terms[KEY_TERMS_SIZE];
     struct held h = {.name = key->name};
     const struct key_place place = {key->name, version, terms};
-    int rc = DB_RUN(db, "SELECT version, wrapped FROM guest_key_version WHERE name = $1 AND version = $2", hold,
-                    &h, err, db_text(key->name), db_integer(version));
+    int rc = DB_RUN(db, "SELECT version, wrapped FROM guest_key_version WHERE name = $1 AND version = $2",
+                    hold, &h, err, db_text(key->name), db_integer(version));
     if (rc == 0)
         return cofre_fail(err, COFRE_NEGATIVE, "the key \"%s\" has no version %lld", key->name,
                           (long long)version);
@@ -77,8 +79,8 @@ static int rewrap(struct db *db, const uint8_t root[static KEY_ROOT_SIZE], struc
                       (struct view){value, len}, err);
     OPENSSL_cleanse(value, sizeof value);
     return rc < 0 ? rc
-                  : DB_RUN(db, "UPDATE guest_key_version SET wrapped = $3 WHERE name = $1 AND version = $2", NULL,
-                           NULL, err, db_text(h->name), db_integer(h->version),
+                  : DB_RUN(db, "UPDATE guest_key_version SET wrapped = $3 WHERE name = $1 AND version = $2",
+                           NULL, NULL, err, db_text(h->name), db_integer(h->version),
                            db_bytes((struct view){h->wrapped, h->len}));
 }
 
@@ -107,7 +109,8 @@ int key_version_erase(struct db *db, const char *name, int64_t version, struct c
     int rc = DB_RUN(db, "DELETE FROM guest_key_version WHERE name = $1 AND version = $2", NULL, NULL, err,
                     db_text(name), db_integer(version));
     if (rc == 0)
-        return cofre_fail(err, COFRE_NEGATIVE, "the key \"%s\" has no version %lld", name, (long long)version);
+        return cofre_fail(err, COFRE_NEGATIVE, "the key \"%s\" has no version %lld", name,
+                          (long long)version);
     return rc < 0 ? rc : 0;
 }
 

@@ -89,10 +89,11 @@ int key_unwrap(uint8_t *out, const uint8_t root[static KEY_ROOT_SIZE], const str
     rc = gcm_open(out, &gcm, (struct view){wrapped.data + GCM_NONCE_SIZE, wrapped.len - GCM_NONCE_SIZE}, err);
     OPENSSL_cleanse(key, sizeof key);
     return rc == -COFRE_NEGATIVE
-               ? cofre_fail(err, COFRE_FAILED,
-                            "version %lld of the key \"%s\" does not open: it, or the key's terms, were changed in "
-                            "the database, or the root is another",
-                            (long long)place->version, place->name)
+               ? cofre_fail(
+                     err, COFRE_FAILED,
+                     "version %lld of the key \"%s\" does not open: it, or the key's terms, were changed in "
+                     "the database, or the root is another",
+                     (long long)place->version, place->name)
                : rc;
 }
 
@@ -102,7 +103,8 @@ int key_mac(uint8_t out[static KEY_MAC_SIZE], const uint8_t root[static KEY_ROOT
     uint8_t key[32];
     unsigned len = 0;
     int rc = key_derive(key, root, purpose, err);
-    if (rc == 0 && (!HMAC(EVP_sha256(), key, sizeof key, data.data, data.len, out, &len) || len != KEY_MAC_SIZE))
+    if (rc == 0 &&
+        (!HMAC(EVP_sha256(), key, sizeof key, data.data, data.len, out, &len) || len != KEY_MAC_SIZE))
         rc = cofre_fail(err, COFRE_FAILED, "HMAC failed");
     OPENSSL_cleanse(key, sizeof key);
     return rc;

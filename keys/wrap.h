@@ -9,12 +9,12 @@
 
 #include "vmm/base/bytes.h"
 
-#define KEY_ROOT_SIZE    32
-#define KEY_VALUE_MIN    16 /* bytes of a key */
-#define KEY_VALUE_MAX    512
+#define KEY_ROOT_SIZE     32
+#define KEY_VALUE_MIN     16 /* bytes of a key */
+#define KEY_VALUE_MAX     512
 #define KEY_WRAP_OVERHEAD 28 /* bytes that a wrapped key is longer: nonce and tag */
-#define KEY_TERMS_SIZE   32
-#define KEY_MAC_SIZE     32
+#define KEY_TERMS_SIZE    32
+#define KEY_MAC_SIZE      32
 
 struct key_place {
     const char *name;

@@ -54,8 +54,9 @@ int channel_release_report_data(uint8_t out[static CHANNEL_REPORT_DATA], const s
 {
     const struct view more[] = {recipient, name};
     if (recipient.len == 0 || recipient.len > CHANNEL_KEY_MAX || name.len == 0 || name.len > CHANNEL_KEY_MAX)
-        return cofre_fail(err, COFRE_USAGE, "a release cannot be bound by a key of %zu bytes and a name of %zu",
-                          recipient.len, name.len);
+        return cofre_fail(err, COFRE_USAGE,
+                          "a release cannot be bound by a key of %zu bytes and a name of %zu", recipient.len,
+                          name.len);
     return bind(out, CHANNEL_RELEASE_LABEL, b, more, sizeof more / sizeof *more, err);
 }
 

@@ -46,8 +46,9 @@ int channel_report_data(uint8_t out[static CHANNEL_REPORT_DATA], const struct ch
  * over the wire, and the key's name, each with its length before it. So evidence for a channel gets nobody a key, and evidence
  * for one key, or to one recipient, no other.
  */
-int channel_release_report_data(uint8_t out[static CHANNEL_REPORT_DATA], const struct channel_binding *binding,
-                                struct view recipient, struct view name, struct cofre_err *err);
+int channel_release_report_data(uint8_t out[static CHANNEL_REPORT_DATA],
+                                const struct channel_binding *binding, struct view recipient,
+                                struct view name, struct cofre_err *err);
 
 /* Report data of some version of these. */
 bool channel_label_is_in(const uint8_t report_data[static CHANNEL_REPORT_DATA]);

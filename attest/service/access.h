@@ -10,11 +10,11 @@
 #include "attest/store/db.h"
 
 enum role {
-    ROLE_SUBMIT = 1,     /* ask for challenges, submit evidence, read own results */
-    ROLE_READ = 2,       /* read all results */
-    ROLE_VALUES = 4,     /* manage reference values */
-    ROLE_POLICIES = 8,   /* manage policies */
-    ROLE_AUDIT = 16,     /* read everything, change nothing */
+    ROLE_SUBMIT = 1,      /* ask for challenges, submit evidence, read own results */
+    ROLE_READ = 2,        /* read all results */
+    ROLE_VALUES = 4,      /* manage reference values */
+    ROLE_POLICIES = 8,    /* manage policies */
+    ROLE_AUDIT = 16,      /* read everything, change nothing */
     ROLE_ADMINISTER = 32, /* manage credentials */
     ROLE_KEYS = 64,       /* own the keys that guests get */
     ROLE_APPROVE = 128    /* approve releases that need it */

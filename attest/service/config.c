@@ -224,8 +224,9 @@ static int check_whole(const struct trust_config *config, struct cofre_err *err)
     if (config->pcs && config->pccs)
         return cofre_fail(err, COFRE_USAGE, "pccs: it is asked instead of pcs, and both are there");
     if (!config->keys_with_policies && config->anybody & ROLES_OF_VERDICTS && config->anybody & ROLES_OF_KEYS)
-        return cofre_fail(err, COFRE_USAGE,
-                          "anybody: it has roles of policies and of keys, and keys_with_policies is not true");
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "anybody: it has roles of policies and of keys, and keys_with_policies is not true");
     if (strlen(config->name) > TRUST_NAME_MAX)
         return cofre_fail(err, COFRE_USAGE, "name: it has more than %d bytes", TRUST_NAME_MAX);
     return 0;

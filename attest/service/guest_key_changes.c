@@ -97,7 +97,8 @@ static int read_making(struct making *m, struct call *call, json_t *body, struct
                        "quorum", &quorum, "per_guest", &per_guest, "per_hour", &per_hour) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
     if (size && (import || size < KEY_VALUE_MIN || size > KEY_VALUE_MAX))
-        return cofre_fail(err, COFRE_USAGE, "size: it is to be a number from %d to %d, and not there with import",
+        return cofre_fail(err, COFRE_USAGE,
+                          "size: it is to be a number from %d to %d, and not there with import",
                           KEY_VALUE_MIN, KEY_VALUE_MAX);
     m->size = size;
     m->wish.quorum = quorum;
@@ -207,9 +208,10 @@ void guest_key_set_state(struct call *call)
             deed.action = moves[i].action;
             deed.work = moves[i].work;
         }
-    int rc = deed.work ? key_deed_do(&deed, &err)
-                       : cofre_fail(&err, COFRE_USAGE,
-                                    "the body is to be {\"state\": \"active\", \"disabled\" or \"destroyed\"}");
+    int rc = deed.work
+                 ? key_deed_do(&deed, &err)
+                 : cofre_fail(&err, COFRE_USAGE,
+                              "the body is to be {\"state\": \"active\", \"disabled\" or \"destroyed\"}");
     if (rc == 0 && deed.work == destroy)
         rc = db_forget(call->db, &err);
     answer(&deed, 200, rc, &err);
@@ -232,7 +234,8 @@ static int grant(const struct key_change *c, struct key_deed *deed, struct cofre
     const int64_t *wanted = deed->context;
     (void)snprintf(grant.policy, sizeof grant.policy, "%s", deed->call->part[1]);
     int rc = stored_policy_find(c->db, grant.policy, *wanted, take_policy, &grant, err);
-    (void)snprintf(deed->detail, sizeof deed->detail, "policy %s %lld", grant.policy, (long long)grant.version);
+    (void)snprintf(deed->detail, sizeof deed->detail, "policy %s %lld", grant.policy,
+                   (long long)grant.version);
     return rc < 0 ? rc : key_give_grant(c, deed->call->part[0], &grant, err);
 }
 
@@ -278,8 +281,8 @@ static int approve(const struct key_change *c, struct key_deed *deed, struct cof
     uint8_t guest[KEY_GUEST_SIZE];
     if (!hex_decode(guest, sizeof guest, hex))
         return cofre_fail(err, COFRE_USAGE, "guest: it is to be %d hexadecimal digits", 2 * KEY_GUEST_SIZE);
-    const struct key_approval approval = {deed->call->part[0], {guest, sizeof guest}, deed->call->caller.name,
-                                          c->now + APPROVAL_SECONDS};
+    const struct key_approval approval = {
+        deed->call->part[0], {guest, sizeof guest}, deed->call->caller.name, c->now + APPROVAL_SECONDS};
     (void)snprintf(deed->detail, sizeof deed->detail, "guest %.64s", hex);
     return key_approval_keep(c->db, c->root, &approval, err);
 }

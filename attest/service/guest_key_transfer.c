@@ -49,8 +49,8 @@ int guest_key_read_import(uint8_t *value, struct call *call, const char *name, j
         rc = hex_decode_some(&sealed, KEY_VALUE_MAX + HPKE_OVERHEAD, sealed_hex, err);
     if (rc < 0)
         return cofre_within(err, -COFRE_USAGE, "import");
-    rc = hpke_open(value, &about, keyring_import_key(call->trust->keyring), bytes_view(&enc), bytes_view(&sealed),
-                   err);
+    rc = hpke_open(value, &about, keyring_import_key(call->trust->keyring), bytes_view(&enc),
+                   bytes_view(&sealed), err);
     if (rc < 0)
         return cofre_within(err, rc == -COFRE_FAILED ? rc : -COFRE_USAGE, "import");
     if (sealed.len < KEY_VALUE_MIN + HPKE_OVERHEAD)
@@ -60,7 +60,8 @@ int guest_key_read_import(uint8_t *value, struct call *call, const char *name, j
 
 /* Out */
 
-struct export {
+struct export
+{
     struct hpke_about about;
     struct bytes to;
     struct hpke_public enc;
@@ -95,8 +96,8 @@ static int read_export(struct export *e, json_t *body, struct cofre_err *err)
     json_error_t why;
     const char *recipient, *kem;
     json_int_t version = 0;
-    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:s, s:s, s?I}", "recipient", &recipient, "kem", &kem, "version",
-                       &version) < 0)
+    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:s, s:s, s?I}", "recipient", &recipient, "kem", &kem,
+                       "version", &version) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
     e->version = version;
     e->about.suite.aead = HPKE_AES_256_GCM;
@@ -120,7 +121,8 @@ void guest_key_export(struct call *call)
         return;
     int rc = read_export(&e, body, &err);
     if (rc == 0) {
-        (void)snprintf(deed.detail, sizeof deed.detail, "to %.130s", json_string_value(json_object_get(body, "recipient")));
+        (void)snprintf(deed.detail, sizeof deed.detail, "to %.130s",
+                       json_string_value(json_object_get(body, "recipient")));
         rc = key_deed_do(&deed, &err);
     }
     bytes_free(&e.to);

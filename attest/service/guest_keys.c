@@ -56,24 +56,25 @@ struct showing {
 
 static int append_version(void *context, const struct key_version *v, struct cofre_err *err)
 {
-    return append_to(context, json_pack("{s:I, s:o}", "version", (json_int_t)v->version, "made", json_time(v->made)),
-                     err);
+    return append_to(
+        context, json_pack("{s:I, s:o}", "version", (json_int_t)v->version, "made", json_time(v->made)), err);
 }
 
 static int append_holder(void *context, const struct key_release *r, struct cofre_err *err)
 {
     return append_to(context,
-                     json_pack("{s:o, s:I, s:o, s:I}", "guest", hex(r->guest), "version", (json_int_t)r->version,
-                               "last", json_time(r->at), "releases", (json_int_t)r->count),
+                     json_pack("{s:o, s:I, s:o, s:I}", "guest", hex(r->guest), "version",
+                               (json_int_t)r->version, "last", json_time(r->at), "releases",
+                               (json_int_t)r->count),
                      err);
 }
 
 static int append_request(void *context, const struct key_release *r, struct cofre_err *err)
 {
-    return append_to(context,
-                     json_pack("{s:o, s:s, s:o}", "guest", hex(r->guest), "result", r->result, "at",
-                               json_time(r->at)),
-                     err);
+    return append_to(
+        context,
+        json_pack("{s:o, s:s, s:o}", "guest", hex(r->guest), "result", r->result, "at", json_time(r->at)),
+        err);
 }
 
 static int put_grants(json_t *list, const struct guest_key *k, struct cofre_err *err)

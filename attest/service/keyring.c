@@ -34,16 +34,18 @@ int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static K
                 struct cofre_err *err)
 {
     struct keyring *k = calloc(1, sizeof *k);
-    void *page = k ? mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+    void *page =
+        k ? mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
     if (page == MAP_FAILED) {
         free(k);
         return cofre_fail(err, COFRE_FAILED, "the root key: out of memory");
     }
     k->root = page;
-    int rc = mlock(page, PAGE) == 0 && madvise(page, PAGE, MADV_DONTDUMP) == 0
-                 ? 0
-                 : cofre_fail(err, COFRE_LACKING,
-                              "the root key's memory cannot be locked: %m; LimitMEMLOCK= of the unit bounds it");
+    int rc =
+        mlock(page, PAGE) == 0 && madvise(page, PAGE, MADV_DONTDUMP) == 0
+            ? 0
+            : cofre_fail(err, COFRE_LACKING,
+                         "the root key's memory cannot be locked: %m; LimitMEMLOCK= of the unit bounds it");
     if (rc == 0) {
         memcpy(k->root, root, KEY_ROOT_SIZE);
         rc = db_atomically(db, check, k->root, err);
@@ -81,6 +83,7 @@ EVP_PKEY *keyring_import_key(const struct keyring *k)
 struct keyring *call_keyring(struct call *call)
 {
     if (!call->trust->keyring)
-        request_problem(call->request, 503, "no-root", "this service has no root key, and so keeps no keys for guests");
+        request_problem(call->request, 503, "no-root",
+                        "this service has no root key, and so keeps no keys for guests");
     return call->trust->keyring;
 }

@@ -82,8 +82,8 @@ static int take_earlier(void *context, const struct result *r, struct cofre_err 
 static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64_t now, struct cofre_err *err)
 {
     struct record *r = o->record;
-    int rc = r->more ? -COFRE_NEGATIVE
-                     : result_find_request(db, r->result.request, take_earlier, &o->before, err);
+    int rc =
+        r->more ? -COFRE_NEGATIVE : result_find_request(db, r->result.request, take_earlier, &o->before, err);
     if (rc != -COFRE_NEGATIVE)
         return rc;
     if (r->challenge.len) {

@@ -97,12 +97,13 @@ static int find_key(struct release *r, struct cofre_err *err)
     rc = guest_key_state_after(&state, KEY_EVENT_RELEASE, r->key.name, err);
     const struct key_grant *grant = guest_key_grant_to(&r->key, job->policy_name);
     if (rc == 0 && !grant)
-        rc = cofre_fail(err, COFRE_USAGE, "the key \"%s\" is not granted to the policy \"%.64s\"", r->key.name,
-                        job->policy_name);
+        rc = cofre_fail(err, COFRE_USAGE, "the key \"%s\" is not granted to the policy \"%.64s\"",
+                        r->key.name, job->policy_name);
     if (rc == 0)
         rc = job_find_policy(job, grant->version, err);
     if (rc == 0 && memcmp(job->policy_digest, grant->digest, sizeof grant->digest) != 0)
-        rc = cofre_fail(err, COFRE_USAGE, "version %lld of the policy \"%s\" is not what the key was granted to",
+        rc = cofre_fail(err, COFRE_USAGE,
+                        "version %lld of the policy \"%s\" is not what the key was granted to",
                         (long long)grant->version, grant->policy);
     return rc;
 }
@@ -114,9 +115,9 @@ static int read_release(struct release *r, json_t *body, struct cofre_err *err)
     json_t *evidence;
     json_int_t version = 0;
     const char *challenge, *recipient, *kem;
-    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s:s, s:s, s:s, s?I}", "evidence", &evidence, "policy",
-                       &job->policy_name, "challenge", &challenge, "recipient", &recipient, "kem", &kem, "version",
-                       &version) < 0)
+    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s:s, s:s, s:s, s?I}", "evidence", &evidence,
+                       "policy", &job->policy_name, "challenge", &challenge, "recipient", &recipient, "kem",
+                       &kem, "version", &version) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
     int rc = job_read_nonce(job, challenge, NULL, err);
     if (rc == 0)
@@ -136,9 +137,9 @@ static int read_release(struct release *r, json_t *body, struct cofre_err *err)
 /* Which machine, and what was booted on it: claims that a guest cannot choose, and that stay what they are when it starts again. */
 static int name_guest(struct release *r, const struct verdict *v, struct cofre_err *err)
 {
-    static const char *const claims[] = {"measurement", "host_data",       "chip_id", "csp_id", "id_key_digest",
-                                         "rtmr0",       "rtmr1",           "rtmr2",   "rtmr3",  "mrconfigid",
-                                         "mrowner",     "mrownerconfig"};
+    static const char *const claims[] = {"measurement",   "host_data",  "chip_id", "csp_id",
+                                         "id_key_digest", "rtmr0",      "rtmr1",   "rtmr2",
+                                         "rtmr3",         "mrconfigid", "mrowner", "mrownerconfig"};
     static const char *const of_platform[] = {"ppid", "platform_instance"};
     json_t *platform = json_object_get(v->claims, "platform"), *chosen = json_pack("{s:s}", "tee", v->tee);
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
@@ -147,8 +148,7 @@ static int name_guest(struct release *r, const struct verdict *v, struct cofre_e
         json_object_set(chosen, of_platform[i], json_object_get(platform, of_platform[i]));
     char *text = json_dumps(chosen, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(chosen);
-    const bool good =
-        text && EVP_Digest(text, strlen(text), r->guest, NULL, EVP_sha256(), NULL) == 1;
+    const bool good = text && EVP_Digest(text, strlen(text), r->guest, NULL, EVP_sha256(), NULL) == 1;
     free(text);
     return good ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
 }
@@ -173,8 +173,8 @@ static int seal(struct release *r, const char *result, struct cofre_err *err)
     if (len < 0)
         return len;
     r->len = (size_t)len + HPKE_OVERHEAD;
-    int rc = hpke_seal(&r->enc, r->sealed, &about, bytes_view(&r->recipient), (struct view){value, (size_t)len},
-                       err);
+    int rc = hpke_seal(&r->enc, r->sealed, &about, bytes_view(&r->recipient),
+                       (struct view){value, (size_t)len}, err);
     OPENSSL_cleanse(value, sizeof value);
     return rc == -COFRE_MALFORMED ? cofre_within(err, -COFRE_USAGE, "recipient") : rc;
 }
@@ -228,19 +228,23 @@ static int check_rates(struct release *r, struct db *db, int64_t now, struct cof
 {
     const struct view guest = {r->guest, sizeof r->guest};
     int64_t of_guest = key_release_count(db, r->key.name, guest, now - HOUR, err);
-    int64_t of_key = of_guest < 0 ? of_guest : key_release_count(db, r->key.name, (struct view){0}, now - HOUR, err);
+    int64_t of_key =
+        of_guest < 0 ? of_guest : key_release_count(db, r->key.name, (struct view){0}, now - HOUR, err);
     if (of_key < 0)
         return (int)of_key;
     if (of_guest >= r->key.per_guest)
-        return refuse(r, "rate", "this guest had the key \"%s\" %lld times within an hour, which is as often as it may",
+        return refuse(r, "rate",
+                      "this guest had the key \"%s\" %lld times within an hour, which is as often as it may",
                       r->key.name, (long long)of_guest);
     if (of_key >= r->key.per_hour)
-        return refuse(r, "rate", "the key \"%s\" was released %lld times within an hour, which is as often as it may be",
+        return refuse(r, "rate",
+                      "the key \"%s\" was released %lld times within an hour, which is as often as it may be",
                       r->key.name, (long long)of_key);
     return 0;
 }
 
-static int check_quorum(struct release *r, const struct key_release *row, struct db *db, struct cofre_err *err)
+static int check_quorum(struct release *r, const struct key_release *row, struct db *db,
+                        struct cofre_err *err)
 {
     if (r->key.quorum == 0)
         return 0;
@@ -317,7 +321,8 @@ static void answer(struct record *record)
     hex_encode(sealed, r->sealed, r->len);
     request_answer_json(record->request, 200,
                         json_pack("{s:s, s:I, s:s, s:s, s:s}", "name", r->key.name, "version",
-                                  (json_int_t)r->version, "result", record->id, "enc", enc, "sealed", sealed));
+                                  (json_int_t)r->version, "result", record->id, "enc", enc, "sealed",
+                                  sealed));
 }
 
 static const struct record_more more = {keep, answer, release_free};

@@ -13,7 +13,7 @@ struct trust {
     struct signer *signer;
     struct endorsements *endorsements;
     struct keyring *keyring; /* NULL: the service keeps no keys for guests */
-    int64_t (*clock)(void); /* seconds since 1970 */
+    int64_t (*clock)(void);  /* seconds since 1970 */
 };
 
 #endif

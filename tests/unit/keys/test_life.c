@@ -192,13 +192,16 @@ static void each_state_allows_what_it_allows_and_no_more(void **state)
             MUST(create(db, name, GIVEN, &why));
             MUST(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = name}, &why));
             if (from != GUEST_KEY_CREATED)
-                MUST(act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = name, .policy = "web"}, &why));
+                MUST(act(db,
+                         (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = name, .policy = "web"},
+                         &why));
             if (from == GUEST_KEY_DISABLED)
                 MUST(act(db, (struct act){.event = KEY_EVENT_DISABLE, .name = name}, &why));
             if (from == GUEST_KEY_DESTROYED)
                 MUST(act(db, (struct act){.event = KEY_EVENT_DESTROY, .name = name}, &why));
             const bool may = strcmp(cells[i].after[from], "-") != 0;
-            int rc = act(db, (struct act){.event = cells[i].event, .version = 1, .name = name, .policy = "web"}, &err);
+            int rc = act(
+                db, (struct act){.event = cells[i].event, .version = 1, .name = name, .policy = "web"}, &err);
             if ((rc >= 0) != may || (!may && rc != -COFRE_USAGE))
                 fail_msg("%zu from %s: %d %s", i, guest_key_state_names[from], rc, err.text);
             MUST(guest_key_find(&key, db, name, &why));
@@ -215,17 +218,21 @@ static void older_versions_are_there_until_they_are_retired(void **state)
     (void)state;
     MUST(create(db, "disk", GIVEN, &why));
     assert_int_equal(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "disk"}, NULL), 2);
-    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, NULL), 0);
+    assert_int_equal(
+        act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, NULL),
+        0);
     assert_int_equal(value_of(db, "disk", 1, value, NULL), 30); /* under other terms by now, and the same */
     assert_memory_equal(value, GIVEN.data, 30);
     assert_int_equal(value_of(db, "disk", 2, value, NULL), 30); /* as long as the one before */
     assert_memory_not_equal(value, GIVEN.data, 30);
-    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_RETIRE, .version = 2, .name = "disk"}, &err), -COFRE_USAGE);
+    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_RETIRE, .version = 2, .name = "disk"}, &err),
+                     -COFRE_USAGE);
     assert_string_equal(err.text, "version 2 of the key \"disk\" is the current one: rotate the key first");
     MUST(act(db, (struct act){.event = KEY_EVENT_RETIRE, .version = 1, .name = "disk"}, &why));
     assert_int_equal(value_of(db, "disk", 1, value, &err), -COFRE_NEGATIVE);
     assert_string_equal(err.text, "the key \"disk\" has no version 1");
-    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_RETIRE, .version = 1, .name = "disk"}, &err), -COFRE_NEGATIVE);
+    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_RETIRE, .version = 1, .name = "disk"}, &err),
+                     -COFRE_NEGATIVE);
 }
 
 static void what_is_not_there_is_told_so(void **state)
@@ -233,11 +240,15 @@ static void what_is_not_there_is_told_so(void **state)
     CLEAN_DB *db = connect();
     struct cofre_err err;
     (void)state;
-    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_DISABLE, .name = "disk"}, &err), -COFRE_NEGATIVE);
+    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_DISABLE, .name = "disk"}, &err),
+                     -COFRE_NEGATIVE);
     assert_string_equal(err.text, "there is no key \"disk\"");
     MUST(create(db, "disk", GIVEN, &why));
-    MUST(act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, &why));
-    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_REVOKE, .version = 0, .name = "disk", .policy = "db"}, &err), -COFRE_NEGATIVE);
+    MUST(
+        act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, &why));
+    assert_int_equal(
+        act(db, (struct act){.event = KEY_EVENT_REVOKE, .version = 0, .name = "disk", .policy = "db"}, &err),
+        -COFRE_NEGATIVE);
     assert_string_equal(err.text, "the key \"disk\" is not granted to the policy \"db\"");
 }
 
@@ -249,7 +260,8 @@ static void who_can_write_to_the_database_can_loosen_nothing(void **state)
         "UPDATE guest_key_grant SET policy = 'lax'",
         "UPDATE guest_key_grant SET digest = mac FROM guest_key_generation",
         "DELETE FROM guest_key_grant",
-        "INSERT INTO guest_key_grant (name, policy, version, digest) SELECT name, 'lax', 1, digest FROM guest_key_grant",
+        "INSERT INTO guest_key_grant (name, policy, version, digest) SELECT name, 'lax', 1, digest FROM "
+        "guest_key_grant",
         "UPDATE guest_key SET state = 'created'",
         "UPDATE guest_key SET quorum = 1",
         "UPDATE guest_key SET per_guest = 5",
@@ -264,18 +276,22 @@ static void who_can_write_to_the_database_can_loosen_nothing(void **state)
         CLEAN_DB *db = connect();
         int64_t generation;
         MUST(create(db, "disk", GIVEN, &why));
-        MUST(act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, &why));
+        MUST(act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"},
+                 &why));
         MUST(check_generation(db, &generation, &why));
         MUST(db_script(db, lies[i], &why));
         if (value_of(db, "disk", 1, value, &err) != -COFRE_FAILED)
             fail_msg("%s", lies[i]);
-        assert_string_equal(err.text, "version 1 of the key \"disk\" does not open: it, or the key's terms, were "
-                                      "changed in the database, or the root is another");
+        assert_string_equal(err.text,
+                            "version 1 of the key \"disk\" does not open: it, or the key's terms, were "
+                            "changed in the database, or the root is another");
         assert_true(bytes_are_zero(value, 30));
         assert_int_equal(check_generation(db, &generation, &err), -COFRE_FAILED);
-        assert_int_equal(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "disk"}, &err), -COFRE_FAILED);
-        assert_string_equal(err.text, "the keys in the database are not those of generation 2: they were changed "
-                                      "beside the service, or the root is another");
+        assert_int_equal(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "disk"}, &err),
+                         -COFRE_FAILED);
+        assert_string_equal(err.text,
+                            "the keys in the database are not those of generation 2: they were changed "
+                            "beside the service, or the root is another");
     }
 }
 
@@ -288,14 +304,16 @@ static void one_keys_bytes_are_no_other_keys(void **state)
     MUST(create(db, "b", GIVEN, &why));
     MUST(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "b"}, &why));
     MUST(db_script(db,
-                   "UPDATE guest_key_version SET wrapped = (SELECT w.wrapped FROM guest_key_version w WHERE w.name = 'a')"
-                   " WHERE name = 'b' AND version = 1", 
+                   "UPDATE guest_key_version SET wrapped = (SELECT w.wrapped FROM guest_key_version w WHERE "
+                   "w.name = 'a')"
+                   " WHERE name = 'b' AND version = 1",
                    &why));
     assert_int_equal(value_of(db, "b", 1, value, NULL), -COFRE_FAILED);
-    MUST(db_script(db,
-                   "UPDATE guest_key_version SET wrapped = (SELECT w.wrapped FROM guest_key_version w WHERE w.name = 'b'"
-                   " AND w.version = 2) WHERE name = 'b' AND version = 1", 
-                   &why));
+    MUST(db_script(
+        db,
+        "UPDATE guest_key_version SET wrapped = (SELECT w.wrapped FROM guest_key_version w WHERE w.name = 'b'"
+        " AND w.version = 2) WHERE name = 'b' AND version = 1",
+        &why));
     assert_int_equal(value_of(db, "b", 1, value, NULL), -COFRE_FAILED);
     assert_int_equal(value_of(db, "b", 2, value, NULL), 30);
 }
@@ -309,15 +327,18 @@ static void a_row_that_is_put_back_is_noticed(void **state)
     struct cofre_err err;
     (void)state;
     MUST(create(db, "disk", GIVEN, &why));
-    MUST(act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, &why));
+    MUST(
+        act(db, (struct act){.event = KEY_EVENT_GRANT, .version = 1, .name = "disk", .policy = "web"}, &why));
     MUST(db_script(db,
                    "CREATE TABLE old_grant AS SELECT * FROM guest_key_grant;"
-                   "CREATE TABLE old_version AS SELECT * FROM guest_key_version", 
+                   "CREATE TABLE old_version AS SELECT * FROM guest_key_version",
                    &why));
-    MUST(act(db, (struct act){.event = KEY_EVENT_REVOKE, .version = 0, .name = "disk", .policy = "web"}, &why));
+    MUST(act(db, (struct act){.event = KEY_EVENT_REVOKE, .version = 0, .name = "disk", .policy = "web"},
+             &why));
     MUST(db_script(db,
                    "INSERT INTO guest_key_grant SELECT * FROM old_grant; DELETE FROM guest_key_version;"
-                   "INSERT INTO guest_key_version SELECT * FROM old_version; DROP TABLE old_grant; DROP TABLE old_version",
+                   "INSERT INTO guest_key_version SELECT * FROM old_version; DROP TABLE old_grant; DROP "
+                   "TABLE old_version",
                    &why));
     assert_int_equal(value_of(db, "disk", 1, value, NULL), 30);
     assert_int_equal(check_generation(db, &generation, &err), -COFRE_FAILED);
@@ -345,7 +366,8 @@ static void another_root_opens_nothing(void **state)
     MUST(create(db, "disk", GIVEN, &why));
     MUST(guest_key_find(&key, db, "disk", &why));
     assert_int_equal(key_version_open(value, db, other, &key, 1, NULL), -COFRE_FAILED);
-    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "disk", .root = other}, NULL), -COFRE_FAILED);
+    assert_int_equal(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "disk", .root = other}, NULL),
+                     -COFRE_FAILED);
 }
 
 /* Destruction: what the files hold is searched, not what the tables say. */

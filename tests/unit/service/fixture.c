@@ -13,7 +13,7 @@
 #include "attest/store/credential.h"
 
 const char *const role_words[ROLE_WORDS] = {"submit", "read",       "values", "policies",
-                                          "audit",  "administer", "keys",   "approve"};
+                                            "audit",  "administer", "keys",   "approve"};
 const uint8_t fixture_root[32] = {0x52, 0x6f, 0x6f, 0x74};
 
 static void write_pem(const char *path, const struct identity *id, bool key)

@@ -56,8 +56,8 @@ static void a_key_is_made_shown_and_listed(void **state)
     CLEAN_JSON *key = answer_json(f);
     const char *state_word = NULL;
     json_int_t version = 0, quorum = 0, per_guest = 0, per_hour = 0;
-    assert_int_equal(json_unpack(key, "{s:s, s:I, s:I, s:I, s:I}", "state", &state_word, "version", &version, "quorum",
-                                 &quorum, "per_guest", &per_guest, "per_hour", &per_hour),
+    assert_int_equal(json_unpack(key, "{s:s, s:I, s:I, s:I, s:I}", "state", &state_word, "version", &version,
+                                 "quorum", &quorum, "per_guest", &per_guest, "per_hour", &per_hour),
                      0);
     assert_string_equal(state_word, "created");
     assert_int_equal(version, 1);
@@ -79,7 +79,8 @@ static void wishes_that_cannot_be_are_refused(void **state)
         {"{\"quorum\": -1}", "quorum: it is to be a number from 0 to 8"},
         {"{\"per_guest\": 1000001}", "per_guest: it is to be a number from 0 to 1000000"},
         {"{\"size\": 15}", "size: it is to be a number from 16 to 512, and not there with import"},
-        {"{\"import\": {\"enc\": \"00\", \"sealed\": \"00\"}}", "import: 1 bytes are nothing that was sealed"},
+        {"{\"import\": {\"enc\": \"00\", \"sealed\": \"00\"}}",
+         "import: 1 bytes are nothing that was sealed"},
         {"{\"import\": {\"enc\": \"zz\", \"sealed\": \"00\"}}", NULL},
         {"{\"value\": \"00\"}", NULL},
     };
@@ -115,7 +116,8 @@ static void its_life_goes_by_the_table_of_states(void **state)
     expect(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"active\"}");
     expect(f, 422, "PUT", "/v1/keys/disk/state", "{\"state\": \"created\"}");
     expect(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"destroyed\"}");
-    expect(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"destroyed\"}"); /* who got no answer asks again */
+    expect(f, 200, "PUT", "/v1/keys/disk/state",
+           "{\"state\": \"destroyed\"}"); /* who got no answer asks again */
     expect(f, 422, "POST", "/v1/keys/disk/versions", "{}");
     detail_is(f, "the key \"disk\" is destroyed, and cannot be rotated");
     expect(f, 200, "GET", "/v1/keys/disk", NULL);
@@ -144,9 +146,14 @@ static void who_did_what_to_keys_is_in_the_log(void **state)
     static const struct {
         const char *action, *detail;
         int version;
-    } wanted[] = {{"created", "made here; quorum 0", 1}, {"granted", "policy web 1", 0}, {"rotated", "", 2},
-                  {"retired", "", 1},                    {"revoked", "policy web", 0},   {"disabled", "", 0},
-                  {"enabled", "", 0},                    {"destroyed", "", 0}};
+    } wanted[] = {{"created", "made here; quorum 0", 1},
+                  {"granted", "policy web 1", 0},
+                  {"rotated", "", 2},
+                  {"retired", "", 1},
+                  {"revoked", "policy web", 0},
+                  {"disabled", "", 0},
+                  {"enabled", "", 0},
+                  {"destroyed", "", 0}};
     expect(f, 201, "POST", "/v1/keys/disk", "{}");
     expect(f, 200, "PUT", "/v1/keys/disk/grants/web", "{}");
     expect(f, 201, "POST", "/v1/keys/disk/versions", "{}");
@@ -207,7 +214,8 @@ static char *import_of(struct fixture *f, const char *name, struct view value)
 }
 
 /* Bytes of the value; rc in the status. */
-static size_t export_of(struct fixture *f, enum hpke_kem kem, const char *name, int version, uint8_t value[512])
+static size_t export_of(struct fixture *f, enum hpke_kem kem, const char *name, int version,
+                        uint8_t value[512])
 {
     EVP_PKEY *key;
     struct hpke_public public;
@@ -222,7 +230,8 @@ static size_t export_of(struct fixture *f, enum hpke_kem kem, const char *name, 
     CLEAN_JSON *answer = answer_json(f);
     CLEAN_BYTES enc = {0}, sealed = {0};
     assert_int_equal(hex_decode_some(&enc, 65, json_string_value(json_object_get(answer, "enc")), NULL), 0);
-    assert_int_equal(hex_decode_some(&sealed, 600, json_string_value(json_object_get(answer, "sealed")), NULL), 0);
+    assert_int_equal(
+        hex_decode_some(&sealed, 600, json_string_value(json_object_get(answer, "sealed")), NULL), 0);
     const struct hpke_about about = {{kem, HPKE_AES_256_GCM},
                                      {(const uint8_t *)"cofre key export 1", 18},
                                      {(const uint8_t *)name, strlen(name)}};
@@ -279,7 +288,8 @@ static void nobody_owns_keys_and_says_what_a_good_guest_is(void **state)
 {
     struct fixture *f = *state;
     static const char *const both[] = {"policies keys", "values approve"};
-    static const char format[] = "{\"name\": \"%s\", \"roles\": \"%s\", \"expires\": \"2027-01-16T00:00:00Z\"}";
+    static const char format[] =
+        "{\"name\": \"%s\", \"roles\": \"%s\", \"expires\": \"2027-01-16T00:00:00Z\"}";
     char body[256];
     for (size_t i = 0; i < 2; i++) {
         snprintf(body, sizeof body, format, "ann", both[i]);
@@ -327,7 +337,8 @@ static void a_key_that_was_changed_beside_the_service_is_not_changed_further(voi
     assert_int_equal(db_script(f->db, "UPDATE guest_key SET quorum = 1", NULL), 0);
     expect(f, 500, "PUT", "/v1/keys/disk/grants/web", "{}");
     expect(f, 500, "POST", "/v1/keys/disk/export",
-           "{\"recipient\": \"0900000000000000000000000000000000000000000000000000000000000000\", \"kem\": \"X25519\"}");
+           "{\"recipient\": \"0900000000000000000000000000000000000000000000000000000000000000\", \"kem\": "
+           "\"X25519\"}");
 }
 
 #define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
