@@ -1,11 +1,15 @@
 #include "attest/service/keyring.h"
 
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "keys/generation.h"
+#include "vmm/base/cleanup.h"
 
 #define PAGE 4096
 
@@ -58,6 +62,24 @@ int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static K
     }
     *out = k;
     return 0;
+}
+
+int keyring_open(struct keyring **out, struct db *db, const char *file, struct cofre_err *err)
+{
+    uint8_t root[KEY_ROOT_SIZE + 1];
+    struct stat st;
+    CLEAN_FD fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cofre_fail(err, COFRE_LACKING, "the root key %s cannot be read: %m", file);
+    if (!S_ISREG(st.st_mode) || st.st_mode & 077)
+        return cofre_fail(err, COFRE_USAGE, "the root key %s is to be a file that its owner alone may read",
+                          file);
+    const ssize_t n = read(fd, root, sizeof root);
+    int rc = n == KEY_ROOT_SIZE && !bytes_are_zero(root, KEY_ROOT_SIZE)
+                 ? keyring_new(out, db, root, err)
+                 : cofre_fail(err, COFRE_MALFORMED, "the root key %s is to be %d bytes", file, KEY_ROOT_SIZE);
+    OPENSSL_cleanse(root, sizeof root);
+    return rc;
 }
 
 void keyring_free(struct keyring *k)

@@ -13,6 +13,8 @@ struct keyring;
 /* Takes a copy of the root, and checks the database's keys by it (keys/generation.h): -COFRE_FAILED where they are not its. */
 int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static KEY_ROOT_SIZE],
                 struct cofre_err *err);
+/* The same of a file that has the root and nothing else, and that only its owner may read. */
+int keyring_open(struct keyring **out, struct db *db, const char *file, struct cofre_err *err);
 void keyring_free(struct keyring *keyring);
 const uint8_t *keyring_root(const struct keyring *keyring);
 /* X25519, the same for the same root: whom keys that are brought in are sealed to. */

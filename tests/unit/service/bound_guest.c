@@ -35,7 +35,8 @@ void bound_guest_use_policy(struct fixture *f, const char *document)
     char body[64];
     assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", document), 201);
     CLEAN_JSON *made = answer_json(f);
-    snprintf(body, sizeof body, "{\"version\": %d}", (int)json_integer_value(json_object_get(made, "version")));
+    snprintf(body, sizeof body, "{\"version\": %d}",
+             (int)json_integer_value(json_object_get(made, "version")));
     assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", body), 200);
 }
 
@@ -53,7 +54,8 @@ void bound_guest_challenge(struct fixture *f, struct client *c, char out[65])
     strcpy(out, json_string_value(json_object_get(object, "nonce")));
 }
 
-struct channel_binding bound_guest_binding(struct client *c, const char *hex, uint8_t nonce[32], struct bytes *key)
+struct channel_binding bound_guest_binding(struct client *c, const char *hex, uint8_t nonce[32],
+                                           struct bytes *key)
 {
     assert_true(hex_decode(nonce, 32, hex));
     assert_int_equal(channel_key_of(key, bound_guest_key.cert, NULL), 0);
@@ -79,8 +81,8 @@ char *bound_guest_evidence(const uint8_t report_data[CHANNEL_REPORT_DATA])
     return strndup((const char *)file.data, file.len);
 }
 
-int bound_guest_evidence_file(void *context, struct bytes *file, const uint8_t report_data[CHANNEL_REPORT_DATA],
-                        struct cofre_err *err)
+int bound_guest_evidence_file(void *context, struct bytes *file,
+                              const uint8_t report_data[CHANNEL_REPORT_DATA], struct cofre_err *err)
 {
     (void)context;
     char *text = bound_guest_evidence(report_data);

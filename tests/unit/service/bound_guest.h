@@ -19,11 +19,12 @@ struct client bound_guest_connection(struct fixture *f);
 /* A nonce of the service's, in hexadecimal. */
 void bound_guest_challenge(struct fixture *f, struct client *c, char out[65]);
 /* What a guest makes of a connection, without its report data; nonce is 32 bytes, key the caller's to free. */
-struct channel_binding bound_guest_binding(struct client *c, const char *hex, uint8_t nonce[32], struct bytes *key);
+struct channel_binding bound_guest_binding(struct client *c, const char *hex, uint8_t nonce[32],
+                                           struct bytes *key);
 /* An evidence file's text over that report data; the caller's. */
 char *bound_guest_evidence(const uint8_t report_data[CHANNEL_REPORT_DATA]);
 /* For struct agent_result_request and its like. */
-int bound_guest_evidence_file(void *context, struct bytes *file, const uint8_t report_data[CHANNEL_REPORT_DATA],
-                        struct cofre_err *err);
+int bound_guest_evidence_file(void *context, struct bytes *file,
+                              const uint8_t report_data[CHANNEL_REPORT_DATA], struct cofre_err *err);
 
 #endif

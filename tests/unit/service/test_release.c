@@ -11,6 +11,7 @@
 #include "keys/hpke.h"
 #include "keys/release.h"
 #include "tests/unit/channel/ends.h"
+#include "vmm/agent/key.h"
 #include "vmm/base/json.h"
 
 static int64_t later; /* than the machine's clock */
@@ -20,7 +21,7 @@ static int64_t now(void)
     return time(NULL) + later;
 }
 
-#define VALUE "the key of the disk, 32 bytes..."
+#define VALUE  "the key of the disk, 32 bytes..."
 #define STRICT "{\"snp\": {}}"
 
 static void owner(struct fixture *f, int status, const char *method, const char *path, const char *body)
@@ -46,7 +47,8 @@ static void make_key(struct fixture *f, const char *name, const char *more)
     assert_int_equal(hpke_seal(&enc, sealed, &about, (struct view){to, 32}, value, NULL), 0);
     hex_encode(enc_hex, enc.data, enc.len);
     hex_encode(sealed_hex, sealed, sizeof sealed);
-    snprintf(body, sizeof body, "{\"import\": {\"enc\": \"%s\", \"sealed\": \"%s\"}%s}", enc_hex, sealed_hex, more);
+    snprintf(body, sizeof body, "{\"import\": {\"enc\": \"%s\", \"sealed\": \"%s\"}%s}", enc_hex, sealed_hex,
+             more);
     snprintf(path, sizeof path, "/v1/keys/%s", name);
     owner(f, 201, "POST", path, body);
     snprintf(path, sizeof path, "/v1/keys/%s/grants/web", name);
@@ -74,7 +76,7 @@ static int teardown(void **state)
 
 /* A guest that asks: each part may be another than it should be. */
 struct asking {
-    struct client *c;      /* on which it asks */
+    struct client *c;       /* on which it asks */
     struct client *made_on; /* to which its evidence is bound; NULL: c */
     const char *name, *made_for, *policy;
     enum hpke_kem kem;
@@ -109,17 +111,19 @@ static void prepare(struct fixture *f, struct asking *a)
         bound_guest_challenge(f, a->c, a->given);
     hex_of(hex, &named, a->kem, a->named ? a->named : a->key);
     hex_of(hex, &recipient, a->kem, a->key);
-    const struct channel_binding b = bound_guest_binding(a->made_on ? a->made_on : a->c, a->given, nonce, &key);
+    const struct channel_binding b =
+        bound_guest_binding(a->made_on ? a->made_on : a->c, a->given, nonce, &key);
     assert_int_equal(a->plain ? channel_report_data(report_data, &b, NULL)
-                              : channel_release_report_data(report_data, &b, (struct view){named.data, named.len},
-                                                            (struct view){(const uint8_t *)made_for, strlen(made_for)},
-                                                            NULL),
+                              : channel_release_report_data(
+                                    report_data, &b, (struct view){named.data, named.len},
+                                    (struct view){(const uint8_t *)made_for, strlen(made_for)}, NULL),
                      0);
     char *evidence = bound_guest_evidence(report_data);
     if (a->version)
         snprintf(more, sizeof more, ", \"version\": %d", a->version);
     snprintf(a->body, sizeof a->body,
-             "{\"policy\": \"%s\", \"challenge\": \"%s\", \"recipient\": \"%s\", \"kem\": \"%s\", \"evidence\": %s%s}",
+             "{\"policy\": \"%s\", \"challenge\": \"%s\", \"recipient\": \"%s\", \"kem\": \"%s\", "
+             "\"evidence\": %s%s}",
              a->policy ? a->policy : "web", a->given, hex, hpke_kem_names[a->kem], evidence, more);
     free(evidence);
 }
@@ -147,7 +151,8 @@ static void opens_to(struct fixture *f, struct asking *a, int version, const cha
     const char *result = json_string_value(json_object_get(answer, "result"));
     assert_int_equal(json_integer_value(json_object_get(answer, "version")), version);
     assert_int_equal(hex_decode_some(&enc, 65, json_string_value(json_object_get(answer, "enc")), NULL), 0);
-    assert_int_equal(hex_decode_some(&sealed, 600, json_string_value(json_object_get(answer, "sealed")), NULL), 0);
+    assert_int_equal(
+        hex_decode_some(&sealed, 600, json_string_value(json_object_get(answer, "sealed")), NULL), 0);
     int n = snprintf(aad, sizeof aad, "%s %d %s", a->name, version, result);
     const struct hpke_about about = {{a->kem, HPKE_AES_256_GCM},
                                      {(const uint8_t *)"cofre key release 1", 19},
@@ -307,8 +312,9 @@ static void a_nonce_of_somebody_elses_gets_nothing(void **state)
     struct client c = bound_guest_connection(f);
     make_key(f, "disk", "");
     refused(f,
-            &(struct asking){.c = &c, .nonce = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}, 409,
-            "nonce", "the nonce was not given out here, or was used before");
+            &(struct asking){.c = &c,
+                             .nonce = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"},
+            409, "nonce", "the nonce was not given out here, or was used before");
     client_close(&c);
 }
 
@@ -356,12 +362,15 @@ static void what_the_owner_withdrew_works_no_more(void **state)
     struct client c = bound_guest_connection(f);
     make_key(f, "disk", "");
     owner(f, 200, "DELETE", "/v1/keys/disk/grants/web", NULL);
-    refused(f, &(struct asking){.c = &c}, 422, "not-valid", "the key \"disk\" is not granted to the policy \"web\"");
+    refused(f, &(struct asking){.c = &c}, 422, "not-valid",
+            "the key \"disk\" is not granted to the policy \"web\"");
     owner(f, 200, "PUT", "/v1/keys/disk/grants/web", "{}");
     owner(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"disabled\"}");
-    refused(f, &(struct asking){.c = &c}, 422, "not-valid", "the key \"disk\" is disabled, and cannot be released");
+    refused(f, &(struct asking){.c = &c}, 422, "not-valid",
+            "the key \"disk\" is disabled, and cannot be released");
     owner(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"destroyed\"}");
-    refused(f, &(struct asking){.c = &c}, 422, "not-valid", "the key \"disk\" is destroyed, and cannot be released");
+    refused(f, &(struct asking){.c = &c}, 422, "not-valid",
+            "the key \"disk\" is destroyed, and cannot be released");
     refused(f, &(struct asking){.c = &c, .name = "none"}, 404, "not-found", "there is no key \"none\"");
     client_close(&c);
 }
@@ -444,11 +453,14 @@ static void a_quorum_is_waited_for_and_good_once(void **state)
     struct client c = bound_guest_connection(f);
     char body[128];
     make_key(f, "disk", ", \"quorum\": 2");
-    refused(f, &(struct asking){.c = &c}, 403, "quorum", "the key \"disk\" needs 2 approvals for this guest, and has 0");
+    refused(f, &(struct asking){.c = &c}, 403, "quorum",
+            "the key \"disk\" needs 2 approvals for this guest, and has 0");
     asking_guest(f, body);
     assert_int_equal(ask(f, "POST", "/v1/keys/disk/approvals", "approve", body), 200);
-    assert_int_equal(ask(f, "POST", "/v1/keys/disk/approvals", "approve", body), 200); /* the same one twice is one */
-    refused(f, &(struct asking){.c = &c}, 403, "quorum", "the key \"disk\" needs 2 approvals for this guest, and has 1");
+    assert_int_equal(ask(f, "POST", "/v1/keys/disk/approvals", "approve", body),
+                     200); /* the same one twice is one */
+    refused(f, &(struct asking){.c = &c}, 403, "quorum",
+            "the key \"disk\" needs 2 approvals for this guest, and has 1");
     assert_int_equal(ask(f, "POST", "/v1/keys/disk/approvals", "approver-b", body), 200);
     struct asking a = {.c = &c};
     assert_int_equal(release(f, &a), 200);
@@ -470,11 +482,13 @@ static void approvals_that_are_old_or_forged_do_not_count(void **state)
     make_key(f, "disk", ", \"quorum\": 1");
     refused(f, &(struct asking){.c = &c}, 403, "quorum", NULL);
     asking_guest(f, body);
-    assert_int_equal(db_script(f->db,
-                               "INSERT INTO guest_key_approval (name, guest, approver, expires, mac)"
-                               " SELECT 'disk', guest, 'forger', 9999999999, mac FROM guest_key_request, guest_key_generation",
-                               NULL),
-                     0);
+    assert_int_equal(
+        db_script(
+            f->db,
+            "INSERT INTO guest_key_approval (name, guest, approver, expires, mac)"
+            " SELECT 'disk', guest, 'forger', 9999999999, mac FROM guest_key_request, guest_key_generation",
+            NULL),
+        0);
     refused(f, &(struct asking){.c = &c}, 403, "quorum", NULL);
     assert_int_equal(ask(f, "POST", "/v1/keys/disk/approvals", "approve", body), 200);
     assert_int_equal(db_script(f->db, "UPDATE guest_key_approval SET expires = expires + 1", NULL), 0);
@@ -507,12 +521,14 @@ static void requests_that_cannot_be_are_told_why(void **state)
 {
     struct fixture *f = *state;
     struct client c = bound_guest_connection(f);
-    static const char format[] = "{\"policy\": \"web\", \"challenge\": \"%032d\", \"recipient\": \"%s\", \"kem\": \"%s\","
-                                 " \"evidence\": {}}";
+    static const char format[] =
+        "{\"policy\": \"web\", \"challenge\": \"%032d\", \"recipient\": \"%s\", \"kem\": \"%s\","
+        " \"evidence\": {}}";
     char body[512];
     make_key(f, "disk", "");
     struct client bare = client_new(f->port);
-    snprintf(body, sizeof body, format, 7, "0900000000000000000000000000000000000000000000000000000000000000", "X25519");
+    snprintf(body, sizeof body, format, 7, "0900000000000000000000000000000000000000000000000000000000000000",
+             "X25519");
     assert_int_equal(ask_with(f, &bare, "POST", "/v1/keys/disk/release", "submit", NULL, body), 422);
     assert_member(f, "detail",
                   "the client has shown no certificate, whose key the evidence could be bound to");
@@ -525,6 +541,51 @@ static void requests_that_cannot_be_are_told_why(void **state)
     assert_member(f, "detail", "kem: it is to be \"P-256\" or \"X25519\"");
     assert_int_equal(ask_with(f, &c, "POST", "/v1/keys/disk/release", "submit", NULL, "{}"), 422);
     client_close(&c);
+}
+
+/* The guest's own program, in this process. */
+
+static int fetch(struct fixture *f, const char *name, uint8_t key[AGENT_KEY_MAX], struct cofre_err *err)
+{
+    char url[64];
+    const struct channel_identity identity = {bound_guest_key.key, bound_guest_key.cert};
+    const struct trust_client_options options = {
+        .url = url, .ca = f->certificate, .token = "submit", .identity = &identity, .seconds = 20};
+    struct agent_key_request request = {.policy = "web", .name = name, .evidence = bound_guest_evidence_file};
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", f->port);
+    int rc = trust_client_open(&request.client, &options, err);
+    if (rc < 0)
+        return rc;
+    rc = agent_key_fetch(key, &request, err);
+    trust_client_free(request.client);
+    return rc;
+}
+
+static void the_agent_gets_its_key(void **state)
+{
+    struct fixture *f = *state;
+    struct cofre_err err = {""};
+    uint8_t key[AGENT_KEY_MAX];
+    make_key(f, "disk", "");
+    if (fetch(f, "disk", key, &err) != 32)
+        fail_msg("%s", err.text);
+    assert_memory_equal(key, VALUE, 32);
+    assert_true(bytes_are_zero(key + 32, sizeof key - 32));
+}
+
+static void the_agent_is_told_why_it_gets_none(void **state)
+{
+    struct fixture *f = *state;
+    struct cofre_err err = {""};
+    uint8_t key[AGENT_KEY_MAX];
+    make_key(f, "disk", ", \"quorum\": 1");
+    memset(key, 1, sizeof key);
+    assert_int_equal(fetch(f, "disk", key, &err), -COFRE_FAILED);
+    assert_non_null(
+        strstr(err.text, " answers 403: the key \"disk\" needs 1 approvals for this guest, and has 0"));
+    assert_true(bytes_are_zero(key, sizeof key));
+    assert_int_equal(fetch(f, "../policies", key, &err), -COFRE_USAGE);
+    assert_string_equal(err.text, "\"../policies\" is no name of a key");
 }
 
 #define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
@@ -551,6 +612,8 @@ int main(void)
         T(approvals_that_are_old_or_forged_do_not_count),
         T(what_cannot_be_kept_is_not_released),
         T(requests_that_cannot_be_are_told_why),
+        T(the_agent_gets_its_key),
+        T(the_agent_is_told_why_it_gets_none),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
