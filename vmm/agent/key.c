@@ -39,8 +39,8 @@ static json_t *body_of(const struct agent_key_request *r, const struct bytes *no
     char challenge[2 * CHANNEL_NONCE_MAX + 1], to[2 * HPKE_PUBLIC_MAX + 1];
     hex_encode(challenge, nonce->data, nonce->len);
     hex_encode(to, recipient->data, recipient->len);
-    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:O}", "policy", r->policy, "challenge", challenge, "recipient",
-                             to, "kem", hpke_kem_names[suite.kem], "evidence", evidence);
+    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:O}", "policy", r->policy, "challenge", challenge,
+                             "recipient", to, "kem", hpke_kem_names[suite.kem], "evidence", evidence);
     if (body && r->version)
         json_object_set_new(body, "version", json_integer(r->version));
     return body;
@@ -112,7 +112,8 @@ int agent_key_fetch(uint8_t *key, const struct agent_key_request *r, struct cofr
 int agent_key_lock_memory(struct cofre_err *err)
 {
     const struct rlimit none = {0, 0};
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+        setrlimit(RLIMIT_CORE, &none) < 0)
         return cofre_fail(err, COFRE_LACKING, "this process's memory cannot be locked: %s; run it as root",
                           strerror(errno));
     return 0;
@@ -130,9 +131,11 @@ static int check_descriptor(int fd, struct cofre_err *err)
     struct statfs fs;
     if (fstat(fd, &st) < 0)
         return cofre_fail(err, COFRE_USAGE, "--fd %d: %s", fd, strerror(errno));
-    const bool file = S_ISREG(st.st_mode) && (fstatfs(fd, &fs) < 0 || (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC));
+    const bool file = S_ISREG(st.st_mode) &&
+                      (fstatfs(fd, &fs) < 0 || (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC));
     if (file || isatty(fd))
-        return cofre_fail(err, COFRE_USAGE, "--fd %d is %s: a key goes to a pipe, a socket or a file of a tmpfs", fd,
+        return cofre_fail(err, COFRE_USAGE,
+                          "--fd %d is %s: a key goes to a pipe, a socket or a file of a tmpfs", fd,
                           file ? "a file" : "a terminal");
     return 0;
 }
@@ -194,16 +197,20 @@ static int run(const struct arguments *a, struct cofre_err *err)
 
 int agent_key_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},    {"ca", required_argument, NULL, 'c'},
-        {"policy", required_argument, NULL, 'p'},  {"name", required_argument, NULL, 'n'},
-        {"version", required_argument, NULL, 'v'}, {"token-file", required_argument, NULL, 't'},
-        {"fd", required_argument, NULL, 'd'},      {"help", no_argument, NULL, 'h'},
-        {0}};
+    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+                                            {"ca", required_argument, NULL, 'c'},
+                                            {"policy", required_argument, NULL, 'p'},
+                                            {"name", required_argument, NULL, 'n'},
+                                            {"version", required_argument, NULL, 'v'},
+                                            {"token-file", required_argument, NULL, 't'},
+                                            {"fd", required_argument, NULL, 'd'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct arguments a = {NULL};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        const char **const texts[] = {['f'] = &a.from,    ['c'] = &a.ca,         ['p'] = &a.policy, ['n'] = &a.name,
-                                      ['v'] = &a.version, ['t'] = &a.token_file, ['d'] = &a.fd};
+        const char **const texts[] = {
+            ['f'] = &a.from,    ['c'] = &a.ca,         ['p'] = &a.policy, ['n'] = &a.name,
+            ['v'] = &a.version, ['t'] = &a.token_file, ['d'] = &a.fd};
         if (o == 'h' || o == '?')
             return agent_help(o == 'h');
         *texts[o] = optarg;
