@@ -11,6 +11,7 @@
 
 #define CHANNEL_REPORT_DATA   64
 #define CHANNEL_LABEL         "cofre channel 1" /* what report data begins with, its final zero included */
+#define CHANNEL_RELEASE_LABEL "cofre release 1" /* the same, where a key is asked for (docs/keys.md) */
 #define CHANNEL_NONCE_SIZE    32
 #define CHANNEL_NONCE_MAX     64 /* of a verifier with nonces of its own */
 #define CHANNEL_EXPORTER_SIZE 32
@@ -40,7 +41,16 @@ struct channel_binding {
 int channel_report_data(uint8_t out[static CHANNEL_REPORT_DATA], const struct channel_binding *binding,
                         struct cofre_err *err);
 
-/* Report data of some version of this. */
+/*
+ * The same with a label of its own, where evidence is for a key's release: besides, the key to which it is to be sealed, as it goes
+ * over the wire, and the key's name, each with its length before it. So evidence for a channel gets nobody a key, and evidence
+ * for one key, or to one recipient, no other.
+ */
+int channel_release_report_data(uint8_t out[static CHANNEL_REPORT_DATA],
+                                const struct channel_binding *binding, struct view recipient,
+                                struct view name, struct cofre_err *err);
+
+/* Report data of some version of these. */
 bool channel_label_is_in(const uint8_t report_data[static CHANNEL_REPORT_DATA]);
 
 /* Of a connection whose handshake is done, which must be TLS 1.3. */

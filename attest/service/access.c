@@ -10,8 +10,9 @@
 static const struct {
     const char *word;
     enum role role;
-} roles[] = {{"submit", ROLE_SUBMIT},     {"read", ROLE_READ},   {"values", ROLE_VALUES},
-             {"policies", ROLE_POLICIES}, {"audit", ROLE_AUDIT}, {"administer", ROLE_ADMINISTER}};
+} roles[] = {{"submit", ROLE_SUBMIT},     {"read", ROLE_READ},      {"values", ROLE_VALUES},
+             {"policies", ROLE_POLICIES}, {"audit", ROLE_AUDIT},    {"administer", ROLE_ADMINISTER},
+             {"keys", ROLE_KEYS},         {"approve", ROLE_APPROVE}};
 
 int access_roles_parse(unsigned *out, const char *text, struct cofre_err *err)
 {
@@ -23,10 +24,10 @@ int access_roles_parse(unsigned *out, const char *text, struct cofre_err *err)
             if (strlen(roles[i].word) == len && memcmp(roles[i].word, text, len) == 0)
                 found = roles[i].role;
         if (!found)
-            return cofre_fail(
-                err, COFRE_USAGE,
-                "\"%.*s\" is no role; there are submit, read, values, policies, audit and administer",
-                (int)(len < 32 ? len : 32), text);
+            return cofre_fail(err, COFRE_USAGE,
+                              "\"%.*s\" is no role; there are submit, read, values, policies, audit, "
+                              "administer, keys and approve",
+                              (int)(len < 32 ? len : 32), text);
         *out |= found;
         text += len + (text[len] == ' ');
     }

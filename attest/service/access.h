@@ -10,14 +10,19 @@
 #include "attest/store/db.h"
 
 enum role {
-    ROLE_SUBMIT = 1,     /* ask for challenges, submit evidence, read own results */
-    ROLE_READ = 2,       /* read all results */
-    ROLE_VALUES = 4,     /* manage reference values */
-    ROLE_POLICIES = 8,   /* manage policies */
-    ROLE_AUDIT = 16,     /* read everything, change nothing */
-    ROLE_ADMINISTER = 32 /* manage credentials */
+    ROLE_SUBMIT = 1,      /* ask for challenges, submit evidence, read own results */
+    ROLE_READ = 2,        /* read all results */
+    ROLE_VALUES = 4,      /* manage reference values */
+    ROLE_POLICIES = 8,    /* manage policies */
+    ROLE_AUDIT = 16,      /* read everything, change nothing */
+    ROLE_ADMINISTER = 32, /* manage credentials */
+    ROLE_KEYS = 64,       /* own the keys that guests get */
+    ROLE_APPROVE = 128    /* approve releases that need it */
 };
-#define ROLES_ALL 63
+#define ROLES_ALL 255
+/* Who decides what a good guest is, and who owns what good guests get: not the same, unless the configuration says so. */
+#define ROLES_OF_VERDICTS (ROLE_POLICIES | ROLE_VALUES)
+#define ROLES_OF_KEYS     (ROLE_KEYS | ROLE_APPROVE)
 
 #define ACCESS_NAME_MAX 64 /* bytes of a name, of callers and of what they manage */
 

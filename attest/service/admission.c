@@ -40,6 +40,40 @@ struct addition {
     const struct credential *credential;
 };
 
+struct whose {
+    const char *name;
+    unsigned roles;
+};
+
+static int gather(void *context, const struct credential *c, struct cofre_err *err)
+{
+    struct whose *whose = context;
+    unsigned roles = 0;
+    if (strcmp(c->name, whose->name) != 0)
+        return 0;
+    int rc = access_roles_parse(&roles, c->roles, err);
+    whose->roles |= roles;
+    return rc < 0 ? -COFRE_FAILED : 0;
+}
+
+/* By all credentials of that name. */
+static int keep_apart(const struct trust *trust, struct db *db, const struct credential *c,
+                      struct cofre_err *err)
+{
+    struct whose whose = {c->name, 0};
+    if (trust->config->keys_with_policies)
+        return 0;
+    int rc = gather(&whose, c, err);
+    if (rc == 0)
+        rc = credential_list(db, gather, &whose, err);
+    if (rc >= 0 && whose.roles & ROLES_OF_VERDICTS && whose.roles & ROLES_OF_KEYS)
+        return cofre_fail(err, COFRE_USAGE,
+                          "roles: %s would both say what a good guest is and own what it gets; "
+                          "keys_with_policies in the configuration allows that",
+                          c->name);
+    return rc < 0 ? rc : 0;
+}
+
 static int add(struct db *db, void *context, struct cofre_err *err)
 {
     const struct addition *a = context;
@@ -54,7 +88,9 @@ static int add(struct db *db, void *context, struct cofre_err *err)
                                   .actor = c->made_by,
                                   .digest = c->digest,
                                   .detail = detail};
-    int rc = credential_add(db, c, err);
+    int rc = keep_apart(a->trust, db, c, err);
+    if (rc == 0)
+        rc = credential_add(db, c, err);
     return rc < 0 ? rc : change_log(a->trust, db, &change, err);
 }
 

@@ -10,6 +10,7 @@
 
 #include "attest/appraise.h"
 #include "attest/channel/judge.h"
+#include "attest/service/appraisals.h"
 #include "attest/service/endorsements.h"
 #include "attest/service/handlers.h"
 #include "attest/service/ledger.h"
@@ -19,23 +20,7 @@
 #include "attest/store/reference.h"
 #include "vmm/base/json.h"
 
-/* What was asked, taken apart. */
-struct job {
-    struct call *call;
-    struct evidence evidence;
-    struct bytes nonce;
-    bool ours;  /* the nonce is a challenge */
-    bool bound; /* to the connection: by this report data, to this key */
-    uint8_t report_data[CHANNEL_REPORT_DATA], key[32];
-    const char *policy_name;
-    int64_t policy_version;
-    const struct policy *policy;  /* the worker remembers it */
-    struct references references; /* of the names that the policy has */
-    uint8_t policy_digest[32];
-    int64_t again; /* when collateral may be there that could not be had; 0: that is not what failed */
-};
-
-static void job_free(struct job *job)
+void job_free(struct job *job)
 {
     evidence_free(&job->evidence);
     bytes_free(&job->nonce);
@@ -47,7 +32,7 @@ static bool sha256(uint8_t out[static 32], struct view data)
     return EVP_Digest(data.data, data.len, out, NULL, EVP_sha256(), NULL) == 1;
 }
 
-static int read_nonce(struct job *job, const char *challenge, const char *nonce, struct cofre_err *err)
+int job_read_nonce(struct job *job, const char *challenge, const char *nonce, struct cofre_err *err)
 {
     const char *text = challenge ? challenge : nonce, *name = challenge ? "challenge" : "nonce";
     if (!challenge == !nonce)
@@ -81,7 +66,7 @@ static int bind_channel(struct job *job, const char *binding, struct cofre_err *
     return channel_report_data(job->report_data, &b, err);
 }
 
-static int read_evidence(struct job *job, json_t *object, struct cofre_err *err)
+int job_read_evidence(struct job *job, json_t *object, struct cofre_err *err)
 {
     int rc = evidence_from_json(&job->evidence, object, err);
     return rc < 0 ? cofre_within(err, rc, "evidence") : 0;
@@ -96,13 +81,13 @@ static int take_policy(void *context, const struct stored_policy *p, struct cofr
     return rc < 0 ? cofre_fail(err, COFRE_FAILED, "the policy \"%s\" cannot be read back", p->name) : 0;
 }
 
-static int find_policy(struct job *job, struct cofre_err *err)
+int job_find_policy(struct job *job, int64_t version, struct cofre_err *err)
 {
     const struct caller *caller = &job->call->caller;
     int rc = access_name_check(job->policy_name, "policy", err);
     if (rc == 0 && *caller->scope && strcmp(caller->scope, job->policy_name) != 0)
         rc = cofre_fail(err, COFRE_USAGE, "%s may use the policy \"%s\" alone", caller->name, caller->scope);
-    return rc < 0 ? rc : stored_policy_find(job->call->db, job->policy_name, 0, take_policy, job, err);
+    return rc < 0 ? rc : stored_policy_find(job->call->db, job->policy_name, version, take_policy, job, err);
 }
 
 static int take_reference(void *context, const struct stored_reference *s, struct cofre_err *err)
@@ -110,7 +95,7 @@ static int take_reference(void *context, const struct stored_reference *s, struc
     return references_append(context, &s->value, err);
 }
 
-static int find_references(struct job *job, struct cofre_err *err)
+int job_find_references(struct job *job, struct cofre_err *err)
 {
     const enum reference_tee tee =
         strcmp(job->evidence.tee, reference_tee_names[REFERENCE_TDX]) == 0 ? REFERENCE_TDX : REFERENCE_SNP;
@@ -134,14 +119,14 @@ static int read_job(struct job *job, json_t *body, struct cofre_err *err)
     if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s?s, s?s, s?s}", "evidence", &evidence, "policy",
                        &job->policy_name, "challenge", &challenge, "nonce", &nonce, "binding", &binding) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
-    int rc = read_nonce(job, challenge, nonce, err);
+    int rc = job_read_nonce(job, challenge, nonce, err);
     if (rc == 0 && binding)
         rc = bind_channel(job, binding, err);
     if (rc == 0)
-        rc = find_policy(job, err);
+        rc = job_find_policy(job, 0, err);
     if (rc == 0)
-        rc = read_evidence(job, evidence, err);
-    return rc < 0 ? rc : find_references(job, err);
+        rc = job_read_evidence(job, evidence, err);
+    return rc < 0 ? rc : job_find_references(job, err);
 }
 
 /* A repeated request is known by its challenge, or by the key that the client gave it; another one is never the same. */
@@ -242,7 +227,7 @@ static int fill_record(struct job *job, struct record *r, const struct verdict *
     return 0;
 }
 
-static int judge(struct job *job, struct record *r, struct cofre_err *err)
+int job_judge(struct job *job, struct record *r, struct cofre_err *err)
 {
     CLEAN_VERDICT verdict = {0};
     struct appraisal in = {.evidence = &job->evidence,
@@ -257,11 +242,13 @@ static int judge(struct job *job, struct record *r, struct cofre_err *err)
         endorsements_appraise(job->call->trust->endorsements, job->call->db, &verdict, &in, &job->again, err);
     if (rc == 0 && job->bound)
         channel_word_verdict(&verdict);
-    return rc < 0 ? rc : fill_record(job, r, &verdict, err);
+    if (rc == 0)
+        rc = fill_record(job, r, &verdict, err);
+    return rc == 0 && job->look ? job->look(job, &verdict, err) : rc;
 }
 
 /* Nothing was judged, and a challenge is still good. */
-static void refuse_for_now(struct call *call, int64_t again, const struct cofre_err *why)
+void job_refuse_for_now(struct call *call, int64_t again, const struct cofre_err *why)
 {
     char seconds[24];
     (void)snprintf(seconds, sizeof seconds, "%lld", (long long)(again > call->now ? again - call->now : 1));
@@ -272,18 +259,18 @@ static void refuse_for_now(struct call *call, int64_t again, const struct cofre_
 void appraisal_create(struct call *call)
 {
     struct cofre_err err;
-    __attribute__((cleanup(job_free))) struct job job = {.call = call};
+    CLEAN_JOB job = {.call = call};
     CLEAN_JSON *body = call_body(call);
     if (!body)
         return;
     struct record *r = calloc(1, sizeof *r);
     int rc = r ? read_job(&job, body, &err) : cofre_fail(&err, COFRE_FAILED, "out of memory");
     if (rc == 0)
-        rc = judge(&job, r, &err);
+        rc = job_judge(&job, r, &err);
     if (rc < 0) {
         record_free(r);
         if (rc == -COFRE_LACKING && job.again)
-            refuse_for_now(call, job.again, &err);
+            job_refuse_for_now(call, job.again, &err);
         else
             call_fail(call, rc, &err);
         return;

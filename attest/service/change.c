@@ -17,8 +17,9 @@ static void put(char *to, size_t size, const char *text)
     (void)snprintf(to, size, "%.*s", (int)len, text ? text : "");
 }
 
-static int fill(struct log_entry *entry, const struct change *change, struct cofre_err *err)
+int change_entry(struct log_entry *entry, const struct change *change, int64_t now, struct cofre_err *err)
 {
+    *entry = (struct log_entry){.kind = LOG_ENTRY_CHANGE, .time = now};
     put(entry->action, sizeof entry->action, change->action);
     put(entry->object, sizeof entry->object, change->object);
     put(entry->object_name, sizeof entry->object_name, change->name);
@@ -39,8 +40,8 @@ int change_log(const struct trust *trust, struct db *db, const struct change *ch
 {
     CLEAN_VERDICT_LOG log = {0};
     int64_t number;
-    struct log_entry entry = {.kind = LOG_ENTRY_CHANGE, .time = trust->clock()};
-    int rc = fill(&entry, change, err);
+    struct log_entry entry;
+    int rc = change_entry(&entry, change, trust->clock(), err);
     if (rc == 0)
         rc = verdict_log_open_to_append(&log, db, err);
     if (rc == 0)

@@ -11,6 +11,7 @@
 #ifndef COFRE_ATTEST_SERVICE_CHANGE_H
 #define COFRE_ATTEST_SERVICE_CHANGE_H
 
+#include "attest/log/entry.h"
 #include "attest/service/trust.h"
 #include "attest/store/db.h"
 
@@ -25,6 +26,9 @@ struct change {
     struct view digest;  /* or that SHA-256 itself; len 0 where there is content */
     const char *detail;  /* a few words for an auditor, as a reason; NULL: none */
 };
+
+/* The entry itself, for who writes to the log by other means. */
+int change_entry(struct log_entry *entry, const struct change *change, int64_t now, struct cofre_err *err);
 
 /* Within a transaction. Needs trust's config, signer and clock, no more. */
 int change_log(const struct trust *trust, struct db *db, const struct change *change, struct cofre_err *err);

@@ -140,6 +140,15 @@ static int read_url(const struct member *m, json_t *value, const char *within, v
     return rc < 0 ? cofre_within(err, rc, "%s", m->name) : 0;
 }
 
+static int read_flag(const struct member *m, json_t *value, const char *within, void *to,
+                     struct cofre_err *err)
+{
+    if (!json_is_boolean(value))
+        return wrong(within, m->name, err, "it is to be true or false");
+    *(bool *)to = json_is_true(value);
+    return 0;
+}
+
 static int read_update(const struct member *m, json_t *value, const char *within, void *to,
                        struct cofre_err *err)
 {
@@ -196,6 +205,8 @@ static const struct member members[] = {
     FIELD("pccs", pccs, read_url, 0, 0),
     FIELD("pcs_root_crl", pcs_root_crl, read_url, 0, 0),
     FIELD("tcb_update", tcb_update, read_update, 0, 0),
+    FIELD("root_key", root_key, read_text, 0, 0),
+    FIELD("keys_with_policies", keys_with_policies, read_flag, 0, 0),
     FIELD("limits", limits, read_limits, 0, 0),
 };
 
@@ -213,6 +224,10 @@ static int check_whole(const struct trust_config *config, struct cofre_err *err)
             return cofre_fail(err, COFRE_USAGE, "%s: it is missing", needed[i].name);
     if (config->pcs && config->pccs)
         return cofre_fail(err, COFRE_USAGE, "pccs: it is asked instead of pcs, and both are there");
+    if (!config->keys_with_policies && config->anybody & ROLES_OF_VERDICTS && config->anybody & ROLES_OF_KEYS)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "anybody: it has roles of policies and of keys, and keys_with_policies is not true");
     if (strlen(config->name) > TRUST_NAME_MAX)
         return cofre_fail(err, COFRE_USAGE, "name: it has more than %d bytes", TRUST_NAME_MAX);
     return 0;
@@ -281,5 +296,6 @@ void trust_config_free(struct trust_config *config)
     free(config->pccs);
     free(config->pcs_root_crl);
     free(config->tcb_update);
+    free(config->root_key);
     *config = (struct trust_config){0};
 }

@@ -26,6 +26,26 @@ void results_on_evidence(struct call *call);
 void keys_jwks(struct call *call);
 void keys_cose(struct call *call);
 
+/* guest_keys.c */
+void guest_keys_list(struct call *call);
+void guest_key_show(struct call *call);
+
+/* guest_key_changes.c */
+void guest_key_make(struct call *call);
+void guest_key_add_version(struct call *call);
+void guest_key_retire_version(struct call *call);
+void guest_key_set_state(struct call *call);
+void guest_key_grant(struct call *call);
+void guest_key_revoke(struct call *call);
+void guest_key_approve(struct call *call);
+
+/* guest_key_transfer.c */
+void guest_key_import_key(struct call *call);
+void guest_key_export(struct call *call);
+
+/* release.c */
+void release_create(struct call *call);
+
 /* log.c */
 void log_show_head(struct call *call);
 void log_show_entry(struct call *call);

@@ -45,6 +45,8 @@ void record_free(struct record *r)
 {
     if (!r)
         return;
+    if (r->more)
+        r->more->free(r->context);
     bytes_free(&r->challenge);
     bytes_free(&r->cwt);
     free(r->policy);
@@ -101,7 +103,8 @@ static int take_earlier(void *context, const struct result *r, struct cofre_err 
 static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64_t now, struct cofre_err *err)
 {
     struct record *r = o->record;
-    int rc = result_find_request(db, r->result.request, take_earlier, &o->before, err);
+    int rc =
+        r->more ? -COFRE_NEGATIVE : result_find_request(db, r->result.request, take_earlier, &o->before, err);
     if (rc != -COFRE_NEGATIVE)
         return rc;
     if (r->challenge.len) {
@@ -113,7 +116,9 @@ static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64
             return cofre_fail(err, (enum cofre_error) - rc, "%s", o->err.text);
     }
     rc = verdict_log_write(log, &r->entry, &r->result.log_index, err);
-    return rc < 0 ? rc : result_keep(db, &r->result, err);
+    if (rc == 0)
+        rc = result_keep(db, &r->result, err);
+    return rc == 0 && r->more ? r->more->keep(r, db, log, now, err) : rc;
 }
 
 static int keep_all(struct db *db, void *context, struct cofre_err *err)
@@ -141,7 +146,9 @@ static int keep_all(struct db *db, void *context, struct cofre_err *err)
 static void answer(struct outcome *o, int rc, const struct cofre_err *err)
 {
     struct request *request = o->record->request;
-    if (rc >= 0 && o->rc == 0) {
+    if (rc >= 0 && o->rc == 0 && o->record->more) {
+        o->record->more->answer(o->record);
+    } else if (rc >= 0 && o->rc == 0) {
         if (!o->before)
             o->before = result_text(&o->record->result);
         request_answer_text(request, 200, o->before);

@@ -9,6 +9,7 @@
 #include "attest/log/entry.h"
 #include "attest/service/trust.h"
 #include "attest/store/result.h"
+#include "attest/store/verdict_log.h"
 
 /* What a request leaves; owned by the ledger once it is given. */
 struct record {
@@ -20,7 +21,21 @@ struct record {
     uint8_t key[32], evidence[32];
     char *policy, *submitter, *verdict, *jwt;
     struct bytes cwt;
+    const struct record_more *more; /* NULL: there is none */
+    void *context;                  /* more's */
     struct record *next;
+};
+
+/*
+ * What else is kept with a result, in the same transaction, and answered instead of it. Such a request is never answered by an earlier
+ * one's result: it comes once. keep may be called several times, each of which begins anew; a negative value is the
+ * database's, and nothing is kept.
+ */
+struct record_more {
+    int (*keep)(struct record *record, struct db *db, struct verdict_log *log, int64_t now,
+                struct cofre_err *err);
+    void (*answer)(struct record *record); /* answers record->request */
+    void (*free)(void *context);
 };
 void record_free(struct record *record);
 

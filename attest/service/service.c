@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "attest/service/endorsements.h"
+#include "attest/service/keyring.h"
 #include "attest/service/ledger.h"
 #include "attest/service/signer.h"
 #include "attest/service/tls.h"
@@ -18,12 +19,16 @@ static void give(void *context, struct request *request)
     workers_give(trust->workers, request);
 }
 
-static int bring_database(const struct trust_config *config, struct cofre_err *err)
+/* Its tables, and the keys that are in them, which are opened once. */
+static int bring_database(struct trust *trust, struct cofre_err *err)
 {
+    const struct trust_config *config = trust->config;
     struct db *db = NULL;
     int rc = db_open(&db, config->database, err);
     if (rc == 0)
         rc = schema_bring(db, err);
+    if (rc == 0 && config->root_key)
+        rc = keyring_open(&trust->keyring, db, config->root_key, err);
     db_close(db);
     return rc;
 }
@@ -53,7 +58,7 @@ int trust_start(struct trust **out, const struct trust_config *config, const int
     if (!trust)
         return cofre_fail(err, COFRE_FAILED, "out of memory");
     *trust = (struct trust){.config = config, .clock = clock};
-    int rc = bring_database(config, err);
+    int rc = bring_database(trust, err);
     if (rc == 0)
         rc = signer_new(&trust->signer, config, err);
     if (rc == 0)
@@ -99,6 +104,7 @@ void trust_stop(struct trust *trust)
         ledger_free(trust->ledger);
     signer_free(trust->signer);
     endorsements_free(trust->endorsements);
+    keyring_free(trust->keyring);
     if (trust->server)
         server_free(trust->server);
     free(trust);

@@ -12,7 +12,8 @@ struct trust {
     struct ledger *ledger;
     struct signer *signer;
     struct endorsements *endorsements;
-    int64_t (*clock)(void); /* seconds since 1970 */
+    struct keyring *keyring; /* NULL: the service keeps no keys for guests */
+    int64_t (*clock)(void);  /* seconds since 1970 */
 };
 
 #endif

@@ -27,6 +27,11 @@ int db_run(struct db *db, const char *sql, const struct db_value *value, size_t 
     return db->kind->run(db, sql, value, values, row, context, err);
 }
 
+int db_forget(struct db *db, struct cofre_err *err)
+{
+    return db->kind->forget(db, err);
+}
+
 int db_script(struct db *db, const char *sql, struct cofre_err *err)
 {
     return db->kind->script(db, sql, err);

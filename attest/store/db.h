@@ -49,6 +49,14 @@ struct db;
 int db_open(struct db **out, const char *name, struct cofre_err *err);
 void db_close(struct db *db);
 
+/*
+ * What was deleted, in transactions that ended, is gone from the database's files. SQLite: deleted bytes were overwritten
+ * (secure_delete), and now the write-ahead log is written back and emptied; -COFRE_LACKING where others' reading prevented
+ * it. PostgreSQL cannot promise that (0 all the same): old rows are in its files until it reuses their place, and in the segments of
+ * its log.
+ */
+int db_forget(struct db *db, struct cofre_err *err);
+
 /* One row; what it holds is gone afterwards. A negative value ends the statement and is its result. */
 typedef int (*db_row)(void *context, const struct db_value *column, size_t columns, struct cofre_err *err);
 

@@ -13,6 +13,7 @@ struct db_kind {
     /* The last failure may be over if the whole transaction is tried again, and nothing of it was kept. */
     bool (*again)(struct db *db);
     void (*close)(struct db *db);
+    int (*forget)(struct db *db, struct cofre_err *err);
 };
 
 /* Each kind's own structure begins with this one. */
@@ -21,9 +22,9 @@ struct db {
     bool inside; /* a transaction: a connection that breaks is not to be replaced unnoticed */
 };
 
-#define DB_SECONDS    10 /* for which anything is waited for */
-#define DB_STATEMENTS 64 /* prepared on one connection, at most */
-#define DB_VALUES     32 /* of one statement, and columns of a row */
+#define DB_SECONDS    10  /* for which anything is waited for */
+#define DB_STATEMENTS 128 /* prepared on one connection, at most */
+#define DB_VALUES     32  /* of one statement, and columns of a row */
 
 extern const struct db_kind db_sqlite, db_postgres;
 

@@ -293,6 +293,14 @@ static bool again(struct db *db)
     return ((struct postgres *)db)->again;
 }
 
+/* Nothing that a client can ask for: see the header. */
+static int forget(struct db *db, struct cofre_err *err)
+{
+    (void)db;
+    (void)err;
+    return 0;
+}
+
 const struct db_kind db_postgres = {
     .begin = "BEGIN",
     .open = open_postgres,
@@ -300,4 +308,5 @@ const struct db_kind db_postgres = {
     .script = script,
     .again = again,
     .close = close_postgres,
+    .forget = forget,
 };

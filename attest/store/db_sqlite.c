@@ -182,6 +182,18 @@ static bool again(struct db *db)
     return ((struct sqlite *)db)->again;
 }
 
+/* Waits for readers as long as for locks, which the busy timeout says. */
+static int forget(struct db *db, struct cofre_err *err)
+{
+    struct sqlite *s = (struct sqlite *)db;
+    int left = -1, moved;
+    if (sqlite3_wal_checkpoint_v2(s->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left, &moved) != SQLITE_OK)
+        return failed(s, err);
+    return left == 0
+               ? 0
+               : cofre_fail(err, COFRE_LACKING, "the database's log could not be emptied: it is being read");
+}
+
 const struct db_kind db_sqlite = {
     .begin = "BEGIN IMMEDIATE",
     .open = open_sqlite,
@@ -189,4 +201,5 @@ const struct db_kind db_sqlite = {
     .script = script,
     .again = again,
     .close = close_sqlite,
+    .forget = forget,
 };

@@ -56,6 +56,31 @@ static const char *const steps[] = {
     " next_try BIGINT NOT NULL, failures BIGINT NOT NULL DEFAULT 0, trouble TEXT,"
     " trouble_at BIGINT NOT NULL DEFAULT 0, absent BIGINT NOT NULL DEFAULT 0);"
     "CREATE INDEX collateral_next_try ON collateral (next_try);",
+
+    /* Keys that are released to guests (keys/guest_key.h): what each is released by, to whom, its values, which are wrapped. */
+    "CREATE TABLE guest_key (name TEXT NOT NULL PRIMARY KEY, state TEXT NOT NULL, current BIGINT NOT NULL,"
+    " quorum BIGINT NOT NULL, per_guest BIGINT NOT NULL, per_hour BIGINT NOT NULL, made BIGINT NOT NULL,"
+    " maker TEXT NOT NULL);"
+    "CREATE TABLE guest_key_grant (name TEXT NOT NULL, policy TEXT NOT NULL, version BIGINT NOT NULL,"
+    " digest BYTEA NOT NULL, PRIMARY KEY (name, policy), FOREIGN KEY (name) REFERENCES guest_key (name));"
+    "CREATE TABLE guest_key_version (name TEXT NOT NULL, version BIGINT NOT NULL, made BIGINT NOT NULL,"
+    " wrapped BYTEA NOT NULL, PRIMARY KEY (name, version), FOREIGN KEY (name) REFERENCES guest_key (name));"
+    "CREATE TABLE guest_key_generation (one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1), number BIGINT NOT "
+    "NULL,"
+    " mac BYTEA NOT NULL);"
+    "INSERT INTO guest_key_generation (one, number, mac) VALUES (1, 0, '');"
+    /* Who got which version when, and who still may, because somebody approved. */
+    "CREATE TABLE guest_key_release (result TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, version BIGINT "
+    "NOT "
+    "NULL,"
+    " guest BYTEA NOT NULL, policy TEXT NOT NULL, policy_version BIGINT NOT NULL, at BIGINT NOT NULL,"
+    " FOREIGN KEY (name) REFERENCES guest_key (name));"
+    "CREATE INDEX guest_key_release_name ON guest_key_release (name, at);"
+    "CREATE TABLE guest_key_request (name TEXT NOT NULL, guest BYTEA NOT NULL, result TEXT NOT NULL,"
+    " at BIGINT NOT NULL, PRIMARY KEY (name, guest), FOREIGN KEY (name) REFERENCES guest_key (name));"
+    "CREATE TABLE guest_key_approval (name TEXT NOT NULL, guest BYTEA NOT NULL, approver TEXT NOT NULL,"
+    " expires BIGINT NOT NULL, mac BYTEA NOT NULL, PRIMARY KEY (name, guest, approver),"
+    " FOREIGN KEY (name) REFERENCES guest_key (name));",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

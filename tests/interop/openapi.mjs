@@ -24,15 +24,15 @@ const port = await new Promise((resolve) => {
 const configFile = path.join(setUp, 'trust.json')
 const config = JSON.parse(fs.readFileSync(configFile))
 fs.writeFileSync(configFile, JSON.stringify({ ...config, listen: [`127.0.0.1:${port}`], trust_roots: [path.resolve(root)],
-  crls: [path.resolve(guest, 'crl.der')] }))
+  crls: [path.resolve(guest, 'crl.der')], root_key: path.resolve('root.key') }))
 const service = spawn(process.env.COFRE_TRUST, ['--config', configFile], { stdio: ['ignore', 'inherit', 'inherit'] })
 const ended = new Promise((resolve) => service.once('exit', resolve))
 const agent = new https.Agent({ keepAlive: true, maxSockets: 1, ca: fs.readFileSync(init.ca) })
 
-function ask (method, where, { token, body, headers = {} } = {}) {
+function ask (method, where, { token, body, headers = {}, over = agent, socket = () => {} } = {}) {
   const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
   return new Promise((resolve, reject) => {
-    const request = https.request({ agent, host: 'localhost', port, method, path: where, timeout: 30000,
+    const request = https.request({ agent: over, host: 'localhost', port, method, path: where, timeout: 30000,
       lookup: (name, options, give) => options.all ? give(null, [{ address: '127.0.0.1', family: 4 }]) : give(null, '127.0.0.1', 4),
       headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(text !== undefined && { 'Content-Type': 'application/json' }),
         ...headers } }, (answer) => {
@@ -41,6 +41,7 @@ function ask (method, where, { token, body, headers = {} } = {}) {
         type: answer.headers['content-type'], headers: answer.headers, data: Buffer.concat(parts) }))
     })
     request.on('error', reject)
+    request.on('socket', socket)
     request.end(text)
   })
 }
@@ -170,6 +171,66 @@ try {
   const all = await call('GET', '/v1/results', 200, { token: admin, query: `?evidence_sha256=${digest}` })
   if (all.results.length !== 2) fail(`${all.results.length} results on the evidence`)
   await call('GET', '/v1/results', 422, { token: admin })
+
+  // Keys for guests. The release is the guest's side by itself: the binding as docs/keys.md has it, HPKE by @hpke/core.
+  const roles = async (name, roles) => (await call('POST', '/v1/credentials', 201, { token: admin, body: { name, roles, expires: soon } })).token
+  const owner = await roles('owner', 'keys'), approver = await roles('approver', 'approve')
+  const disk = { token: owner, values: { name: 'disk' } }
+  const { CipherSuite, DhkemP256HkdfSha256, DhkemX25519HkdfSha256, HkdfSha256, Aes256Gcm } =
+    await import(path.join(process.env.COFRE_READERS, '@hpke/core/esm/mod.js'))
+  const suite = (Kem) => new CipherSuite({ kem: new Kem(), kdf: new HkdfSha256(), aead: new Aes256Gcm() })
+  const hex = (bytes) => Buffer.from(bytes).toString('hex'), unhex = (text) => new Uint8Array(Buffer.from(text, 'hex'))
+  const utf8 = (text) => new TextEncoder().encode(text)
+  const value = crypto.getRandomValues(new Uint8Array(48))
+  const importKey = await call('GET', '/v1/import-key', 200, { token: owner })
+  const x25519 = suite(DhkemX25519HkdfSha256)
+  const sender = await x25519.createSenderContext({ recipientPublicKey: await x25519.kem.deserializePublicKey(unhex(importKey.public)),
+    info: utf8('cofre key import 1') })
+  const sealed = hex(await sender.seal(value, utf8('disk')))
+  await call('POST', '/v1/keys/{name}', 201, { ...disk, body: { import: { enc: hex(sender.enc), sealed }, quorum: 1, per_guest: 2 } })
+  await call('POST', '/v1/keys/{name}', 422, { ...disk, wrong: true, body: { size: 4 } })
+  await call('POST', '/v1/keys/{name}/versions', 201, { ...disk, body: {} })
+  await call('PUT', '/v1/keys/{name}/grants/{policy}', 200, { ...disk, values: { name: 'disk', policy: 'web' }, body: { version: 1 } })
+  await call('PUT', '/v1/keys/{name}/grants/{policy}', 404, { ...disk, values: { name: 'disk', policy: 'none' }, body: {} })
+  const over = new https.Agent({ keepAlive: true, maxSockets: 1, ca: fs.readFileSync(init.ca), cert: fs.readFileSync('guest.pem'),
+    key: fs.readFileSync('guest.key') })
+  const spki = new (await import('node:crypto')).X509Certificate(fs.readFileSync('guest.pem')).publicKey.export({ type: 'spki', format: 'der' })
+  const long = (bytes) => { const n = Buffer.alloc(4); n.writeUInt32BE(bytes.length); return [n, Buffer.from(bytes)] }
+  const release = async (wanted, Kem, change = {}) => {
+    let socket
+    const fresh = await call('POST', '/v1/challenges', 201, { token, over, socket: (s) => { socket = s } })
+    const pair = await suite(Kem).kem.generateKeyPair(), recipient = new Uint8Array(await suite(Kem).kem.serializePublicKey(pair.publicKey))
+    const hashed = (await import('node:crypto')).createHash('sha384').update(Buffer.concat([Buffer.from('c'), ...long(unhex(fresh.nonce)),
+      socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding'), ...long(spki), ...long(recipient), ...long(utf8('disk'))])).digest()
+    const reportData = Buffer.concat([Buffer.from('cofre release 1\0'), hashed])
+    execFileSync(process.env.COFRE_REPORT, ['Milan', '3', 'vcek', process.env.COFRE_CHAIN, guest, reportData.toString('hex')])
+    const evidence = JSON.parse(fs.readFileSync(path.join(guest, 'evidence.json')))
+    const kem = Kem === DhkemP256HkdfSha256 ? 'P-256' : 'X25519'
+    const given = await call('POST', '/v1/keys/{name}/release', wanted, { token, over, values: { name: 'disk' },
+      body: { evidence, policy: 'web', challenge: fresh.nonce, recipient: hex(recipient), kem, version: 1, ...change } })
+    if (wanted !== 200) return given
+    const context = await suite(Kem).createRecipientContext({ recipientKey: pair.privateKey, enc: unhex(given.enc), info: utf8('cofre key release 1') })
+    const opened = await context.open(unhex(given.sealed), utf8(`disk ${given.version} ${given.result}`))
+    if (hex(opened) !== hex(value)) fail('the key is another')
+  }
+  for (const Kem of [DhkemP256HkdfSha256, DhkemX25519HkdfSha256]) {
+    await release(403, Kem)
+    const asks = (await call('GET', '/v1/keys/{name}', 200, { token: approver, values: { name: 'disk' } })).requests
+    await call('POST', '/v1/keys/{name}/approvals', 200, { token: approver, values: { name: 'disk' }, body: { guest: asks[0].guest } })
+    await release(200, Kem)
+  }
+  await release(429, DhkemP256HkdfSha256)
+  await release(422, DhkemP256HkdfSha256, { policy: 'genuine' })
+  await call('POST', '/v1/keys/{name}/approvals', 404, { token: approver, values: { name: 'disk' }, body: { guest: '00'.repeat(32) } })
+  over.destroy()
+  const to = await x25519.kem.generateKeyPair()
+  await call('POST', '/v1/keys/{name}/export', 200, { ...disk, body: { recipient: hex(await x25519.kem.serializePublicKey(to.publicKey)), kem: 'X25519' } })
+  await call('DELETE', '/v1/keys/{name}/versions/{number}', 200, { ...disk, values: { name: 'disk', number: 1 } })
+  await call('GET', '/v1/keys', 200, { token: admin })
+  await call('GET', '/v1/keys/{name}', 200, disk)
+  await call('DELETE', '/v1/keys/{name}/grants/{policy}', 200, { ...disk, values: { name: 'disk', policy: 'web' } })
+  await call('PUT', '/v1/keys/{name}/state', 200, { ...disk, body: { state: 'destroyed' } })
+  await call('PUT', '/v1/keys/{name}/state', 422, { ...disk, wrong: true, body: { state: 'created' } })
 
   await call('GET', '/v1/keys.jwks', 200)
   await call('GET', '/v1/keys.cose', 200)

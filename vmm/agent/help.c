@@ -9,6 +9,8 @@ static const char help[] =
     "       cofre-agent --replay\n"
     "       cofre-agent channel --listen ADDRESS|--dial ADDRESS --to ADDRESS\n"
     "       cofre-agent result --from URL --ca F --policy NAME [--token-file F] [--key F] [--out F]\n"
+    "       cofre-agent key --from URL --ca F --policy NAME --name KEY [--version N] [--token-file F] [--fd "
+    "N]\n"
     "\n"
     "Answers requests for attestation evidence on vsock port N (4050 unless given) until it is\n"
     "ended by SIGTERM. It asks the kernel through configfs-tsm, or /dev/sev-guest where the\n"
@@ -36,6 +38,14 @@ static const char help[] =
     "  --key F           the guest's key, PEM, which the result will name; made where there is no\n"
     "                    such file. Without it the key is gone with the connection\n"
     "  --out F           where the result (JWT) goes; default -, standard output\n"
+    "\n"
+    "cofre-agent key asks a cofre-trust for a key that is this guest's to have, on evidence that is made\n"
+    "for it, and writes it to a descriptor: a pipe, or a file of a tmpfs, and no other file. The\n"
+    "options above that it has mean the same.\n"
+    "\n"
+    "  --name KEY        the key\n"
+    "  --version N       an older version of it; the current one unless given\n"
+    "  --fd N            where its bytes go; default 1, standard output\n"
     "\n"
     "example: cofre-agent &\n";
 

@@ -14,6 +14,7 @@
 
 #include "vmm/agent/channel.h"
 #include "vmm/agent/help.h"
+#include "vmm/agent/key.h"
 #include "vmm/agent/provider.h"
 #include "vmm/agent/replay.h"
 #include "vmm/agent/result.h"
@@ -76,7 +77,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"channel", agent_channel_command}, {"result", agent_result_command}};
+    } commands[] = {
+        {"channel", agent_channel_command}, {"key", agent_key_command}, {"result", agent_result_command}};
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

@@ -36,7 +36,9 @@ static json_t *answer_evidence(const struct agent_actions *actions, const json_t
     if (!hex || !hex_decode(report_data, sizeof report_data, hex))
         return failed("\"report_data\" must be 128 hexadecimal digits");
     if (channel_label_is_in(report_data)) /* the asker would have evidence for a channel that ends with him */
-        return failed("report data that begins with \"cofre channel\" is for channels that end in the guest");
+        return failed(
+            "report data that begins with \"cofre channel\" or \"cofre release\" is for channels that end in "
+            "the guest");
     __attribute__((cleanup(agent_evidence_free))) struct agent_evidence evidence = {0};
     struct cofre_err err;
     if (actions->evidence(report_data, &evidence, &err) < 0)

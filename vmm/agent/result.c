@@ -11,21 +11,6 @@
 #include "vmm/base/json.h"
 
 #define ANSWER_SECONDS 60
-#define TOKEN_MAX      512
-#define NONCE_MIN      16
-
-static int new_nonce(struct bytes *nonce, struct trust_client *client, struct cofre_err *err)
-{
-    CLEAN_JSON *answer = NULL;
-    int rc = trust_client_post(client, "/v1/challenges", NULL, &answer, err);
-    if (rc < 0)
-        return rc;
-    const char *text = json_string_value(json_object_get(answer, "nonce"));
-    rc = hex_decode_some(nonce, CHANNEL_NONCE_MAX, text ? text : "", err);
-    return rc < 0 || nonce->len < NONCE_MIN
-               ? cofre_fail(err, COFRE_MALFORMED, "the service's challenge has no nonce of 16 to 64 bytes")
-               : 0;
-}
 
 static json_t *body_of(const struct agent_result_request *r, const struct bytes *nonce, json_t *evidence)
 {
@@ -40,7 +25,7 @@ int agent_result_fetch(json_t **out, const struct agent_result_request *r, struc
     uint8_t report_data[CHANNEL_REPORT_DATA];
     CLEAN_BYTES nonce = {0}, file = {0};
     CLEAN_JSON *evidence = NULL;
-    int rc = new_nonce(&nonce, r->client, err);
+    int rc = trust_client_challenge(r->client, &nonce, err);
     if (rc == 0)
         rc = trust_client_report_data(r->client, report_data, bytes_view(&nonce), err);
     if (rc == 0)
@@ -57,20 +42,6 @@ int agent_result_fetch(json_t **out, const struct agent_result_request *r, struc
 struct arguments {
     const char *from, *ca, *policy, *token_file, *key, *out;
 };
-
-static int read_token(char out[static TOKEN_MAX + 1], const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, TOKEN_MAX, err);
-    if (rc < 0)
-        return rc;
-    size_t len = file.len;
-    while (len && (file.data[len - 1] == '\n' || file.data[len - 1] == '\r'))
-        len--;
-    memcpy(out, file.data, len);
-    out[len] = 0;
-    return len && strlen(out) == len ? 0 : cofre_fail(err, COFRE_USAGE, "%s: there is no token in it", path);
-}
 
 /* The token goes where it was asked for, and what it says to whoever looks on. */
 static int hand_over(const struct arguments *a, const json_t *answer, struct cofre_err *err)
@@ -91,10 +62,10 @@ static int hand_over(const struct arguments *a, const json_t *answer, struct cof
 
 static int run(const struct arguments *a, struct cofre_err *err)
 {
-    char token[TOKEN_MAX + 1];
+    char token[TRUST_TOKEN_MAX + 1];
     CLEAN_IDENTITY identity = {0};
     CLEAN_JSON *answer = NULL;
-    int rc = a->token_file ? read_token(token, a->token_file, err) : 0;
+    int rc = a->token_file ? trust_client_read_token(token, a->token_file, err) : 0;
     if (rc == 0)
         rc = a->key ? channel_identity_keep(&identity, a->key, err) : channel_identity_new(&identity, err);
     if (rc < 0)

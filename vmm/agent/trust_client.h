@@ -31,4 +31,15 @@ int trust_client_post(struct trust_client *client, const char *path, json_t *bod
 int trust_client_report_data(struct trust_client *client, uint8_t out[static CHANNEL_REPORT_DATA],
                              struct view nonce, struct cofre_err *err);
 
+/* The same where it is a key that is asked for: sealed to that recipient, of that name. */
+int trust_client_release_report_data(struct trust_client *client, uint8_t out[static CHANNEL_REPORT_DATA],
+                                     struct view nonce, struct view recipient, struct view name,
+                                     struct cofre_err *err);
+/* A nonce of the service's, 16 to CHANNEL_NONCE_MAX bytes. */
+int trust_client_challenge(struct trust_client *client, struct bytes *nonce, struct cofre_err *err);
+
+#define TRUST_TOKEN_MAX 512
+/* A file with a token and nothing else, but for the line's end. */
+int trust_client_read_token(char out[static TRUST_TOKEN_MAX + 1], const char *path, struct cofre_err *err);
+
 #endif

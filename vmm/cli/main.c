@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
     {"emulated-root", "writes the root certificate of this host's emulated platform", verb_emulated_root},
     {"id-block", "signs what a guest's owner vouches for", verb_id_block},
     {"inspect", "says what a file is and what it says", verb_inspect},
+    {"keys", "keeps the keys that a cofre-trust releases to guests", verb_keys},
     {"log", "keeps a log that only grows, and verifies it and proofs about it", verb_log},
     {"measure", "predicts the launch digest of a guest", verb_measure},
     {"policy", "says what another policy would change", verb_policy},

@@ -117,9 +117,9 @@ static void nobody_outside_gets_evidence_for_a_channel_of_his_own(void **state)
     memset(asked_with, 0, sizeof asked_with);
     json_t *answer = ask(&actions, line);
     assert_false(json_is_true(json_object_get(answer, "ok")));
-    assert_string_equal(
-        json_string_value(json_object_get(answer, "error")),
-        "report data that begins with \"cofre channel\" is for channels that end in the guest");
+    assert_string_equal(json_string_value(json_object_get(answer, "error")),
+                        "report data that begins with \"cofre channel\" or \"cofre release\" is for channels "
+                        "that end in the guest");
     assert_true(bytes_are_zero(asked_with, sizeof asked_with)); /* the firmware was not asked */
     json_decref(answer);
 }

@@ -67,6 +67,28 @@ static void bytes_do_not_pass_from_one_part_to_the_next(void **state)
     assert_memory_not_equal(one, two, 64);
 }
 
+/* Computed beside, from docs/keys.md. */
+static void a_release_is_bound_to_recipient_and_name_too(void **state)
+{
+    (void)state;
+    struct channel_binding b = example();
+    const struct view recipient = {(const uint8_t *)"recipient", 9}, name = {(const uint8_t *)"disk", 4};
+    uint8_t one[64], other[64];
+    char text[129];
+    b.end = CHANNEL_CLIENT;
+    assert_int_equal(channel_release_report_data(one, &b, recipient, name, NULL), 0);
+    hex_encode(text, one, sizeof one);
+    assert_string_equal(text, "636f6672652072656c656173652031000f258134cd740b34ab5eb46c89a4fb37"
+                              "7d260e60805c9d5fa7720b3208360c0ced8bc085a35ff6137894bd3f4b782ef6");
+    assert_int_equal(channel_release_report_data(other, &b, recipient, (struct view){name.data, 3}, NULL), 0);
+    assert_memory_not_equal(one, other, 64);
+    assert_int_equal(channel_release_report_data(other, &b, (struct view){recipient.data, 8}, name, NULL), 0);
+    assert_memory_not_equal(one, other, 64);
+    assert_true(channel_label_is_in(one)); /* nobody is given such evidence for the asking */
+    assert_int_equal(channel_release_report_data(other, &b, (struct view){0}, name, NULL), -COFRE_USAGE);
+    assert_int_equal(channel_release_report_data(other, &b, recipient, (struct view){0}, NULL), -COFRE_USAGE);
+}
+
 static void its_label_is_seen(void **state)
 {
     (void)state;
@@ -158,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(report_data_is_what_the_document_says),
         cmocka_unit_test(bytes_do_not_pass_from_one_part_to_the_next),
+        cmocka_unit_test(a_release_is_bound_to_recipient_and_name_too),
         cmocka_unit_test(its_label_is_seen),
         cmocka_unit_test(nothing_binds_without_a_nonce_or_a_key),
         cmocka_unit_test(a_key_is_kept_in_its_file),

@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "attest/service/access.h"
+#include "attest/service/keyring.h"
 #include "attest/store/credential.h"
 
-const char *const role_words[ROLE_WORDS] = {"submit", "read", "values", "policies", "audit", "administer"};
+const char *const role_words[ROLE_WORDS] = {"submit", "read",       "values", "policies",
+                                            "audit",  "administer", "keys",   "approve"};
+const uint8_t fixture_root[32] = {0x52, 0x6f, 0x6f, 0x74};
 
 static void write_pem(const char *path, const struct identity *id, bool key)
 {
@@ -93,6 +96,8 @@ void fixture_start(struct fixture *f)
     for (size_t i = 0; i < ROLE_WORDS; i++)
         fixture_add_credential(f, role_words[i], role_words[i], "", f->clock() + 3600);
     f->connection = client_new(f->port);
+    if (keyring_new(&f->trust->keyring, f->db, fixture_root, &err) < 0)
+        fail_msg("%s", err.text);
 }
 
 void fixture_stop(struct fixture *f)

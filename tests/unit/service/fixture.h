@@ -51,6 +51,9 @@ struct log_entry entry_of(struct fixture *f, unsigned number);
 void assert_member(struct fixture *f, const char *name, const char *value);
 
 extern const char *const role_words[];
-#define ROLE_WORDS 6
+#define ROLE_WORDS 8
+
+/* The root under which the service of a fixture keeps keys for guests. */
+extern const uint8_t fixture_root[32];
 
 #endif

@@ -1,5 +1,5 @@
 /* Results over attested TLS: evidence bound to the guest's own connection to the service, and to its key in it. */
-#include "tests/unit/service/fixture.h"
+#include "tests/unit/service/bound_guest.h"
 
 #include <arpa/inet.h>
 #include <openssl/evp.h>
@@ -12,14 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attest/channel/binding.h"
-#include "attest/evidence.h"
 #include "attest/store/credential.h"
 #include "attest/token/token.h"
 #include "tests/unit/channel/ends.h"
-#include "tests/unit/model/fixture.h"
 #include "vmm/agent/result.h"
-#include "vmm/base/file.h"
 #include "vmm/base/json.h"
 
 static int64_t now(void)
@@ -27,64 +23,21 @@ static int64_t now(void)
     return time(NULL);
 }
 
-static struct psp *psp;
-static char root_file[128];
-static struct identity guest_key;
-
 static int setup(void **state)
 {
     struct fixture *f = fixture_new(now);
-    CLEAN_BYTES root = {0};
     *state = f;
-    psp = open_platform((struct psp_options){.product = SNP_PRODUCT_MILAN});
-    guest_key = identity_new("nobody vouches for this");
-    snprintf(root_file, sizeof root_file, "%s/root", f->folder);
-    assert_int_equal(psp_root(psp, &root, NULL), 0);
-    assert_int_equal(file_write(root_file, bytes_view(&root), 0600, NULL), 0);
-    f->config.trust_roots.path[0] = root_file;
+    bound_guest_open(f);
     fixture_start(f);
-    assert_int_equal(ask(f, "POST", "/v1/policies/web", "policies", "{\"snp\": {}}"), 201);
-    assert_int_equal(ask(f, "PUT", "/v1/policies/web/active", "policies", "{\"version\": 1}"), 200);
+    bound_guest_use_policy(f, "{\"snp\": {}}");
     return 0;
 }
 
 static int teardown(void **state)
 {
     fixture_free(*state);
-    identity_free(&guest_key);
-    psp_close(psp);
+    bound_guest_close();
     return 0;
-}
-
-static struct client guest_connection(struct fixture *f)
-{
-    struct client c = client_connect(f->port);
-    assert_true(client_handshake(&c, &guest_key, 0x0304));
-    return c;
-}
-
-static void new_challenge(struct fixture *f, struct client *c, char out[65])
-{
-    assert_int_equal(ask_with(f, c, "POST", "/v1/challenges", "submit", NULL, NULL), 201);
-    CLEAN_JSON *object = answer_json(f);
-    strcpy(out, json_string_value(json_object_get(object, "nonce")));
-}
-
-static char *evidence_over(const uint8_t report_data[CHANNEL_REPORT_DATA])
-{
-    struct snp_report_req request = {0};
-    CLEAN_EVIDENCE evidence = {.tee = "snp"};
-    CLEAN_BYTES file = {0};
-    struct snp_secrets_page secrets;
-    struct psp_guest *guest = launch_guest(psp, &secrets, NULL);
-    memcpy(request.report_data, report_data, CHANNEL_REPORT_DATA);
-    struct snp_report_rsp response = ask_report(guest, &secrets, 0, 1, &request);
-    psp_guest_free(guest);
-    const struct view report = {(const uint8_t *)&response.report, sizeof response.report};
-    assert_int_equal(bytes_copy(&evidence.report, report, NULL), 0);
-    assert_int_equal(psp_cert_table(psp, &evidence.certificates, NULL), 0);
-    assert_int_equal(evidence_write(&file, &evidence, NULL), 0);
-    return strndup((const char *)file.data, file.len);
 }
 
 /* What a guest makes of its connection. */
@@ -92,12 +45,10 @@ static char *evidence_bound_to(struct client *c, const char *nonce, enum channel
 {
     uint8_t bytes[32], report_data[CHANNEL_REPORT_DATA];
     CLEAN_BYTES key = {0};
-    assert_true(hex_decode(bytes, 32, nonce));
-    assert_int_equal(channel_key_of(&key, guest_key.cert, NULL), 0);
-    struct channel_binding b = {.end = end, .nonce = {bytes, 32}, .key = bytes_view(&key)};
-    assert_int_equal(channel_exporter(b.exporter, c->ssl, NULL), 0);
+    struct channel_binding b = bound_guest_binding(c, nonce, bytes, &key);
+    b.end = end;
     assert_int_equal(channel_report_data(report_data, &b, NULL), 0);
-    return evidence_over(report_data);
+    return bound_guest_evidence(report_data);
 }
 
 static int submit(struct fixture *f, struct client *c, const char *nonce, const char *evidence)
@@ -139,8 +90,8 @@ static void a_result_says_to_which_key_it_is_bound(void **state)
     char nonce[65];
     uint8_t digest[32];
     CLEAN_BYTES key = {0};
-    struct client c = guest_connection(f);
-    new_challenge(f, &c, nonce);
+    struct client c = bound_guest_connection(f);
+    bound_guest_challenge(f, &c, nonce);
     char *evidence = evidence_bound_to(&c, nonce, CHANNEL_CLIENT);
     assert_int_equal(submit(f, &c, nonce, evidence), 200);
     CLEAN_JSON *result = answer_json(f);
@@ -148,7 +99,7 @@ static void a_result_says_to_which_key_it_is_bound(void **state)
     assert_string_equal(why_of_report_data(result), "the evidence is bound to this channel and its key");
     CLEAN_EAR ear = {0};
     read_token(f, result, &ear);
-    assert_int_equal(channel_key_of(&key, guest_key.cert, NULL), 0);
+    assert_int_equal(channel_key_of(&key, bound_guest_key.cert, NULL), 0);
     assert_int_equal(EVP_Digest(key.data, key.len, digest, NULL, EVP_sha256(), NULL), 1);
     assert_int_equal(ear.submod[0].channel_key.len, 32);
     assert_memory_equal(ear.submod[0].channel_key.data, digest, 32);
@@ -175,8 +126,8 @@ static void evidence_of_another_connection_fails(void **state)
 {
     struct fixture *f = *state;
     char nonce[65];
-    struct client guests = guest_connection(f), relays = guest_connection(f);
-    new_challenge(f, &relays, nonce);
+    struct client guests = bound_guest_connection(f), relays = bound_guest_connection(f);
+    bound_guest_challenge(f, &relays, nonce);
     char *evidence = evidence_bound_to(&guests, nonce, CHANNEL_CLIENT);
     fails_as_not_bound(f, &relays, nonce, evidence);
     client_close(&guests);
@@ -188,8 +139,8 @@ static void a_result_is_not_had_again_over_another_connection(void **state)
 {
     struct fixture *f = *state;
     char nonce[65];
-    struct client guests = guest_connection(f), relays = guest_connection(f);
-    new_challenge(f, &guests, nonce);
+    struct client guests = bound_guest_connection(f), relays = bound_guest_connection(f);
+    bound_guest_challenge(f, &guests, nonce);
     char *evidence = evidence_bound_to(&guests, nonce, CHANNEL_CLIENT);
     assert_int_equal(submit(f, &guests, nonce, evidence), 200);
     assert_int_equal(submit(f, &guests, nonce, evidence), 200); /* but over the same one */
@@ -205,19 +156,19 @@ static void evidence_over_something_else_fails(void **state)
     struct fixture *f = *state;
     char nonce[65], other[65];
     uint8_t plain[CHANNEL_REPORT_DATA] = {0};
-    struct client c = guest_connection(f);
-    new_challenge(f, &c, nonce);
+    struct client c = bound_guest_connection(f);
+    bound_guest_challenge(f, &c, nonce);
     char *reflected = evidence_bound_to(&c, nonce, CHANNEL_SERVER);
     fails_as_not_bound(f, &c, nonce, reflected);
-    new_challenge(f, &c, other);
+    bound_guest_challenge(f, &c, other);
     char *old = evidence_bound_to(&c, nonce, CHANNEL_CLIENT);
     fails_as_not_bound(f, &c, other, old);
-    new_challenge(f, &c, nonce);
-    char *empty = evidence_over(plain);
+    bound_guest_challenge(f, &c, nonce);
+    char *empty = bound_guest_evidence(plain);
     fails_as_not_bound(f, &c, nonce, empty);
-    new_challenge(f, &c, nonce);
+    bound_guest_challenge(f, &c, nonce);
     assert_true(hex_decode(plain, 32, nonce));
-    char *unbound = evidence_over(plain);
+    char *unbound = bound_guest_evidence(plain);
     fails_as_not_bound(f, &c, nonce, unbound);
     client_close(&c);
     free(reflected);
@@ -231,8 +182,8 @@ static void bound_evidence_is_not_taken_for_an_unbound_nonce(void **state)
     struct fixture *f = *state;
     char nonce[65];
     static char body[1 << 17];
-    struct client c = guest_connection(f);
-    new_challenge(f, &c, nonce);
+    struct client c = bound_guest_connection(f);
+    bound_guest_challenge(f, &c, nonce);
     char *evidence = evidence_bound_to(&c, nonce, CHANNEL_CLIENT);
     snprintf(body, sizeof body, "{\"policy\": \"web\", \"challenge\": \"%s\", \"evidence\": %s}", nonce,
              evidence);
@@ -246,8 +197,8 @@ static void what_cannot_be_bound_is_told_why(void **state)
 {
     struct fixture *f = *state;
     char nonce[65];
-    struct client c = guest_connection(f);
-    new_challenge(f, &c, nonce);
+    struct client c = bound_guest_connection(f);
+    bound_guest_challenge(f, &c, nonce);
     assert_int_equal(submit(f, &f->connection, nonce, "{}"), 422);
     assert_member(f, "detail",
                   "binding: the client has shown no certificate, whose key the evidence could be bound to");
@@ -264,8 +215,8 @@ static void a_certificate_that_nobody_vouches_for_stands_for_nobody(void **state
     struct fixture *f = *state;
     uint8_t digest[32];
     unsigned len;
-    struct client c = guest_connection(f);
-    assert_int_equal(X509_digest(guest_key.cert, EVP_sha256(), digest, &len), 1);
+    struct client c = bound_guest_connection(f);
+    assert_int_equal(X509_digest(bound_guest_key.cert, EVP_sha256(), digest, &len), 1);
     const struct credential known = {.digest = {digest, 32},
                                      .name = "c",
                                      .roles = "submit",
@@ -278,23 +229,13 @@ static void a_certificate_that_nobody_vouches_for_stands_for_nobody(void **state
 }
 
 /* The guest's own program, in this process. */
-static int model_evidence(void *context, struct bytes *file, const uint8_t report_data[CHANNEL_REPORT_DATA],
-                          struct cofre_err *err)
-{
-    (void)context;
-    char *text = evidence_over(report_data);
-    int rc = bytes_copy(file, (struct view){(const uint8_t *)text, strlen(text)}, err);
-    free(text);
-    return rc;
-}
-
 static int fetch(const char *ca, uint16_t port, json_t **out, struct cofre_err *err)
 {
     char url[64];
-    const struct channel_identity identity = {guest_key.key, guest_key.cert};
+    const struct channel_identity identity = {bound_guest_key.key, bound_guest_key.cert};
     const struct trust_client_options options = {
         .url = url, .ca = ca, .token = "submit", .identity = &identity, .seconds = 20};
-    struct agent_result_request request = {.policy = "web", .evidence = model_evidence};
+    struct agent_result_request request = {.policy = "web", .evidence = bound_guest_evidence_file};
     snprintf(url, sizeof url, "https://127.0.0.1:%u", port);
     int rc = trust_client_open(&request.client, &options, err);
     if (rc < 0)
@@ -327,7 +268,7 @@ static void a_guest_speaks_to_nobody_else(void **state)
     snprintf(expected, sizeof expected,
              "https://127.0.0.1:%u is not who it should be: self-signed certificate", f->port);
     assert_string_equal(err.text, expected);
-    assert_int_equal(fetch(root_file, 1, &result, &err), -COFRE_FAILED);
+    assert_int_equal(fetch(bound_guest_root_file, 1, &result, &err), -COFRE_FAILED);
     assert_string_equal(err.text, "https://127.0.0.1:1: no answer came in time, or no connection");
     assert_int_equal(fetch(f->database, f->port, &result, &err), -COFRE_USAGE);
     assert_null(result);

@@ -1,0 +1,26 @@
+/* The root under which keys for guests are wrapped, for as long as the service runs: in memory that is locked, left out of
+ * dumps, and wiped at its end. */
+#ifndef COFRE_ATTEST_SERVICE_KEYRING_H
+#define COFRE_ATTEST_SERVICE_KEYRING_H
+
+#include <openssl/types.h>
+
+#include "attest/service/route.h"
+#include "keys/wrap.h"
+
+struct keyring;
+
+/* Takes a copy of the root, and checks the database's keys by it (keys/generation.h): -COFRE_FAILED where they are not its. */
+int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static KEY_ROOT_SIZE],
+                struct cofre_err *err);
+/* The same of a file that has the root and nothing else, and that only its owner may read. */
+int keyring_open(struct keyring **out, struct db *db, const char *file, struct cofre_err *err);
+void keyring_free(struct keyring *keyring);
+const uint8_t *keyring_root(const struct keyring *keyring);
+/* X25519, the same for the same root: whom keys that are brought in are sealed to. */
+EVP_PKEY *keyring_import_key(const struct keyring *keyring);
+
+/* The call's; NULL where there is none, and the request was answered so. */
+struct keyring *call_keyring(struct call *call);
+
+#endif

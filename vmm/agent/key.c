@@ -1,0 +1,225 @@
+#include "vmm/agent/key.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <linux/magic.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "keys/hpke.h"
+#include "vmm/agent/evidence_file.h"
+#include "vmm/agent/help.h"
+#include "vmm/base/json.h"
+#include "vmm/base/number.h"
+
+#define ANSWER_SECONDS 60
+#define NAME_MAX_BYTES 64
+#define INFO           "cofre key release 1"
+
+static const struct hpke_suite suite = {HPKE_X25519, HPKE_AES_256_GCM};
+
+static void cleanup_key(EVP_PKEY **k)
+{
+    EVP_PKEY_free(*k); /* OpenSSL wipes it */
+}
+#define CLEAN_KEY __attribute__((cleanup(cleanup_key))) EVP_PKEY
+
+static json_t *body_of(const struct agent_key_request *r, const struct bytes *nonce,
+                       const struct hpke_public *recipient, json_t *evidence)
+{
+    char challenge[2 * CHANNEL_NONCE_MAX + 1], to[2 * HPKE_PUBLIC_MAX + 1];
+    hex_encode(challenge, nonce->data, nonce->len);
+    hex_encode(to, recipient->data, recipient->len);
+    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:O}", "policy", r->policy, "challenge", challenge,
+                             "recipient", to, "kem", hpke_kem_names[suite.kem], "evidence", evidence);
+    if (body && r->version)
+        json_object_set_new(body, "version", json_integer(r->version));
+    return body;
+}
+
+/* Asks; the answer is the caller's. */
+static int ask(json_t **answer, const struct agent_key_request *r, const struct hpke_public *recipient,
+               struct cofre_err *err)
+{
+    uint8_t report_data[CHANNEL_REPORT_DATA];
+    char path[NAME_MAX_BYTES + 32];
+    CLEAN_BYTES nonce = {0}, file = {0};
+    CLEAN_JSON *evidence = NULL;
+    int rc = trust_client_challenge(r->client, &nonce, err);
+    if (rc == 0)
+        rc = trust_client_release_report_data(r->client, report_data, bytes_view(&nonce),
+                                              (struct view){recipient->data, recipient->len},
+                                              (struct view){(const uint8_t *)r->name, strlen(r->name)}, err);
+    if (rc == 0)
+        rc = r->evidence(r->context, &file, report_data, err);
+    if (rc == 0)
+        rc = json_read(&evidence, bytes_view(&file), COFRE_FAILED, err);
+    if (rc < 0)
+        return rc;
+    CLEAN_JSON *body = body_of(r, &nonce, recipient, evidence);
+    (void)snprintf(path, sizeof path, "/v1/keys/%s/release", r->name);
+    return body ? trust_client_post(r->client, path, body, answer, err)
+                : cofre_fail(err, COFRE_USAGE, "the policy's name is no text");
+}
+
+/* What was sealed names key, version and result; of those only the version may be one that was not asked for. */
+static int open_answer(uint8_t *key, const struct agent_key_request *r, EVP_PKEY *own, const json_t *answer,
+                       struct cofre_err *err)
+{
+    const char *enc_hex = json_string_value(json_object_get(answer, "enc")),
+               *sealed_hex = json_string_value(json_object_get(answer, "sealed")),
+               *result = json_string_value(json_object_get(answer, "result"));
+    const json_int_t version = json_integer_value(json_object_get(answer, "version"));
+    CLEAN_BYTES enc = {0}, sealed = {0};
+    char aad[NAME_MAX_BYTES + 128];
+    if (!enc_hex || !sealed_hex || !result || strlen(result) > 64 || (r->version && version != r->version) ||
+        hex_decode_some(&enc, HPKE_PUBLIC_MAX, enc_hex, err) < 0 ||
+        hex_decode_some(&sealed, AGENT_KEY_MAX + HPKE_OVERHEAD, sealed_hex, err) < 0 ||
+        sealed.len <= HPKE_OVERHEAD)
+        return cofre_fail(err, COFRE_MALFORMED, "the service's answer is no key \"%s\"", r->name);
+    const int n = snprintf(aad, sizeof aad, "%s %lld %s", r->name, (long long)version, result);
+    const struct hpke_about about = {
+        suite, {(const uint8_t *)INFO, sizeof INFO - 1}, {(const uint8_t *)aad, (size_t)n}};
+    int rc = hpke_open(key, &about, own, bytes_view(&enc), bytes_view(&sealed), err);
+    return rc < 0 ? cofre_within(err, rc, "the key \"%s\"", r->name) : (int)(sealed.len - HPKE_OVERHEAD);
+}
+
+int agent_key_fetch(uint8_t *key, const struct agent_key_request *r, struct cofre_err *err)
+{
+    CLEAN_KEY *own = NULL;
+    CLEAN_JSON *answer = NULL;
+    struct hpke_public recipient;
+    memset(key, 0, AGENT_KEY_MAX);
+    if (strlen(r->name) > NAME_MAX_BYTES || strchr(r->name, '/') || strchr(r->name, '%'))
+        return cofre_fail(err, COFRE_USAGE, "\"%.64s\" is no name of a key", r->name);
+    int rc = hpke_key_new(&own, suite.kem, err);
+    if (rc == 0)
+        rc = hpke_public_of(&recipient, suite.kem, own, err);
+    if (rc == 0)
+        rc = ask(&answer, r, &recipient, err);
+    return rc < 0 ? rc : open_answer(key, r, own, answer, err);
+}
+
+int agent_key_lock_memory(struct cofre_err *err)
+{
+    const struct rlimit none = {0, 0};
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+        setrlimit(RLIMIT_CORE, &none) < 0)
+        return cofre_fail(err, COFRE_LACKING, "this process's memory cannot be locked: %s; run it as root",
+                          strerror(errno));
+    return 0;
+}
+
+struct arguments {
+    const char *from, *ca, *policy, *name, *version, *token_file, *fd;
+};
+
+/* A disk, a terminal and what is swapped are no place for a key. (A memfd is a file of a tmpfs: the guest has no swap, or an
+ * encrypted one.) */
+static int check_descriptor(int fd, struct cofre_err *err)
+{
+    struct stat st;
+    struct statfs fs;
+    if (fstat(fd, &st) < 0)
+        return cofre_fail(err, COFRE_USAGE, "--fd %d: %s", fd, strerror(errno));
+    const bool file = S_ISREG(st.st_mode) &&
+                      (fstatfs(fd, &fs) < 0 || (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC));
+    if (file || isatty(fd))
+        return cofre_fail(err, COFRE_USAGE,
+                          "--fd %d is %s: a key goes to a pipe, a socket or a file of a tmpfs", fd,
+                          file ? "a file" : "a terminal");
+    return 0;
+}
+
+static int hand_over(int fd, const uint8_t *key, size_t len, struct cofre_err *err)
+{
+    for (size_t done = 0; done < len;) {
+        const ssize_t n = write(fd, key + done, len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return cofre_fail(err, COFRE_FAILED, "the key cannot be written: %s", strerror(errno));
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static int fetch(const struct arguments *a, struct agent_key_request *request, int fd, struct cofre_err *err)
+{
+    static uint8_t key[AGENT_KEY_MAX];
+    char token[TRUST_TOKEN_MAX + 1];
+    CLEAN_IDENTITY identity = {0};
+    int rc = a->token_file ? trust_client_read_token(token, a->token_file, err) : 0;
+    if (rc == 0)
+        rc = channel_identity_new(&identity, err);
+    if (rc < 0)
+        return rc;
+    const struct trust_client_options options = {.url = a->from,
+                                                 .ca = a->ca,
+                                                 .token = a->token_file ? token : NULL,
+                                                 .identity = &identity,
+                                                 .seconds = ANSWER_SECONDS};
+    rc = trust_client_open(&request->client, &options, err);
+    if (rc < 0)
+        return rc;
+    rc = agent_key_fetch(key, request, err);
+    trust_client_free(request->client);
+    if (rc > 0)
+        rc = hand_over(fd, key, (size_t)rc, err);
+    OPENSSL_cleanse(key, sizeof key);
+    return rc;
+}
+
+static int run(const struct arguments *a, struct cofre_err *err)
+{
+    uint64_t version = 0, fd = STDOUT_FILENO;
+    int rc = a->version ? number_parse(&version, a->version, "--version", 1, INT32_MAX, err) : 0;
+    if (rc == 0 && a->fd)
+        rc = number_parse(&fd, a->fd, "--fd", 0, 1 << 20, err);
+    if (rc == 0)
+        rc = check_descriptor((int)fd, err);
+    if (rc == 0)
+        rc = agent_key_lock_memory(err);
+    struct agent_key_request request = {
+        .policy = a->policy, .name = a->name, .version = (int64_t)version, .evidence = evidence_file};
+    (void)signal(SIGPIPE, SIG_IGN);
+    return rc < 0 ? rc : fetch(a, &request, (int)fd, err);
+}
+
+int agent_key_command(int argc, char **argv)
+{
+    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+                                            {"ca", required_argument, NULL, 'c'},
+                                            {"policy", required_argument, NULL, 'p'},
+                                            {"name", required_argument, NULL, 'n'},
+                                            {"version", required_argument, NULL, 'v'},
+                                            {"token-file", required_argument, NULL, 't'},
+                                            {"fd", required_argument, NULL, 'd'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct arguments a = {NULL};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        const char **const texts[] = {
+            ['f'] = &a.from,    ['c'] = &a.ca,         ['p'] = &a.policy, ['n'] = &a.name,
+            ['v'] = &a.version, ['t'] = &a.token_file, ['d'] = &a.fd};
+        if (o == 'h' || o == '?')
+            return agent_help(o == 'h');
+        *texts[o] = optarg;
+    }
+    if (optind != argc || !a.from || !a.ca || !a.policy || !a.name)
+        return agent_help(false);
+    struct cofre_err err;
+    int rc = run(&a, &err);
+    if (rc < 0)
+        fprintf(stderr, "cofre-agent: %s\n", err.text);
+    return -rc;
+}

@@ -1,0 +1,36 @@
+/* cofre keys: what its actions share. */
+#ifndef COFRE_CLI_KEYS_H
+#define COFRE_CLI_KEYS_H
+
+#include "vmm/cli/trust_call.h"
+
+enum keys_option {
+    KEYS_SERVICE,
+    KEYS_CA,
+    KEYS_TOKEN_FILE,
+    KEYS_NAME,
+    KEYS_VERSION,
+    KEYS_POLICY,
+    KEYS_GUEST,
+    KEYS_SIZE,
+    KEYS_QUORUM,
+    KEYS_PER_GUEST,
+    KEYS_PER_HOUR,
+    KEYS_IN,
+    KEYS_KEY,
+    KEYS_OUT,
+    KEYS_OPTIONS /* number of them */
+};
+
+struct keys_call {
+    const char *option[KEYS_OPTIONS]; /* NULL where it was not given */
+    struct trust_service service;
+};
+
+/* keys_transfer.c. A value from --in, sealed to the service's import key, as a member of the body. */
+int keys_put_import(const struct keys_call *call, json_t *body, struct cofre_err *err);
+/* A key, sealed to the public part of --key, into the file --out; and out of one again, by the private part. */
+int keys_export(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_open(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+
+#endif
