@@ -10,6 +10,7 @@
 #include "keys/seal/recovery.h"
 #include "keys/seal/root_file.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 
 #define SCRYPT_R 8
 #define SCRYPT_P 1
@@ -224,4 +225,16 @@ int seal_renew_recovery(const char *file, const struct seal_secret *by, unsigned
     if (rc < 0)
         OPENSSL_cleanse(recovery, RECOVERY_SIZE);
     return rc;
+}
+
+int seal_read_passphrase(struct bytes *out, const char *file, struct cofre_err *err)
+{
+    int rc = file_read(out, file, SEAL_PASSPHRASE_MAX + 1, err);
+    if (rc < 0)
+        return rc;
+    const uint8_t *end = out->len ? memchr(out->data, '\n', out->len) : NULL;
+    if (end && end + 1 != out->data + out->len)
+        return cofre_fail(err, COFRE_MALFORMED, "%s: is to be one line", file);
+    out->len -= end ? 1 : 0;
+    return out->len ? 0 : cofre_fail(err, COFRE_MALFORMED, "%s: has no passphrase", file);
 }

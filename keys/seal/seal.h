@@ -41,4 +41,7 @@ int seal_set_passphrase(const char *file, const struct seal_secret *by, struct v
 int seal_renew_recovery(const char *file, const struct seal_secret *by, unsigned cost, char *recovery,
                         struct cofre_err *err);
 
+/* A file's one line, without its end: a passphrase of either kind. */
+int seal_read_passphrase(struct bytes *out, const char *file, struct cofre_err *err);
+
 #endif
