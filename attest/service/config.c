@@ -206,6 +206,7 @@ static const struct member members[] = {
     FIELD("pcs_root_crl", pcs_root_crl, read_url, 0, 0),
     FIELD("tcb_update", tcb_update, read_update, 0, 0),
     FIELD("root_key", root_key, read_text, 0, 0),
+    FIELD("root_passphrase", root_passphrase, read_text, 0, 0),
     FIELD("keys_with_policies", keys_with_policies, read_flag, 0, 0),
     FIELD("limits", limits, read_limits, 0, 0),
 };
@@ -297,5 +298,6 @@ void trust_config_free(struct trust_config *config)
     free(config->pcs_root_crl);
     free(config->tcb_update);
     free(config->root_key);
+    free(config->root_passphrase);
     *config = (struct trust_config){0};
 }

@@ -31,7 +31,9 @@ struct trust_config {
     struct trust_files trust_roots, crls, collateral; /* as cofre verify takes them */
     char *kds, *pcs, *pccs, *pcs_root_crl; /* vendors' services, or NULL: attest/collateral/fetch.h */
     char *tcb_update;                      /* "standard" or "early"; NULL: standard */
-    char *root_key;          /* file of 32 bytes, under which keys for guests are kept; NULL: none are */
+    char *root_key; /* file of 32 bytes, under which keys for guests are kept; NULL: none are */
+    char *
+        root_passphrase; /* file with the passphrase of root_key, which lies sealed (keys/seal); NULL: it does not */
     bool keys_with_policies; /* one name may have roles of both: attest/service/access.h */
     struct server_limits limits;
 };

@@ -5,16 +5,14 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "keys/generation.h"
+#include "keys/seal/seal.h"
 #include "vmm/base/cleanup.h"
 
-#define PAGE 4096
-
 struct keyring {
-    uint8_t *root; /* a page of its own */
+    struct secret root;
     EVP_PKEY *import_key;
 };
 
@@ -27,7 +25,7 @@ static int check(struct db *db, void *context, struct cofre_err *err)
 static int make_import_key(struct keyring *k, struct cofre_err *err)
 {
     uint8_t private[32];
-    int rc = key_derive(private, k->root, "cofre key import 1", err);
+    int rc = key_derive(private, k->root.data, "cofre key import 1", err);
     if (rc == 0)
         k->import_key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private, sizeof private);
     OPENSSL_cleanse(private, sizeof private);
@@ -38,21 +36,12 @@ int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static K
                 struct cofre_err *err)
 {
     struct keyring *k = calloc(1, sizeof *k);
-    void *page =
-        k ? mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
-    if (page == MAP_FAILED) {
-        free(k);
+    if (!k)
         return cofre_fail(err, COFRE_FAILED, "the root key: out of memory");
-    }
-    k->root = page;
-    int rc =
-        mlock(page, PAGE) == 0 && madvise(page, PAGE, MADV_DONTDUMP) == 0
-            ? 0
-            : cofre_fail(err, COFRE_LACKING,
-                         "the root key's memory cannot be locked: %m; LimitMEMLOCK= of the unit bounds it");
+    int rc = secret_alloc(&k->root, KEY_ROOT_SIZE, err);
     if (rc == 0) {
-        memcpy(k->root, root, KEY_ROOT_SIZE);
-        rc = db_atomically(db, check, k->root, err);
+        memcpy(k->root.data, root, KEY_ROOT_SIZE);
+        rc = db_atomically(db, check, k->root.data, err);
     }
     if (rc == 0)
         rc = make_import_key(k, err);
@@ -82,19 +71,30 @@ int keyring_open(struct keyring **out, struct db *db, const char *file, struct c
     return rc;
 }
 
+int keyring_unseal(struct keyring **out, struct db *db, const char *file, const char *passphrase,
+                   struct cofre_err *err)
+{
+    CLEAN_BYTES text = {0};
+    CLEAN_SECRET root = {0};
+    int rc = seal_read_passphrase(&text, passphrase, err);
+    const struct seal_secret by = {SEAL_PASSPHRASE, bytes_view(&text)};
+    if (rc == 0)
+        rc = seal_open(file, &by, &root, err);
+    return rc < 0 ? cofre_within(err, rc, "the root key") : keyring_new(out, db, root.data, err);
+}
+
 void keyring_free(struct keyring *k)
 {
     if (!k)
         return;
-    OPENSSL_cleanse(k->root, PAGE);
-    munmap(k->root, PAGE);
+    secret_free(&k->root);
     EVP_PKEY_free(k->import_key);
     free(k);
 }
 
 const uint8_t *keyring_root(const struct keyring *k)
 {
-    return k->root;
+    return k->root.data;
 }
 
 EVP_PKEY *keyring_import_key(const struct keyring *k)

@@ -15,6 +15,9 @@ int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static K
                 struct cofre_err *err);
 /* The same of a file that has the root and nothing else, and that only its owner may read. */
 int keyring_open(struct keyring **out, struct db *db, const char *file, struct cofre_err *err);
+/* The same of one that lies sealed (keys/seal), by the passphrase in another file. */
+int keyring_unseal(struct keyring **out, struct db *db, const char *file, const char *passphrase,
+                   struct cofre_err *err);
 void keyring_free(struct keyring *keyring);
 const uint8_t *keyring_root(const struct keyring *keyring);
 /* X25519, the same for the same root: whom keys that are brought in are sealed to. */

@@ -28,7 +28,9 @@ static int bring_database(struct trust *trust, struct cofre_err *err)
     if (rc == 0)
         rc = schema_bring(db, err);
     if (rc == 0 && config->root_key)
-        rc = keyring_open(&trust->keyring, db, config->root_key, err);
+        rc = config->root_passphrase
+                 ? keyring_unseal(&trust->keyring, db, config->root_key, config->root_passphrase, err)
+                 : keyring_open(&trust->keyring, db, config->root_key, err);
     db_close(db);
     return rc;
 }

@@ -23,6 +23,10 @@ static const char help[] =
     "       cofre keys approve SERVICE --name KEY --guest HEX\n"
     "       cofre keys export  SERVICE --name KEY --key PEM --out F [--version N]\n"
     "       cofre keys open    --in F --key PEM --out F\n"
+    "       cofre keys root-make       --root F [--passphrase-file F]\n"
+    "       cofre keys root-open       --root F --out F WITH\n"
+    "       cofre keys root-passphrase --root F --new-passphrase-file F WITH\n"
+    "       cofre keys root-recovery   --root F WITH\n"
     "\n"
     "SERVICE: --service URL --ca F --token-file F. Keys lie wrapped in the service's database and are "
     "released to\n"
@@ -43,6 +47,11 @@ static const char help[] =
     "  --key PEM        P-256 or X25519: to whom a key is sealed (public), or who opens it (private)\n"
     "  --in F           a key's bytes; with open what export wrote\n"
     "  --out F          where it goes\n"
+    "  --root F         the file in which the service's root lies sealed\n"
+    "  --passphrase-file F      WITH: its passphrase, one line\n"
+    "  --recovery-file F        WITH, instead: the recovery passphrase, which is shown once, when it is "
+    "made\n"
+    "  --new-passphrase-file F  the passphrase that it is to have\n"
     "  --json           the answer as one JSON object\n"
     "\n"
     "example: cofre keys grant --service https://trust:8443 --ca ca.pem --token-file t --name disk --policy "
@@ -64,6 +73,10 @@ static const struct option options[] = {
     {"in", required_argument, NULL, KEYS_IN},
     {"key", required_argument, NULL, KEYS_KEY},
     {"out", required_argument, NULL, KEYS_OUT},
+    {"root", required_argument, NULL, KEYS_ROOT},
+    {"passphrase-file", required_argument, NULL, KEYS_PASSPHRASE_FILE},
+    {"recovery-file", required_argument, NULL, KEYS_RECOVERY_FILE},
+    {"new-passphrase-file", required_argument, NULL, KEYS_NEW_PASSPHRASE_FILE},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {0},
@@ -72,6 +85,7 @@ static const struct option options[] = {
 #define BIT(option) (1u << KEYS_##option)
 #define SERVICE     (BIT(SERVICE) | BIT(CA) | BIT(TOKEN_FILE))
 #define KEY         (SERVICE | BIT(NAME))
+#define WITH        (BIT(PASSPHRASE_FILE) | BIT(RECOVERY_FILE))
 #define LIMITS      (BIT(QUORUM) | BIT(PER_GUEST) | BIT(PER_HOUR))
 
 /* Of a path: after it the key's name, then what comes below it, then another option's value. */
@@ -97,6 +111,11 @@ static const struct action {
     {"approve", KEY | BIT(GUEST), 0, "POST", "/approvals", KEYS_NAME, NULL, NULL},
     {"export", KEY | BIT(KEY) | BIT(OUT), BIT(VERSION), NULL, NULL, KEYS_NAME, NULL, keys_export},
     {"open", BIT(IN) | BIT(KEY) | BIT(OUT), 0, NULL, NULL, KEYS_NAME, NULL, keys_open},
+    {"root-make", BIT(ROOT), BIT(PASSPHRASE_FILE), NULL, NULL, KEYS_NAME, NULL, keys_root_make},
+    {"root-open", BIT(ROOT) | BIT(OUT), WITH, NULL, NULL, KEYS_NAME, NULL, keys_root_open},
+    {"root-passphrase", BIT(ROOT) | BIT(NEW_PASSPHRASE_FILE), WITH, NULL, NULL, KEYS_NAME, NULL,
+     keys_root_passphrase},
+    {"root-recovery", BIT(ROOT), WITH, NULL, NULL, KEYS_NAME, NULL, keys_root_recovery},
 };
 
 static const struct action *find_action(const char *name)

@@ -19,6 +19,10 @@ enum keys_option {
     KEYS_IN,
     KEYS_KEY,
     KEYS_OUT,
+    KEYS_ROOT,
+    KEYS_PASSPHRASE_FILE,
+    KEYS_RECOVERY_FILE,
+    KEYS_NEW_PASSPHRASE_FILE,
     KEYS_OPTIONS /* number of them */
 };
 
@@ -32,5 +36,11 @@ int keys_put_import(const struct keys_call *call, json_t *body, struct cofre_err
 /* A key, sealed to the public part of --key, into the file --out; and out of one again, by the private part. */
 int keys_export(const struct keys_call *call, json_t **answer, struct cofre_err *err);
 int keys_open(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+
+/* keys_root.c. The sealed root, without the service: made, brought into a file, given another passphrase of either kind. */
+int keys_root_make(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_root_open(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_root_passphrase(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_root_recovery(const struct keys_call *call, json_t **answer, struct cofre_err *err);
 
 #endif
