@@ -11,8 +11,10 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
+#include "vmm/base/log.h"
 
-#define VERSION 1
+#define LOG_ROOM "keys"
+#define VERSION  1
 
 const char *const seal_kind_names[] = {"passphrase", "recovery"};
 
@@ -190,8 +192,12 @@ int root_file_write(const struct root_file *file, const char *path, int director
     int rc = put_beside(beside, text, err);
     if (rc < 0)
         return rc;
-    if (rename(beside, path) == 0 && fsync(directory) == 0)
+    if (rename(beside, path) == 0) {
+        /* It is replaced, whatever comes now: who made a secret for it must have that. */
+        if (fsync(directory) < 0)
+            log_warn("%s is replaced, which may not survive a power cut: %s", path, strerror(errno));
         return 0;
+    }
     rc = cofre_fail(err, COFRE_FAILED, "%s: cannot be replaced: %s", path, strerror(errno));
     unlink(beside);
     return rc;

@@ -136,17 +136,17 @@ static int open_file(const struct root_file *file, const struct seal_secret *by,
 {
     char letters[RECOVERY_LETTERS];
     struct view text = by->text;
+    int rc = 0;
     if (!file->slot[by->kind].there)
         return cofre_fail(err, COFRE_USAGE, "there is no slot \"%s\"", seal_kind_names[by->kind]);
     if (text.len > SEAL_PASSPHRASE_MAX)
         return cofre_fail(err, COFRE_USAGE, "a passphrase has at most %d bytes", SEAL_PASSPHRASE_MAX);
     if (by->kind == SEAL_RECOVERY) {
-        int rc = recovery_read(letters, text, err);
-        if (rc < 0)
-            return rc;
+        rc = recovery_read(letters, text, err);
         text = (struct view){(const uint8_t *)letters, sizeof letters};
     }
-    int rc = open_slot(file, by->kind, text, root, err);
+    if (rc == 0)
+        rc = open_slot(file, by->kind, text, root, err);
     OPENSSL_cleanse(letters, sizeof letters);
     return rc;
 }

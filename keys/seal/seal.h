@@ -3,7 +3,8 @@
  * most one of each kind. Whoever has the secret of one slot has the root. docs/keys.md has the format.
  *
  * Every change is made to a file beside it that then takes its place, both on stable storage before the call returns: whoever is
- * killed leaves the old file or the new one. Changes wait for each other by a lock on the directory.
+ * killed leaves the old file or the new one. A directory that cannot be synced is warned of, since the file is the new one by then.
+ * Changes wait for each other by a lock on the directory.
  */
 #ifndef COFRE_KEYS_SEAL_H
 #define COFRE_KEYS_SEAL_H
