@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int rc = root_parse(&root, cmdline, &err);
     FUZZ_CHECK(rc == 0 || (rc == -COFRE_MALFORMED && *err.text));
     if (rc == 0) {
-        FUZZ_CHECK(root.verity.blocks > 0 && root.verity.blocks <= ROOT_BLOCKS_MAX);
+        FUZZ_CHECK(root.kind == ROOT_LUKS ? strlen(root.uuid) == ROOT_UUID_SIZE - 1
+                                          : root.verity.blocks > 0 && root.verity.blocks <= ROOT_BLOCKS_MAX);
         root_format(word, &root);
         FUZZ_CHECK(root_parse(&again, (struct view){(const uint8_t *)word, strlen(word)}, NULL) == 0);
         FUZZ_CHECK(memcmp(&root, &again, sizeof root) == 0);
@@ -30,6 +31,7 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         "console=hvc0 quiet "
         "cofre.root=verity,hash=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,"
         "salt=fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210,blocks=1264 init=/bin/sh\n",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
     };
     if (index >= sizeof seeds / sizeof *seeds)
         return 0;

@@ -18,6 +18,9 @@
 
 static const char help[] =
     "usage: cofre image --rootfs F --root verity --out DIR [OPTION]...\n"
+    "       cofre image --rootfs F --root luks --key F --trust URL --ca F --policy NAME --key-name NAME "
+    "--out DIR\n"
+    "                   [OPTION]...\n"
     "\n"
     "Builds an image of a root file system: DIR gets the files kernel, initrd, cmdline, disk.img and\n"
     "policy.json, a policy that guests of this image satisfy and no others. Prints what the launch\n"
@@ -25,7 +28,15 @@ static const char help[] =
     "\n"
     "  --rootfs F            a folder or a tar archive with boot/vmlinuz-VERSION and lib/modules/VERSION\n"
     "  --root KIND           verity: read-only; its hash is on the measured command line\n"
+    "                        luks: encrypted; a service releases the key to the guest that it has judged\n"
     "  --out DIR             where the files go; is made where it is not there\n"
+    "  --key F               of luks: the 32 bytes that open the root; drawn where there is no such file\n"
+    "  --trust URL           the service that the guest asks for it, https://HOST[:PORT]\n"
+    "  --relay ADDRESS       how the guest reaches it: vsock:2:PORT, which the host passes on "
+    "(docs/vsock.md)\n"
+    "  --ca F                who vouches for the service's certificate, PEM\n"
+    "  --policy NAME         the service's policy that is to judge the guest\n"
+    "  --key-name NAME       what the service calls the key\n"
     "  --cmdline S           of the kernel, before what says where the root is (default console=hvc0)\n"
     "  --size SIZE           of the file system (default what is in it and a little more)\n"
     "  --cpus N              virtual CPUs of the guest that is measured (default 1)\n"
@@ -46,6 +57,12 @@ enum {
     ROOTFS,
     ROOT,
     OUT,
+    KEY,
+    TRUST,
+    RELAY,
+    CA,
+    POLICY,
+    KEY_NAME,
     CMDLINE,
     SIZE,
     CPUS,
@@ -64,6 +81,12 @@ static const struct option options[] = {
     {"rootfs", required_argument, NULL, ROOTFS},
     {"root", required_argument, NULL, ROOT},
     {"out", required_argument, NULL, OUT},
+    {"key", required_argument, NULL, KEY},
+    {"trust", required_argument, NULL, TRUST},
+    {"relay", required_argument, NULL, RELAY},
+    {"ca", required_argument, NULL, CA},
+    {"policy", required_argument, NULL, POLICY},
+    {"key-name", required_argument, NULL, KEY_NAME},
     {"cmdline", required_argument, NULL, CMDLINE},
     {"size", required_argument, NULL, SIZE},
     {"cpus", required_argument, NULL, CPUS},
@@ -83,6 +106,7 @@ static const struct tee_ops *const tees[] = {&snp_tee_ops, &tdx_tee_ops};
 
 struct request {
     const char *value[VALUES];
+    char *cmdline; /* with what a guest of luks asks for */
     struct image_spec spec;
     uint64_t cpus, memory;
     bool json;
@@ -93,6 +117,11 @@ struct result {
     char *disk; /* as --disk takes it */
     struct measured measured[TEES];
 };
+
+static void request_free(struct request *r)
+{
+    free(r->cmdline);
+}
 
 static void result_free(struct result *result)
 {
@@ -121,13 +150,38 @@ static int parse_options(struct request *r, int argc, char **argv, struct cofre_
 
 static int check_kind(struct request *r, struct cofre_err *err)
 {
-    static const char *const kinds[] = {[ROOT_VERITY] = "verity"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(r->value[ROOT], kinds[i]) == 0) {
-            r->spec.root = (enum root_kind)i;
-            return 0;
-        }
-    return cofre_fail(err, COFRE_USAGE, "--root %s is not known (verity)", r->value[ROOT]);
+    unsigned kind = 0;
+    while (kind < ROOT_KINDS && strcmp(r->value[ROOT], root_kind_names[kind]) != 0)
+        kind++;
+    if (kind == ROOT_KINDS)
+        return cofre_fail(err, COFRE_USAGE, "--root %s is not known (verity, luks)", r->value[ROOT]);
+    r->spec.root = (enum root_kind)kind;
+    for (int i = KEY; i <= KEY_NAME; i++) {
+        if (kind == ROOT_LUKS && !r->value[i] && i != RELAY)
+            return cofre_fail(err, COFRE_USAGE, "--%s is missing: --root luks needs it", options[i].name);
+        if (kind != ROOT_LUKS && r->value[i])
+            return cofre_fail(err, COFRE_USAGE, "--%s goes with --root luks", options[i].name);
+        if (i != KEY && i != CA && r->value[i] && (!*r->value[i] || strpbrk(r->value[i], " \t\n\"")))
+            return cofre_fail(err, COFRE_USAGE, "--%s: \"%s\" cannot be a word of a command line",
+                              options[i].name, r->value[i]);
+    }
+    return 0;
+}
+
+/* What the guest asks for stands on the command line: who changes it has another guest. */
+static int make_cmdline(struct request *r, struct cofre_err *err)
+{
+    const char *relay = r->value[RELAY];
+    int n =
+        r->spec.root == ROOT_LUKS
+            ? asprintf(&r->cmdline, "%s%scofre.trust=%s%s%s cofre.policy=%s cofre.key=%s", r->value[CMDLINE],
+                       *r->value[CMDLINE] ? " " : "", r->value[TRUST], relay ? " cofre.relay=" : "",
+                       relay ? relay : "", r->value[POLICY], r->value[KEY_NAME])
+            : asprintf(&r->cmdline, "%s", r->value[CMDLINE]);
+    if (n < 0)
+        r->cmdline = NULL;
+    r->spec.cmdline = r->cmdline;
+    return n < 0 ? cofre_fail(err, COFRE_FAILED, "the command line: out of memory") : 0;
 }
 
 static struct measure_corim corim_of(const struct request *r, const char *file)
@@ -158,8 +212,11 @@ static int check(struct request *r, struct cofre_err *err)
             return cofre_fail(err, COFRE_USAGE, "--%s is missing", options[i].name);
     r->spec.rootfs = r->value[ROOTFS];
     r->spec.folder = r->value[OUT];
-    r->spec.cmdline = r->value[CMDLINE];
+    r->spec.key = r->value[KEY];
+    r->spec.ca = r->value[CA];
     int rc = check_kind(r, err);
+    if (rc == 0)
+        rc = make_cmdline(r, err);
     if (rc == 0 && r->value[SIZE])
         rc = size_parse(&r->spec.size, r->value[SIZE], "--size", err);
     if (rc == 0)
@@ -294,7 +351,8 @@ static int build(struct result *result, struct request *r, struct cofre_err *err
 
 int verb_image(int argc, char **argv)
 {
-    struct request r = {.value = {[CMDLINE] = "console=hvc0", [CPUS] = "1"}, .memory = BOOT_MEMORY_DEFAULT};
+    __attribute__((cleanup(request_free))) struct request r = {
+        .value = {[CMDLINE] = "console=hvc0", [CPUS] = "1"}, .memory = BOOT_MEMORY_DEFAULT};
     __attribute__((cleanup(result_free))) struct result result = {0};
     struct cofre_err err;
     int rc = parse_options(&r, argc, argv, &err);

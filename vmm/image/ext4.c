@@ -40,7 +40,7 @@ uint64_t ext4_room(uint64_t content, uint64_t entries, bool journal)
 
 /* Formatting */
 
-static void uuid_text(char out[37], const uint8_t uuid[16])
+void ext4_uuid_text(char out[37], const uint8_t uuid[16])
 {
     static const uint8_t dash_before[] = {4, 6, 8, 10};
     for (unsigned i = 0, dash = 0; i < 16; i++) {
@@ -85,8 +85,8 @@ static char *search_path(void)
 static int format(const struct ext4_plan *plan, struct cofre_err *err)
 {
     char uuid[37], seed[37], extended[96], inodes[24], blocks[24], now[48], features[160];
-    uuid_text(uuid, plan->identity.uuid);
-    uuid_text(seed, plan->identity.hash_seed);
+    ext4_uuid_text(uuid, plan->identity.uuid);
+    ext4_uuid_text(seed, plan->identity.hash_seed);
     (void)snprintf(features, sizeof features,
                    "none,extent,filetype,sparse_super,large_file,huge_file,dir_index,ext_attr,metadata_csum,"
                    "flex_bg,dir_nlink,extra_isize%s",

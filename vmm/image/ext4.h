@@ -32,6 +32,9 @@ int ext4_add(struct ext4 *fs, const struct tree_entry *entry, struct cofre_err *
 /* Writes what is not written; frees in any case. */
 int ext4_finish(struct ext4 *fs, struct cofre_err *err);
 
+/* As mke2fs and LUKS write it: lower-case, terminated. */
+void ext4_uuid_text(char out[37], const uint8_t uuid[16]);
+
 /* Bytes that a file system takes for so many bytes of files, each rounded up to whole blocks, and entries; of those that want it
  * as small as it may be, and to which nothing is added. */
 uint64_t ext4_room(uint64_t content, uint64_t entries, bool journal);

@@ -5,14 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/image/ext4.h"
 #include "vmm/image/initrd.h"
+#include "vmm/image/libraries.h"
+#include "vmm/image/luks.h"
 #include "vmm/image/programs.h"
 #include "vmm/image/survey.h"
 #include "vmm/image/verity.h"
+
+#define LIBRARY_MAX (64u << 20)
 
 /* One making. */
 struct making {
@@ -22,10 +31,14 @@ struct making {
     struct modules modules;
     struct bytes module[MODULES_MAX];
     struct root root;
+    char *plain; /* of an encrypted root: the file system before, removed at the end */
 };
 
 static void making_free(struct making *m)
 {
+    if (m->plain)
+        (void)unlink(m->plain);
+    free(m->plain);
     survey_free(&m->survey);
     modules_free(&m->modules);
     for (size_t i = 0; i < MODULES_MAX; i++)
@@ -57,12 +70,18 @@ static int add_to(void *fs, const struct tree_entry *entry, struct cofre_err *er
     return ext4_add(fs, entry, err);
 }
 
+static void as_uuid(uint8_t uuid[16])
+{
+    uuid[6] = (uuid[6] & 0x0f) | 0x80; /* RFC 9562: version 8, variant 10 */
+    uuid[8] = (uuid[8] & 0x3f) | 0x80;
+}
+
 static int make_file_system(struct making *m, struct cofre_err *err)
 {
     struct ext4 *fs;
     const struct survey *s = &m->survey;
     const bool written_to = m->spec->root != ROOT_VERITY;
-    struct ext4_plan plan = {.path = m->out->disk,
+    struct ext4_plan plan = {.path = m->plain ? m->plain : m->out->disk,
                              .size = m->spec->size / EXT4_BLOCK * EXT4_BLOCK,
                              .inodes = s->entries + s->entries / 8 + 64,
                              .journal = written_to,
@@ -71,8 +90,7 @@ static int make_file_system(struct making *m, struct cofre_err *err)
         plan.size = ext4_room(s->content, s->entries, plan.journal);
     memcpy(plan.identity.uuid, s->digest, 16);
     memcpy(plan.identity.hash_seed, s->digest + 16, 16);
-    plan.identity.uuid[6] = (plan.identity.uuid[6] & 0x0f) | 0x80; /* RFC 9562: version 8, variant 10 */
-    plan.identity.uuid[8] = (plan.identity.uuid[8] & 0x3f) | 0x80;
+    as_uuid(plan.identity.uuid);
     int rc = ext4_make(&fs, &plan, err);
     if (rc < 0)
         return rc;
@@ -81,10 +99,49 @@ static int make_file_system(struct making *m, struct cofre_err *err)
     return rc < 0 ? rc : finished;
 }
 
+/* 32 bytes, drawn where there is no such file. */
+static int read_key(struct bytes *key, const char *path, struct cofre_err *err)
+{
+    int rc = 0;
+    if (access(path, F_OK) < 0) {
+        uint8_t fresh[LUKS_KEY_SIZE];
+        rc = RAND_priv_bytes(fresh, sizeof fresh) == 1
+                 ? file_write(path, (struct view){fresh, sizeof fresh}, 0600, err)
+                 : cofre_fail(err, COFRE_FAILED, "%s: no random bytes", path);
+        OPENSSL_cleanse(fresh, sizeof fresh);
+    }
+    if (rc == 0)
+        rc = file_read(key, path, LUKS_KEY_SIZE, err);
+    return rc == 0 && key->len != LUKS_KEY_SIZE
+               ? cofre_fail(err, COFRE_MALFORMED, "%s: is no key: it has %zu bytes, not %d", path, key->len,
+                            LUKS_KEY_SIZE)
+               : rc;
+}
+
+static int make_luks(struct making *m, struct cofre_err *err)
+{
+    CLEAN_BYTES key = {0};
+    int rc = read_key(&key, m->spec->key, err);
+    return rc < 0 ? rc : luks_make(m->out->disk, m->plain, m->root.uuid, key.data, err);
+}
+
+/* An encrypted one's UUID is another than the file system's in it: whoever sees the one is told nothing of the other's input. */
+static int identify(struct making *m, struct cofre_err *err)
+{
+    uint8_t uuid[32];
+    m->root.kind = m->spec->root;
+    if (m->root.kind != ROOT_LUKS)
+        return 0;
+    SHA256(m->survey.digest, sizeof m->survey.digest, uuid);
+    as_uuid(uuid);
+    ext4_uuid_text(m->root.uuid, uuid);
+    return image_path(&m->plain, m->spec->folder, "disk.plain", err);
+}
+
 static int make_root(struct making *m, struct cofre_err *err)
 {
-    m->root.kind = m->spec->root;
-    return verity_make(&m->root.verity, m->out->disk, m->survey.digest, err);
+    return m->root.kind == ROOT_VERITY ? verity_make(&m->root.verity, m->out->disk, m->survey.digest, err)
+                                       : make_luks(m, err);
 }
 
 /* The initrd. */
@@ -114,6 +171,43 @@ static int add_modules(struct initrd *initrd, const struct making *m, struct cof
                                     err);
 }
 
+/* What opens an encrypted root: a program, its libraries, and who vouches for the service that has the key. */
+static int add_file(struct initrd *initrd, const char *name, unsigned mode, const char *path,
+                    struct cofre_err *err)
+{
+    CLEAN_BYTES content = {0};
+    int rc = file_read(&content, path, LIBRARY_MAX, err);
+    return rc < 0 ? rc : initrd_add_file(initrd, name, mode, bytes_view(&content), err);
+}
+
+static int add_libraries(struct initrd *initrd, const char *program, struct cofre_err *err)
+{
+    __attribute__((cleanup(libraries_free))) struct libraries libraries;
+    int rc = libraries_of(&libraries, program, err);
+    for (size_t i = 0; rc == 0 && i < libraries.count; i++) {
+        char name[300];
+        (void)snprintf(name, sizeof name, "lib/x86_64-linux-gnu%s", strrchr(libraries.path[i], '/'));
+        rc = add_file(initrd, name, 0644, libraries.path[i], err);
+    }
+    return rc < 0 ? rc : add_file(initrd, LIBRARIES_LINKER + 1, 0755, LIBRARIES_LINKER, err);
+}
+
+static int add_unlocking(struct initrd *initrd, const struct making *m, struct cofre_err *err)
+{
+    static const char *const folders[] = {"etc", "etc/cofre", "lib", "lib/x86_64-linux-gnu", "lib64"};
+    CLEAN_FREE char *program = NULL;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof folders / sizeof *folders; i++)
+        rc = initrd_add_directory(initrd, folders[i], err);
+    if (rc == 0)
+        rc = add_file(initrd, "etc/cofre/ca.pem", 0644, m->spec->ca, err);
+    if (rc == 0)
+        rc = add_program(initrd, "bin/cofre-unlock", "cofre-unlock", err);
+    if (rc == 0)
+        rc = program_path(&program, "cofre-unlock", err);
+    return rc < 0 ? rc : add_libraries(initrd, program, err);
+}
+
 static int fill_initrd(struct initrd *initrd, const struct making *m, struct cofre_err *err)
 {
     static const char *const folders[] = {"bin", "dev", "modules", "proc", "root", "run", "sys"};
@@ -124,6 +218,8 @@ static int fill_initrd(struct initrd *initrd, const struct making *m, struct cof
         rc = add_program(initrd, "init", "cofre-init", err);
     if (rc == 0)
         rc = add_program(initrd, "bin/cofre-agent", "cofre-agent", err);
+    if (rc == 0 && m->root.kind == ROOT_LUKS)
+        rc = add_unlocking(initrd, m, err);
     return rc < 0 ? rc : add_modules(initrd, m, err);
 }
 
@@ -131,7 +227,8 @@ static int make_initrd(struct making *m, struct cofre_err *err)
 {
     struct initrd *initrd;
     int rc = modules_choose(&m->modules, bytes_view(&m->survey.dep), bytes_view(&m->survey.builtin),
-                            MODULES_ALWAYS | MODULES_VERITY, m->spec->rootfs, err);
+                            MODULES_ALWAYS | (m->root.kind == ROOT_VERITY ? MODULES_VERITY : MODULES_LUKS),
+                            m->spec->rootfs, err);
     if (rc == 0)
         rc = survey_modules(m->module, &m->modules, &m->survey, m->spec->rootfs, err);
     if (rc == 0)
@@ -169,6 +266,8 @@ int image_build(struct image *out, const struct image_spec *spec, struct cofre_e
     int rc = survey_make(&m.survey, spec->rootfs, spec->time, err);
     if (rc == 0)
         rc = make_folder(out, spec->folder, err);
+    if (rc == 0)
+        rc = identify(&m, err);
     if (rc == 0)
         rc = make_initrd(&m, err);
     if (rc == 0)

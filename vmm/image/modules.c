@@ -32,9 +32,6 @@ static const struct wanted {
     {MODULES_LUKS, true, "ecb"},
     {MODULES_LUKS, false, "aes_generic"},
     {MODULES_LUKS, false, "aesni_intel"},
-    {MODULES_LUKS, false, "dm_integrity"},
-    {MODULES_LUKS, false, "authenc"},
-    {MODULES_LUKS, false, "hmac"},
 };
 
 static bool next_line(struct view *rest, struct view *line)

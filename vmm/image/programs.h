@@ -4,7 +4,8 @@
 
 #include "vmm/base/bytes.h"
 
-/* name: "cofre-init". From where the build or the installation has it. */
+/* Where the build or the installation has it, the caller's to free. name: "cofre-init". */
+int program_path(char **out, const char *name, struct cofre_err *err);
 int program_read(struct bytes *out, const char *name, struct cofre_err *err);
 
 #endif

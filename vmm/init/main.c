@@ -10,6 +10,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/init/loader.h"
+#include "vmm/init/luks.h"
 #include "vmm/init/root.h"
 #include "vmm/init/switch.h"
 #include "vmm/init/verity.h"
@@ -51,6 +52,15 @@ static const char *init_of(const struct bytes *cmdline, char out[256])
     return out;
 }
 
+static int open_luks(char device[VERITY_DEVICE_SIZE], const struct bytes *cmdline, struct cofre_err *err)
+{
+    struct luks_source source;
+    int rc = luks_source_read(&source, bytes_view(cmdline), err);
+    (void)snprintf(device, VERITY_DEVICE_SIZE, "/dev/mapper/root");
+    switch_loopback_up();
+    return rc < 0 ? rc : luks_open(&source, DISK, err);
+}
+
 static int start(struct cofre_err *err)
 {
     CLEAN_BYTES cmdline = {0};
@@ -62,12 +72,14 @@ static int start(struct cofre_err *err)
     if (rc == 0)
         rc = await_disk(err);
     if (rc == 0)
-        rc = verity_open(device, &root.verity, DISK, err);
+        rc = root.kind == ROOT_VERITY ? verity_open(device, &root.verity, DISK, err)
+                                      : open_luks(device, &cmdline, err);
     if (rc < 0)
         return rc;
-    fprintf(stderr, "cofre-init: the root is the one that was measured\n");
-    return switch_root(device, true, init_of(&cmdline, init), open("/bin/cofre-agent", O_RDONLY | O_CLOEXEC),
-                       err);
+    fprintf(stderr, "cofre-init: %s\n",
+            root.kind == ROOT_VERITY ? "the root is the one that was measured" : "the root is open");
+    return switch_root(device, root.kind == ROOT_VERITY, init_of(&cmdline, init),
+                       open("/bin/cofre-agent", O_RDONLY | O_CLOEXEC), err);
 }
 
 int main(void)

@@ -72,14 +72,43 @@ static bool read_verity(struct root_verity *out, struct view rest)
            value_of(next_part(&rest), "blocks", &blocks) && read_blocks(&out->blocks, blocks) && !rest.len;
 }
 
-static bool is_text(struct view v, const char *text)
+/* 01234567-89ab-cdef-0123-456789abcdef */
+static bool read_uuid(char out[ROOT_UUID_SIZE], struct view text)
 {
-    return v.len == strlen(text) && memcmp(v.data, text, v.len) == 0;
+    if (text.len != ROOT_UUID_SIZE - 1)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (!text.data[i] || !strchr(dash ? "-" : "0123456789abcdef", text.data[i]))
+            return false;
+    }
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+static bool read_luks(char out[ROOT_UUID_SIZE], struct view rest)
+{
+    struct view uuid;
+    return value_of(next_part(&rest), "uuid", &uuid) && read_uuid(out, uuid) && !rest.len;
+}
+
+const char *const root_kind_names[] = {[ROOT_VERITY] = "verity", [ROOT_LUKS] = "luks"};
+
+static bool read_root(struct root *out, struct view rest)
+{
+    const struct view kind = next_part(&rest);
+    for (unsigned i = 0; i < ROOT_KINDS; i++)
+        if (kind.len == strlen(root_kind_names[i]) && memcmp(kind.data, root_kind_names[i], kind.len) == 0) {
+            out->kind = (enum root_kind)i;
+            return i == ROOT_VERITY ? read_verity(&out->verity, rest) : read_luks(out->uuid, rest);
+        }
+    return false;
 }
 
 int root_parse(struct root *out, struct view cmdline, struct cofre_err *err)
 {
-    struct view rest, value = {0}, once;
+    struct view value = {0}, once;
     unsigned found = 0;
     *out = (struct root){0};
     for (struct view word; next_word(&cmdline, &word);)
@@ -91,8 +120,7 @@ int root_parse(struct root *out, struct view cmdline, struct cofre_err *err)
         return cofre_fail(err, COFRE_MALFORMED,
                           "the command line has %s cofre.root=, which says what the root is",
                           found ? "more than one" : "no");
-    rest = value;
-    if (is_text(next_part(&rest), "verity") && read_verity(&out->verity, rest))
+    if (read_root(out, value))
         return 0;
     return cofre_fail(err, COFRE_MALFORMED, "cofre.root=%.*s is not understood", (int)value.len,
                       (const char *)value.data);
@@ -101,6 +129,10 @@ int root_parse(struct root *out, struct view cmdline, struct cofre_err *err)
 void root_format(char out[ROOT_WORD_SIZE], const struct root *root)
 {
     char hash[2 * ROOT_HASH_SIZE + 1], salt[2 * ROOT_HASH_SIZE + 1];
+    if (root->kind == ROOT_LUKS) {
+        (void)snprintf(out, ROOT_WORD_SIZE, "cofre.root=luks,uuid=%s", root->uuid);
+        return;
+    }
     hex_encode(hash, root->verity.hash, ROOT_HASH_SIZE);
     hex_encode(salt, root->verity.salt, ROOT_HASH_SIZE);
     (void)snprintf(out, ROOT_WORD_SIZE, "cofre.root=verity,hash=%s,salt=%s,blocks=%llu", hash, salt,

@@ -3,9 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +33,14 @@ int switch_prepare(struct cofre_err *err)
         if (mount(places[i].type, places[i].path, places[i].type, places[i].flags, places[i].options) < 0)
             return cofre_fail(err, COFRE_FAILED, "%s: %s", places[i].path, strerror(errno));
     return 0;
+}
+
+void switch_loopback_up(void)
+{
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    CLEAN_FD fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        fprintf(stderr, "cofre-init: the loopback interface: %s\n", strerror(errno));
 }
 
 void switch_mount_configfs(void)

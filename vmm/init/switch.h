@@ -8,6 +8,8 @@
 
 /* What every first program mounts: /proc, /sys, /dev, /run. */
 int switch_prepare(struct cofre_err *err);
+/* The loopback interface: the agent's relay is on it. */
+void switch_loopback_up(void);
 /* And where evidence comes from, when the modules are loaded; a kernel may have none. */
 void switch_mount_configfs(void);
 

@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <libcryptsetup.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include "tests/unit/cli/run.h"
+#include "vmm/base/file.h"
 #include "vmm/init/root.h"
 
 static uint8_t kernel[0x3001];
@@ -58,7 +61,9 @@ static int setup(void **state)
           ">kernel/dm-mod.ko.xz && "
           "printf 'kernel/virtio_blk.ko:\\nkernel/dm-verity.ko: "
           "kernel/dm-mod.ko.xz\\nkernel/dm-mod.ko.xz:\\n' >modules.dep && "
-          "printf 'k/virtio_pci.ko\\nk/ext4.ko\\nk/vmw_vsock_virtio_transport.ko\\n' >modules.builtin && "
+          "printf "
+          "'k/virtio_pci.ko\\nk/ext4.ko\\nk/vmw_vsock_virtio_transport.ko\\nk/dm-crypt.ko\\nk/xts.ko\\nk/"
+          "ecb.ko\\n' >modules.builtin && "
           "cd ../../../../etc && head -c 900000 /dev/urandom >random && echo hello >hello && ln hello again");
     write_kernel();
     shell("find rootfs -exec touch -h -d @1600000000 {} +");
@@ -162,6 +167,80 @@ static void the_initrd_has_what_the_guest_begins_with(void **state)
           "proc ]");
 }
 
+#define LUKS "--root luks --trust https://trust.lab:8443 --ca ca.pem --policy web --key-name root "
+
+static void luks(const char *arguments)
+{
+    char command[1024];
+    (void)snprintf(command, sizeof command, "image --rootfs rootfs " LUKS "%s", arguments);
+    if (cli_run(command) != 0)
+        fail_msg("%s", cli_output);
+}
+
+/* By libcryptsetup, in memory: the volume key that this key opens, or an error. */
+static int volume_key(const char *image, const char *key_file, uint8_t out[64])
+{
+    char path[CLI_PATH_SIZE];
+    CLEAN_BYTES key = {0};
+    struct crypt_device *cd;
+    size_t len = 64;
+    cli_path(path, image);
+    cli_read(&key, key_file);
+    (void)crypt_metadata_locking(NULL, 0);
+    assert_int_equal(crypt_init(&cd, path), 0);
+    assert_int_equal(crypt_load(cd, CRYPT_LUKS2, NULL), 0);
+    int rc = crypt_volume_key_get(cd, CRYPT_ANY_SLOT, (char *)out, &len, (const char *)key.data, key.len);
+    crypt_free(cd);
+    return rc;
+}
+
+static void the_key_opens_what_was_encrypted(void **state)
+{
+    (void)state;
+    CLEAN_BYTES disk = {0};
+    uint8_t volume[64], iv[16] = {0}, sector[4096];
+    int len;
+    shell("echo certificate >ca.pem");
+    luks("--key key --out luks --size 12M --json");
+    json_t *all = json_loads(cli_output, 0, NULL);
+    assert_string_equal(cli_text(all, "disk"), "luks/disk.img");
+    assert_non_null(strstr(cli_text(all, "cmdline"),
+                           "cofre.trust=https://trust.lab:8443 cofre.policy=web cofre.key=root "
+                           "cofre.root=luks,uuid="));
+    json_decref(all);
+    shell("[ $(stat -c %%a-%%s key) = 600-32 ] && [ ! -e luks/disk.plain ] && ! grep -q hello luks/disk.img");
+    assert_true(volume_key("luks/disk.img", "key", volume) >= 0);
+    char path[CLI_PATH_SIZE];
+    cli_path(path, "luks/disk.img");
+    assert_int_equal(file_read(&disk, path, 1 << 28, NULL), 0);
+    /* The first sector has a superblock of ext4 in it. */
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    assert_int_equal(EVP_DecryptInit_ex2(ctx, EVP_aes_256_xts(), volume, iv, NULL), 1);
+    assert_int_equal(EVP_DecryptUpdate(ctx, sector, &len, disk.data + (16 << 20), 4096), 1);
+    EVP_CIPHER_CTX_free(ctx);
+    assert_int_equal(le16(sector + 1024 + 0x38), 0xef53);
+    shell("head -c 32 /dev/urandom >other");
+    assert_true(volume_key("luks/disk.img", "other", volume) < 0);
+    /* The same key for another disk; what is measured is the same, the disk is not. */
+    luks("--key key --out again --size 12M");
+    shell("cmp luks/initrd again/initrd && cmp luks/cmdline again/cmdline && cmp luks/policy.json "
+          "again/policy.json && "
+          "! cmp -s luks/disk.img again/disk.img");
+    assert_true(volume_key("again/disk.img", "key", volume) >= 0);
+}
+
+static void its_initrd_runs_what_opens_it(void **state)
+{
+    (void)state;
+    shell("echo certificate >ca.pem");
+    luks("--key key --out luks --size 12M");
+    shell("mkdir -p opener && cd opener && cpio -i --quiet <../luks/initrd && cmp etc/cofre/ca.pem ../ca.pem "
+          "&& "
+          "lib64/ld-linux-x86-64.so.2 --inhibit-cache --library-path $PWD/lib/x86_64-linux-gnu --list "
+          "bin/cofre-unlock >libs && "
+          "! grep -v \"$PWD/lib\\|linux-vdso\\|ld-linux\" libs && grep -q libcryptsetup libs");
+}
+
 static const char *measured(const char *arguments, const char *member)
 {
     static json_t *all;
@@ -214,6 +293,12 @@ static void refuses_what_makes_no_image(void **state)
     (void)state;
     refused("--rootfs rootfs --root verity", COFRE_USAGE, "cofre image: --out is missing");
     refused("--rootfs rootfs --root none --out x", COFRE_USAGE, "--root none is not known");
+    refused("--rootfs rootfs --root verity --out x --key k", COFRE_USAGE, "--key goes with --root luks");
+    refused("--rootfs rootfs --root luks --out x --key k", COFRE_USAGE,
+            "--trust is missing: --root luks needs it");
+    refused("--rootfs rootfs " LUKS "--key ca.pem --out x", COFRE_MALFORMED, "ca.pem: is no key");
+    refused("--rootfs rootfs " LUKS "--key k --out x --relay 'a b'", COFRE_USAGE,
+            "--relay: \"a b\" cannot be a word of a command line");
     refused("--rootfs rootfs/etc --root verity --out x", COFRE_USAGE,
             "rootfs/etc has no kernel: boot/vmlinuz-VERSION is missing");
     refused("--rootfs rootfs --root verity --out x --size 64K", COFRE_FAILED, "");
@@ -242,6 +327,8 @@ int main(void)
         cmocka_unit_test(the_date_is_that_of_the_environment),
         cmocka_unit_test(the_root_hash_is_that_of_the_disk),
         cmocka_unit_test(the_initrd_has_what_the_guest_begins_with),
+        cmocka_unit_test(the_key_opens_what_was_encrypted),
+        cmocka_unit_test(its_initrd_runs_what_opens_it),
         cmocka_unit_test(measures_what_measure_does),
         cmocka_unit_test(refuses_what_makes_no_image),
     };

@@ -36,6 +36,19 @@ static void reads_what_it_writes(void **state)
     assert_memory_equal(&root, &again, sizeof root);
 }
 
+static void reads_what_is_encrypted(void **state)
+{
+    (void)state;
+    struct root root;
+    char word[ROOT_WORD_SIZE];
+    static const char text[] = "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8";
+    assert_int_equal(parse(&root, text, NULL), 0);
+    assert_int_equal(root.kind, ROOT_LUKS);
+    assert_string_equal(root.uuid, "96d9e729-6ef7-8bb0-8c9a-b86d268844b8");
+    root_format(word, &root);
+    assert_string_equal(word, text);
+}
+
 static void wants_one_word(void **state)
 {
     (void)state;
@@ -54,6 +67,12 @@ static void refuses_other_words(void **state)
     static const char *const bad[] = {
         "cofre.root=verity",
         "cofre.root=none",
+        "cofre.root=luks",
+        "cofre.root=luks,uuid=",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844B8",
+        "cofre.root=luks,uuid=96d9e72906ef7-8bb0-8c9a-b86d268844b8",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,x",
         "cofre.root=verity,hash=" ONES ",salt=" TWOS,
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=",
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=0",
@@ -102,8 +121,11 @@ static void tells_the_kernel_of_the_tree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_it_writes),         cmocka_unit_test(wants_one_word),
-        cmocka_unit_test(refuses_other_words),          cmocka_unit_test(has_the_last_of_other_words),
+        cmocka_unit_test(reads_what_is_encrypted),
+        cmocka_unit_test(reads_what_it_writes),
+        cmocka_unit_test(wants_one_word),
+        cmocka_unit_test(refuses_other_words),
+        cmocka_unit_test(has_the_last_of_other_words),
         cmocka_unit_test(tells_the_kernel_of_the_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
