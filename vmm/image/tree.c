@@ -143,19 +143,28 @@ static void cleanup_names(struct names *names)
     free(names->at);
 }
 
-static const char *first_name(struct names *names, const struct stat *st, const char *path)
+/* *first is NULL where this is the first one, or the only. */
+static int first_name(const char **first, struct names *names, const struct stat *st, const char *path,
+                      struct cofre_err *err)
 {
+    *first = NULL;
     if (!S_ISREG(st->st_mode) || st->st_nlink < 2)
-        return NULL;
+        return 0;
     for (size_t i = 0; i < names->count; i++)
-        if (names->at[i].dev == st->st_dev && names->at[i].ino == st->st_ino)
-            return names->at[i].path;
+        if (names->at[i].dev == st->st_dev && names->at[i].ino == st->st_ino) {
+            *first = names->at[i].path;
+            return 0;
+        }
     struct name *grown = realloc(names->at, (names->count + 1) * sizeof *grown);
-    if (!grown)
-        abort();
-    names->at = grown;
-    names->at[names->count++] = (struct name){st->st_dev, st->st_ino, strdup(path)};
-    return NULL;
+    char *own = strdup(path);
+    if (grown)
+        names->at = grown;
+    if (!grown || !own) {
+        free(own);
+        return cofre_fail(err, COFRE_FAILED, "%s: out of memory", path);
+    }
+    names->at[names->count++] = (struct name){st->st_dev, st->st_ino, own};
+    return 0;
 }
 
 static int visit_file(struct tree_source *s, struct archive *disk, struct names *names, const FTSENT *f,
@@ -169,12 +178,12 @@ static int visit_file(struct tree_source *s, struct archive *disk, struct names 
     if (archive_read_disk_entry_from_file(disk, meta, -1, f->fts_statp) < ARCHIVE_WARN)
         return cofre_fail(err, COFRE_FAILED, "%s: %s", f->fts_path, archive_error_string(disk));
     const char *path = f->fts_path + strlen(s->name);
-    const struct tree_entry entry = {.path = path + (*path == '/'),
-                                     .meta = meta,
-                                     .hardlink = first_name(names, f->fts_statp, path + (*path == '/')),
-                                     .source = s};
+    struct tree_entry entry = {.path = path + (*path == '/'), .meta = meta, .source = s};
+    int rc = first_name(&entry.hardlink, names, f->fts_statp, entry.path, err);
+    if (rc < 0)
+        return rc;
     s->file = f->fts_path;
-    int rc = visitor(context, &entry, err);
+    rc = visitor(context, &entry, err);
     cleanup_close(&s->fd);
     s->fd = -1;
     return rc;
