@@ -120,7 +120,7 @@ int agent_key_lock_memory(struct cofre_err *err)
 }
 
 struct arguments {
-    const char *from, *ca, *policy, *name, *version, *token_file, *fd;
+    const char *from, *relay, *ca, *policy, *name, *version, *token_file, *fd;
 };
 
 /* A disk, a terminal and what is swapped are no place for a key. (A memfd is a file of a tmpfs: the guest has no swap, or an
@@ -164,6 +164,7 @@ static int fetch(const struct arguments *a, struct agent_key_request *request, i
     if (rc < 0)
         return rc;
     const struct trust_client_options options = {.url = a->from,
+                                                 .relay = a->relay,
                                                  .ca = a->ca,
                                                  .token = a->token_file ? token : NULL,
                                                  .identity = &identity,
@@ -197,20 +198,17 @@ static int run(const struct arguments *a, struct cofre_err *err)
 
 int agent_key_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
-                                            {"ca", required_argument, NULL, 'c'},
-                                            {"policy", required_argument, NULL, 'p'},
-                                            {"name", required_argument, NULL, 'n'},
-                                            {"version", required_argument, NULL, 'v'},
-                                            {"token-file", required_argument, NULL, 't'},
-                                            {"fd", required_argument, NULL, 'd'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"from", required_argument, NULL, 'f'},    {"ca", required_argument, NULL, 'c'},
+        {"policy", required_argument, NULL, 'p'},  {"name", required_argument, NULL, 'n'},
+        {"version", required_argument, NULL, 'v'}, {"token-file", required_argument, NULL, 't'},
+        {"fd", required_argument, NULL, 'd'},      {"relay", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},          {0}};
     struct arguments a = {NULL};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         const char **const texts[] = {
             ['f'] = &a.from,    ['c'] = &a.ca,         ['p'] = &a.policy, ['n'] = &a.name,
-            ['v'] = &a.version, ['t'] = &a.token_file, ['d'] = &a.fd};
+            ['v'] = &a.version, ['t'] = &a.token_file, ['d'] = &a.fd,     ['r'] = &a.relay};
         if (o == 'h' || o == '?')
             return agent_help(o == 'h');
         *texts[o] = optarg;

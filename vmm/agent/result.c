@@ -40,7 +40,7 @@ int agent_result_fetch(json_t **out, const struct agent_result_request *r, struc
 }
 
 struct arguments {
-    const char *from, *ca, *policy, *token_file, *key, *out;
+    const char *from, *relay, *ca, *policy, *token_file, *key, *out;
 };
 
 /* The token goes where it was asked for, and what it says to whoever looks on. */
@@ -71,6 +71,7 @@ static int run(const struct arguments *a, struct cofre_err *err)
     if (rc < 0)
         return rc;
     const struct trust_client_options options = {.url = a->from,
+                                                 .relay = a->relay,
                                                  .ca = a->ca,
                                                  .token = a->token_file ? token : NULL,
                                                  .identity = &identity,
@@ -87,15 +88,20 @@ static int run(const struct arguments *a, struct cofre_err *err)
 
 int agent_result_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},   {"ca", required_argument, NULL, 'c'},
-        {"policy", required_argument, NULL, 'p'}, {"token-file", required_argument, NULL, 't'},
-        {"key", required_argument, NULL, 'k'},    {"out", required_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+                                            {"ca", required_argument, NULL, 'c'},
+                                            {"policy", required_argument, NULL, 'p'},
+                                            {"token-file", required_argument, NULL, 't'},
+                                            {"key", required_argument, NULL, 'k'},
+                                            {"out", required_argument, NULL, 'o'},
+                                            {"relay", required_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct arguments a = {.out = "-"};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        const char **const texts[] = {['f'] = &a.from,       ['c'] = &a.ca,  ['p'] = &a.policy,
-                                      ['t'] = &a.token_file, ['k'] = &a.key, ['o'] = &a.out};
+        const char **const texts[] = {
+            ['f'] = &a.from, ['c'] = &a.ca,  ['p'] = &a.policy, ['t'] = &a.token_file,
+            ['k'] = &a.key,  ['o'] = &a.out, ['r'] = &a.relay};
         if (o == 'h' || o == '?')
             return agent_help(o == 'h');
         *texts[o] = optarg;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/agent/relay.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 
@@ -23,6 +24,7 @@
 struct trust_client {
     const struct trust_client_options *options;
     struct evhttp_uri *uri;
+    struct relay relay;
     struct event_base *base;
     struct evdns_base *dns;
     SSL_CTX *context;
@@ -92,9 +94,9 @@ static int bare_host(char out[static 256], const char *host, struct cofre_err *e
     return 0;
 }
 
-static int set_up_http(struct trust_client *c, const char *host, struct cofre_err *err)
+/* host and port: where libevent is to connect, which need not be whom TLS is to find there. */
+static int set_up_http(struct trust_client *c, const char *host, int port, struct cofre_err *err)
 {
-    const int port = evhttp_uri_get_port(c->uri);
     c->base = event_base_new();
     if (c->base && !is_number(host) && !(c->dns = evdns_base_new(c->base, EVDNS_BASE_INITIALIZE_NAMESERVERS)))
         return cofre_fail(err, COFRE_LACKING, "%s: there is no resolver; see /etc/resolv.conf", host);
@@ -125,8 +127,11 @@ int trust_client_open(struct trust_client **out, const struct trust_client_optio
                  : cofre_fail(err, COFRE_USAGE, "\"%s\" is not like https://HOST[:PORT]", options->url);
     if (rc == 0)
         rc = set_up_tls(c, host, err);
+    if (rc == 0 && options->relay)
+        rc = relay_start(&c->relay, options->relay, err);
     if (rc == 0)
-        rc = set_up_http(c, host, err);
+        rc = options->relay ? set_up_http(c, "127.0.0.1", c->relay.port, err)
+                            : set_up_http(c, host, evhttp_uri_get_port(c->uri), err);
     if (rc < 0) {
         trust_client_free(c);
         *out = NULL;
@@ -151,6 +156,7 @@ void trust_client_free(struct trust_client *c)
     if (c->uri)
         evhttp_uri_free(c->uri);
     SSL_CTX_free(c->context);
+    relay_stop(&c->relay);
     bytes_free(&c->answer);
     free(c);
 }

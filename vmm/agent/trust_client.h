@@ -14,6 +14,7 @@ struct trust_client;
 
 struct trust_client_options {
     const char *url;   /* https://HOST[:PORT] */
+    const char *relay; /* how it is reached (attest/channel/address.h); NULL: by TCP, where the URL says */
     const char *ca;    /* file: who vouches for the service, PEM */
     const char *token; /* shown with each request; NULL: none */
     const struct channel_identity *identity;

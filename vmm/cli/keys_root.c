@@ -7,17 +7,20 @@
 #include "vmm/cli/keys.h"
 
 /* The one of two secrets that was given. */
-static int read_secret(struct seal_secret *by, struct bytes *text, const struct keys_call *call, struct cofre_err *err)
+static int read_secret(struct seal_secret *by, struct bytes *text, const struct keys_call *call,
+                       struct cofre_err *err)
 {
     const char *passphrase = call->option[KEYS_PASSPHRASE_FILE], *recovery = call->option[KEYS_RECOVERY_FILE];
     if (!passphrase == !recovery)
-        return cofre_fail(err, COFRE_USAGE, "one of --passphrase-file and --recovery-file is to open the root");
+        return cofre_fail(err, COFRE_USAGE,
+                          "one of --passphrase-file and --recovery-file is to open the root");
     int rc = seal_read_passphrase(text, passphrase ? passphrase : recovery, err);
     *by = (struct seal_secret){passphrase ? SEAL_PASSPHRASE : SEAL_RECOVERY, bytes_view(text)};
     return rc;
 }
 
-static int answer_file(json_t **answer, const struct keys_call *call, const char *recovery, struct cofre_err *err)
+static int answer_file(json_t **answer, const struct keys_call *call, const char *recovery,
+                       struct cofre_err *err)
 {
     *answer = recovery ? json_pack("{s:s, s:s}", "root", call->option[KEYS_ROOT], "recovery", recovery)
                        : json_pack("{s:s}", "root", call->option[KEYS_ROOT]);

@@ -14,6 +14,7 @@ static const struct verb verbs[] = {
     {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
     {"emulated-root", "writes the root certificate of this host's emulated platform", verb_emulated_root},
     {"id-block", "signs what a guest's owner vouches for", verb_id_block},
+    {"image", "builds what a guest boots of a root file system", verb_image},
     {"inspect", "says what a file is and what it says", verb_inspect},
     {"keys", "keeps the keys that a cofre-trust releases to guests", verb_keys},
     {"log", "keeps a log that only grows, and verifies it and proofs about it", verb_log},

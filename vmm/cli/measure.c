@@ -1,5 +1,4 @@
 /* cofre measure: what a guest's launch will measure, before it is launched. */
-#include <ctype.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,8 +12,8 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 #include "vmm/cli/measure_corim.h"
+#include "vmm/cli/measured.h"
 #include "vmm/cli/verb.h"
-#include "vmm/machine/guest.h"
 #include "vmm/machine/machine.h"
 
 static const char help[] =
@@ -115,12 +114,6 @@ struct request {
     struct bytes kernel, initrd, firmware;
 };
 
-/* What was measured, and the run-time registers where they can be told. */
-struct result {
-    struct tee_measurement value[1 + TEE_REGISTERS_MAX];
-    int count;
-};
-
 /* A kind of guest. */
 struct kind {
     const struct tee_ops *ops;
@@ -148,28 +141,9 @@ static struct view cmdline_view(const struct request *r)
     return (struct view){(const uint8_t *)text, text ? strlen(text) : 0};
 }
 
-/* Cofre's own layout: the image and the measurement that `cofre run` goes through. */
-static int measure_image(const struct tee_ops *ops, const struct launch_image *image, struct result *out,
-                         struct cofre_err *err)
+/* Cofre's own layout. */
+static int measure_own(const struct request *r, struct measured *out, struct cofre_err *err)
 {
-    struct tee *tee = NULL;
-    int rc = ops->new (&tee, err);
-    if (rc == 0)
-        rc = ops->measure(tee, image, &out->value[0], err);
-    out->count = 1;
-    if (rc == 0 && ops->registers) {
-        rc = ops->registers(tee, image, &out->value[1], err);
-        out->count += rc < 0 ? 0 : rc;
-    }
-    if (tee)
-        ops->free(tee);
-    return rc < 0 ? rc : 0;
-}
-
-static int measure_own(const struct request *r, struct result *out, struct cofre_err *err)
-{
-    const struct tee_ops *ops = r->kind->ops;
-    struct guest guest = {0};
     struct guest_spec spec = {
         .kernel = r->value[KERNEL],
         .initrd = r->value[INITRD],
@@ -182,12 +156,7 @@ static int measure_own(const struct request *r, struct result *out, struct cofre
     if (!r->given[KERNEL])
         return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
     int rc = r->given[MEMORY] ? size_parse(&spec.memory, r->value[MEMORY], "--memory", err) : 0;
-    if (rc == 0)
-        rc = guest_load(&guest, &spec, ops->boot_tee, err);
-    if (rc == 0)
-        rc = measure_image(ops, &guest.image, out, err);
-    guest_free(&guest);
-    return rc;
+    return rc < 0 ? rc : measured_guest(out, r->kind->ops, &spec, err);
 }
 
 /* Another VMM's layout of an OVMF image as an SNP guest. */
@@ -347,7 +316,7 @@ static struct measure_corim corim_of(const struct request *r)
                                   .issuer = r->value[CORIM_ISSUER]};
 }
 
-static int measure(struct request *r, struct result *out, struct cofre_err *err)
+static int measure(struct request *r, struct measured *out, struct cofre_err *err)
 {
     const struct measure_corim corim = corim_of(r);
     int rc = check_options(r, err);
@@ -368,33 +337,21 @@ static int measure(struct request *r, struct result *out, struct cofre_err *err)
     return r->kind->measure_firmware(r, &out->value[0], err);
 }
 
-/* "launch digest" is the member launch_digest, "RTMR0" is rtmr0. */
-static void add_member(json_t *all, const struct tee_measurement *m, const char *hex)
-{
-    char key[32];
-    size_t i;
-    for (i = 0; m->name[i] && i < sizeof key - 1; i++)
-        key[i] = m->name[i] == ' ' ? '_' : (char)tolower((unsigned char)m->name[i]);
-    key[i] = '\0';
-    json_object_set_new(all, key, json_string(hex));
-}
-
 /* A digest that is the only one that its kind of guest has stands alone. */
-static void print_result(const struct request *r, const struct result *result, bool json)
+static void print_result(const struct request *r, const struct measured *result, bool json)
 {
     json_t *all = json_pack("{s:s, s:s}", "tee", r->value[TEE], "vmm", r->value[VMM]);
-    for (int i = 0; i < result->count; i++) {
+    for (int i = 0; !json && i < result->count; i++) {
         const struct tee_measurement *m = &result->value[i];
         char hex[2 * sizeof m->value + 1];
         hex_encode(hex, m->value, sizeof m->value);
-        if (json)
-            add_member(all, m, hex);
-        else if (r->kind->ops->registers)
+        if (r->kind->ops->registers)
             printf("%s %s\n", m->name, hex);
         else
             puts(hex);
     }
     if (json) {
+        measured_json(all, result);
         if (r->kind->about[CPUS] & (r->given[FIRMWARE] ? OTHERS : COFRE))
             json_object_set_new(all, "cpus", json_integer((json_int_t)r->cpus));
         json_dumpf(all, stdout, JSON_INDENT(2));
@@ -407,7 +364,7 @@ int verb_measure(int argc, char **argv)
 {
     __attribute__((cleanup(request_free))) struct request r = {
         .value = {[VMM] = "cofre", [CPUS] = "1", [CPU_MODEL] = "EPYC-v4", [GUEST_FEATURES] = "0x1"}};
-    struct result result = {0};
+    struct measured result = {0};
     struct cofre_err err;
     bool json = false;
     int rc = parse_options(&r, argc, argv, &json, &err);

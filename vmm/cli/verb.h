@@ -17,6 +17,7 @@ int verb_connect(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_emulated_root(int argc, char **argv);
 int verb_id_block(int argc, char **argv);
+int verb_image(int argc, char **argv);
 int verb_collateral(int argc, char **argv);
 int verb_keys(int argc, char **argv);
 int verb_log(int argc, char **argv);

@@ -1,0 +1,15 @@
+/* LUKS2 around a file system, by libcryptsetup for the header and OpenSSL for the data, without a device mapper. */
+#ifndef COFRE_IMAGE_LUKS_H
+#define COFRE_IMAGE_LUKS_H
+
+#include "vmm/init/luks_header.h"
+#include "vmm/init/root.h"
+
+/*
+ * The file system in the file plain, whole sectors of LUKS_SECTOR_SIZE, goes encrypted to the file path, which is replaced, behind a
+ * header of the one form that vmm/init/luks_header.h takes. The volume key is drawn here, and lies in one slot, which key opens.
+ */
+int luks_make(const char *path, const char *plain, const char uuid[ROOT_UUID_SIZE],
+              const uint8_t key[LUKS_KEY_SIZE], struct cofre_err *err);
+
+#endif
