@@ -3,7 +3,7 @@
 /*
  * Each step brings the database from the version of its index to the next. A step that was released is never edited.
  * Times are seconds since 1970. What has an index beside its key is looked for by something else in answers to
- * requests; docs/trust.md says which query uses which.
+ * requests; tests/unit/store/test_plans.c has the database say that each is found so.
  */
 static const char *const steps[] = {
     /* A nonce that was given out and has not come back; it goes when it does. */
