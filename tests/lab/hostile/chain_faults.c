@@ -123,8 +123,9 @@ static enum outcome nonsense_request(struct device *d)
 }
 
 /* A buffer that the device is to fill: any descriptor at all, but none of a net device's that is only too small for a packet, which
- * is then dropped, as that driver wanted it. The device may come to it much later. (vhost drops, and keeps, what is too small for
- * the header alone.) */
+ * is then dropped, as that driver wanted it. The device may come to it much later: in a packed ring it does not say that it goes on,
+ * or the device would take the next buffer with it, if that is there by then, and this driver would no longer know its place. (vhost
+ * drops, and keeps, what is too small for the header alone.) */
 static enum outcome nonsense_to_fill(struct device *d)
 {
     if (d->kind->receive < 0 || d->to_fill)
@@ -132,8 +133,9 @@ static enum outcome nonsense_to_fill(struct device *d)
     struct ring *r = &d->ring[d->kind->receive];
     const uint32_t small = d->others ? ANSWER : below(12);
     const uint32_t large = d->others ? UINT32_MAX - below(4096) : (uint32_t)wild();
-    const struct buffer buffer = {below(2) ? inside() : wild(), below(2) ? small : large, (uint16_t)below(8)};
+    struct buffer buffer = {below(2) ? inside() : wild(), below(2) ? small : large, (uint16_t)below(8)};
     if (r->packed) {
+        buffer.flags &= (uint16_t)~NEXT;
         ring_offer(r, SLOT, &buffer, 1);
     } else {
         put_desc(r, &r->desc[SLOT], buffer.address, buffer.len, buffer.flags, (uint16_t)below(20));
