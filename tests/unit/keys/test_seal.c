@@ -377,7 +377,7 @@ static void leaves_the_old_or_the_new_when_killed_at_a_call(void **state)
         new += after;
         write_file(&whole); /* whatever lies beside it, and whoever held the lock */
     }
-    print_message("killed at %u stops: the old file %u times, the new one %u times\n", old + new, old, new);
+    print_message("# killed at %u stops: the old file %u times, the new one %u times\n", old + new, old, new);
     assert_true(old > 5 && new > 1); /* on both sides of the renaming */
 }
 
