@@ -9,6 +9,7 @@
 
 #include "keys/gcm.h"
 #include "keys/hkdf.h"
+#include "vmm/base/clean_openssl.h"
 
 #define SECRET_SIZE 32 /* Nsecret and Ndh of both KEMs */
 #define KDF_ID      1  /* HKDF-SHA256 */
@@ -25,12 +26,6 @@ static const struct {
 } aeads[] = {[HPKE_AES_128_GCM] = {1, 16}, [HPKE_AES_256_GCM] = {2, 32}};
 
 const char *const hpke_kem_names[HPKE_KEMS] = {[HPKE_P256] = "P-256", [HPKE_X25519] = "X25519"};
-
-static void cleanup_key(EVP_PKEY **k)
-{
-    EVP_PKEY_free(*k);
-}
-#define CLEAN_KEY __attribute__((cleanup(cleanup_key))) EVP_PKEY
 
 /* Keys */
 
@@ -83,7 +78,7 @@ static int read_public(EVP_PKEY **out, enum hpke_kem kem, struct view key, struc
 
 int hpke_public_check(enum hpke_kem kem, struct view key, struct cofre_err *err)
 {
-    CLEAN_KEY *read = NULL;
+    CLEAN(pkey) EVP_PKEY *read = NULL;
     return read_public(&read, kem, key, err);
 }
 
@@ -159,7 +154,7 @@ static int share(uint8_t out[static SECRET_SIZE], enum hpke_kem kem, EVP_PKEY *o
 {
     const struct labels l = kem_labels(kem);
     uint8_t secret[SECRET_SIZE], key[HKDF_SIZE], context[2 * HPKE_PUBLIC_MAX];
-    CLEAN_KEY *peer = NULL;
+    CLEAN(pkey) EVP_PKEY *peer = NULL;
     int rc = read_public(&peer, kem, theirs, err);
     if (rc == 0)
         rc = exchange(secret, own, peer, err);
@@ -241,7 +236,7 @@ int hpke_seal_by(EVP_PKEY *ephemeral, uint8_t *sealed, const struct hpke_about *
 int hpke_seal(struct hpke_public *enc, uint8_t *sealed, const struct hpke_about *about, struct view to,
               struct view text, struct cofre_err *err)
 {
-    CLEAN_KEY *ephemeral = NULL;
+    CLEAN(pkey) EVP_PKEY *ephemeral = NULL;
     int rc = hpke_key_new(&ephemeral, about->suite.kem, err);
     if (rc == 0)
         rc = hpke_public_of(enc, about->suite.kem, ephemeral, err);

@@ -47,23 +47,26 @@ int job_read_nonce(struct job *job, const char *challenge, const char *nonce, st
     return rc < 0 ? cofre_within(err, -COFRE_USAGE, "%s", name) : 0;
 }
 
-/* The guest is the client of this connection. What its evidence must carry is computed from the connection itself. */
-static int bind_channel(struct job *job, const char *binding, struct cofre_err *err)
+int job_bind(struct job *job, struct channel_binding *out, struct cofre_err *err)
 {
     const struct request_channel *channel = request_channel(job->call->request);
+    if (!channel)
+        return cofre_fail(err, COFRE_USAGE,
+                          "the client has shown no certificate, whose key the evidence could be bound to");
+    *out = (struct channel_binding){
+        .end = CHANNEL_CLIENT, .nonce = bytes_view(&job->nonce), .key = bytes_view(&channel->key)};
+    memcpy(out->exporter, channel->exporter, sizeof out->exporter);
+    job->bound = true;
+    return sha256(job->key, out->key) ? 0 : cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
+}
+
+static int bind_channel(struct job *job, const char *binding, struct cofre_err *err)
+{
+    struct channel_binding b;
     if (strcmp(binding, "channel") != 0)
         return cofre_fail(err, COFRE_USAGE, "binding: it is to be \"channel\", or not there");
-    if (!channel)
-        return cofre_fail(
-            err, COFRE_USAGE,
-            "binding: the client has shown no certificate, whose key the evidence could be bound to");
-    struct channel_binding b = {
-        .end = CHANNEL_CLIENT, .nonce = bytes_view(&job->nonce), .key = bytes_view(&channel->key)};
-    memcpy(b.exporter, channel->exporter, sizeof b.exporter);
-    job->bound = true;
-    if (!sha256(job->key, b.key))
-        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
-    return channel_report_data(job->report_data, &b, err);
+    int rc = job_bind(job, &b, err);
+    return rc < 0 ? cofre_within(err, rc, "binding") : channel_report_data(job->report_data, &b, err);
 }
 
 int job_read_evidence(struct job *job, json_t *object, struct cofre_err *err)

@@ -30,6 +30,9 @@ struct job {
 void job_free(struct job *job);
 #define CLEAN_JOB __attribute__((cleanup(job_free))) struct job
 
+/* The guest is the client of this connection: what its evidence must be bound to is computed from the connection itself.
+ * -COFRE_USAGE: the client has shown no certificate. */
+int job_bind(struct job *job, struct channel_binding *out, struct cofre_err *err);
 /* One of the two, in hexadecimal; the other is NULL. */
 int job_read_nonce(struct job *job, const char *challenge, const char *nonce, struct cofre_err *err);
 /* Of policy_name; version 0: the active one. -COFRE_USAGE: it is not the caller's to use. */

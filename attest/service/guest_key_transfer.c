@@ -5,14 +5,9 @@
 
 #include "attest/service/guest_keys.h"
 #include "attest/service/handlers.h"
-#include "keys/hpke.h"
+#include "keys/message.h"
 #include "keys/version.h"
 #include "vmm/base/json.h"
-
-static struct view text_view(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
 
 /* In */
 
@@ -40,8 +35,7 @@ int guest_key_read_import(uint8_t *value, struct call *call, const char *name, j
     json_error_t why;
     const char *enc_hex, *sealed_hex;
     CLEAN_BYTES enc = {0}, sealed = {0};
-    const struct hpke_about about = {
-        {HPKE_X25519, HPKE_AES_256_GCM}, text_view(KEY_IMPORT_INFO), text_view(name)};
+    const struct hpke_about about = key_message_named(HPKE_X25519, KEY_IMPORT_INFO, name);
     if (json_unpack_ex(import, &why, JSON_STRICT, "{s:s, s:s}", "enc", &enc_hex, "sealed", &sealed_hex) < 0)
         return cofre_fail(err, COFRE_USAGE, "import: %s", why.text);
     int rc = hex_decode_some(&enc, HPKE_PUBLIC_MAX, enc_hex, err);
@@ -100,7 +94,6 @@ static int read_export(struct export *e, json_t *body, struct cofre_err *err)
                        "version", &version) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
     e->version = version;
-    e->about.suite.aead = HPKE_AES_256_GCM;
     for (int i = 0; i < HPKE_KEMS; i++)
         if (strcmp(kem, hpke_kem_names[i]) == 0) {
             e->about.suite.kem = (enum hpke_kem)i;
@@ -113,7 +106,7 @@ static int read_export(struct export *e, json_t *body, struct cofre_err *err)
 void guest_key_export(struct call *call)
 {
     struct cofre_err err;
-    struct export e = {.about = {.info = text_view(KEY_EXPORT_INFO), .aad = text_view(call->part[0])}};
+    struct export e = {.about = key_message_named(HPKE_X25519, KEY_EXPORT_INFO, call->part[0])};
     struct key_deed deed = {.call = call, .action = "exported", .work = seal, .context = &e};
     char enc[2 * HPKE_PUBLIC_MAX + 1], sealed[2 * sizeof e.sealed + 1];
     CLEAN_JSON *body = call_keyring(call) ? call_body(call) : NULL;

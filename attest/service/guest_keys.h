@@ -26,7 +26,5 @@ int guest_key_read_import(uint8_t *value, struct call *call, const char *name, j
                           struct cofre_err *err);
 
 /* Info and additional data of exports and imports, by HPKE: a label, and the key's name. */
-#define KEY_IMPORT_INFO "cofre key import 1"
-#define KEY_EXPORT_INFO "cofre key export 1"
 
 #endif

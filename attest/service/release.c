@@ -13,7 +13,7 @@
 #include "attest/service/change.h"
 #include "attest/service/guest_keys.h"
 #include "attest/service/handlers.h"
-#include "keys/hpke.h"
+#include "keys/message.h"
 #include "keys/release.h"
 #include "keys/version.h"
 #include "vmm/base/json.h"
@@ -22,7 +22,6 @@
 #define LOG_ROOM        "trust"
 #define HOUR            3600
 #define REQUEST_SECONDS 86400 /* for which a guest's asking is remembered */
-#define INFO            "cofre key release 1"
 
 /* What a release is, from the request to its answer; the ledger's thread has it last. */
 struct release {
@@ -30,7 +29,7 @@ struct release {
     const uint8_t *root;
     struct guest_key key; /* as it was when the evidence was judged */
     int64_t version;
-    struct hpke_suite suite;
+    enum hpke_kem kem;
     struct bytes recipient;
     uint8_t guest[KEY_GUEST_SIZE];
     char policy[GUEST_KEY_NAME_MAX + 1], actor[ACCESS_NAME_MAX + 1];
@@ -56,13 +55,12 @@ static void release_free(void *context)
 
 static int read_recipient(struct release *r, const char *kem, const char *recipient, struct cofre_err *err)
 {
-    r->suite.aead = HPKE_AES_256_GCM;
     for (int i = 0; i < HPKE_KEMS; i++)
         if (strcmp(kem, hpke_kem_names[i]) == 0) {
-            r->suite.kem = (enum hpke_kem)i;
+            r->kem = (enum hpke_kem)i;
             int rc = hex_decode_some(&r->recipient, HPKE_PUBLIC_MAX, recipient, err);
             if (rc == 0)
-                rc = hpke_public_check(r->suite.kem, bytes_view(&r->recipient), err);
+                rc = hpke_public_check(r->kem, bytes_view(&r->recipient), err);
             return rc < 0 ? cofre_within(err, -COFRE_USAGE, "recipient") : 0;
         }
     return cofre_fail(err, COFRE_USAGE, "kem: it is to be \"P-256\" or \"X25519\"");
@@ -71,18 +69,11 @@ static int read_recipient(struct release *r, const char *kem, const char *recipi
 static int bind_release(struct release *r, struct cofre_err *err)
 {
     struct job *job = r->job;
-    const struct request_channel *channel = request_channel(job->call->request);
-    if (!channel)
-        return cofre_fail(err, COFRE_USAGE,
-                          "the client has shown no certificate, whose key the evidence could be bound to");
-    struct channel_binding b = {
-        .end = CHANNEL_CLIENT, .nonce = bytes_view(&job->nonce), .key = bytes_view(&channel->key)};
-    memcpy(b.exporter, channel->exporter, sizeof b.exporter);
-    job->bound = true;
-    if (EVP_Digest(b.key.data, b.key.len, job->key, NULL, EVP_sha256(), NULL) != 1)
-        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
-    const struct view name = {(const uint8_t *)r->key.name, strlen(r->key.name)};
-    return channel_release_report_data(job->report_data, &b, bytes_view(&r->recipient), name, err);
+    struct channel_binding b;
+    int rc = job_bind(job, &b, err);
+    return rc < 0 ? rc
+                  : channel_release_report_data(job->report_data, &b, bytes_view(&r->recipient),
+                                                key_message_text(r->key.name), err);
 }
 
 /* The key, and the version of the policy that it is granted to, whose text is what it was then. */
@@ -165,10 +156,8 @@ static void note_reason(struct release *r, const struct verdict *v)
 static int seal(struct release *r, const char *result, struct cofre_err *err)
 {
     uint8_t value[KEY_VALUE_MAX];
-    char aad[2 * GUEST_KEY_NAME_MAX + 64];
-    const int n = snprintf(aad, sizeof aad, "%s %lld %s", r->key.name, (long long)r->version, result);
-    const struct hpke_about about = {
-        r->suite, {(const uint8_t *)INFO, sizeof INFO - 1}, {(const uint8_t *)aad, (size_t)n}};
+    char aad[KEY_RELEASE_AAD_MAX];
+    const struct hpke_about about = key_message_released(aad, r->kem, r->key.name, r->version, result);
     int len = key_version_open(value, r->job->call->db, r->root, &r->key, r->version, err);
     if (len < 0)
         return len;

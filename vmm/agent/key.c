@@ -15,23 +15,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "keys/hpke.h"
+#include "keys/message.h"
 #include "vmm/agent/evidence_file.h"
 #include "vmm/agent/help.h"
+#include "vmm/base/clean_openssl.h"
 #include "vmm/base/json.h"
 #include "vmm/base/number.h"
 
 #define ANSWER_SECONDS 60
 #define NAME_MAX_BYTES 64
-#define INFO           "cofre key release 1"
 
-static const struct hpke_suite suite = {HPKE_X25519, HPKE_AES_256_GCM};
-
-static void cleanup_key(EVP_PKEY **k)
-{
-    EVP_PKEY_free(*k); /* OpenSSL wipes it */
-}
-#define CLEAN_KEY __attribute__((cleanup(cleanup_key))) EVP_PKEY
+static const enum hpke_kem kem = HPKE_X25519;
 
 static json_t *body_of(const struct agent_key_request *r, const struct bytes *nonce,
                        const struct hpke_public *recipient, json_t *evidence)
@@ -40,7 +34,7 @@ static json_t *body_of(const struct agent_key_request *r, const struct bytes *no
     hex_encode(challenge, nonce->data, nonce->len);
     hex_encode(to, recipient->data, recipient->len);
     json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:O}", "policy", r->policy, "challenge", challenge,
-                             "recipient", to, "kem", hpke_kem_names[suite.kem], "evidence", evidence);
+                             "recipient", to, "kem", hpke_kem_names[kem], "evidence", evidence);
     if (body && r->version)
         json_object_set_new(body, "version", json_integer(r->version));
     return body;
@@ -80,30 +74,28 @@ static int open_answer(uint8_t *key, const struct agent_key_request *r, EVP_PKEY
                *result = json_string_value(json_object_get(answer, "result"));
     const json_int_t version = json_integer_value(json_object_get(answer, "version"));
     CLEAN_BYTES enc = {0}, sealed = {0};
-    char aad[NAME_MAX_BYTES + 128];
+    char aad[KEY_RELEASE_AAD_MAX];
     if (!enc_hex || !sealed_hex || !result || strlen(result) > 64 || (r->version && version != r->version) ||
         hex_decode_some(&enc, HPKE_PUBLIC_MAX, enc_hex, err) < 0 ||
         hex_decode_some(&sealed, AGENT_KEY_MAX + HPKE_OVERHEAD, sealed_hex, err) < 0 ||
         sealed.len <= HPKE_OVERHEAD)
         return cofre_fail(err, COFRE_MALFORMED, "the service's answer is no key \"%s\"", r->name);
-    const int n = snprintf(aad, sizeof aad, "%s %lld %s", r->name, (long long)version, result);
-    const struct hpke_about about = {
-        suite, {(const uint8_t *)INFO, sizeof INFO - 1}, {(const uint8_t *)aad, (size_t)n}};
+    const struct hpke_about about = key_message_released(aad, kem, r->name, version, result);
     int rc = hpke_open(key, &about, own, bytes_view(&enc), bytes_view(&sealed), err);
     return rc < 0 ? cofre_within(err, rc, "the key \"%s\"", r->name) : (int)(sealed.len - HPKE_OVERHEAD);
 }
 
 int agent_key_fetch(uint8_t *key, const struct agent_key_request *r, struct cofre_err *err)
 {
-    CLEAN_KEY *own = NULL;
+    CLEAN(pkey) EVP_PKEY *own = NULL;
     CLEAN_JSON *answer = NULL;
     struct hpke_public recipient;
     memset(key, 0, AGENT_KEY_MAX);
     if (strlen(r->name) > NAME_MAX_BYTES || strchr(r->name, '/') || strchr(r->name, '%'))
         return cofre_fail(err, COFRE_USAGE, "\"%.64s\" is no name of a key", r->name);
-    int rc = hpke_key_new(&own, suite.kem, err);
+    int rc = hpke_key_new(&own, kem, err);
     if (rc == 0)
-        rc = hpke_public_of(&recipient, suite.kem, own, err);
+        rc = hpke_public_of(&recipient, kem, own, err);
     if (rc == 0)
         rc = ask(&answer, r, &recipient, err);
     return rc < 0 ? rc : open_answer(key, r, own, answer, err);

@@ -5,27 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "keys/hpke.h"
+#include "keys/message.h"
 #include "keys/wrap.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/number.h"
 #include "vmm/cli/keys.h"
 
-#define IMPORT_INFO "cofre key import 1"
-#define EXPORT_INFO "cofre key export 1"
-#define SEALED_MAX  (KEY_VALUE_MAX + HPKE_OVERHEAD)
-#define FILE_MAX    65536
-
-static struct view text_view(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
-static struct hpke_about about(enum hpke_kem kem, const char *info, const char *name)
-{
-    return (struct hpke_about){{kem, HPKE_AES_256_GCM}, text_view(info), text_view(name)};
-}
+#define SEALED_MAX (KEY_VALUE_MAX + HPKE_OVERHEAD)
+#define FILE_MAX   65536
 
 /* Hexadecimal members of an object. */
 
@@ -52,7 +40,7 @@ int keys_put_import(const struct keys_call *call, json_t *body, struct cofre_err
     CLEAN_JSON *import_key = NULL;
     struct hpke_public enc;
     uint8_t sealed[SEALED_MAX];
-    const struct hpke_about what = about(HPKE_X25519, IMPORT_INFO, call->option[KEYS_NAME]);
+    const struct hpke_about what = key_message_named(HPKE_X25519, KEY_IMPORT_INFO, call->option[KEYS_NAME]);
     int rc = file_read(&value, call->option[KEYS_IN], KEY_VALUE_MAX, err);
     if (rc == 0 && value.len < KEY_VALUE_MIN)
         rc = cofre_fail(err, COFRE_USAGE, "%s: a key has %d to %d bytes", call->option[KEYS_IN],
@@ -120,7 +108,7 @@ int keys_export(const struct keys_call *call, json_t **answer, struct cofre_err 
     if (rc < 0)
         return rc;
     char *text = json_dumps(sealed, JSON_INDENT(2));
-    rc = text ? file_write(call->option[KEYS_OUT], text_view(text), 0600, err)
+    rc = text ? file_write(call->option[KEYS_OUT], key_message_text(text), 0600, err)
               : cofre_fail(err, COFRE_FAILED, "out of memory");
     free(text);
     *answer = json_pack("{s:O, s:O}", "name", json_object_get(sealed, "name"), "version",
@@ -150,7 +138,7 @@ int keys_open(const struct keys_call *call, json_t **answer, struct cofre_err *e
     rc = read_pem(&key, &kem, call->option[KEYS_KEY], true, err);
     if (rc < 0)
         return rc;
-    const struct hpke_about what = about(kem, EXPORT_INFO, name);
+    const struct hpke_about what = key_message_named(kem, KEY_EXPORT_INFO, name);
     rc = hpke_open(value, &what, key, bytes_view(&enc), bytes_view(&sealed), err);
     EVP_PKEY_free(key);
     if (rc == 0)
