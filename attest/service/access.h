@@ -6,7 +6,7 @@
 #ifndef COFRE_ATTEST_SERVICE_ACCESS_H
 #define COFRE_ATTEST_SERVICE_ACCESS_H
 
-#include "attest/service/request.h"
+#include "attest/service/http/request.h"
 #include "attest/store/db.h"
 
 enum role {

@@ -5,7 +5,7 @@
 #ifndef COFRE_ATTEST_SERVICE_CONFIG_H
 #define COFRE_ATTEST_SERVICE_CONFIG_H
 
-#include "attest/service/server.h"
+#include "attest/service/http/server.h"
 
 #define TRUST_ADDRESSES_MAX 8
 #define TRUST_FILES_MAX     32

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "attest/service/endorsements.h"
-#include "attest/service/keyring.h"
+#include "attest/service/keys/keyring.h"
 #include "attest/service/ledger.h"
 #include "attest/service/signer.h"
 #include "attest/service/tls.h"

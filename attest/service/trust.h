@@ -3,7 +3,7 @@
 #define COFRE_ATTEST_SERVICE_TRUST_H
 
 #include "attest/service/config.h"
-#include "attest/service/server.h"
+#include "attest/service/http/server.h"
 
 struct trust {
     const struct trust_config *config;

@@ -17,7 +17,7 @@
 #include "attest/service/endorsements.h"
 #include "attest/service/ledger.h"
 #include "attest/service/route.h"
-#include "attest/service/server_parts.h"
+#include "attest/service/http/server_parts.h"
 #include "attest/service/signer.h"
 #include "attest/service/tls.h"
 #include "attest/store/challenge.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "attest/service/access.h"
-#include "attest/service/keyring.h"
+#include "attest/service/keys/keyring.h"
 #include "attest/store/credential.h"
 
 const char *const role_words[ROLE_WORDS] = {"submit", "read",       "values", "policies",

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "attest/service/server.h"
+#include "attest/service/http/server.h"
 #include "tests/unit/service/client.h"
 
 struct fixture {

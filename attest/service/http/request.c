@@ -1,4 +1,4 @@
-#include "attest/service/request.h"
+#include "attest/service/http/request.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "attest/channel/binding.h"
-#include "attest/service/server_parts.h"
+#include "attest/service/http/server_parts.h"
 
 static const struct {
     enum evhttp_cmd_type type;

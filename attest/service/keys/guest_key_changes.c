@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "attest/service/change.h"
-#include "attest/service/guest_keys.h"
+#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
 #include "attest/store/policy.h"
 #include "keys/release.h"

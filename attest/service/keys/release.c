@@ -11,7 +11,7 @@
 
 #include "attest/service/appraisals.h"
 #include "attest/service/change.h"
-#include "attest/service/guest_keys.h"
+#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
 #include "keys/message.h"
 #include "keys/release.h"

@@ -1,7 +1,7 @@
 /* The root under which keys for guests are wrapped, for as long as the service runs: in memory that is locked, left out of
  * dumps, and wiped at its end. */
-#ifndef COFRE_ATTEST_SERVICE_KEYRING_H
-#define COFRE_ATTEST_SERVICE_KEYRING_H
+#ifndef COFRE_ATTEST_SERVICE_KEYS_KEYRING_H
+#define COFRE_ATTEST_SERVICE_KEYS_KEYRING_H
 
 #include <openssl/types.h>
 

@@ -1,6 +1,6 @@
 /* Between server.c, connection.c and request.c: a loop, its connections, its requests. */
-#ifndef COFRE_ATTEST_SERVICE_SERVER_PARTS_H
-#define COFRE_ATTEST_SERVICE_SERVER_PARTS_H
+#ifndef COFRE_ATTEST_SERVICE_HTTP_SERVER_PARTS_H
+#define COFRE_ATTEST_SERVICE_HTTP_SERVER_PARTS_H
 
 #include <event2/event.h>
 #include <event2/http.h>
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#include "attest/service/server.h"
+#include "attest/service/http/server.h"
 
 #define SERVER_LISTENERS_MAX 8
 

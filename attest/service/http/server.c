@@ -1,4 +1,4 @@
-#include "attest/service/server.h"
+#include "attest/service/http/server.h"
 
 #include <errno.h>
 #include <event2/thread.h>
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attest/service/server_parts.h"
+#include "attest/service/http/server_parts.h"
 
 /* evhttp answers what is larger than this itself, in words of its own; up to there the sentence is ours. */
 #define BODY_HARD_LIMIT(LIMIT) ((ev_ssize_t)(2 * (LIMIT) + 65536))

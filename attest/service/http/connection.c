@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "attest/service/server_parts.h"
+#include "attest/service/http/server_parts.h"
 
 static int slot = -1; /* of SSL's extra data, for its connection */
 static pthread_once_t slot_once = PTHREAD_ONCE_INIT;

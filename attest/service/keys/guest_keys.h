@@ -1,8 +1,8 @@
 /* Keys for guests, as the interface has them: what its files share. */
-#ifndef COFRE_ATTEST_SERVICE_GUEST_KEYS_H
-#define COFRE_ATTEST_SERVICE_GUEST_KEYS_H
+#ifndef COFRE_ATTEST_SERVICE_KEYS_GUEST_KEYS_H
+#define COFRE_ATTEST_SERVICE_KEYS_GUEST_KEYS_H
 
-#include "attest/service/keyring.h"
+#include "attest/service/keys/keyring.h"
 #include "attest/store/verdict_log.h"
 #include "keys/life.h"
 

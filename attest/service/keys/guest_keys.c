@@ -1,7 +1,7 @@
 /* GET /v1/keys: which keys there are, what each is released by, and which guests hold it. */
 #include <stdio.h>
 
-#include "attest/service/guest_keys.h"
+#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
 #include "keys/release.h"
 #include "keys/version.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "attest/service/guest_keys.h"
+#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
 #include "keys/message.h"
 #include "keys/version.h"

@@ -1,6 +1,6 @@
 /* One request to a service, until it is answered. */
-#ifndef COFRE_ATTEST_SERVICE_REQUEST_H
-#define COFRE_ATTEST_SERVICE_REQUEST_H
+#ifndef COFRE_ATTEST_SERVICE_HTTP_REQUEST_H
+#define COFRE_ATTEST_SERVICE_HTTP_REQUEST_H
 
 #include <jansson.h>
 #include <openssl/types.h>

@@ -3,12 +3,12 @@
  * Everything that comes from outside is bounded here: connections, their time, headers, bodies, requests at work. It knows
  * no route.
  */
-#ifndef COFRE_ATTEST_SERVICE_SERVER_H
-#define COFRE_ATTEST_SERVICE_SERVER_H
+#ifndef COFRE_ATTEST_SERVICE_HTTP_SERVER_H
+#define COFRE_ATTEST_SERVICE_HTTP_SERVER_H
 
 #include <openssl/types.h>
 
-#include "attest/service/request.h"
+#include "attest/service/http/request.h"
 
 struct server_limits {
     unsigned connections; /* open at once; further ones wait in the kernel's queue */

@@ -1,4 +1,4 @@
-#include "attest/service/keyring.h"
+#include "attest/service/keys/keyring.h"
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
