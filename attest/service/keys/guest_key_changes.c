@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "attest/service/change.h"
-#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
+#include "attest/service/keys/guest_keys.h"
 #include "attest/store/policy.h"
 #include "keys/release.h"
 #include "vmm/base/json.h"

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
+#include "attest/service/keys/guest_keys.h"
 #include "keys/message.h"
 #include "keys/version.h"
 #include "vmm/base/json.h"

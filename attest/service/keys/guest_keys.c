@@ -1,8 +1,8 @@
 /* GET /v1/keys: which keys there are, what each is released by, and which guests hold it. */
 #include <stdio.h>
 
-#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
+#include "attest/service/keys/guest_keys.h"
 #include "keys/release.h"
 #include "keys/version.h"
 #include "vmm/base/json.h"

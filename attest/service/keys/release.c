@@ -11,8 +11,8 @@
 
 #include "attest/service/appraisals.h"
 #include "attest/service/change.h"
-#include "attest/service/keys/guest_keys.h"
 #include "attest/service/handlers.h"
+#include "attest/service/keys/guest_keys.h"
 #include "keys/message.h"
 #include "keys/release.h"
 #include "keys/version.h"
