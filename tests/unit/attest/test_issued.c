@@ -153,6 +153,102 @@ static void only_the_very_bytes_are_not_decoded_again(void **state)
     assert_ptr_not_equal(certs.cert[1], chain.intermediate);
 }
 
+static unsigned lists_looked_at;
+
+static bool count_list(const X509_ALGOR *algorithm)
+{
+    lists_looked_at++;
+    return snp_scheme.is_algorithm(algorithm);
+}
+
+/* The draft of a list by the root, and what counts how often its signature is looked at. */
+static struct x509_scheme counting(struct fake *f)
+{
+    struct x509_scheme scheme = snp_scheme;
+    fake_init(f, SNP_PRODUCT_MILAN, 3);
+    scheme.is_algorithm = count_list;
+    lists_looked_at = 0;
+    return scheme;
+}
+
+static void a_list_that_is_held_is_verified_once(void **state)
+{
+    (void)state;
+    struct fake f;
+    const struct x509_scheme scheme = counting(&f);
+    CLEAN_ISSUED issued = {0};
+    CLEAN_CHAIN chain = make_chain(1), again = {decode(chain.root, 0), decode(chain.intermediate, 0)};
+    CLEAN_CRLS held = {.crl = {fake_crl_make(&f.crl, EVP_sha384()), fake_crl_make(&f.crl, EVP_sha384())},
+                       .count = 2};
+    assert_true(x509_issued_is_by(&issued, &scheme, held.crl[0], chain.root));
+    assert_true(x509_issued_is_by(&issued, &scheme, held.crl[0], again.root));
+    assert_int_equal(lists_looked_at, 1);
+    assert_true(x509_issued_is_by(&issued, &scheme, held.crl[1], chain.root)); /* another object */
+    assert_true(x509_issued_is_by(NULL, &scheme, held.crl[0], chain.root));
+    assert_true(x509_issued_is_by(&issued, &snp_scheme, held.crl[0], chain.root)); /* another's rules */
+    assert_int_equal(lists_looked_at, 3);
+    assert_int_equal(issued.lists, 3);
+}
+
+static void a_list_that_another_signed_is_not_remembered(void **state)
+{
+    (void)state;
+    struct fake f;
+    const struct x509_scheme scheme = counting(&f);
+    CLEAN_ISSUED issued = {0};
+    CLEAN_CHAIN chain = make_chain(1);
+    f.crl.key = f.cert[FAKE_ASK].key;
+    CLEAN_CRLS held = {.crl = {fake_crl_make(&f.crl, EVP_sha384())}, .count = 1};
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_false(x509_issued_is_by(&issued, &scheme, held.crl[0], chain.root));
+        assert_int_equal(lists_looked_at, i);
+    }
+    assert_int_equal(issued.lists, 0);
+}
+
+static void a_remembered_list_still_revokes_and_runs_out(void **state)
+{
+    (void)state;
+    struct fake f;
+    const struct x509_scheme scheme = counting(&f);
+    CLEAN_ISSUED issued = {0};
+    CLEAN_CHAIN chain = make_chain(1), revoked = make_chain(2);
+    f.crl.revoked_serial = 2;
+    CLEAN_CRLS held = {.crl = {fake_crl_make(&f.crl, EVP_sha384())}, .count = 1};
+    const int64_t at = f.crl.from + 1;
+    assert_int_equal(x509_check_revocation(&scheme, chain.intermediate, chain.root, &held, &issued, at, NULL),
+                     0);
+    assert_int_equal(
+        x509_check_revocation(&scheme, revoked.intermediate, chain.root, &held, &issued, at, NULL),
+        -COFRE_NEGATIVE);
+    assert_int_equal(
+        x509_check_revocation(&scheme, chain.intermediate, chain.root, &held, &issued, f.crl.to, NULL),
+        -COFRE_LACKING);
+    assert_int_equal(lists_looked_at, 1);
+}
+
+static void the_oldest_list_makes_room(void **state)
+{
+    (void)state;
+    struct fake f;
+    const struct x509_scheme scheme = counting(&f);
+    CLEAN_ISSUED issued = {0};
+    CLEAN_CHAIN chain = make_chain(1);
+    CLEAN_CRLS held = {0}, last = {.crl = {fake_crl_make(&f.crl, EVP_sha384())}, .count = 1};
+    while (held.count < X509_CRLS_MAX)
+        held.crl[held.count++] = fake_crl_make(&f.crl, EVP_sha384());
+    for (size_t i = 0; i < held.count; i++)
+        assert_true(x509_issued_is_by(&issued, &scheme, held.crl[i], chain.root));
+    assert_true(x509_issued_is_by(&issued, &scheme, last.crl[0], chain.root));
+    assert_int_equal(issued.lists, X509_CRLS_MAX);
+    lists_looked_at = 0;
+    for (size_t i = 1; i < held.count; i++)
+        assert_true(x509_issued_is_by(&issued, &scheme, held.crl[i], chain.root));
+    assert_int_equal(lists_looked_at, 0);
+    assert_true(x509_issued_is_by(&issued, &scheme, held.crl[0], chain.root));
+    assert_int_equal(lists_looked_at, 1);
+}
+
 /* Strangers, who have chains of their own, cannot push out those that are known. */
 static void chains_of_reports_that_pass_are_remembered(void **state)
 {
@@ -183,6 +279,10 @@ int main(void)
         cmocka_unit_test(what_one_vendors_rules_found_says_nothing_by_anothers),
         cmocka_unit_test(the_oldest_makes_room),
         cmocka_unit_test(only_the_very_bytes_are_not_decoded_again),
+        cmocka_unit_test(a_list_that_is_held_is_verified_once),
+        cmocka_unit_test(a_list_that_another_signed_is_not_remembered),
+        cmocka_unit_test(a_remembered_list_still_revokes_and_runs_out),
+        cmocka_unit_test(the_oldest_list_makes_room),
         cmocka_unit_test(chains_of_reports_that_pass_are_remembered),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
