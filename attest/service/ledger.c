@@ -64,10 +64,10 @@ static json_t *describe(const struct result *r)
     time_format(made, r->made);
     if (base64_encode(&cwt, r->cwt, NULL) < 0)
         return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:I}, s:I, s:s, s:s}", "id", r->id, "made", made,
+    return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:I}, s:I, s:s, s:s*}", "id", r->id, "made", made,
                      "outcome", r->outcome, "tee", r->tee, "policy", "name", r->policy, "version",
                      (json_int_t)r->policy_version, "log_entry", (json_int_t)r->log_index, "cwt", cwt, "jwt",
-                     r->jwt);
+                     *r->jwt ? r->jwt : NULL);
 }
 
 json_t *result_json(const struct result *r)

@@ -22,7 +22,7 @@
 /* What is asked of both, COUNT different ones. */
 struct kind {
     const char *of;
-    bool tdx, with_certificates;
+    bool tdx, with_certificates, jwt; /* jwt: two tokens are asked for */
     struct evidence evidence[COUNT];
     uint8_t nonce[COUNT][GUEST_NONCE];
     char *request[COUNT];
@@ -48,7 +48,7 @@ static void make_kind(struct bench *b, struct kind *k)
             guests_tdx(&b->guests, k->nonce[i], &k->evidence[i]);
         else
             guests_snp(&b->guests, k->nonce[i], k->with_certificates, &k->evidence[i]);
-        char *body = guests_body(&k->evidence[i], "nonce", k->nonce[i]);
+        char *body = guests_body(&k->evidence[i], "nonce", k->nonce[i], k->jwt);
         k->request[i] = service_request("/v1/appraisals", body);
         free(body);
     }
@@ -187,7 +187,8 @@ int main(int argc, char **argv)
     static struct bench b;
     static struct kind kinds[] = {{.of = "SNP, the chain held"},
                                   {.of = "SNP, the chain in the evidence", .with_certificates = true},
-                                  {.of = "TDX, the collateral held", .tdx = true}};
+                                  {.of = "TDX, the collateral held", .tdx = true},
+                                  {.of = "TDX, the collateral held, CWT and JWT", .tdx = true, .jwt = true}};
     bool good = true;
     BENCH_CHECK(argc == 2);
     prepare(&b, argv[1]);
