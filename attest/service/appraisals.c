@@ -15,6 +15,7 @@
 #include "attest/service/endorsements.h"
 #include "attest/service/handlers.h"
 #include "attest/service/ledger.h"
+#include "attest/service/result_text.h"
 #include "attest/service/route.h"
 #include "attest/service/signer.h"
 #include "attest/store/policy.h"
@@ -160,8 +161,6 @@ static int request_key(struct job *job, uint8_t out[static 32], const uint8_t ev
     return good ? 0 : cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
 }
 
-static const char *const outcomes[] = {
-    [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
 static const enum log_outcome logged[] = {
     [CHECK_PASSED] = LOG_PASSED, [CHECK_FAILED] = LOG_FAILED, [CHECK_UNJUDGED] = LOG_UNJUDGED};
 
@@ -196,9 +195,8 @@ static int fill_record(struct job *job, struct record *r, const struct verdict *
                        struct cofre_err *err)
 {
     uint8_t id[16];
-    CLEAN_JSON *object = verdict_json(verdict);
     const enum check_outcome outcome = verdict_outcome(verdict);
-    r->verdict = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    r->verdict = verdict_text(verdict);
     r->policy = strdup(job->policy_name);
     r->submitter = strdup(job->call->caller.name);
     if (!r->verdict || !r->policy || !r->submitter || RAND_bytes(id, sizeof id) != 1 ||
@@ -225,7 +223,7 @@ static int fill_record(struct job *job, struct record *r, const struct verdict *
                                 .request = {r->key, 32},
                                 .made = job->call->now,
                                 .tee = r->entry.tee,
-                                .outcome = outcomes[outcome],
+                                .outcome = verdict_outcome_word(verdict),
                                 .policy = r->policy,
                                 .policy_version = job->policy_version,
                                 .evidence = {r->evidence, 32},

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "attest/service/handlers.h"
-#include "attest/service/ledger.h"
+#include "attest/service/result_text.h"
 #include "attest/service/route.h"
 #include "attest/service/signer.h"
 #include "vmm/base/cleanup.h"
