@@ -237,9 +237,9 @@ static bool measure(struct bench *b, struct kind *k)
     const struct pair usual = middle(anew);
     print(k, CLIENTS, middle(met), "the loop that judges, remembering", 0.7);
     print(k, CLIENTS, usual, "the loop that judges, remembering nothing", 0.7);
-    print(k, 1, middle(one), "the loop that judges, remembering", 0);
     if (beside)
         print(k, CLIENTS, middle(other), "a service in Go by go-sev-guest", 0);
+    print(k, 1, middle(one), "the loop that judges, remembering", 0);
     free_kind(k);
     return !bench_is_fault(k->of, usual.loop / usual.service, 0.1);
 }
