@@ -25,6 +25,13 @@ enum check_outcome verdict_outcome(const struct verdict *v)
     return count_of(v, CHECK_UNJUDGED) ? CHECK_UNJUDGED : CHECK_PASSED;
 }
 
+const char *verdict_outcome_word(const struct verdict *v)
+{
+    static const char *const words[] = {
+        [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
+    return words[verdict_outcome(v)];
+}
+
 const struct check_result *verdict_check(const struct verdict *v, const char *id)
 {
     for (size_t i = 0; i < v->count; i++)
@@ -46,9 +53,6 @@ static json_t *check_json(const struct check_result *c)
     return object;
 }
 
-static const char *const outcome_words[] = {
-    [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
-
 json_t *verdict_json(const struct verdict *v)
 {
     enum check_outcome outcome = verdict_outcome(v);
@@ -59,7 +63,7 @@ json_t *verdict_json(const struct verdict *v)
             return NULL;
         }
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:O, s:s?, s:O, s:O*}", "verdict",
-                     outcome == CHECK_PASSED ? "pass" : "fail", "outcome", outcome_words[outcome], "tee",
+                     outcome == CHECK_PASSED ? "pass" : "fail", "outcome", verdict_outcome_word(v), "tee",
                      v->tee, "version", (json_int_t)v->version, "product", v->product, "emulated",
                      (int)v->emulated, "root", v->root, "checks", checks, "claims", v->claims, "tcb_status",
                      v->tcb_status, "advisories", v->advisories, "reference", v->reference);

@@ -44,6 +44,7 @@ void verdict_free(struct verdict *v);
 
 /* FAILED where any check failed; else UNJUDGED where any could not be made; else PASSED. No check made is FAILED. */
 enum check_outcome verdict_outcome(const struct verdict *v);
+const char *verdict_outcome_word(const struct verdict *v); /* "pass", "fail", "unjudged" */
 
 /* NULL where id is not among the checks. */
 const struct check_result *verdict_check(const struct verdict *v, const char *id);

@@ -1,7 +1,8 @@
 /*
  * POST /v1/appraisals {"evidence": {...}, "policy": NAME, "challenge": HEX or "nonce": HEX}: evidence to a result. challenge is a nonce of
  * the service's, which is used up; nonce is one of the caller's own, whose freshness is the caller's affair.
- * With "binding": "channel" the report data is not the nonce: it binds this very connection and the client's key in it.
+ * With "binding": "channel" the report data is not the nonce: it binds this very connection and the client's key in it. With "jwt": false
+ * the CWT is the only token.
  */
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -14,6 +15,7 @@
 #include "attest/service/endorsements.h"
 #include "attest/service/handlers.h"
 #include "attest/service/ledger.h"
+#include "attest/service/result_text.h"
 #include "attest/service/route.h"
 #include "attest/service/signer.h"
 #include "attest/store/policy.h"
@@ -119,9 +121,12 @@ static int read_job(struct job *job, json_t *body, struct cofre_err *err)
     json_error_t why;
     json_t *evidence;
     const char *challenge = NULL, *nonce = NULL, *binding = NULL;
-    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s?s, s?s, s?s}", "evidence", &evidence, "policy",
-                       &job->policy_name, "challenge", &challenge, "nonce", &nonce, "binding", &binding) < 0)
+    int jwt = true;
+    if (json_unpack_ex(body, &why, JSON_STRICT, "{s:o, s:s, s?s, s?s, s?s, s?b}", "evidence", &evidence,
+                       "policy", &job->policy_name, "challenge", &challenge, "nonce", &nonce, "binding",
+                       &binding, "jwt", &jwt) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
+    job->jwt = jwt;
     int rc = job_read_nonce(job, challenge, nonce, err);
     if (rc == 0 && binding)
         rc = bind_channel(job, binding, err);
@@ -156,8 +161,6 @@ static int request_key(struct job *job, uint8_t out[static 32], const uint8_t ev
     return good ? 0 : cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
 }
 
-static const char *const outcomes[] = {
-    [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
 static const enum log_outcome logged[] = {
     [CHECK_PASSED] = LOG_PASSED, [CHECK_FAILED] = LOG_FAILED, [CHECK_UNJUDGED] = LOG_UNJUDGED};
 
@@ -180,8 +183,10 @@ static int sign(struct job *job, struct record *r, const struct verdict *verdict
                                           .lifetime = config->token_seconds};
     int rc = ear_make(&ear, verdict, &occasion, err);
     if (rc == 0)
-        rc = signer_sign(job->call->trust->signer, &r->cwt, &jwt, &ear, err);
-    if (rc == 0 && !(r->jwt = strndup((const char *)jwt.data, jwt.len)))
+        rc = signer_sign_cwt(job->call->trust->signer, &r->cwt, &ear, err);
+    if (rc == 0 && job->jwt)
+        rc = signer_sign_jwt(job->call->trust->signer, &jwt, &ear, err);
+    if (rc == 0 && !(r->jwt = strndup(jwt.len ? (const char *)jwt.data : "", jwt.len)))
         rc = cofre_fail(err, COFRE_FAILED, "out of memory");
     return rc;
 }
@@ -190,9 +195,8 @@ static int fill_record(struct job *job, struct record *r, const struct verdict *
                        struct cofre_err *err)
 {
     uint8_t id[16];
-    CLEAN_JSON *object = verdict_json(verdict);
     const enum check_outcome outcome = verdict_outcome(verdict);
-    r->verdict = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    r->verdict = verdict_text(verdict);
     r->policy = strdup(job->policy_name);
     r->submitter = strdup(job->call->caller.name);
     if (!r->verdict || !r->policy || !r->submitter || RAND_bytes(id, sizeof id) != 1 ||
@@ -219,7 +223,7 @@ static int fill_record(struct job *job, struct record *r, const struct verdict *
                                 .request = {r->key, 32},
                                 .made = job->call->now,
                                 .tee = r->entry.tee,
-                                .outcome = outcomes[outcome],
+                                .outcome = verdict_outcome_word(verdict),
                                 .policy = r->policy,
                                 .policy_version = job->policy_version,
                                 .evidence = {r->evidence, 32},

@@ -16,6 +16,7 @@ struct job {
     struct bytes nonce;
     bool ours;  /* the nonce is a challenge */
     bool bound; /* to the connection: by this report data, to this key */
+    bool jwt;   /* a JWT is made beside the CWT, whose digest is in the log */
     uint8_t report_data[CHANNEL_REPORT_DATA], key[32];
     const char *policy_name;
     int64_t policy_version;

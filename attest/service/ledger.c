@@ -4,13 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "attest/service/result_text.h"
 #include "attest/service/signer.h"
 #include "attest/store/challenge.h"
 #include "attest/store/verdict_log.h"
-#include "vmm/base/cleanup.h"
-#include "vmm/base/json.h"
 #include "vmm/base/log.h"
-#include "vmm/base/timestamp.h"
 
 #define LOG_ROOM  "trust"
 #define BATCH_MAX 256 /* records of one transaction */
@@ -54,41 +52,6 @@ void record_free(struct record *r)
     free(r->verdict);
     free(r->jwt);
     free(r);
-}
-
-/* All but the verdict. */
-static json_t *describe(const struct result *r)
-{
-    char made[TIME_TEXT_SIZE];
-    CLEAN_FREE char *cwt = NULL;
-    time_format(made, r->made);
-    if (base64_encode(&cwt, r->cwt, NULL) < 0)
-        return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:I}, s:I, s:s, s:s}", "id", r->id, "made", made,
-                     "outcome", r->outcome, "tee", r->tee, "policy", "name", r->policy, "version",
-                     (json_int_t)r->policy_version, "log_entry", (json_int_t)r->log_index, "cwt", cwt, "jwt",
-                     r->jwt);
-}
-
-json_t *result_json(const struct result *r)
-{
-    json_t *object = describe(r);
-    if (object && json_object_set_new(object, "verdict", json_loads(r->verdict, 0, NULL)) == 0)
-        return object;
-    json_decref(object);
-    return NULL;
-}
-
-/* The verdict goes in as the text that is kept: most of a result is its verdict. */
-char *result_text(const struct result *r)
-{
-    CLEAN_JSON *object = describe(r);
-    CLEAN_FREE char *most = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    char *text = NULL;
-    if (!most)
-        return NULL;
-    most[strlen(most) - 1] = 0; /* its closing brace */
-    return asprintf(&text, "%s,\"verdict\":%s}", most, r->verdict) < 0 ? NULL : text;
 }
 
 static int take_earlier(void *context, const struct result *r, struct cofre_err *err)

@@ -45,8 +45,4 @@ void ledger_give(struct ledger *ledger, struct record *record);
 /* What was given is answered first. */
 void ledger_free(struct ledger *ledger);
 
-/* A result as it is answered, and the same as text, which the caller frees; NULL without memory. */
-json_t *result_json(const struct result *result);
-char *result_text(const struct result *result);
-
 #endif

@@ -3,16 +3,18 @@
 #include <string.h>
 
 #include "attest/service/handlers.h"
-#include "attest/service/ledger.h"
+#include "attest/service/result_text.h"
 #include "attest/service/route.h"
+#include "attest/service/signer.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/base/json.h"
 
 #define RESULTS_MAX 100
 
 /* Who may submit alone may read what it submitted, and nothing else is there for it. */
 struct reader {
-    const struct caller *caller;
-    json_t *found;
+    const struct call *call;
+    json_t *found; /* a result, or the list of them */
 };
 
 static bool may_read(const struct caller *caller, const struct result *r)
@@ -20,19 +22,33 @@ static bool may_read(const struct caller *caller, const struct result *r)
     return (caller->roles & (ROLE_READ | ROLE_AUDIT)) || strcmp(caller->name, r->submitter) == 0;
 }
 
+/* With the JWT, which is made now where none was asked for then. Where the CWT was signed by a key that is not ours any more
+ * there is none. */
+static int whole(json_t **out, const struct call *call, const struct result *r, struct cofre_err *err)
+{
+    CLEAN_BYTES token = {0};
+    CLEAN_FREE char *jwt = NULL;
+    struct result result = *r;
+    int rc = *r->jwt ? 0 : signer_translate(call->trust->signer, &token, r->cwt, err);
+    if (rc < 0 && rc != -COFRE_NEGATIVE)
+        return rc;
+    if (token.len)
+        result.jwt = jwt = strndup((const char *)token.data, token.len);
+    *out = result.jwt ? result_json(&result) : NULL;
+    return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
+}
+
 static int take(void *context, const struct result *r, struct cofre_err *err)
 {
     struct reader *reader = context;
-    if (!may_read(reader->caller, r))
-        return cofre_fail(err, COFRE_NEGATIVE, "there is no such result");
-    reader->found = result_json(r);
-    return reader->found ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
+    return may_read(&reader->call->caller, r) ? whole(&reader->found, reader->call, r, err)
+                                              : cofre_fail(err, COFRE_NEGATIVE, "there is no such result");
 }
 
 void result_show(struct call *call)
 {
     struct cofre_err err;
-    struct reader reader = {&call->caller, NULL};
+    struct reader reader = {call, NULL};
     int rc = result_find(call->db, call->part[0], take, &reader, &err);
     if (rc < 0)
         call_fail(call, rc, &err);
@@ -42,9 +58,12 @@ void result_show(struct call *call)
 
 static int append(void *context, const struct result *r, struct cofre_err *err)
 {
-    return json_array_append_new(context, result_json(r)) == 0
-               ? 0
-               : cofre_fail(err, COFRE_FAILED, "out of memory");
+    struct reader *reader = context;
+    json_t *one = NULL;
+    int rc = whole(&one, reader->call, r, err);
+    return rc == 0 && json_array_append_new(reader->found, one) < 0
+               ? cofre_fail(err, COFRE_FAILED, "out of memory")
+               : rc;
 }
 
 void results_on_evidence(struct call *call)
@@ -53,13 +72,14 @@ void results_on_evidence(struct call *call)
     uint8_t digest[32];
     const char *text = request_parameter(call->request, "evidence_sha256");
     CLEAN_JSON *all = json_array();
+    struct reader reader = {call, all};
     int rc = text && hex_decode(digest, sizeof digest, text)
                  ? 0
                  : cofre_fail(&err, COFRE_USAGE,
                               "the query has to have evidence_sha256, of 64 hexadecimal digits");
     if (rc == 0)
-        rc = result_find_evidence(call->db, (struct view){digest, sizeof digest}, RESULTS_MAX, append, all,
-                                  &err);
+        rc = result_find_evidence(call->db, (struct view){digest, sizeof digest}, RESULTS_MAX, append,
+                                  &reader, &err);
     if (rc < 0)
         call_fail(call, rc, &err);
     else

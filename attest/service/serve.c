@@ -1,5 +1,6 @@
 /* cofre-trust without a command: it serves, until a signal ends it. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,7 +15,8 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
 
-#define LOG_ROOM "trust"
+#define LOG_ROOM     "trust"
+#define MEMORY_SPARE (16 << 20) /* bytes */
 
 static int64_t now(void)
 {
@@ -89,6 +91,8 @@ static int run(const struct trust_config *config, const char *path, struct cofre
     int listening[TRUST_ADDRESSES_MAX];
     size_t listeners = 0;
     struct trust *trust = NULL;
+    /* What a request took the next one needs: it is not given back to the kernel page by page in between. */
+    (void)mallopt(M_TRIM_THRESHOLD, MEMORY_SPARE);
     int rc = hold_signals(&signals, err);
     if (rc == 0)
         rc = raise_limit(config, err);

@@ -103,16 +103,38 @@ void signer_free(struct signer *s)
     free(s);
 }
 
-int signer_sign(struct signer *s, struct bytes *cwt, struct bytes *jwt, const struct ear *ear,
-                struct cofre_err *err)
+int signer_sign_cwt(struct signer *s, struct bytes *out, const struct ear *ear, struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);
-    EVP_PKEY *key = key_set_current(&s->held.keys);
-    int rc = cwt_sign_under(cwt, bytes_view(&s->held.cwt_header), ear, key, err);
-    if (rc == 0)
-        rc = jwt_sign_under(jwt, bytes_view(&s->held.jwt_header), ear, key, err);
+    int rc = cwt_sign_under(out, bytes_view(&s->held.cwt_header), ear, key_set_current(&s->held.keys), err);
     pthread_rwlock_unlock(&s->lock);
     return rc;
+}
+
+int signer_sign_jwt(struct signer *s, struct bytes *out, const struct ear *ear, struct cofre_err *err)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    int rc = jwt_sign_under(out, bytes_view(&s->held.jwt_header), ear, key_set_current(&s->held.keys), err);
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}
+
+/* Read as others read them: a CWT may be one that somebody put into the database. */
+static int published(struct cose_keys *out, struct signer *s, struct cofre_err *err)
+{
+    CLEAN_BYTES set = {0};
+    int rc = signer_publish(s, &set, false, 0, err);
+    return rc < 0 ? rc : keys_read(out, bytes_view(&set), err);
+}
+
+int signer_translate(struct signer *s, struct bytes *jwt, struct view cwt, struct cofre_err *err)
+{
+    CLEAN_COSE_KEYS keys = {0};
+    CLEAN_EAR ear = {0};
+    int rc = published(&keys, s, err);
+    if (rc == 0)
+        rc = cwt_verify(&ear, cwt, &keys, err);
+    return rc < 0 ? rc : signer_sign_jwt(s, jwt, &ear, err);
 }
 
 int signer_sign_head(struct signer *s, struct verdict_log *log, const char *name, int64_t now,

@@ -15,8 +15,10 @@ void signer_free(struct signer *signer);
 /* All or nothing: on an error the keys are the ones before. */
 int signer_reload(struct signer *signer, const struct trust_config *config, struct cofre_err *err);
 
-int signer_sign(struct signer *signer, struct bytes *cwt, struct bytes *jwt, const struct ear *ear,
-                struct cofre_err *err);
+int signer_sign_cwt(struct signer *signer, struct bytes *out, const struct ear *ear, struct cofre_err *err);
+int signer_sign_jwt(struct signer *signer, struct bytes *out, const struct ear *ear, struct cofre_err *err);
+/* What a CWT says as a JWT by the current key. -COFRE_NEGATIVE: the CWT was signed by none of these keys. */
+int signer_translate(struct signer *signer, struct bytes *jwt, struct view cwt, struct cofre_err *err);
 int signer_sign_head(struct signer *signer, struct verdict_log *log, const char *name, int64_t now,
                      struct cofre_err *err);
 int signer_sign_corim(struct signer *signer, struct bytes *out, const struct corim *corim,

@@ -18,7 +18,7 @@ struct result {
     const char *submitter;
     const char *verdict; /* JSON, as cofre verify prints it */
     struct view cwt;
-    const char *jwt;
+    const char *jwt;   /* "": none was asked for */
     int64_t log_index; /* of its entry in the log of verdicts */
 };
 

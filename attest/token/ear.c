@@ -134,12 +134,10 @@ static int8_t worst_of(const struct ear_vector *v)
 static int make_submod(struct ear_submod *s, const struct verdict *verdict, const struct ear_occasion *o,
                        struct cofre_err *err)
 {
-    static const char *const words[] = {
-        [CHECK_PASSED] = "pass", [CHECK_FAILED] = "fail", [CHECK_UNJUDGED] = "unjudged"};
     (void)put_text(s->name, verdict->tee, "", NULL);
     (void)put_text(s->tee, verdict->tee, "", NULL);
     (void)put_text(s->product, verdict->product, "", NULL);
-    (void)put_text(s->verdict, words[verdict_outcome(verdict)], "", NULL);
+    (void)put_text(s->verdict, verdict_outcome_word(verdict), "", NULL);
     (void)put_text(s->root, verdict->root, "", NULL);
     (void)put_text(s->tcb_status, verdict->tcb_status, "", NULL);
     s->emulated = verdict->emulated;

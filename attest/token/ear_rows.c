@@ -190,12 +190,20 @@ static const struct {
     {"Revoked", UNACCEPTABLE, EAR_SILENT},
 };
 
+/* Round the table, from there on: checks come nearly in its order, so that the one after the last found is mostly the next. */
+static const struct ear_row *find_from(size_t start, const char *id)
+{
+    for (size_t i = 0; i < ear_row_count; i++) {
+        const struct ear_row *row = &ear_rows[(start + i) % ear_row_count];
+        if (strcmp(row->id, id) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 const struct ear_row *ear_row_find(const char *id)
 {
-    for (size_t i = 0; i < ear_row_count; i++)
-        if (strcmp(ear_rows[i].id, id) == 0)
-            return &ear_rows[i];
-    return NULL;
+    return find_from(0, id);
 }
 
 bool ear_says_ends(const struct ear_says *says)
@@ -215,9 +223,9 @@ static void say_member(struct ear_vector *v, int member, int8_t value)
 }
 
 /* What is said of all is kept until it is known which are asserted. */
-static void say_check(struct ear_vector *v, int8_t *all, const struct check_result *check)
+static void say_check(struct ear_vector *v, int8_t *all, const struct check_result *check,
+                      const struct ear_row *row)
 {
-    const struct ear_row *row = ear_row_find(check->id);
     for (const struct ear_says *says = row ? row->says : genuine; !ear_says_ends(says); says++) {
         int8_t value = says->value[check->outcome];
         if (says->member != EAR_ALL)
@@ -265,9 +273,13 @@ void ear_vector_of(struct ear_vector *out, const struct verdict *verdict)
     static const enum ear_member always[] = {EAR_CONFIGURATION, EAR_EXECUTABLES, EAR_HARDWARE,
                                              EAR_RUNTIME_OPAQUE};
     int8_t all = EAR_SILENT;
+    size_t next = 0;
     *out = (struct ear_vector){0};
-    for (size_t i = 0; i < verdict->count; i++)
-        say_check(out, &all, &verdict->check[i]);
+    for (size_t i = 0; i < verdict->count; i++) {
+        const struct ear_row *row = find_from(next, verdict->check[i].id);
+        next = row ? (size_t)(row - ear_rows) + 1 : next;
+        say_check(out, &all, &verdict->check[i], row);
+    }
     say_special(out, verdict);
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         out->has[always[i]] = true; /* what nobody spoke of is 0, no claim */

@@ -39,7 +39,7 @@ static void make_load(struct load *l)
         struct evidence evidence;
         BENCH_CHECK(RAND_bytes(nonce, sizeof nonce) == 1);
         guests_tdx(&l->guests, nonce, &evidence);
-        char *body = guests_body(&evidence, "nonce", nonce);
+        char *body = guests_body(&evidence, "nonce", nonce, false);
         l->request[i] = service_request("/v1/appraisals", body);
         free(body);
         evidence_free(&evidence);

@@ -92,15 +92,16 @@ void guests_tdx(struct guests *g, const uint8_t nonce[GUEST_NONCE], struct evide
     sign_once(g, &out->report);
 }
 
-char *guests_body(const struct evidence *evidence, const char *kind, const uint8_t nonce[GUEST_NONCE])
+char *guests_body(const struct evidence *evidence, const char *kind, const uint8_t nonce[GUEST_NONCE],
+                  bool jwt)
 {
     struct bytes file = {0};
     char hex[2 * GUEST_NONCE + 1];
     hex_encode(hex, nonce, GUEST_NONCE);
     BENCH_CHECK(evidence_write(&file, evidence, NULL) == 0);
     json_t *body =
-        json_pack("{s:o, s:s, s:s}", "evidence", json_loadb((const char *)file.data, file.len, 0, NULL),
-                  "policy", "bench", kind, hex);
+        json_pack("{s:o, s:s, s:s, s:b}", "evidence", json_loadb((const char *)file.data, file.len, 0, NULL),
+                  "policy", "bench", kind, hex, "jwt", (int)jwt);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     BENCH_CHECK(text);
     json_decref(body);

@@ -36,7 +36,8 @@ void guests_snp(struct guests *g, const uint8_t nonce[GUEST_NONCE], bool with_ce
 void guests_tdx(struct guests *g, const uint8_t nonce[GUEST_NONCE], struct evidence *out);
 
 /* What the service is asked with: {"evidence": ..., "policy": "bench", kind: nonce}. The caller frees it. */
-char *guests_body(const struct evidence *evidence, const char *kind, const uint8_t nonce[GUEST_NONCE]);
+char *guests_body(const struct evidence *evidence, const char *kind, const uint8_t nonce[GUEST_NONCE],
+                  bool jwt);
 
 /* The chip's certificates and list as one file of collateral, for `cofre collateral import`. */
 void guests_parcel(struct guests *g, struct bytes *out);

@@ -156,13 +156,30 @@ static void await_ready(const struct service *s)
     }
 }
 
+static char pid_variable[32] = "LISTEN_PID=";
+
+/* With a listening socket as descriptor 3, as systemd has it. */
+static void launch(struct service *s, char *const *argv, char **env, int cpu)
+{
+    const int fd = listen_somewhere(&s->port);
+    s->listening = fcntl(fd, F_DUPFD_CLOEXEC, 10); /* away from 3, where the process gets it */
+    close(fd);
+    run_on(cpu);
+    s->pid = fork();
+    BENCH_CHECK(s->pid >= 0 && s->listening >= 0);
+    if (s->pid == 0)
+        become(s, argv, env, pid_variable + strlen("LISTEN_PID="));
+    run_on(-1);
+    BENCH_CHECK(clock_getcpuclockid(s->pid, &s->clock) == 0);
+}
+
 void service_start(struct service *s, const char *program, const struct service_files *f, unsigned workers,
                    int cpu)
 {
     static unsigned number; /* of the processes on the same files */
-    static char pid[32] = "LISTEN_PID=", fds[] = "LISTEN_FDS=1";
+    static char fds[] = "LISTEN_FDS=1";
     char name[32], config[64], socket[64], notify[96];
-    char *env[256] = {pid, fds, notify}, *argv[] = {(char *)program, "--config", config, NULL};
+    char *env[256] = {pid_variable, fds, notify}, *argv[] = {(char *)program, "--config", config, NULL};
     (void)snprintf(name, sizeof name, "%u", number++);
     path_in(socket, f, name);
     (void)snprintf(notify, sizeof notify, "NOTIFY_SOCKET=%s", socket);
@@ -171,17 +188,22 @@ void service_start(struct service *s, const char *program, const struct service_
         env[i + 3] = environ[i];
     *s = (struct service){.notified = bind_notified(socket)};
     write_config(config, f, workers);
-    const int fd = listen_somewhere(&s->port);
-    s->listening = fcntl(fd, F_DUPFD_CLOEXEC, 10); /* away from 3, where the process gets it */
-    close(fd);
-    run_on(cpu);
-    s->pid = fork();
-    BENCH_CHECK(s->pid >= 0 && s->listening >= 0);
-    if (s->pid == 0)
-        become(s, argv, env, pid + strlen("LISTEN_PID="));
-    run_on(-1);
+    launch(s, argv, env, cpu);
     await_ready(s);
-    BENCH_CHECK(clock_getcpuclockid(s->pid, &s->clock) == 0);
+}
+
+void service_start_other(struct service *s, const char *program, const struct service_files *f, int cpu)
+{
+    char *argv[] = {(char *)program, "-serve", (char *)f->folder, NULL};
+    *s = (struct service){.notified = -1};
+    launch(s, argv, environ, cpu);
+}
+
+void service_stop_other(struct service *s)
+{
+    int status;
+    BENCH_CHECK(kill(s->pid, SIGKILL) == 0 && waitpid(s->pid, &status, 0) == s->pid);
+    close(s->listening);
 }
 
 void service_stop(struct service *s)

@@ -32,6 +32,9 @@ struct service {
 void service_start(struct service *s, const char *program, const struct service_files *f, unsigned workers,
                    int cpu);
 void service_stop(struct service *s);
+/* Somebody else's, as PROGRAM -serve FOLDER, which serves on descriptor 3 with the folder's certificate and key. */
+void service_start_other(struct service *s, const char *program, const struct service_files *f, int cpu);
+void service_stop_other(struct service *s);
 double service_resident_mib(const struct service *s);
 
 /* This thread's processors: cpu alone, all but it where there are others, or all (-1). */

@@ -166,10 +166,13 @@ try {
   const stranger = await call('POST', '/v1/appraisals', 200, { token, body: { evidence, policy: 'web', nonce: '11'.repeat(32) }, headers: { 'Idempotency-Key': 'x' } })
   if (stranger.outcome !== 'fail') fail(`another's nonce: ${stranger.outcome}`)
   await call('GET', '/v1/results/{id}', 200, { token, values: { id: result.id } })
+  const short = await call('POST', '/v1/appraisals', 200, { token, body: { evidence, policy: 'web', nonce: '22'.repeat(32), jwt: false } })
+  if (short.jwt) fail('a JWT that was declined')
+  if (!(await call('GET', '/v1/results/{id}', 200, { token, values: { id: short.id } })).jwt) fail('no JWT, though it is asked for')
   await call('GET', '/v1/results/{id}', 404, { token, values: { id: 'none' } })
   const digest = Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(evidence.report, 'base64'))).toString('hex')
   const all = await call('GET', '/v1/results', 200, { token: admin, query: `?evidence_sha256=${digest}` })
-  if (all.results.length !== 2) fail(`${all.results.length} results on the evidence`)
+  if (all.results.length !== 3) fail(`${all.results.length} results on the evidence`)
   await call('GET', '/v1/results', 422, { token: admin })
 
   // Keys for guests. The release is the guest's side by itself: the binding as docs/keys.md has it, HPKE by @hpke/core.

@@ -1,4 +1,5 @@
 /* From a challenge to a signed result in the log, with the evidence of an emulated SNP guest. */
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -108,6 +109,76 @@ static void a_challenge_leads_to_signed_results(void **state)
     assert_true(hex_decode(expected, 32, nonce));
     assert_int_equal(by_jwt.nonce.len, 32);
     assert_memory_equal(by_jwt.nonce.data, expected, 32);
+    free(evidence);
+}
+
+static int appraise_without_jwt(struct fixture *f, const char *nonce, const char *evidence)
+{
+    static char body[1 << 17];
+    snprintf(body, sizeof body, "{\"policy\": \"web\", \"nonce\": \"%s\", \"evidence\": %s, \"jwt\": false}",
+             nonce, evidence);
+    return ask_with(f, &f->connection, "POST", "/v1/appraisals", "submit", "Idempotency-Key: a\r\n", body);
+}
+
+static json_t *ask_for_result(struct fixture *f, json_t *result)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/v1/results/%s", text(result, "id"));
+    assert_int_equal(ask(f, "GET", path, "read", NULL), 200);
+    return answer_json(f);
+}
+
+static void a_jwt_that_was_declined_is_made_when_it_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    const char *nonce = "00112233445566778899aabbccddeeff";
+    char *evidence = guest_evidence(nonce);
+    assert_int_equal(appraise_without_jwt(f, nonce, evidence), 200);
+    CLEAN_JSON *result = answer_json(f);
+    assert_null(json_object_get(result, "jwt"));
+    assert_int_equal(appraise_without_jwt(f, nonce, evidence), 200);
+    CLEAN_JSON *repeated = answer_json(f);
+    assert_true(json_equal(result, repeated));
+
+    CLEAN_JSON *whole = ask_for_result(f, result);
+    CLEAN_COSE_KEYS keys = {0};
+    CLEAN_EAR by_cwt = {0}, by_jwt = {0};
+    CLEAN_BYTES cwt = {0}, one = {0}, other = {0};
+    const char *jwt = text(whole, "jwt");
+    read_keys(f, &keys, "/v1/keys.jwks");
+    assert_int_equal(base64_decode(&cwt, EAR_TOKEN_MAX, text(result, "cwt"), NULL), 0);
+    assert_int_equal(cwt_verify(&by_cwt, bytes_view(&cwt), &keys, NULL), 0);
+    assert_int_equal(jwt_verify(&by_jwt, (struct view){(const uint8_t *)jwt, strlen(jwt)}, &keys, NULL), 0);
+    assert_int_equal(ear_cbor(&one, &by_cwt, NULL) + ear_cbor(&other, &by_jwt, NULL), 0);
+    assert_true(view_equal(bytes_view(&one), bytes_view(&other)));
+    assert_int_equal(json_object_del(whole, "jwt"), 0);
+    assert_true(json_equal(result, whole));
+    free(evidence);
+}
+
+/* Else who may write into the database could have anything signed. */
+static void what_the_service_did_not_sign_it_does_not_sign_again(void **state)
+{
+    struct fixture *f = *state;
+    const char *nonce = "00112233445566778899aabbccddeeff";
+    char *evidence = guest_evidence(nonce);
+    CLEAN_COSE_KEYS keys = {0};
+    CLEAN_EAR ear = {0};
+    CLEAN_BYTES cwt = {0}, forged = {0};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    assert_int_equal(appraise_without_jwt(f, nonce, evidence), 200);
+    CLEAN_JSON *result = answer_json(f);
+    read_keys(f, &keys, "/v1/keys.cose");
+    assert_int_equal(base64_decode(&cwt, EAR_TOKEN_MAX, text(result, "cwt"), NULL), 0);
+    assert_int_equal(cwt_verify(&ear, bytes_view(&cwt), &keys, NULL), 0);
+    assert_int_equal(cwt_sign(&forged, &ear, key, NULL), 0);
+    assert_int_equal(DB_RUN(f->db, "UPDATE result SET cwt = $1 WHERE id = $2", NULL, NULL, NULL,
+                            db_bytes(bytes_view(&forged)), db_text(text(result, "id"))),
+                     1);
+    CLEAN_JSON *changed = ask_for_result(f, result);
+    assert_string_not_equal(text(changed, "cwt"), text(result, "cwt"));
+    assert_null(json_object_get(changed, "jwt"));
+    EVP_PKEY_free(key);
     free(evidence);
 }
 
@@ -304,6 +375,8 @@ static void requests_that_cannot_be_judged_say_why(void **state)
          "\"0011223344556677\"}",
          "and not both", 422},
         {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"00\"}", "nonce: 1 bytes are too few", 422},
+        {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"0011223344556677\", \"jwt\": 0}",
+         "the body: ", 422},
         {"{\"policy\": \"web\", \"evidence\": {}, \"nonce\": \"xx11223344556677\"}", "nonce: ", 422},
         {"{\"policy\": \"db\", \"evidence\": {}, \"nonce\": \"0011223344556677\"}",
          "no policy \\\"db\\\" is active", 404},
@@ -363,6 +436,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_challenge_leads_to_signed_results),
+        T(a_jwt_that_was_declined_is_made_when_it_is_asked_for),
+        T(what_the_service_did_not_sign_it_does_not_sign_again),
         T(a_repeated_request_gets_the_first_ones_answer),
         T(a_challenge_ends_with_its_time),
         T(a_challenge_is_forgotten_an_hour_after_its_end),
