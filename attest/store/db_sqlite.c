@@ -1,4 +1,5 @@
 /* SQLite: a write-ahead log, synchronised at each commit. */
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -47,11 +48,14 @@ static int script(struct db *db, const char *sql, struct cofre_err *err)
     return sqlite3_exec(s->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(s, err);
 }
 
-/* The file has its mode before it has content. */
+/* The file has its mode before it has content. One that is there is not touched: closing it would give up the locks that this
+ * process has on it by other connections, and who came next would take its log for nobody's, and delete it. */
 static int make_file(const char *path, struct cofre_err *err)
 {
-    CLEAN_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    return fd >= 0 ? 0 : cofre_fail(err, COFRE_LACKING, "the database %s cannot be opened: %m", path);
+    CLEAN_FD fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 || (errno == EEXIST && access(path, R_OK | W_OK) == 0)
+               ? 0
+               : cofre_fail(err, COFRE_LACKING, "the database %s cannot be opened: %m", path);
 }
 
 static int open_sqlite(struct db **out, const char *path, struct cofre_err *err)
