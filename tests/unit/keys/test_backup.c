@@ -290,13 +290,15 @@ static void an_older_backup_undoes_nothing(void **state)
     (void)state;
     act(db, "a", create, FIRST);
     CLEAN_JSON *document = backup(db);
-    refused(db, document, as_they_were,
-            "the backup of 1970-01-02T00:00:00Z has the keys of generation 1, and here they are of generation "
-            "1: there is nothing to bring, and what happened since would be undone");
+    refused(
+        db, document, as_they_were,
+        "the backup of 1970-01-02T00:00:00Z has the keys of generation 1, and here they are of generation "
+        "1: there is nothing to bring, and what happened since would be undone");
     act(db, "a", destroy, NULL);
-    refused(db, document, as_they_were,
-            "the backup of 1970-01-02T00:00:00Z has the keys of generation 1, and here they are of generation "
-            "2: there is nothing to bring, and what happened since would be undone");
+    refused(
+        db, document, as_they_were,
+        "the backup of 1970-01-02T00:00:00Z has the keys of generation 1, and here they are of generation "
+        "2: there is nothing to bring, and what happened since would be undone");
     is(db, "a", GUEST_KEY_DESTROYED, 1, NULL);
     generation_is(db, 2);
 }
