@@ -76,8 +76,8 @@ static int seal_text(struct key_backup *b, json_t *document, const uint8_t root[
     if (rc == 0)
         rc = derive(key, root, b->id, err);
     if (rc == 0)
-        rc = gcm_seal(sealed.data + GCM_NONCE_SIZE,
-                      &(struct gcm){{key, sizeof key}, sealed.data, about}, text, err);
+        rc = gcm_seal(sealed.data + GCM_NONCE_SIZE, &(struct gcm){{key, sizeof key}, sealed.data, about},
+                      text, err);
     OPENSSL_cleanse(key, sizeof key);
     if (rc == 0)
         rc = note_digest(b, bytes_view(&sealed), err);
@@ -121,8 +121,8 @@ static int write_head(json_t **out, struct key_backup *b, const uint8_t root[sta
     return cofre_fail(err, COFRE_FAILED, "out of memory");
 }
 
-int key_backup_make(struct key_backup *out, json_t **document, const struct key_change *c, const char *service,
-                    json_t *root, struct cofre_err *err)
+int key_backup_make(struct key_backup *out, json_t **document, const struct key_change *c,
+                    const char *service, json_t *root, struct cofre_err *err)
 {
     *out = (struct key_backup){.made = c->now};
     *document = NULL;

@@ -22,8 +22,8 @@ void key_backup_free(struct key_backup *backup);
 #define CLEAN_KEY_BACKUP __attribute__((cleanup(key_backup_free))) struct key_backup
 
 /* Within a transaction. service: its name; root: the root's file with the one slot, or NULL. Both are the caller's. */
-int key_backup_make(struct key_backup *out, json_t **document, const struct key_change *c, const char *service,
-                    json_t *root, struct cofre_err *err);
+int key_backup_make(struct key_backup *out, json_t **document, const struct key_change *c,
+                    const char *service, json_t *root, struct cofre_err *err);
 /* -COFRE_USAGE with a sentence: it is no backup, of another root, or was changed. */
 int key_backup_read(struct key_backup *out, json_t *document, const uint8_t root[static KEY_ROOT_SIZE],
                     struct cofre_err *err);

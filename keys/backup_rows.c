@@ -74,7 +74,8 @@ int key_rows_write(json_t **out, struct db *db, struct cofre_err *err)
     size_t i;
     json_t *name;
     *out = json_array();
-    int rc = *out ? guest_key_list(db, take_name, names, err) : cofre_fail(err, COFRE_FAILED, "out of memory");
+    int rc =
+        *out ? guest_key_list(db, take_name, names, err) : cofre_fail(err, COFRE_FAILED, "out of memory");
     json_array_foreach(names, i, name)
     {
         if (rc >= 0)
@@ -119,10 +120,10 @@ int key_row_read(struct guest_key *out, const json_t *row, struct cofre_err *err
     json_t *grants, *versions, *one;
     size_t i;
     *out = (struct guest_key){.grants = 0};
-    if (json_unpack_ex((json_t *)row, NULL, JSON_STRICT,
-                       "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "name", &name, "state", &state,
-                       "current", &current, "quorum", &quorum, "per_guest", &per_guest, "per_hour", &per_hour,
-                       "made", &made, "maker", &maker, "grants", &grants, "versions", &versions) < 0 ||
+    if (json_unpack_ex((json_t *)row, NULL, JSON_STRICT, "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o}",
+                       "name", &name, "state", &state, "current", &current, "quorum", &quorum, "per_guest",
+                       &per_guest, "per_hour", &per_hour, "made", &made, "maker", &maker, "grants", &grants,
+                       "versions", &versions) < 0 ||
         !copy_name(out->name, name) || !copy_name(out->maker, maker) || current < 1 ||
         !json_is_array(versions))
         return none(err);

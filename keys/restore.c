@@ -172,10 +172,11 @@ static int check_age(const struct key_backup *b, int64_t generation, struct cofr
     if (generation < b->generation)
         return 0;
     time_format(made, b->made);
-    return cofre_fail(err, COFRE_USAGE,
-                      "the backup of %s has the keys of generation %lld, and here they are of generation %lld: "
-                      "there is nothing to bring, and what happened since would be undone",
-                      made, (long long)b->generation, (long long)generation);
+    return cofre_fail(
+        err, COFRE_USAGE,
+        "the backup of %s has the keys of generation %lld, and here they are of generation %lld: "
+        "there is nothing to bring, and what happened since would be undone",
+        made, (long long)b->generation, (long long)generation);
 }
 
 /* The one */

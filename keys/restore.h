@@ -8,12 +8,14 @@
 #include "keys/backup.h"
 
 struct key_restore {
-    bool as_they_were;  /* keys have the states that they had; otherwise what lives is disabled, until somebody enables it */
-    const char *revive; /* NULL, or the one key, destroyed here, that is brought back, disabled, and nothing else */
+    bool
+        as_they_were; /* keys have the states that they had; otherwise what lives is disabled, until somebody enables it */
+    const char
+        *revive; /* NULL, or the one key, destroyed here, that is brought back, disabled, and nothing else */
     /* What came of it. */
-    size_t brought;       /* keys of the backup that are here now as it has them */
-    json_t *left;         /* the caller's: names of those that live in the backup and stay destroyed here */
-    int64_t generation;   /* of the keys afterwards */
+    size_t brought;     /* keys of the backup that are here now as it has them */
+    json_t *left;       /* the caller's: names of those that live in the backup and stay destroyed here */
+    int64_t generation; /* of the keys afterwards */
 };
 
 /*

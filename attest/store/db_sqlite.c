@@ -186,15 +186,27 @@ static bool again(struct db *db)
     return ((struct sqlite *)db)->again;
 }
 
+/* That the log was cut is on the disk, too: SQLite leaves that to the next transaction. */
+static int sync_log(struct sqlite *s, struct cofre_err *err)
+{
+    sqlite3_file *log = NULL;
+    if (sqlite3_file_control(s->handle, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK)
+        return failed(s, err);
+    return !log || !log->pMethods || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "the database's log could not be synced");
+}
+
 /* Waits for readers as long as for locks, which the busy timeout says. */
 static int forget(struct db *db, struct cofre_err *err)
 {
     struct sqlite *s = (struct sqlite *)db;
     int left = -1, moved;
+    s->again = false;
     if (sqlite3_wal_checkpoint_v2(s->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left, &moved) != SQLITE_OK)
         return failed(s, err);
     return left == 0
-               ? 0
+               ? sync_log(s, err)
                : cofre_fail(err, COFRE_LACKING, "the database's log could not be emptied: it is being read");
 }
 

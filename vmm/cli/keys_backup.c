@@ -84,9 +84,10 @@ int keys_root_restore(const struct keys_call *call, json_t **answer, struct cofr
         return rc;
     const json_t *root = json_object_get(backup, "root");
     if (!root)
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "%s: there is no root in it: the service that made it had its root in no sealed file",
-                          call->option[KEYS_IN]);
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "%s: there is no root in it: the service that made it had its root in no sealed file",
+            call->option[KEYS_IN]);
     CLEAN_FREE char *text = json_dumps(root, 0);
     rc = text ? root_file_parse(&content, key_message_text(text), err)
               : cofre_fail(err, COFRE_FAILED, "out of memory");

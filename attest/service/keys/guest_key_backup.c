@@ -131,9 +131,8 @@ void guest_keys_restore(struct call *call)
     if (rc == 0)
         request_answer_json(call->request, 200,
                             json_pack("{s:s, s:o, s:I, s:I, s:O}", "backup", d.backup.id, "made",
-                                      json_time(d.backup.made), "generation",
-                                      (json_int_t)d.how.generation, "brought", (json_int_t)d.how.brought,
-                                      "stay_destroyed", d.how.left));
+                                      json_time(d.backup.made), "generation", (json_int_t)d.how.generation,
+                                      "brought", (json_int_t)d.how.brought, "stay_destroyed", d.how.left));
     else
         call_fail(call, rc, &err);
     json_decref(d.how.left);

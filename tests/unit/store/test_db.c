@@ -339,7 +339,8 @@ static void another_process_that_comes_and_goes_takes_nothing_away(void **state)
         _exit(126);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1); /* number of them, as a process of its own sees them */
+    assert_true(WIFEXITED(status) &&
+                WEXITSTATUS(status) == 1); /* number of them, as a process of its own sees them */
 }
 
 /* The other process of that test. */
