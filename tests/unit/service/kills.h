@@ -65,6 +65,7 @@ struct kills {
     bool restoring; /* a restore of all of it was not answered */
     int64_t wiped;  /* releases of keys before they were wiped */
     /* Of the run. */
+    bool harsh; /* each death is one of the power, and nothing is there but what was synced */
     unsigned acknowledged, unanswered, deaths;
     char complaint[512]; /* the first; "": none */
 };
