@@ -81,6 +81,9 @@ static const char *const steps[] = {
     "CREATE TABLE guest_key_approval (name TEXT NOT NULL, guest BYTEA NOT NULL, approver TEXT NOT NULL,"
     " expires BIGINT NOT NULL, mac BYTEA NOT NULL, PRIMARY KEY (name, guest, approver),"
     " FOREIGN KEY (name) REFERENCES guest_key (name));",
+
+    /* How often one guest had a key. */
+    "CREATE INDEX guest_key_release_guest ON guest_key_release (name, guest, at);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

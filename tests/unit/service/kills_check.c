@@ -93,7 +93,7 @@ static void read_key(struct kills *k, struct db *db, unsigned key, struct kept *
     seen->state = g.state;
     seen->current = g.current;
     seen->granted = g.grants > 0;
-    seen->releases = key_release_count(db, seen->name, (struct view){0}, 0, &err);
+    seen->releases = key_release_count(db, seen->name, (struct view){0}, 0, INT64_MAX, &err);
     for (int64_t v = 1; v <= KILLS_VERSIONS; v++) {
         if (!seen->version[v].there)
             continue;
