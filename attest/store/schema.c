@@ -84,6 +84,8 @@ static const char *const steps[] = {
 
     /* Nothing is looked for by it. */
     "DROP INDEX result_made;",
+    /* How often one guest had a key. */
+    "CREATE INDEX guest_key_release_guest ON guest_key_release (name, guest, at);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

@@ -8,12 +8,18 @@
 #include <sys/stat.h>
 
 #include "keys/generation.h"
+#include "keys/seal/root_file.h"
 #include "keys/seal/seal.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
+#include "vmm/base/json.h"
 
 struct keyring {
     struct secret root;
     EVP_PKEY *import_key;
+    /* Where the root lies sealed, NULL: it does not; and the id of that file. */
+    char *file;
+    uint8_t file_id[ROOT_ID_SIZE];
 };
 
 static int check(struct db *db, void *context, struct cofre_err *err)
@@ -71,6 +77,18 @@ int keyring_open(struct keyring **out, struct db *db, const char *file, struct c
     return rc;
 }
 
+/* For backups. The file was opened a moment ago; who exchanges it between the two spoils backups, and no more. */
+static int note_file(struct keyring *k, const char *file, struct cofre_err *err)
+{
+    struct root_file content;
+    int rc = root_file_read(&content, file, err);
+    if (rc < 0)
+        return rc;
+    memcpy(k->file_id, content.id, sizeof k->file_id);
+    k->file = strdup(file);
+    return k->file ? 0 : cofre_fail(err, COFRE_FAILED, "the root key: out of memory");
+}
+
 int keyring_unseal(struct keyring **out, struct db *db, const char *file, const char *passphrase,
                    struct cofre_err *err)
 {
@@ -80,7 +98,14 @@ int keyring_unseal(struct keyring **out, struct db *db, const char *file, const 
     const struct seal_secret by = {SEAL_PASSPHRASE, bytes_view(&text)};
     if (rc == 0)
         rc = seal_open(file, &by, &root, err);
-    return rc < 0 ? cofre_within(err, rc, "the root key") : keyring_new(out, db, root.data, err);
+    if (rc < 0)
+        return cofre_within(err, rc, "the root key");
+    rc = keyring_new(out, db, root.data, err);
+    if (rc == 0 && (rc = note_file(*out, file, err)) < 0) {
+        keyring_free(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 void keyring_free(struct keyring *k)
@@ -89,6 +114,7 @@ void keyring_free(struct keyring *k)
         return;
     secret_free(&k->root);
     EVP_PKEY_free(k->import_key);
+    free(k->file);
     free(k);
 }
 
@@ -100,6 +126,30 @@ const uint8_t *keyring_root(const struct keyring *k)
 EVP_PKEY *keyring_import_key(const struct keyring *k)
 {
     return k->import_key;
+}
+
+/* Read anew: the recovery passphrase may be another than at the start. */
+int keyring_recovery(const struct keyring *k, json_t **out, struct cofre_err *err)
+{
+    struct root_file content;
+    CLEAN_BYTES text = {0};
+    CLEAN_JSON *file = NULL;
+    *out = NULL;
+    if (!k->file)
+        return 0;
+    int rc = file_read(&text, k->file, ROOT_FILE_MAX, err);
+    if (rc == 0)
+        rc = root_file_parse(&content, bytes_view(&text), err);
+    if (rc == 0 && memcmp(content.id, k->file_id, sizeof content.id) != 0)
+        rc = cofre_fail(err, COFRE_FAILED, "it has another root than the service by now");
+    if (rc == 0)
+        rc = json_read(&file, bytes_view(&text), COFRE_FAILED, err);
+    if (rc < 0)
+        return cofre_within(err, -COFRE_FAILED, "the root key %s", k->file);
+    json_t *slots = json_object_get(file, "slots");
+    *out = json_pack("{s:O, s:O, s:{s:O}}", "cofre_root", json_object_get(file, "cofre_root"), "id",
+                     json_object_get(file, "id"), "slots", "recovery", json_object_get(slots, "recovery"));
+    return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
 }
 
 struct keyring *call_keyring(struct call *call)
