@@ -125,13 +125,15 @@ row() {
 
 # paired FIGURE OF UNIT BESIDE [ratio|value at_most|at_least NUMBER]: one figure of several rounds, in each of which both ran one after
 # the other; a line "VALUE OTHER" of standard input is one. What each had is their median, and so is the ratio, which is of values of
-# the same round: where time is what a busy machine makes of it, it makes the same of both. The least and the most stand beside it.
+# the same round: where time is what a busy machine makes of it, it makes the same of both. Beside it stand the two ratios between
+# which half of the rounds lie; of fewer than four rounds, all.
 paired() {
     jq -Rcn --arg figure "$1" --arg of "$2" --arg unit "$3" --arg beside "$4" --arg what "${5:-}" --arg bound "${6:-}" --arg aim "${7:-}" '
         def median: sort | (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2;
         [inputs | split(" ") | map(tonumber)] as $rounds
-        | ($rounds | map(select(.[1] > 0) | .[0] / .[1])) as $ratios
+        | ($rounds | map(select(.[1] > 0) | .[0] / .[1]) | sort) as $ratios
+        | ($ratios | length / 4 | floor) as $aside
         | {$figure, $of, value: ($rounds | map(.[0]) | median), $unit, $beside, beside_value: ($rounds | map(.[1]) | median)}
-        + if ($ratios | length) < ($rounds | length) then {} else {ratio: {median: ($ratios | median), least: ($ratios | min), most: ($ratios | max)}} end
+        + if ($ratios | length) < ($rounds | length) then {} else {ratio: {median: ($ratios | median), low: $ratios[$aside], high: $ratios[-1 - $aside]}} end
         + if $what == "" then {} else {aim: {of: $what, ($bound): ($aim | tonumber)}} end' >>figures || fail "no row: $*"
 }

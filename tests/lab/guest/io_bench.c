@@ -85,13 +85,14 @@ static void await_guests(struct guest *guest, unsigned guests)
     close(listener);
 }
 
-/* The first round is for caches and windows to fill, and is not told. */
+/* The first round is for caches and windows to fill, and is not told. Whoever came last comes first in the next. */
 static void conduct(struct guest *guest, unsigned guests, unsigned rounds, struct order order,
                     const char *load)
 {
     static const char *const kinds[] = {"disk", "net"};
     for (unsigned round = 0; round <= rounds; round++)
-        for (unsigned i = 0; i < guests; i++) {
+        for (unsigned n = 0; n < guests; n++) {
+            const unsigned i = round % 2 ? n : guests - 1 - n;
             struct piece piece;
             put(guest[i].s, &order, sizeof order);
             if (!get_all(guest[i].s, &piece, sizeof piece) || piece.count == 0)
