@@ -57,22 +57,25 @@ static void import_chain(struct bench *b)
     struct db *db = NULL;
     guests_parcel(&b->guests, &parcel);
     BENCH_CHECK(db_open(&db, b->files.database, NULL) == 0 &&
-                parcel_import(&counts, db, bytes_view(&parcel), &b->guests.root, (int64_t)time(NULL), NULL) == 0);
+                parcel_import(&counts, db, bytes_view(&parcel), &b->guests.root, (int64_t)time(NULL), NULL) ==
+                    0);
     db_close(db);
     bytes_free(&parcel);
     BENCH_CHECK(snp_cert_table_parse(&table, bytes_view(&b->guests.certificates), NULL) == 0);
     for (size_t i = 0; i < table.count; i++)
-        BENCH_CHECK((table.entry[i].kind == SNP_CERT_CRL ? x509_crls_add(&b->list, table.entry[i].data, NULL)
-                                                         : x509_certs_add(&b->chain, table.entry[i].data, NULL)) == 0);
+        BENCH_CHECK((table.entry[i].kind == SNP_CERT_CRL
+                         ? x509_crls_add(&b->list, table.entry[i].data, NULL)
+                         : x509_certs_add(&b->chain, table.entry[i].data, NULL)) == 0);
 }
 
 static void owner(struct bench *b, const char *method, const char *path, int status)
 {
     static char text[512], answer[1 << 16];
-    (void)snprintf(text, sizeof text,
-                   "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bench\r\nContent-Type: application/json\r\n"
-                   "Content-Length: 2\r\n\r\n{}",
-                   method, path);
+    (void)snprintf(
+        text, sizeof text,
+        "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bench\r\nContent-Type: application/json\r\n"
+        "Content-Length: 2\r\n\r\n{}",
+        method, path);
     BENCH_CHECK(client_ask(&b->client[0], text, answer, sizeof answer) == status);
 }
 
@@ -127,7 +130,8 @@ static void write_release(struct bench *b, struct kind *k, size_t i, const char 
                 channel_release_report_data(k->report_data[i], &bound, (struct view){b->to.data, b->to.len},
                                             key_message_text(NAME), NULL) == 0);
     const struct view data = {k->report_data[i], CHANNEL_REPORT_DATA};
-    k->tdx ? guests_tdx_on(&b->guests, data, &k->evidence[i]) : guests_snp_on(&b->guests, data, &k->evidence[i]);
+    k->tdx ? guests_tdx_on(&b->guests, data, &k->evidence[i])
+           : guests_snp_on(&b->guests, data, &k->evidence[i]);
     hex_encode(to, b->to.data, b->to.len);
     BENCH_CHECK(evidence_write(&file, &k->evidence[i], NULL) == 0);
     json_t *body = json_pack("{s:o, s:s, s:s, s:s, s:s}", "evidence",
