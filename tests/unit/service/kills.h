@@ -50,7 +50,7 @@ struct kills {
     int fd;
     struct client client;
     bool open;
-    char answer[1 << 18];
+    char answer[1 << 20];
     /* What must be. */
     struct kept key[KILLS_KEYS];
     unsigned keys;
