@@ -77,7 +77,7 @@ int keyring_unseal(struct keyring **out, struct db *db, const char *file, const 
     CLEAN_BYTES text = {0};
     CLEAN_SECRET root = {0};
     int rc = seal_read_passphrase(&text, passphrase, err);
-    const struct seal_secret by = {SEAL_PASSPHRASE, bytes_view(&text)};
+    const struct seal_secret by = {.kind = SEAL_PASSPHRASE, .text = bytes_view(&text)};
     if (rc == 0)
         rc = seal_open(file, &by, &root, err);
     return rc < 0 ? cofre_within(err, rc, "the root key") : keyring_new(out, db, root.data, err);
