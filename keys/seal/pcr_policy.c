@@ -131,8 +131,9 @@ int pcr_parse_list(uint32_t *pcrs, const char *text, struct cofre_err *err)
         char *end;
         const unsigned long pcr = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : PCR_COUNT;
         if (pcr >= PCR_COUNT || *pcrs >> pcr & 1 || (*end != ',' && *end))
-            return cofre_fail(err, COFRE_USAGE, "\"%.40s\" is no list of PCRs, as 7,11 is: from 0 to %d, each once",
-                              text, PCR_COUNT - 1);
+            return cofre_fail(err, COFRE_USAGE,
+                              "\"%.40s\" is no list of PCRs, as 7,11 is: from 0 to %d, each once", text,
+                              PCR_COUNT - 1);
         *pcrs |= UINT32_C(1) << pcr;
         at = end + (*end == ',');
     }
@@ -153,10 +154,10 @@ void pcr_print_list(char out[static 80], uint32_t pcrs)
 void pcr_selection(TPML_PCR_SELECTION *out, uint32_t pcrs)
 {
     *out = (TPML_PCR_SELECTION){.count = 1};
-    out->pcrSelections[0] = (TPMS_PCR_SELECTION){
-        .hash = TPM2_ALG_SHA256,
-        .sizeofSelect = 3,
-        .pcrSelect = {(uint8_t)pcrs, (uint8_t)(pcrs >> 8), (uint8_t)(pcrs >> 16)}};
+    out->pcrSelections[0] =
+        (TPMS_PCR_SELECTION){.hash = TPM2_ALG_SHA256,
+                             .sizeofSelect = 3,
+                             .pcrSelect = {(uint8_t)pcrs, (uint8_t)(pcrs >> 8), (uint8_t)(pcrs >> 16)}};
 }
 
 int pcr_approved_policy(TPM2B_DIGEST *out, const struct pcr_approval *approval, struct cofre_err *err)

@@ -15,12 +15,12 @@
 
 #include "vmm/base/bytes.h"
 
-#define PCR_COUNT             24
-#define PCR_DIGEST_SIZE       32
-#define PCR_SIGNATURE_SIZE    64 /* r | s, big-endian */
-#define PCR_APPROVED_MAX      16
-#define PCR_POLICY_FILE_MAX   16384     /* bytes */
-#define PCR_POLICY_REF        "cofre root 1" /* policyRef: what else the owner's key signs is no approval */
+#define PCR_COUNT           24
+#define PCR_DIGEST_SIZE     32
+#define PCR_SIGNATURE_SIZE  64 /* r | s, big-endian */
+#define PCR_APPROVED_MAX    16
+#define PCR_POLICY_FILE_MAX 16384          /* bytes */
+#define PCR_POLICY_REF      "cofre root 1" /* policyRef: what else the owner's key signs is no approval */
 
 struct pcr_approval {
     uint32_t pcrs; /* a bit each */

@@ -88,8 +88,7 @@ static int unseal(struct secret *content, const struct root_tpm *slot, const str
                   const struct pcr_policy *policy, const struct secret *auth, struct cofre_err *err)
 {
     CLEAN_TPM tpm = {0};
-    int rc = tpm_open(&tpm, by->tpm.device, (struct view){0},
-                      limit(by->tpm.milliseconds, SEAL_TPM_MS), err);
+    int rc = tpm_open(&tpm, by->tpm.device, (struct view){0}, limit(by->tpm.milliseconds, SEAL_TPM_MS), err);
     if (rc == 0)
         rc = tpm_find_parent(&tpm, err);
     if (rc == 0)
@@ -126,8 +125,7 @@ int seal_counter_read(uint64_t *value, const struct seal_tpm *at, const struct s
                       const uint8_t root[static KEY_ROOT_SIZE], struct cofre_err *err)
 {
     CLEAN_TPM tpm = {0};
-    int rc = tpm_open(&tpm, at->device, (struct view){0}, limit(at->milliseconds, SEAL_COUNTER_MS),
-                      err);
+    int rc = tpm_open(&tpm, at->device, (struct view){0}, limit(at->milliseconds, SEAL_COUNTER_MS), err);
     return rc < 0 ? rc : tpm_counter_read(value, &tpm, counter, root, err);
 }
 
@@ -135,7 +133,6 @@ int seal_counter_advance(uint64_t *value, const struct seal_tpm *at, const struc
                          const uint8_t root[static KEY_ROOT_SIZE], struct cofre_err *err)
 {
     CLEAN_TPM tpm = {0};
-    int rc = tpm_open(&tpm, at->device, (struct view){0}, limit(at->milliseconds, SEAL_COUNTER_MS),
-                      err);
+    int rc = tpm_open(&tpm, at->device, (struct view){0}, limit(at->milliseconds, SEAL_COUNTER_MS), err);
     return rc < 0 ? rc : tpm_counter_advance(value, &tpm, counter, root, err);
 }

@@ -7,9 +7,9 @@
 
 #include "vmm/base/cleanup.h"
 
-#define NONE            ESYS_TR_NONE
-#define STORAGE_KEY     0x81000001u /* TCG TPM v2.0 Provisioning Guidance 1.0, 7.8 */
-#define OWNER_AUTH_MAX  32 /* bytes */
+#define NONE           ESYS_TR_NONE
+#define STORAGE_KEY    0x81000001u /* TCG TPM v2.0 Provisioning Guidance 1.0, 7.8 */
+#define OWNER_AUTH_MAX 32          /* bytes */
 
 /* What is built with 0 shows that a search of the bus finds what this hides: tests/unit/keys. */
 #ifndef TPM_ENCRYPTED
@@ -23,12 +23,11 @@ static const TPM2B_PUBLIC storage_template = {
                    .objectAttributes = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_FIXEDTPM |
                                        TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
                                        TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA,
-                   .parameters.eccDetail = {.symmetric = {.algorithm = TPM2_ALG_AES,
-                                                          .keyBits.aes = 128,
-                                                          .mode.aes = TPM2_ALG_CFB},
-                                            .scheme.scheme = TPM2_ALG_NULL,
-                                            .curveID = TPM2_ECC_NIST_P256,
-                                            .kdf.scheme = TPM2_ALG_NULL}}};
+                   .parameters.eccDetail = {
+                       .symmetric = {.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB},
+                       .scheme.scheme = TPM2_ALG_NULL,
+                       .curveID = TPM2_ECC_NIST_P256,
+                       .kdf.scheme = TPM2_ALG_NULL}}};
 
 TPM2_RC tpm_answer(TSS2_RC rc)
 {
@@ -113,8 +112,8 @@ static TSS2_RC kept_parent(struct tpm *tpm)
 static TSS2_RC owner_session(struct tpm *tpm, ESYS_TR *session)
 {
     static const TPMT_SYM_DEF none = {.algorithm = TPM2_ALG_NULL};
-    const TSS2_RC rc = Esys_StartAuthSession(tpm->esys, NONE, NONE, NONE, NONE, NONE, NULL, TPM2_SE_HMAC, &none,
-                                             TPM2_ALG_SHA256, session);
+    const TSS2_RC rc = Esys_StartAuthSession(tpm->esys, NONE, NONE, NONE, NONE, NONE, NULL, TPM2_SE_HMAC,
+                                             &none, TPM2_ALG_SHA256, session);
     if (rc == TSS2_RC_SUCCESS)
         tpm_hold(tpm, *session);
     return rc;
@@ -131,9 +130,10 @@ static int make_parent(struct tpm *tpm, struct cofre_err *err)
         rc = Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_OWNER, session, NONE, NONE, &none, &storage_template,
                                 &outside, &pcrs, &tpm->parent, NULL, NULL, NULL, NULL);
     if (tpm_answer(rc) == TPM2_RC_BAD_AUTH || tpm_answer(rc) == TPM2_RC_AUTH_FAIL)
-        return cofre_fail(err, COFRE_LACKING,
-                          "the TPM %s makes no storage key without its owner's password, and keeps none at 0x%x",
-                          tpm->path, STORAGE_KEY);
+        return cofre_fail(
+            err, COFRE_LACKING,
+            "the TPM %s makes no storage key without its owner's password, and keeps none at 0x%x", tpm->path,
+            STORAGE_KEY);
     if (rc != TSS2_RC_SUCCESS)
         return tpm_fail(tpm, rc, "make its storage key", err);
     tpm_hold(tpm, tpm->parent);
@@ -151,8 +151,8 @@ static int name_parent(struct tpm *tpm, struct cofre_err *err)
     memcpy(tpm->parent_name, name->name, TPM_PARENT_SIZE);
     Esys_Free(name);
     return fits ? 0
-                : cofre_fail(err, COFRE_FAILED, "the TPM %s gives its storage key another name than by SHA-256",
-                             tpm->path);
+                : cofre_fail(err, COFRE_FAILED,
+                             "the TPM %s gives its storage key another name than by SHA-256", tpm->path);
 }
 
 int tpm_open(struct tpm *tpm, const char *path, struct view owner, unsigned milliseconds,
@@ -215,8 +215,7 @@ void tpm_close(struct tpm *tpm)
 
 int tpm_session(struct tpm *tpm, ESYS_TR *session, TPM2_SE kind, struct cofre_err *err)
 {
-    static const TPMT_SYM_DEF aes = {
-        .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
+    static const TPMT_SYM_DEF aes = {.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
     const TSS2_RC rc = Esys_StartAuthSession(tpm->esys, tpm->parent, NONE, NONE, NONE, NONE, NULL, kind, &aes,
                                              TPM2_ALG_SHA256, session);
     if (rc != TSS2_RC_SUCCESS)

@@ -13,10 +13,11 @@
 
 #include "keys/seal/tpm_link.h"
 
-#define TPM_AUTH_SIZE   32 /* bytes of an authorisation value; the last is not zero, which a TPM would take away */
+#define TPM_AUTH_SIZE                                                                                        \
+    32 /* bytes of an authorisation value; the last is not zero, which a TPM would take away */
 #define TPM_PARENT_SIZE 34 /* bytes of a storage key's name: the hash's number, SHA-256 of its public area */
 
-#define TPM_HELD_MAX    8
+#define TPM_HELD_MAX 8
 
 struct tpm {
     const char *path;

@@ -4,11 +4,12 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-#define NONE        ESYS_TR_NONE
-#define GOOD(rc)    ((rc) == TSS2_RC_SUCCESS)
-#define FIRST_INDEX 0x01a0c0f0u /* of those that are an owner's: TCG Registry of Reserved TPM 2.0 Handles 1.1, 2.2.1 */
-#define INDEXES     16
-#define SIZE        8
+#define NONE     ESYS_TR_NONE
+#define GOOD(rc) ((rc) == TSS2_RC_SUCCESS)
+#define FIRST_INDEX                                                                                          \
+    0x01a0c0f0u /* of those that are an owner's: TCG Registry of Reserved TPM 2.0 Handles 1.1, 2.2.1 */
+#define INDEXES 16
+#define SIZE    8
 
 /* Its wrong authorisation values do not count towards a lockout: they are 32 bytes that nobody can try. */
 #define ATTRIBUTES                                                                                           \
@@ -37,7 +38,8 @@ static int define(struct seal_counter *out, struct tpm *tpm, const TPM2B_AUTH *a
                                                      .dataSize = SIZE}};
         answer = tpm_hide(tpm, session, TPM_HIDES_COMMAND);
         if (GOOD(answer))
-            answer = Esys_NV_DefineSpace(tpm->esys, ESYS_TR_RH_OWNER, session, NONE, NONE, auth, &public, &made);
+            answer =
+                Esys_NV_DefineSpace(tpm->esys, ESYS_TR_RH_OWNER, session, NONE, NONE, auth, &public, &made);
     }
     tpm_release(tpm, session);
     if (tpm_answer(answer) == TPM2_RC_BAD_AUTH || tpm_answer(answer) == TPM2_RC_AUTH_FAIL)
@@ -53,8 +55,8 @@ static TSS2_RC open_index(ESYS_TR *index, struct tpm *tpm, uint32_t number, cons
     TSS2_RC rc = Esys_TR_FromTPMPublic(tpm->esys, number, NONE, NONE, NONE, index);
     if (GOOD(rc))
         rc = Esys_NV_ReadPublic(tpm->esys, *index, NONE, NONE, NONE, &public, NULL);
-    if (GOOD(rc) && ((public->nvPublic.attributes & ~TPMA_NV_WRITTEN) != ATTRIBUTES ||
-                     public->nvPublic.dataSize != SIZE))
+    if (GOOD(rc) &&
+        ((public->nvPublic.attributes & ~TPMA_NV_WRITTEN) != ATTRIBUTES || public->nvPublic.dataSize != SIZE))
         rc = TPM2_RC_HANDLE;
     Esys_Free(public);
     return GOOD(rc) ? Esys_TR_SetAuth(tpm->esys, *index, auth) : rc;
@@ -90,6 +92,8 @@ static int count(uint64_t *value, struct tpm *tpm, uint32_t number, const TPM2B_
     if (GOOD(answer))
         answer = read_index(value, tpm, index, session);
     tpm_release(tpm, session);
+    if (!up && tpm_answer(answer) == TPM2_RC_NV_UNINITIALIZED) /* whoever made it came no further */
+        return 0;
     if (tpm_answer(answer) == TPM2_RC_HANDLE || tpm_answer(answer) == TPM2_RC_AUTH_FAIL ||
         tpm_answer(answer) == TPM2_RC_BAD_AUTH)
         return cofre_fail(err, COFRE_NEGATIVE, "the TPM %s has no counter of this root at 0x%08x any more",
@@ -151,21 +155,37 @@ static int drop(struct tpm *tpm, uint32_t number, struct cofre_err *err)
     return GOOD(answer) ? 0 : tpm_fail(tpm, answer, "take an old counter away", err);
 }
 
+/* Of the numbers that counters are made at, those that are taken, by whomever. */
+static int list_indexes(TPMS_CAPABILITY_DATA **out, struct tpm *tpm, struct cofre_err *err)
+{
+    const TSS2_RC rc =
+        Esys_GetCapability(tpm->esys, NONE, NONE, NONE, TPM2_CAP_HANDLES, FIRST_INDEX, INDEXES, NULL, out);
+    return GOOD(rc) ? 0 : tpm_fail(tpm, rc, "list its counters", err);
+}
+
+static int drop_if_ours(struct tpm *tpm, uint32_t number, const TPM2B_AUTH *auth, struct cofre_err *err)
+{
+    uint64_t value;
+    int rc = count(&value, tpm, number, auth, false, err);
+    if (rc == -COFRE_NEGATIVE) /* another root's, or none */
+        return 0;
+    return rc < 0 ? rc : drop(tpm, number, err);
+}
+
 int tpm_counter_drop_others(struct tpm *tpm, const struct seal_counter *counter,
                             const uint8_t root[static KEY_ROOT_SIZE], struct cofre_err *err)
 {
     TPM2B_AUTH auth;
+    TPMS_CAPABILITY_DATA *found = NULL;
     int rc = derive(&auth, root, err);
-    for (unsigned i = 0; rc == 0 && i < INDEXES; i++) {
-        uint64_t value;
-        if (FIRST_INDEX + i == counter->index)
-            continue;
-        rc = count(&value, tpm, FIRST_INDEX + i, &auth, false, err);
-        if (rc == 0)
-            rc = drop(tpm, FIRST_INDEX + i, err);
-        else if (rc == -COFRE_NEGATIVE) /* none, or another root's */
-            rc = 0;
+    if (rc == 0)
+        rc = list_indexes(&found, tpm, err);
+    for (uint32_t i = 0; rc == 0 && i < found->data.handles.count; i++) {
+        const uint32_t number = found->data.handles.handle[i];
+        if (number < FIRST_INDEX + INDEXES && number != counter->index)
+            rc = drop_if_ours(tpm, number, &auth, err);
     }
+    Esys_Free(found);
     OPENSSL_cleanse(&auth, sizeof auth);
     return rc;
 }

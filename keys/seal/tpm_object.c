@@ -147,7 +147,8 @@ static int load(ESYS_TR *out, struct tpm *tpm, const struct tpm_object *object, 
     TPM2B_PRIVATE private = {0};
     ESYS_TR session;
     size_t public_used = 0, private_used = 0;
-    if (!GOOD(Tss2_MU_TPM2B_PUBLIC_Unmarshal(object->public.data, object->public.len, &public_used, &public)) ||
+    if (!GOOD(
+            Tss2_MU_TPM2B_PUBLIC_Unmarshal(object->public.data, object->public.len, &public_used, &public)) ||
         !GOOD(Tss2_MU_TPM2B_PRIVATE_Unmarshal(object->private.data, object->private.len, &private_used,
                                               &private)) ||
         public_used != object->public.len || private_used != object->private.len)
@@ -161,7 +162,8 @@ static int load(ESYS_TR *out, struct tpm *tpm, const struct tpm_object *object, 
     tpm_release(tpm, session);
     if (tpm_answer(answer) == TPM2_RC_INTEGRITY)
         return cofre_fail(err, COFRE_NEGATIVE,
-                          "the TPM %s did not seal what the slot \"tpm\" has: the slot was changed", tpm->path);
+                          "the TPM %s did not seal what the slot \"tpm\" has: the slot was changed",
+                          tpm->path);
     if (!GOOD(answer))
         return tpm_fail(tpm, answer, "load what it sealed", err);
     tpm_hold(tpm, *out);
@@ -228,8 +230,9 @@ static int match_pcrs(const struct pcr_approval **out, struct tpm *tpm, ESYS_TR 
 }
 
 /* Part 3, 23.16: the TPM checks the owner's signature, and vouches for that with a ticket. */
-static TSS2_RC check_signature(TPMT_TK_VERIFIED **ticket, struct tpm *tpm, const struct pcr_approval *approval,
-                               const TPM2B_DIGEST *approved, const uint8_t owner[static TPM_OWNER_SIZE])
+static TSS2_RC check_signature(TPMT_TK_VERIFIED **ticket, struct tpm *tpm,
+                               const struct pcr_approval *approval, const TPM2B_DIGEST *approved,
+                               const uint8_t owner[static TPM_OWNER_SIZE])
 {
     TPM2B_PUBLIC public;
     ESYS_TR key;
@@ -272,7 +275,8 @@ static int satisfy(struct tpm *tpm, ESYS_TR session, const struct tpm_object *ob
                           "%s: what it approves of this machine's state is not signed by the owner's key",
                           policies);
     if (GOOD(answer))
-        answer = Esys_PolicyAuthorize(tpm->esys, session, NONE, NONE, NONE, &approved, &policy_ref, &name, ticket);
+        answer =
+            Esys_PolicyAuthorize(tpm->esys, session, NONE, NONE, NONE, &approved, &policy_ref, &name, ticket);
     Esys_Free(ticket);
     if (GOOD(answer))
         answer = Esys_PolicyAuthValue(tpm->esys, session, NONE, NONE, NONE);
@@ -293,7 +297,8 @@ static int take(uint8_t *content, size_t len, struct tpm *tpm, ESYS_TR object, E
         answer = Esys_Unseal(tpm->esys, object, session, NONE, NONE, &data);
     if (!GOOD(answer))
         return tpm_answer(answer) == TPM2_RC_PCR_CHANGED
-                   ? cofre_fail(err, COFRE_NEGATIVE, "PCRs of the TPM %s changed while it was asked", tpm->path)
+                   ? cofre_fail(err, COFRE_NEGATIVE, "PCRs of the TPM %s changed while it was asked",
+                                tpm->path)
                    : tpm_fail(tpm, answer, "unseal the root", err);
     const bool fits = data->size == len;
     if (fits)
@@ -312,10 +317,11 @@ int tpm_object_unseal(uint8_t *content, size_t len, struct tpm *tpm, const struc
 {
     ESYS_TR loaded, session;
     if (memcmp(object->parent, tpm->parent_name, TPM_PARENT_SIZE) != 0)
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "the TPM %s is not the one that sealed the slot \"tpm\", or was cleared since: give the "
-                          "root a new slot with the recovery passphrase",
-                          tpm->path);
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "the TPM %s is not the one that sealed the slot \"tpm\", or was cleared since: give the "
+            "root a new slot with the recovery passphrase",
+            tpm->path);
     int rc = load(&loaded, tpm, object, err);
     if (rc == 0)
         rc = tpm_session(tpm, &session, TPM2_SE_POLICY, err);

@@ -63,7 +63,8 @@ static int find_digest(struct pcr_approval *approval, const struct keys_call *ca
     const char *device = call->option[KEYS_TPM], *digest = call->option[KEYS_PCR_DIGEST];
     CLEAN_TPM tpm = {0};
     if (!device == !digest)
-        return cofre_fail(err, COFRE_USAGE, "pcr-policy: one of --tpm and --pcr-digest is to say what is approved");
+        return cofre_fail(err, COFRE_USAGE,
+                          "pcr-policy: one of --tpm and --pcr-digest is to say what is approved");
     if (digest)
         return hex_decode(approval->digest, PCR_DIGEST_SIZE, digest)
                    ? 0

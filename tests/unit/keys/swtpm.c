@@ -79,10 +79,11 @@ static bool pass(struct swtpm *t, int client, int tpm)
 {
     uint8_t message[MESSAGE_MAX];
     size_t len = take(client, message);
-    const unsigned number = ++t->commands;
-    const enum bus_fault fault = number == t->at ? t->fault : BUS_WHOLE;
     if (!len)
         return false;
+    const unsigned number = ++t->commands;
+    const enum bus_fault fault = number == t->at ? t->fault : BUS_WHOLE;
+    t->codes[number & 255] = (uint32_t)message[8] << 8 | message[9];
     keep(t, message, len);
     if (fault == BUS_DEAF || !put(tpm, message, len) || !(len = take(tpm, message)))
         return false;
@@ -148,8 +149,8 @@ static void start(struct swtpm *t)
     (void)snprintf(server, sizeof server, "type=unixio,fd=%d", fd);
     (void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO); /* it says when somebody goes */
     if (getppid() == parent)
-        execl("/usr/bin/swtpm", "swtpm", "socket", "--tpm2", "--server", server, "--tpmstate", state, "--flags",
-              "not-need-init,startup-clear", NULL);
+        execl("/usr/bin/swtpm", "swtpm", "socket", "--tpm2", "--server", server, "--tpmstate", state,
+              "--flags", "not-need-init,startup-clear", NULL);
     _exit(1);
 }
 
@@ -189,8 +190,15 @@ void swtpm_free(struct swtpm *t)
     assert_int_equal(system(command), 0);
 }
 
+/* In order, as a kernel ends: a TPM counts an end without that as a wrong authorisation value. */
 void swtpm_restart(struct swtpm *t)
 {
+    char path[96];
+    struct tpm tpm;
+    (void)snprintf(path, sizeof path, "%s/tpm", t->dir);
+    assert_int_equal(tpm_open(&tpm, path, (struct view){0}, 30000, NULL), 0);
+    assert_int_equal(Esys_Shutdown(tpm.esys, NONE, NONE, NONE, TPM2_SU_CLEAR), 0);
+    tpm_close(&tpm);
     stop(t);
     start(t);
 }
@@ -236,8 +244,63 @@ void swtpm_undefine(struct swtpm *t, uint32_t number)
     ESYS_TR index;
     ask(t, &tpm, "");
     assert_int_equal(Esys_TR_FromTPMPublic(tpm.esys, number, NONE, NONE, NONE, &index), 0);
+    assert_int_equal(Esys_NV_UndefineSpace(tpm.esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, NONE, NONE),
+                     0);
+}
+
+#define STORAGE_KEY 0x81000001u
+
+/* Where nothing is kept, the storage key that is made on the way is the one to keep; another differs in that it signs. */
+static void make_other(struct tpm *tpm, ESYS_TR *out)
+{
+    static const TPM2B_SENSITIVE_CREATE none = {0};
+    static const TPM2B_DATA outside = {0};
+    static const TPML_PCR_SELECTION pcrs = {0};
+    static const TPM2B_PUBLIC template = {
+        .publicArea = {.type = TPM2_ALG_ECC,
+                       .nameAlg = TPM2_ALG_SHA256,
+                       .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_FIXEDTPM |
+                                           TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                                           TPMA_OBJECT_USERWITHAUTH,
+                       .parameters.eccDetail = {.symmetric.algorithm = TPM2_ALG_NULL,
+                                                .scheme.scheme = TPM2_ALG_NULL,
+                                                .curveID = TPM2_ECC_NIST_P256,
+                                                .kdf.scheme = TPM2_ALG_NULL}}};
+    assert_int_equal(Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, NONE, NONE, &none,
+                                        &template, &outside, &pcrs, out, NULL, NULL, NULL, NULL),
+                     0);
+    tpm_hold(tpm, *out);
+}
+
+void swtpm_keep_key(struct swtpm *t, bool storage)
+{
+    CLEAN_TPM tpm;
+    ESYS_TR key, kept;
+    ask(t, &tpm, "");
+    if (Esys_TR_FromTPMPublic(tpm.esys, STORAGE_KEY, NONE, NONE, NONE, &kept) == TSS2_RC_SUCCESS)
+        assert_int_equal(
+            Esys_EvictControl(tpm.esys, ESYS_TR_RH_OWNER, kept, ESYS_TR_PASSWORD, NONE, NONE, 0, &key), 0);
+    if (storage) {
+        assert_int_equal(tpm_find_parent(&tpm, NULL), 0);
+        key = tpm.parent;
+    } else {
+        make_other(&tpm, &key);
+    }
     assert_int_equal(
-        Esys_NV_UndefineSpace(tpm.esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, NONE, NONE), 0);
+        Esys_EvictControl(tpm.esys, ESYS_TR_RH_OWNER, key, ESYS_TR_PASSWORD, NONE, NONE, STORAGE_KEY, &kept),
+        0);
+}
+
+size_t swtpm_indexes(struct swtpm *t)
+{
+    CLEAN_TPM tpm;
+    TPMS_CAPABILITY_DATA *data = NULL;
+    ask(t, &tpm, "");
+    assert_int_equal(
+        Esys_GetCapability(tpm.esys, NONE, NONE, NONE, TPM2_CAP_HANDLES, 0x01a0c0f0, 16, NULL, &data), 0);
+    const size_t count = data->data.handles.count;
+    Esys_Free(data);
+    return count;
 }
 
 void swtpm_fault(struct swtpm *t, enum bus_fault fault, unsigned at)
@@ -245,6 +308,15 @@ void swtpm_fault(struct swtpm *t, enum bus_fault fault, unsigned at)
     t->fault = fault;
     t->at = at;
     t->commands = 0;
+}
+
+unsigned swtpm_number(const struct swtpm *t, uint32_t code)
+{
+    for (unsigned i = t->commands; i; i--)
+        if (t->codes[i & 255] == code)
+            return i;
+    fail_msg("there was no command 0x%x", code);
+    return 0;
 }
 
 void swtpm_forget(struct swtpm *t)

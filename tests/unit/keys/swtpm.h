@@ -28,6 +28,7 @@ struct swtpm {
     _Atomic enum bus_fault fault;
     atomic_uint at;       /* the command that has it, from 1 on; 0: none */
     atomic_uint commands; /* since it was last set to 0 */
+    uint32_t codes[256];  /* of these, by their numbers */
     pthread_mutex_t lock;
     uint8_t *seen; /* all bytes of both directions */
     size_t seen_len;
@@ -48,7 +49,14 @@ void swtpm_take_ownership(struct swtpm *t, const char *password);
 /* The owner takes away what lies at an index. */
 void swtpm_undefine(struct swtpm *t, uint32_t index);
 
+/* A key at the place of the storage key: it, or another. What is there goes. */
+void swtpm_keep_key(struct swtpm *t, bool storage);
+/* How many NV indexes there are of those that counters are made at. */
+size_t swtpm_indexes(struct swtpm *t);
+
 void swtpm_fault(struct swtpm *t, enum bus_fault fault, unsigned at);
+/* Which of the commands it was; the last with that code. */
+unsigned swtpm_number(const struct swtpm *t, uint32_t code);
 void swtpm_forget(struct swtpm *t);
 bool swtpm_saw(struct swtpm *t, const void *data, size_t len);
 
