@@ -84,6 +84,9 @@ static const char *const steps[] = {
 
     /* Nothing is looked for by it. */
     "DROP INDEX result_made;",
+
+    /* What a counter outside of the database stands at when these are the keys (keys/generation.h); empty: there is none. */
+    "ALTER TABLE guest_key_generation ADD COLUMN counter BYTEA NOT NULL DEFAULT '';",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))
