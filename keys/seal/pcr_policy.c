@@ -130,7 +130,7 @@ int pcr_parse_list(uint32_t *pcrs, const char *text, struct cofre_err *err)
     for (const char *at = text; *at;) {
         char *end;
         const unsigned long pcr = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : PCR_COUNT;
-        if (pcr >= PCR_COUNT || *pcrs >> pcr & 1 || (*end != ',' && *end))
+        if (pcr >= PCR_COUNT || *pcrs >> pcr & 1 || (*end == ',' ? !end[1] : *end))
             return cofre_fail(err, COFRE_USAGE,
                               "\"%.40s\" is no list of PCRs, as 7,11 is: from 0 to %d, each once", text,
                               PCR_COUNT - 1);
