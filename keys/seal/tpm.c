@@ -8,7 +8,7 @@
 #include "vmm/base/cleanup.h"
 
 #define NONE           ESYS_TR_NONE
-#define STORAGE_KEY    0x81000001u /* TCG TPM v2.0 Provisioning Guidance 1.0, 7.8 */
+#define STORAGE_KEY    0x81000001u /* TCG Registry of Reserved TPM 2.0 Handles and Localities */
 #define OWNER_AUTH_MAX 32          /* bytes */
 
 /* What is built with 0 shows that a search of the bus finds what this hides: tests/unit/keys. */
@@ -16,7 +16,7 @@
 #define TPM_ENCRYPTED 1
 #endif
 
-/* The storage key by the TCG's template H-1, ECC P-256 (TCG EK Credential Profile 2.5, annex B; Provisioning Guidance 1.0, 7.5.1). */
+/* The storage key by the TCG's template for P-256 (TPM v2.0 Provisioning Guidance 1.0, 7.5.1), with nothing in its unique field. */
 static const TPM2B_PUBLIC storage_template = {
     .publicArea = {.type = TPM2_ALG_ECC,
                    .nameAlg = TPM2_ALG_SHA256,

@@ -4,12 +4,11 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-#define NONE     ESYS_TR_NONE
-#define GOOD(rc) ((rc) == TSS2_RC_SUCCESS)
-#define FIRST_INDEX                                                                                          \
-    0x01a0c0f0u /* of those that are an owner's: TCG Registry of Reserved TPM 2.0 Handles 1.1, 2.2.1 */
-#define INDEXES 16
-#define SIZE    8
+#define NONE        ESYS_TR_NONE
+#define GOOD(rc)    ((rc) == TSS2_RC_SUCCESS)
+#define FIRST_INDEX 0x01a0c0f0u /* an owner's: TCG Registry of Reserved TPM 2.0 Handles and Localities */
+#define INDEXES     16
+#define SIZE        8
 
 /* Its wrong authorisation values do not count towards a lockout: they are 32 bytes that nobody can try. */
 #define ATTRIBUTES                                                                                           \

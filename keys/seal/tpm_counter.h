@@ -2,7 +2,7 @@
  * A number in a TPM that only counts up (an NV index of type counter, TPM 2.0 part 2, 13.2; part 3, 31), by which an old copy of a
  * database is told from the current one. Who has the root counts and reads it: its authorisation value comes from there, and both
  * commands and answers are authenticated by it. The TPM's owner can take it away, but a counter that is made later goes on from the
- * highest number of those that were taken away (part 1, 37.2.6).
+ * highest number of those that were taken away (part 1, on NV counters).
  */
 #ifndef COFRE_KEYS_SEAL_TPM_COUNTER_H
 #define COFRE_KEYS_SEAL_TPM_COUNTER_H

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -19,6 +20,7 @@
 struct tpm_link {
     TSS2_TCTI_CONTEXT_COMMON_V2 common; /* what tpm2-tss sees; first */
     int fd;
+    bool socket;
     unsigned milliseconds;
     int64_t end;
     size_t have; /* bytes of the answer that is being had */
@@ -67,15 +69,21 @@ static bool again(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
+/* Who ends the connection at a socket would end this process by a signal. */
+static ssize_t put(const struct tpm_link *link, const uint8_t *data, size_t len)
+{
+    return link->socket ? send(link->fd, data, len, MSG_NOSIGNAL) : write(link->fd, data, len);
+}
+
 static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
 {
     struct tpm_link *link = (struct tpm_link *)context;
     TSS2_RC rc = *link->why ? TSS2_TCTI_RC_IO_ERROR : TSS2_RC_SUCCESS;
     while (rc == TSS2_RC_SUCCESS && size) {
         rc = wait_for(link, POLLOUT);
-        const ssize_t n = rc == TSS2_RC_SUCCESS ? write(link->fd, command, size) : 0;
+        const ssize_t n = rc == TSS2_RC_SUCCESS ? put(link, command, size) : 0;
         if (n < 0 && !again())
-            return give_up(link, "takes no command: it ended the connection");
+            return give_up(link, "ended without an answer");
         if (n > 0) {
             command += n;
             size -= (size_t)n;
@@ -159,11 +167,11 @@ static bool is_device(int fd)
 
 int tpm_link_open(struct tpm_link **out, const char *path, unsigned milliseconds, struct cofre_err *err)
 {
-    const bool socket = is_socket(path);
-    CLEAN_FD fd = socket ? unix_connect(path) : open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    const bool at_socket = is_socket(path);
+    CLEAN_FD fd = at_socket ? unix_connect(path) : open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return cofre_fail(err, COFRE_LACKING, "the TPM %s cannot be opened: %s", path, strerror(errno));
-    if (!socket && !is_device(fd))
+    if (!at_socket && !is_device(fd))
         return cofre_fail(err, COFRE_USAGE, "the TPM %s is neither a device nor a socket", path);
     struct tpm_link *link = calloc(1, sizeof *link);
     if (!link)
@@ -171,6 +179,7 @@ int tpm_link_open(struct tpm_link **out, const char *path, unsigned milliseconds
     *link = (struct tpm_link){
         .common = {.v1 = {MAGIC, 2, transmit, receive, finalize, cancel, NULL, NULL}, .makeSticky = NULL},
         .fd = TAKE_FD(fd),
+        .socket = at_socket,
         .milliseconds = milliseconds,
         .end = now() + milliseconds};
     *out = link;

@@ -24,15 +24,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#define HEX8  "0123456789abcdef"
-#define HEX32 HEX8 HEX8 HEX8 HEX8
-#define STATE(pcrs)                                                                                          \
-    "{\"pcrs\": [" pcrs "], \"digest\": \"" HEX32 "\", \"signature\": \"" HEX32 HEX32 "\"}"
+#define HEX8            "0123456789abcdef"
+#define HEX32           HEX8 HEX8 HEX8 HEX8
+#define STATE(pcrs)     "{\"pcrs\": [" pcrs "], \"digest\": \"" HEX32 "\", \"signature\": \"" HEX32 HEX32 "\"}"
 #define FILE_OF(states) "{\"cofre_pcr_policy\": 1, \"approved\": [" states "]}"
 
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
-    static const char *const seeds[] = {FILE_OF(STATE("7")), FILE_OF(STATE("0, 2, 4, 23") ", " STATE("7, 11"))};
+    static const char *const seeds[] = {FILE_OF(STATE("7")),
+                                        FILE_OF(STATE("0, 2, 4, 23") ", " STATE("7, 11"))};
     if (index >= sizeof seeds / sizeof *seeds)
         return 0;
     memcpy(out, seeds[index], strlen(seeds[index]));

@@ -98,7 +98,8 @@ static bool pass(struct swtpm *t, int client, int tpm)
         memset(message + 2, 0xff, 4);
         (void)put(client, message, len);
     }
-    return fault == BUS_WHOLE && put(client, message, len);
+    const bool answered = (fault == BUS_WHOLE || fault == BUS_CLOSED) && put(client, message, len);
+    return answered && fault == BUS_WHOLE;
 }
 
 static int reach(const char *path)

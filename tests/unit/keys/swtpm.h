@@ -15,6 +15,7 @@ enum bus_fault {
     BUS_CUT,         /* it ends when the TPM has done it */
     BUS_HALF,        /* it ends in the middle of the answer */
     BUS_HALF_SILENT, /* the first half of the answer, and no more */
+    BUS_CLOSED,      /* it ends after the answer */
     BUS_NONSENSE,    /* the answer says that it is longer than any */
     BUS_FAULTS
 };

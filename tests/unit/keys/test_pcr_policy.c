@@ -71,14 +71,16 @@ static void signs_what_a_tpm_computes(void **state)
     memcpy(text + PCR_DIGEST_SIZE, "cofre root 1", 12);
     assert_int_equal(pcr_approve(&a, wrong, NULL), -COFRE_USAGE);
     assert_int_equal(pcr_approve(&a, owner, NULL), 0);
-    assert_int_equal(ecdsa_verify(&ecdsa_p256, a.signature, owner, (struct view){text, sizeof text}, NULL), 0);
+    assert_int_equal(ecdsa_verify(&ecdsa_p256, a.signature, owner, (struct view){text, sizeof text}, NULL),
+                     0);
     EVP_PKEY_free(owner);
     EVP_PKEY_free(wrong);
 }
 
 static void reads_lists_of_pcrs(void **state)
 {
-    static const char *const wrong[] = {"", ",", "7,", ",7", "7,,11", "24", "-1", "+1", "7 11", "7,7", "x", "7x", "99999999999999999999"};
+    static const char *const wrong[] = {
+        "", ",", "7,", ",7", "7,,11", "24", "-1", "+1", "7 11", "7,7", "x", "7x", "99999999999999999999"};
     uint32_t pcrs;
     char list[80];
     struct cofre_err err;
@@ -94,10 +96,10 @@ static void reads_lists_of_pcrs(void **state)
     assert_string_equal(err.text, "\"7,7\" is no list of PCRs, as 7,11 is: from 0 to 23, each once");
 }
 
-#define HEX32         "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"
-#define STATE(pcrs)   "{\"pcrs\": [" pcrs "], \"digest\": \"" HEX32 "\", \"signature\": \"" HEX32 HEX32 "\"}"
+#define HEX32          "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"
+#define STATE(pcrs)    "{\"pcrs\": [" pcrs "], \"digest\": \"" HEX32 "\", \"signature\": \"" HEX32 HEX32 "\"}"
 #define POLICY(states) "{\"cofre_pcr_policy\": 1, \"approved\": [" states "]}"
-#define FOUR(s)       s ", " s ", " s ", " s
+#define FOUR(s)        s ", " s ", " s ", " s
 
 static void refuses_what_a_file_cannot_say(void **state)
 {
@@ -111,7 +113,8 @@ static void refuses_what_a_file_cannot_say(void **state)
         {POLICY("7"), "approved 1: it is to have pcrs, digest and signature alone"},
         {POLICY(STATE("")), "approved 1: pcrs: there are none"},
         {POLICY(STATE("24")), "approved 1: pcrs: they are to be numbers from 0 to 23, each once"},
-        {POLICY(STATE("7") ", " STATE("-1")), "approved 2: pcrs: they are to be numbers from 0 to 23, each once"},
+        {POLICY(STATE("7") ", " STATE("-1")),
+         "approved 2: pcrs: they are to be numbers from 0 to 23, each once"},
         {POLICY(STATE("7, 7")), "each once"},
         {POLICY(STATE("7.5")), "each once"},
         {POLICY("{\"pcrs\": [7], \"digest\": \"00\", \"signature\": \"" HEX32 HEX32 "\"}"),
@@ -131,8 +134,8 @@ static void refuses_what_a_file_cannot_say(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_it_writes),          cmocka_unit_test(adds_each_state_once),
-        cmocka_unit_test(signs_what_a_tpm_computes),     cmocka_unit_test(reads_lists_of_pcrs),
+        cmocka_unit_test(reads_what_it_writes),           cmocka_unit_test(adds_each_state_once),
+        cmocka_unit_test(signs_what_a_tpm_computes),      cmocka_unit_test(reads_lists_of_pcrs),
         cmocka_unit_test(refuses_what_a_file_cannot_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,6 +322,7 @@ static const char *const faults[BUS_FAULTS] = {
     [BUS_CUT] = "ended without an answer",
     [BUS_HALF] = "ended in the middle of an answer",
     [BUS_HALF_SILENT] = "has not answered within 400 milliseconds",
+    [BUS_CLOSED] = "ended without an answer",
     [BUS_NONSENSE] = "gives an answer whose size is not what it says",
 };
 
@@ -333,7 +334,7 @@ static bool is_silent(enum bus_fault fault)
 /* Most commands have one; what costs time is tried at the last. */
 static bool is_tried(enum bus_fault fault, unsigned at, unsigned all)
 {
-    return is_silent(fault) ? at == all : (at + fault) % 6 == 0;
+    return is_silent(fault) ? at == all : (at + fault) % 6 == 0 && (fault != BUS_CLOSED || at < all);
 }
 
 static void says_what_failed(const struct room *r, const char *file, const struct cofre_err *err,
