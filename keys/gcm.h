@@ -6,7 +6,7 @@
 
 #define GCM_NONCE_SIZE 12
 #define GCM_TAG_SIZE   16
-#define GCM_TEXT_MAX   (1u << 20) /* bytes that anything here is given at once */
+#define GCM_TEXT_MAX   (1u << 23) /* bytes that anything here is given at once */
 
 /* A key of 16 or 32 bytes, what it is used for once, and what is authenticated besides. A nonce is never used twice with a key. */
 struct gcm {

@@ -27,10 +27,11 @@ struct key_grant {
 struct guest_key {
     char name[GUEST_KEY_NAME_MAX + 1];
     enum guest_key_state state;
-    int64_t current;             /* version, from 1 on */
-    int64_t quorum;              /* approvals that a release needs; 0: none */
-    int64_t per_guest, per_hour; /* releases within an hour, at most: to one guest, and in all */
-    int64_t made;                /* seconds since 1970 */
+    int64_t current; /* version, from 1 on */
+    int64_t quorum;  /* approvals that a release needs; 0: none */
+    int64_t per_guest,
+        per_hour; /* releases within an hour, at most: to one guest, and in all; GUEST_KEY_RATE_MAX: any number */
+    int64_t made; /* seconds since 1970 */
     char maker[GUEST_KEY_NAME_MAX + 1];
     struct key_grant grant[GUEST_KEY_GRANTS_MAX]; /* by the policies' names */
     size_t grants;

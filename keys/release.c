@@ -21,16 +21,21 @@ int key_release_keep(struct db *db, const struct key_release *r, struct cofre_er
     return rc < 0 ? rc : 0;
 }
 
-int64_t key_release_count(struct db *db, const char *name, struct view guest, int64_t since,
+int64_t key_release_count(struct db *db, const char *name, struct view guest, int64_t since, int64_t most,
                           struct cofre_err *err)
 {
     int64_t count = 0;
     int rc =
         guest.len
-            ? DB_RUN(db, "SELECT COUNT(*) FROM guest_key_release WHERE name = $1 AND at > $2 AND guest = $3",
-                     take_integer, &count, err, db_text(name), db_integer(since), db_bytes(guest))
-            : DB_RUN(db, "SELECT COUNT(*) FROM guest_key_release WHERE name = $1 AND at > $2", take_integer,
-                     &count, err, db_text(name), db_integer(since));
+            ? DB_RUN(db,
+                     "SELECT COUNT(*) FROM (SELECT 1 FROM guest_key_release WHERE name = $1 AND guest = $2"
+                     " AND at > $3 LIMIT $4) AS some",
+                     take_integer, &count, err, db_text(name), db_bytes(guest), db_integer(since),
+                     db_integer(most))
+            : DB_RUN(db,
+                     "SELECT COUNT(*) FROM (SELECT 1 FROM guest_key_release WHERE name = $1 AND at > $2"
+                     " LIMIT $3) AS some",
+                     take_integer, &count, err, db_text(name), db_integer(since), db_integer(most));
     return rc < 0 ? rc : count;
 }
 

@@ -19,8 +19,8 @@ struct key_release {
 };
 
 int key_release_keep(struct db *db, const struct key_release *release, struct cofre_err *err);
-/* Since that time, of that name; to that guest, or (guest.len 0) in all. */
-int64_t key_release_count(struct db *db, const char *name, struct view guest, int64_t since,
+/* Since that time, of that name; to that guest, or (guest.len 0) in all. Counts as far as most: the work is bounded by it. */
+int64_t key_release_count(struct db *db, const char *name, struct view guest, int64_t since, int64_t most,
                           struct cofre_err *err);
 typedef int (*key_release_take)(void *context, const struct key_release *release, struct cofre_err *err);
 /* The newest release of each version to each guest, newest first, at most limit; their number. */

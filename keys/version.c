@@ -41,11 +41,15 @@ int key_version_add(struct db *db, const uint8_t root[static KEY_ROOT_SIZE], con
     int rc = guest_key_terms(terms, key, err);
     if (rc == 0)
         rc = key_wrap(wrapped, root, &place, value, err);
-    if (rc == 0)
-        rc =
-            DB_RUN(db, "INSERT INTO guest_key_version (name, version, made, wrapped) VALUES ($1, $2, $3, $4)",
-                   NULL, NULL, err, db_text(key->name), db_integer(version), db_integer(now),
-                   db_bytes((struct view){wrapped, value.len + KEY_WRAP_OVERHEAD}));
+    const struct key_version row = {version, now, {wrapped, value.len + KEY_WRAP_OVERHEAD}};
+    return rc < 0 ? rc : key_version_put(db, key->name, &row, err);
+}
+
+int key_version_put(struct db *db, const char *name, const struct key_version *v, struct cofre_err *err)
+{
+    int rc = DB_RUN(
+        db, "INSERT INTO guest_key_version (name, version, made, wrapped) VALUES ($1, $2, $3, $4)", NULL,
+        NULL, err, db_text(name), db_integer(v->version), db_integer(v->made), db_bytes(v->wrapped));
     return rc < 0 ? rc : 0;
 }
 

@@ -4,6 +4,14 @@
 
 #include "keys/guest_key.h"
 
+struct key_version {
+    int64_t version, made;
+    struct view wrapped;
+};
+
+/* Stores one that is wrapped already. */
+int key_version_put(struct db *db, const char *name, const struct key_version *version,
+                    struct cofre_err *err);
 /* Wraps and stores that version. */
 int key_version_add(struct db *db, const uint8_t root[static KEY_ROOT_SIZE], const struct guest_key *key,
                     int64_t version, struct view value, int64_t now, struct cofre_err *err);
@@ -18,10 +26,6 @@ int key_versions_rewrap(struct db *db, const uint8_t root[static KEY_ROOT_SIZE],
 int key_version_erase(struct db *db, const char *name, int64_t version, struct cofre_err *err);
 int key_versions_erase_all(struct db *db, const char *name, struct cofre_err *err);
 
-struct key_version {
-    int64_t version, made;
-    struct view wrapped;
-};
 typedef int (*key_version_take)(void *context, const struct key_version *version, struct cofre_err *err);
 /* In order; their number. */
 int key_versions_list(struct db *db, const char *name, key_version_take take, void *context,

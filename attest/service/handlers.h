@@ -43,6 +43,10 @@ void guest_key_approve(struct call *call);
 void guest_key_import_key(struct call *call);
 void guest_key_export(struct call *call);
 
+/* guest_key_backup.c */
+void guest_keys_back_up(struct call *call);
+void guest_keys_restore(struct call *call);
+
 /* release.c */
 void release_create(struct call *call);
 

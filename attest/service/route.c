@@ -38,6 +38,8 @@ const struct route routes[] = {
     {"POST", "/v1/keys/{}/export", ROLE_KEYS, guest_key_export},
     {"POST", "/v1/keys/{}/release", ROLE_SUBMIT, release_create},
     {"GET", "/v1/import-key", ROLE_KEYS, guest_key_import_key},
+    {"POST", "/v1/keys-backup", ROLE_KEYS, guest_keys_back_up},
+    {"POST", "/v1/keys-restore", ROLE_KEYS, guest_keys_restore},
 
     {"GET", "/v1/log/head", 0, log_show_head},
     {"GET", "/v1/log/entries/{}", ROLE_SUBMIT | ROLE_READ | ROLE_AUDIT, log_show_entry},

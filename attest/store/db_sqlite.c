@@ -1,5 +1,6 @@
 /* SQLite: a write-ahead log, synchronised at each commit, and written back when it has 4000 pages (16 MiB): what many transactions changed is
  * written back once. */
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -48,11 +49,14 @@ static int script(struct db *db, const char *sql, struct cofre_err *err)
     return sqlite3_exec(s->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(s, err);
 }
 
-/* The file has its mode before it has content. */
+/* The file has its mode before it has content. One that is there is not touched: closing it would give up the locks that this
+ * process has on it by other connections, and who came next would take its log for nobody's, and delete it. */
 static int make_file(const char *path, struct cofre_err *err)
 {
-    CLEAN_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    return fd >= 0 ? 0 : cofre_fail(err, COFRE_LACKING, "the database %s cannot be opened: %m", path);
+    CLEAN_FD fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 || (errno == EEXIST && access(path, R_OK | W_OK) == 0)
+               ? 0
+               : cofre_fail(err, COFRE_LACKING, "the database %s cannot be opened: %m", path);
 }
 
 static int open_sqlite(struct db **out, const char *path, struct cofre_err *err)
@@ -184,15 +188,27 @@ static bool again(struct db *db)
     return ((struct sqlite *)db)->again;
 }
 
+/* That the log was cut is on the disk, too: SQLite leaves that to the next transaction. */
+static int sync_log(struct sqlite *s, struct cofre_err *err)
+{
+    sqlite3_file *log = NULL;
+    if (sqlite3_file_control(s->handle, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK)
+        return failed(s, err);
+    return !log || !log->pMethods || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "the database's log could not be synced");
+}
+
 /* Waits for readers as long as for locks, which the busy timeout says. */
 static int forget(struct db *db, struct cofre_err *err)
 {
     struct sqlite *s = (struct sqlite *)db;
     int left = -1, moved;
+    s->again = false;
     if (sqlite3_wal_checkpoint_v2(s->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left, &moved) != SQLITE_OK)
         return failed(s, err);
     return left == 0
-               ? 0
+               ? sync_log(s, err)
                : cofre_fail(err, COFRE_LACKING, "the database's log could not be emptied: it is being read");
 }
 

@@ -56,16 +56,21 @@ void guests_free(struct guests *g)
     policy_free(&g->policy);
 }
 
-void guests_snp(struct guests *g, const uint8_t nonce[GUEST_NONCE], bool with_certificates,
-                struct evidence *out)
+void guests_snp_on(struct guests *g, struct view report_data, struct evidence *out)
 {
     struct snp_report_req request = {0};
-    memcpy(request.report_data, nonce, GUEST_NONCE);
+    memcpy(request.report_data, report_data.data, report_data.len);
     const struct snp_report_rsp response = ask_report(g->snp, g->secrets, 0, g->seqno, &request);
     g->seqno += 2; /* its answer has a number, too */
     *out = (struct evidence){.tee = "snp"};
     const struct view report = {(const uint8_t *)&response.report, sizeof response.report};
     BENCH_CHECK(bytes_copy(&out->report, report, NULL) == 0);
+}
+
+void guests_snp(struct guests *g, const uint8_t nonce[GUEST_NONCE], bool with_certificates,
+                struct evidence *out)
+{
+    guests_snp_on(g, (struct view){nonce, GUEST_NONCE}, out);
     BENCH_CHECK(!with_certificates ||
                 bytes_copy(&out->certificates, bytes_view(&g->certificates), NULL) == 0);
 }
@@ -84,8 +89,13 @@ static void sign_once(struct guests *g, struct bytes *raw)
 
 void guests_tdx(struct guests *g, const uint8_t nonce[GUEST_NONCE], struct evidence *out)
 {
+    guests_tdx_on(g, (struct view){nonce, GUEST_NONCE}, out);
+}
+
+void guests_tdx_on(struct guests *g, struct view report_data, struct evidence *out)
+{
     struct tdx_report report = {.td = {.attributes = {0, 0, 0, 0x10}, .xfam = {0xe7}}};
-    memcpy(report.mac.report_data, nonce, GUEST_NONCE);
+    memcpy(report.mac.report_data, report_data.data, report_data.len);
     tdx_platform_seal_report(g->tdx, &report);
     *out = (struct evidence){.tee = "tdx"};
     BENCH_CHECK(tdx_platform_quote(g->tdx, &report, &out->report, NULL) == 0);

@@ -35,6 +35,10 @@ void guests_snp(struct guests *g, const uint8_t nonce[GUEST_NONCE], bool with_ce
                 struct evidence *out);
 void guests_tdx(struct guests *g, const uint8_t nonce[GUEST_NONCE], struct evidence *out);
 
+/* The same over report data of up to 64 bytes. */
+void guests_snp_on(struct guests *g, struct view report_data, struct evidence *out);
+void guests_tdx_on(struct guests *g, struct view report_data, struct evidence *out);
+
 /* What the service is asked with: {"evidence": ..., "policy": "bench", kind: nonce}. The caller frees it. */
 char *guests_body(const struct evidence *evidence, const char *kind, const uint8_t nonce[GUEST_NONCE],
                   bool jwt);

@@ -23,6 +23,8 @@
 
 extern char **environ;
 
+const uint8_t service_root[32] = {0x62};
+
 static void path_in(char out[static 64], const struct service_files *f, const char *name)
 {
     (void)snprintf(out, 64, "%s/%s", f->folder, name);
@@ -55,7 +57,7 @@ static void fill_database(const char *name)
     access_token_digest(digest, "bench");
     const struct credential c = {.digest = {digest, sizeof digest},
                                  .name = "bench",
-                                 .roles = "submit read values policies audit administer",
+                                 .roles = "submit read values policies audit administer keys",
                                  .scope = "",
                                  .made = 1,
                                  .made_by = "bench",
@@ -78,6 +80,8 @@ void service_files_make(struct service_files *f, const char *database, struct vi
     BENCH_CHECK(file_write(path, roots, 0600, NULL) == 0);
     path_in(path, f, "collateral.json");
     BENCH_CHECK(!f->collateral || file_write(path, collateral, 0600, NULL) == 0);
+    path_in(path, f, "key-root");
+    BENCH_CHECK(file_write(path, (struct view){service_root, sizeof service_root}, 0600, NULL) == 0);
     fill_database(f->database);
 }
 
@@ -102,6 +106,7 @@ static void write_config(const char *path, const struct service_files *f, unsign
                                path_json(f, "key.pem"), "signing_key", path_json(f, "key.pem"), "database",
                                f->database, "workers", (int)workers, "trust_roots", path_json(f, "roots.pem"),
                                "limits", "connections", 12000, "pending", 1024, "seconds", 3600);
+    json_object_set_new(config, "root_key", path_json(f, "key-root"));
     if (f->collateral)
         json_object_set_new(config, "collateral", json_pack("[o]", path_json(f, "collateral.json")));
     BENCH_CHECK(config && json_dump_file(config, path, 0) == 0);

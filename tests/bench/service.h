@@ -10,6 +10,9 @@
 #include "tests/unit/service/client.h"
 #include "vmm/base/bytes.h"
 
+/* Under which its keys for guests are wrapped. */
+extern const uint8_t service_root[32];
+
 /* What benchmarks have in common: files that the service's configuration names. */
 struct service_files {
     char folder[32];

@@ -232,6 +232,12 @@ try {
   await call('GET', '/v1/keys', 200, { token: admin })
   await call('GET', '/v1/keys/{name}', 200, disk)
   await call('DELETE', '/v1/keys/{name}/grants/{policy}', 200, { ...disk, values: { name: 'disk', policy: 'web' } })
+  const backup = await call('POST', '/v1/keys-backup', 200, { token: owner })
+  await call('POST', '/v1/keys-restore', 422, { token: owner, body: { backup } })
+  await call('POST', '/v1/keys-restore', 422, { token: owner, wrong: true, body: { backup, revive: 1 } })
+  await call('PUT', '/v1/keys/{name}/state', 200, { ...disk, body: { state: 'destroyed' } })
+  const restored = await call('POST', '/v1/keys-restore', 200, { token: owner, body: { backup, revive: 'disk' } })
+  if (restored.brought !== 1) fail(`restored: ${JSON.stringify(restored)}`)
   await call('PUT', '/v1/keys/{name}/state', 200, { ...disk, body: { state: 'destroyed' } })
   await call('PUT', '/v1/keys/{name}/state', 422, { ...disk, wrong: true, body: { state: 'created' } })
 

@@ -23,10 +23,13 @@ static const char help[] =
     "       cofre keys approve SERVICE --name KEY --guest HEX\n"
     "       cofre keys export  SERVICE --name KEY --key PEM --out F [--version N]\n"
     "       cofre keys open    --in F --key PEM --out F\n"
+    "       cofre keys backup  SERVICE --out F\n"
+    "       cofre keys restore SERVICE --in F [--as-they-were | --revive KEY]\n"
     "       cofre keys root-make       --root F [--passphrase-file F]\n"
     "       cofre keys root-open       --root F --out F WITH\n"
     "       cofre keys root-passphrase --root F --new-passphrase-file F WITH\n"
     "       cofre keys root-recovery   --root F WITH\n"
+    "       cofre keys root-restore    --root F --in F\n"
     "       cofre keys root-tpm        --root F --tpm DEVICE --policy-key PEM --authorisation-file F\n"
     "                                  [--owner-password-file F] WITH (no TPM)\n"
     "       cofre keys pcr-policy      --policy-key PEM --pcrs LIST --out F --tpm DEVICE|--pcr-digest HEX\n"
@@ -48,8 +51,11 @@ static const char help[] =
     "  --policy NAME    a policy of the service\n"
     "  --guest HEX      a guest that asks, as show has it\n"
     "  --key PEM        P-256 or X25519: to whom a key is sealed (public), or who opens it (private)\n"
-    "  --in F           a key's bytes; with open what export wrote\n"
+    "  --in F           a key's bytes; with open what export wrote, with restore and root-restore what "
+    "backup did\n"
     "  --out F          where it goes\n"
+    "  --as-they-were   keys come with the states that they had; default: disabled, until they are enabled\n"
+    "  --revive KEY     brings back this one alone, which is destroyed there; it comes disabled\n"
     "  --root F         the file in which the service's root lies sealed\n"
     "  --passphrase-file F      WITH: its passphrase, one line\n"
     "  --recovery-file F        WITH, instead: the recovery passphrase, which is shown once, when it is "
@@ -88,6 +94,8 @@ static const struct option options[] = {
     {"passphrase-file", required_argument, NULL, KEYS_PASSPHRASE_FILE},
     {"recovery-file", required_argument, NULL, KEYS_RECOVERY_FILE},
     {"new-passphrase-file", required_argument, NULL, KEYS_NEW_PASSPHRASE_FILE},
+    {"revive", required_argument, NULL, KEYS_REVIVE},
+    {"as-they-were", no_argument, NULL, KEYS_AS_THEY_WERE},
     {"tpm", required_argument, NULL, KEYS_TPM},
     {"authorisation-file", required_argument, NULL, KEYS_AUTHORISATION_FILE},
     {"pcr-policy", required_argument, NULL, KEYS_PCR_POLICY},
@@ -131,11 +139,15 @@ static const struct action {
     {"approve", KEY | BIT(GUEST), 0, "POST", "/approvals", KEYS_NAME, NULL, NULL},
     {"export", KEY | BIT(KEY) | BIT(OUT), BIT(VERSION), NULL, NULL, KEYS_NAME, NULL, keys_export},
     {"open", BIT(IN) | BIT(KEY) | BIT(OUT), 0, NULL, NULL, KEYS_NAME, NULL, keys_open},
+    {"backup", SERVICE | BIT(OUT), 0, NULL, NULL, KEYS_NAME, NULL, keys_backup},
+    {"restore", SERVICE | BIT(IN), BIT(AS_THEY_WERE) | BIT(REVIVE), NULL, NULL, KEYS_NAME, NULL,
+     keys_restore},
     {"root-make", BIT(ROOT), BIT(PASSPHRASE_FILE), NULL, NULL, KEYS_NAME, NULL, keys_root_make},
     {"root-open", BIT(ROOT) | BIT(OUT), WITH, NULL, NULL, KEYS_NAME, NULL, keys_root_open},
     {"root-passphrase", BIT(ROOT) | BIT(NEW_PASSPHRASE_FILE), WITH, NULL, NULL, KEYS_NAME, NULL,
      keys_root_passphrase},
     {"root-recovery", BIT(ROOT), WITH, NULL, NULL, KEYS_NAME, NULL, keys_root_recovery},
+    {"root-restore", BIT(ROOT) | BIT(IN), 0, NULL, NULL, KEYS_NAME, NULL, keys_root_restore},
     {"root-tpm", BIT(ROOT) | BIT(TPM) | BIT(POLICY_KEY) | BIT(AUTHORISATION_FILE),
      WORDS | BIT(OWNER_PASSWORD_FILE), NULL, NULL, KEYS_NAME, NULL, keys_root_tpm},
     {"pcr-policy", BIT(POLICY_KEY) | BIT(PCRS) | BIT(OUT), BIT(TPM) | BIT(PCR_DIGEST), NULL, NULL, KEYS_NAME,
@@ -258,7 +270,7 @@ int verb_keys(int argc, char **argv)
             fprintf(stderr, "cofre keys: --%s is given twice\n", options[o].name);
             return COFRE_USAGE;
         } else {
-            call.option[o] = optarg;
+            call.option[o] = optarg ? optarg : "";
         }
     }
     const struct action *action = optind + 1 == argc ? find_action(argv[optind]) : NULL;

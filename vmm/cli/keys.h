@@ -26,6 +26,8 @@ enum keys_option {
     KEYS_PASSPHRASE_FILE,
     KEYS_RECOVERY_FILE,
     KEYS_NEW_PASSPHRASE_FILE,
+    KEYS_REVIVE,
+    KEYS_AS_THEY_WERE,
     KEYS_TPM,
     KEYS_AUTHORISATION_FILE,
     KEYS_PCR_POLICY,
@@ -38,7 +40,7 @@ enum keys_option {
 
 struct keys_call {
     bool json;
-    const char *option[KEYS_OPTIONS]; /* NULL where it was not given */
+    const char *option[KEYS_OPTIONS]; /* NULL where it was not given, "" where it has no value */
     struct trust_service service;
 };
 
@@ -50,6 +52,11 @@ int keys_put_import(const struct keys_call *call, json_t *body, struct cofre_err
 /* A key, sealed to the public part of --key, into the file --out; and out of one again, by the private part. */
 int keys_export(const struct keys_call *call, json_t **answer, struct cofre_err *err);
 int keys_open(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+
+/* keys_backup.c. All keys into the file --out, and out of --in; and the sealed root out of it, into the file --root. */
+int keys_backup(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_restore(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_root_restore(const struct keys_call *call, json_t **answer, struct cofre_err *err);
 
 /* keys_root.c. The sealed root, without the service: made, brought into a file, given another passphrase of either kind. */
 int keys_root_make(const struct keys_call *call, json_t **answer, struct cofre_err *err);

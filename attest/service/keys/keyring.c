@@ -8,8 +8,11 @@
 #include <sys/stat.h>
 
 #include "keys/generation.h"
+#include "keys/seal/root_file.h"
 #include "keys/seal/seal.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
+#include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
 #define LOG_ROOM "keys"
@@ -18,6 +21,9 @@ struct keyring {
     struct secret root;
     EVP_PKEY *import_key;
     struct key_counter counter;
+    /* Where the root lies sealed, NULL: it does not; and the id of that file. */
+    char *file;
+    uint8_t file_id[ROOT_ID_SIZE];
 };
 
 static int check(struct db *db, void *context, struct cofre_err *err)
@@ -96,8 +102,21 @@ int keyring_open(struct keyring **out, struct db *db, const char *file, struct c
     return rc;
 }
 
+/* For backups. The file was opened a moment ago; who exchanges it between the two spoils backups, and no more. */
+static int note_file(struct keyring *k, const char *file, struct cofre_err *err)
+{
+    struct root_file content;
+    int rc = root_file_read(&content, file, err);
+    if (rc < 0)
+        return rc;
+    memcpy(k->file_id, content.id, sizeof k->file_id);
+    k->file = strdup(file);
+    return k->file ? 0 : cofre_fail(err, COFRE_FAILED, "the root key: out of memory");
+}
+
 static int unseal(struct keyring **out, const struct keyring_seal *seal, struct cofre_err *err)
 {
+    *out = NULL;
     CLEAN_BYTES text = {0};
     CLEAN_SECRET root = {0};
     struct seal_counter counter;
@@ -113,6 +132,11 @@ static int unseal(struct keyring **out, const struct keyring_seal *seal, struct 
     if (rc == 0) {
         (*out)->counter.tpm = (struct seal_tpm){.device = seal->tpm};
         (*out)->counter.counter = counter;
+        rc = note_file(*out, seal->file, err);
+    }
+    if (rc < 0) {
+        keyring_free(*out);
+        *out = NULL;
     }
     return rc;
 }
@@ -163,6 +187,7 @@ void keyring_free(struct keyring *k)
     secret_free(&k->root);
     EVP_PKEY_free(k->import_key);
     pthread_mutex_destroy(&k->counter.lock);
+    free(k->file);
     free(k);
 }
 
@@ -174,6 +199,30 @@ const uint8_t *keyring_root(const struct keyring *k)
 EVP_PKEY *keyring_import_key(const struct keyring *k)
 {
     return k->import_key;
+}
+
+/* Read anew: the recovery passphrase may be another than at the start. */
+int keyring_recovery(const struct keyring *k, json_t **out, struct cofre_err *err)
+{
+    struct root_file content;
+    CLEAN_BYTES text = {0};
+    CLEAN_JSON *file = NULL;
+    *out = NULL;
+    if (!k->file)
+        return 0;
+    int rc = file_read(&text, k->file, ROOT_FILE_MAX, err);
+    if (rc == 0)
+        rc = root_file_parse(&content, bytes_view(&text), err);
+    if (rc == 0 && memcmp(content.id, k->file_id, sizeof content.id) != 0)
+        rc = cofre_fail(err, COFRE_FAILED, "it has another root than the service by now");
+    if (rc == 0)
+        rc = json_read(&file, bytes_view(&text), COFRE_FAILED, err);
+    if (rc < 0)
+        return cofre_within(err, -COFRE_FAILED, "the root key %s", k->file);
+    json_t *slots = json_object_get(file, "slots");
+    *out = json_pack("{s:O, s:O, s:{s:O}}", "cofre_root", json_object_get(file, "cofre_root"), "id",
+                     json_object_get(file, "id"), "slots", "recovery", json_object_get(slots, "recovery"));
+    return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
 }
 
 struct keyring *call_keyring(struct call *call)

@@ -34,6 +34,10 @@ struct key_counter *keyring_counter(struct keyring *keyring);
 /* X25519, the same for the same root: whom keys that are brought in are sealed to. */
 EVP_PKEY *keyring_import_key(const struct keyring *keyring);
 
+/* The file in which the root lies sealed, with the slot of the recovery passphrase alone, as a backup has it; *out is the caller's, and
+ * NULL where the root lies in none. -COFRE_FAILED: there is another root's file by now. */
+int keyring_recovery(const struct keyring *keyring, json_t **out, struct cofre_err *err);
+
 /* The call's; NULL where there is none, and the request was answered so. */
 struct keyring *call_keyring(struct call *call);
 

@@ -213,12 +213,17 @@ static int check_terms(struct release *r, struct db *db, struct cofre_err *err)
                : refuse(r, "changed", "the key \"%s\" was changed meanwhile: ask again", r->key.name);
 }
 
+/* As far as it decides. As many as can be asked for is no limit, which costs no counting. */
+static int64_t count_to(struct release *r, struct db *db, struct view guest, int64_t most, int64_t now,
+                        struct cofre_err *err)
+{
+    return most == GUEST_KEY_RATE_MAX ? 0 : key_release_count(db, r->key.name, guest, now - HOUR, most, err);
+}
+
 static int check_rates(struct release *r, struct db *db, int64_t now, struct cofre_err *err)
 {
-    const struct view guest = {r->guest, sizeof r->guest};
-    int64_t of_guest = key_release_count(db, r->key.name, guest, now - HOUR, err);
-    int64_t of_key =
-        of_guest < 0 ? of_guest : key_release_count(db, r->key.name, (struct view){0}, now - HOUR, err);
+    int64_t of_guest = count_to(r, db, (struct view){r->guest, sizeof r->guest}, r->key.per_guest, now, err);
+    int64_t of_key = of_guest < 0 ? of_guest : count_to(r, db, (struct view){0}, r->key.per_hour, now, err);
     if (of_key < 0)
         return (int)of_key;
     if (of_guest >= r->key.per_guest)

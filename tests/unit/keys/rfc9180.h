@@ -1,4 +1,7 @@
-/* RFC 9180, appendix A: the setup of each section and its message of sequence number 0. Data, taken from the RFC's text. */
+/*
+ * RFC 9180, appendix A: the setup of each section and its message of sequence number 0. Data, taken from the RFC's text; and, where
+ * section names none, from its authors' test-vectors.json, which it says has all suites' (mode 0, KEM 0x0020, KDF 1, AEAD 2).
+ */
 #ifndef TESTS_UNIT_KEYS_RFC9180_H
 #define TESTS_UNIT_KEYS_RFC9180_H
 
@@ -33,6 +36,17 @@ static const struct rfc9180 {
      "4265617574792069732074727574682c20747275746820626561757479",
      "5ad590bb8baa577f8619db35a36311226a896e7342a6d836d8b7bcd2f20b6c7f9076ac232e3ab252"
      "3f39513434"},
+    {"",
+     {HPKE_X25519, HPKE_AES_256_GCM},
+     "4f6465206f6e2061204772656369616e2055726e",
+     "497b4502664cfea5d5af0b39934dac72242a74f8480451e1aee7d6a53320333d",
+     "430f4b9859665145a6b1ba274024487bd66f03a2dd577d7753c68d7d7d00c00c",
+     "179d4b53b6365c45b600c4163b61d95cbc2f4d9e36f1695558dce265ab8bab11",
+     "6c93e09869df3402d7bf231bf540fadd35cd56be14f97178f0954db94b7fc256",
+     "436f756e742d30",
+     "4265617574792069732074727574682c20747275746820626561757479",
+     "e5d84cd531cfb583096e7cfa9641bd3079cf3a91cda813c52deb5f512be9931980a41de125a925cd"
+     "ad859d5b7a"},
 };
 
 #endif

@@ -41,6 +41,8 @@ static void write_config(const struct process *p, const struct trust_config *c)
                   "challenge_seconds", (int)c->challenge_seconds, "workers", (int)c->workers, "trust_roots",
                   list_of(&c->trust_roots), "crls", list_of(&c->crls), "limits", limits);
     assert_non_null(config);
+    if (c->root_key)
+        json_object_set_new(config, "root_key", json_string(c->root_key));
     assert_int_equal(json_dump_file(config, p->config, 0), 0);
 }
 
@@ -97,10 +99,10 @@ static void become(const struct process *p, char *const *argv, char **env, char 
     _exit(126);
 }
 
-void process_start(struct process *p)
+void process_begin(struct process *p)
 {
     static char pid[32] = "LISTEN_PID=", fds[] = "LISTEN_FDS=1", option[] = "--config";
-    char notify[128], told[64];
+    char notify[128];
     char *env[256] = {pid, fds, notify};
     char *const argv[] = {getenv("COFRE_TRUST"), option, p->config, NULL};
     assert_non_null(argv[0]);
@@ -111,11 +113,17 @@ void process_start(struct process *p)
     assert_true(child >= 0);
     if (child == 0)
         become(p, argv, env, pid + strlen("LISTEN_PID="));
+    p->pid = child;
+}
+
+void process_start(struct process *p)
+{
+    char told[64];
+    process_begin(p);
     ssize_t n = recv(p->notified, told, sizeof told - 1, 0);
     told[n > 0 ? n : 0] = 0;
     if (strcmp(told, "READY=1") != 0)
         fail_msg("cofre-trust did not become ready (\"%s\"): %s", told, p->log);
-    p->pid = child;
 }
 
 static void show_log(const struct process *p)

@@ -18,6 +18,8 @@ struct process {
 
 /* name: of its files in the folder. The program is $COFRE_TRUST. */
 void process_new(struct process *p, const struct fixture *f, const char *name);
+/* Does not wait. What it says when it is ready comes to notified. */
+void process_begin(struct process *p);
 /* Returns when it says that it is ready. */
 void process_start(struct process *p);
 /* By SIGKILL; fails where it had ended by itself. */

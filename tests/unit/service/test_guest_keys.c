@@ -327,6 +327,8 @@ static void a_service_without_a_root_has_no_keys(void **state)
     expect(f, 503, "GET", "/v1/keys", NULL);
     detail_is(f, "this service has no root key, and so keeps no keys for guests");
     expect(f, 503, "POST", "/v1/keys/disk", "{}");
+    expect(f, 503, "POST", "/v1/keys-backup", NULL);
+    expect(f, 503, "POST", "/v1/keys-restore", "{}");
     f->trust->keyring = kept;
 }
 
@@ -339,6 +341,93 @@ static void a_key_that_was_changed_beside_the_service_is_not_changed_further(voi
     expect(f, 500, "POST", "/v1/keys/disk/export",
            "{\"recipient\": \"0900000000000000000000000000000000000000000000000000000000000000\", \"kem\": "
            "\"X25519\"}");
+}
+
+/* A backup as a request to restore it, with more members. The caller frees it. */
+static char *backup_of(struct fixture *f, const char *more)
+{
+    char *text;
+    expect(f, 200, "POST", "/v1/keys-backup", NULL);
+    assert_true(asprintf(&text, "{\"backup\": %s%s}", answer_body(f), more) > 0);
+    return text;
+}
+
+static void forget_keys(struct fixture *f)
+{
+    assert_int_equal(db_script(f->db,
+                               "DELETE FROM guest_key_grant; DELETE FROM guest_key_version;"
+                               " DELETE FROM guest_key; UPDATE guest_key_generation SET number = 0, mac = ''",
+                               NULL),
+                     0);
+}
+
+static void keys_are_backed_up_and_restored_and_the_log_has_both(void **state)
+{
+    struct fixture *f = *state;
+    static const struct view given = {(const uint8_t *)"twenty bytes of key.", 20};
+    uint8_t value[512];
+    expect(f, 201, "POST", "/v1/keys/disk", import_of(f, "disk", given));
+    expect(f, 200, "PUT", "/v1/keys/disk/grants/web", "{}");
+    char *text = backup_of(f, "");
+    CLEAN_JSON *document = answer_json(f);
+    const struct log_entry made = entry_of(f, 5);
+    assert_string_equal(made.action, "backed up");
+    assert_string_equal(made.object, "keys");
+    assert_string_equal(made.object_name, json_string_value(json_object_get(document, "id")));
+    assert_string_equal(made.actor, "keys");
+    assert_string_equal(made.detail, "1 keys");
+    assert_int_equal(made.object_version, 2);
+    assert_string_equal(json_string_value(json_object_get(document, "service")), FIXTURE_NAME);
+    assert_null(json_object_get(document, "root"));
+    expect(f, 422, "POST", "/v1/keys-restore", text);
+    forget_keys(f);
+    expect(f, 200, "POST", "/v1/keys-restore", text);
+    assert_non_null(strstr(f->answer, "\"generation\":3,\"brought\":1,\"stay_destroyed\":[]"));
+    const struct log_entry entry = entry_of(f, 6);
+    assert_string_equal(entry.action, "restored");
+    assert_string_equal(entry.object_name, made.object_name);
+    assert_memory_equal(&entry.digest, &made.digest, sizeof entry.digest);
+    assert_string_equal(entry.detail, "of 2027-01-15T08:00:00Z; 1 keys, disabled; 0 stay destroyed");
+    expect(f, 200, "GET", "/v1/keys/disk", NULL);
+    assert_non_null(strstr(f->answer, "\"state\":\"disabled\""));
+    assert_non_null(strstr(f->answer, "\"policy\":\"web\",\"version\":1,"));
+    expect(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"active\"}");
+    assert_int_equal(export_of(f, HPKE_X25519, "disk", 1, value), 20);
+    assert_memory_equal(value, given.data, 20);
+    free(text);
+}
+
+static void a_destroyed_key_is_revived_by_an_explicit_word_and_the_log_says_so(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, 201, "POST", "/v1/keys/disk", "{}");
+    char *both = backup_of(f, ", \"revive\": \"disk\", \"as_they_were\": true"),
+         *text = backup_of(f, ", \"revive\": \"disk\"");
+    expect(f, 200, "PUT", "/v1/keys/disk/state", "{\"state\": \"destroyed\"}");
+    expect(f, 422, "POST", "/v1/keys-restore", both);
+    detail_is(f, "the body: a key that is revived is disabled, not as it was");
+    expect(f, 200, "POST", "/v1/keys-restore", text);
+    assert_string_equal(entry_of(f, 7).detail, "of 2027-01-15T08:00:00Z; revived disk, disabled");
+    expect(f, 200, "GET", "/v1/keys/disk", NULL);
+    assert_non_null(strstr(f->answer, "\"state\":\"disabled\""));
+    free(text);
+    free(both);
+}
+
+static void a_restore_that_cannot_be_logged_is_not_made(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, 201, "POST", "/v1/keys/disk", "{}");
+    char *text = backup_of(f, "");
+    forget_keys(f);
+    assert_int_equal(db_script(f->db, "ALTER TABLE log_head RENAME TO hidden", NULL), 0);
+    expect(f, 500, "POST", "/v1/keys-restore", text);
+    expect(f, 500, "POST", "/v1/keys-backup", NULL); /* nor is one handed out that nobody knows of */
+    assert_null(strstr(f->answer, "sealed"));
+    assert_int_equal(db_script(f->db, "ALTER TABLE hidden RENAME TO log_head", NULL), 0);
+    expect(f, 404, "GET", "/v1/keys/disk", NULL);
+    expect(f, 200, "POST", "/v1/keys-restore", text);
+    free(text);
 }
 
 #define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
@@ -357,6 +446,9 @@ int main(void)
         T(exports_that_cannot_be_are_refused),
         T(nobody_owns_keys_and_says_what_a_good_guest_is),
         T(approvals_are_for_guests_that_ask),
+        T(keys_are_backed_up_and_restored_and_the_log_has_both),
+        T(a_destroyed_key_is_revived_by_an_explicit_word_and_the_log_says_so),
+        T(a_restore_that_cannot_be_logged_is_not_made),
         T(a_service_without_a_root_has_no_keys),
         T(a_key_that_was_changed_beside_the_service_is_not_changed_further),
     };

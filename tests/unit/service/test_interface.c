@@ -60,6 +60,8 @@ static const struct {
     {"POST", "/v1/keys/{}/export", "keys"},
     {"POST", "/v1/keys/{}/release", "submit"},
     {"GET", "/v1/import-key", "keys"},
+    {"POST", "/v1/keys-backup", "keys"},
+    {"POST", "/v1/keys-restore", "keys"},
     {"GET", "/v1/log/head", NULL},
     {"GET", "/v1/log/entries/{}", "submit read audit"},
     {"GET", "/v1/log/entries/{}/receipt", "submit read audit"},

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "attest/service/ledger.h"
 #include "keys/hpke.h"
 #include "keys/release.h"
 #include "tests/unit/channel/ends.h"
@@ -164,7 +165,7 @@ static void opens_to(struct fixture *f, struct asking *a, int version, const cha
 
 static int64_t released(struct fixture *f, const char *name)
 {
-    return key_release_count(f->db, name, (struct view){0}, 0, NULL);
+    return key_release_count(f->db, name, (struct view){0}, 0, INT64_MAX, NULL);
 }
 
 /* Nothing that could be a key is in the answer, and nothing was counted. */
@@ -588,6 +589,61 @@ static void the_agent_is_told_why_it_gets_none(void **state)
     assert_string_equal(err.text, "\"../policies\" is no name of a key");
 }
 
+/* What happens between the verdict and the transaction that keeps the release, which the linker has pass by here (--wrap). */
+static const char *between; /* a whole request of the owner's; NULL: nothing */
+static struct fixture *of_between;
+
+void __real_ledger_give(struct ledger *ledger, struct record *record);
+void __wrap_ledger_give(struct ledger *ledger, struct record *record);
+void __wrap_ledger_give(struct ledger *ledger, struct record *record)
+{
+    if (between) {
+        static char answer[4096];
+        struct client c = client_new(of_between->port);
+        const char *request = between;
+        between = NULL;
+        if (client_ask(&c, request, answer, sizeof answer) != 200)
+            abort();
+        client_close(&c);
+    }
+    __real_ledger_give(ledger, record);
+}
+
+static void what_the_owner_withdraws_after_the_verdict_is_not_released(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *name, *request;
+    } deeds[] = {
+#define OWNER "Host: x\r\nAuthorization: Bearer keys\r\nContent-Type: application/json\r\nContent-Length: "
+        {"revoked", "DELETE /v1/keys/revoked/grants/web HTTP/1.1\r\n" OWNER "0\r\n\r\n"},
+        {"disabled", "PUT /v1/keys/disabled/state HTTP/1.1\r\n" OWNER "21\r\n\r\n{\"state\": \"disabled\"}"},
+        {"destroyed",
+         "PUT /v1/keys/destroyed/state HTTP/1.1\r\n" OWNER "22\r\n\r\n{\"state\": \"destroyed\"}"},
+    };
+    of_between = f;
+    for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
+        char sentence[128];
+        struct client c = bound_guest_connection(f);
+        struct asking a = {.c = &c, .name = deeds[i].name};
+        make_key(f, deeds[i].name, "");
+        prepare(f, &a);
+        between = deeds[i].request;
+        assert_int_equal(send_it(f, &a), 403);
+        assert_null(between);
+        assert_member(f, "code", "changed");
+        snprintf(sentence, sizeof sentence, "the key \"%s\" was changed meanwhile: ask again", a.name);
+        assert_member(f, "detail", sentence);
+        assert_null(strstr(f->answer, "sealed"));
+        assert_int_equal(released(f, deeds[i].name), 0);
+        EVP_PKEY_free(a.key);
+        a.key = NULL;
+        assert_int_equal(release(f, &a), 422);
+        EVP_PKEY_free(a.key);
+        client_close(&c);
+    }
+}
+
 #define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
 
 int main(void)
@@ -605,6 +661,7 @@ int main(void)
         T(a_platform_with_an_old_tcb_gets_nothing),
         T(a_guest_of_another_measurement_gets_nothing),
         T(what_the_owner_withdrew_works_no_more),
+        T(what_the_owner_withdraws_after_the_verdict_is_not_released),
         T(the_policy_is_the_one_that_the_owner_granted),
         T(a_grant_that_was_written_into_the_database_gets_nothing),
         T(rates_are_kept),

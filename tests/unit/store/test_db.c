@@ -314,6 +314,47 @@ static void a_new_file_is_the_owners_alone(void **state)
     assert_int_equal(s.st_mode & 0777, 0600);
 }
 
+/* It may not take the write-ahead log for nobody's, and delete it under those who go on writing to it. */
+static void another_process_that_comes_and_goes_takes_nothing_away(void **state)
+{
+    (void)state;
+    CLEAN_DB *db = connect(), *second = NULL, *later = NULL;
+    struct cofre_err err;
+    int status;
+    new_numbers(db);
+    assert_int_equal(db_open(&second, server.name, &err), 0); /* of this process, too */
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", "test_db", "come-and-go", server.name, NULL);
+        _exit(126);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(insert(db, 1, 1, &err), 1);
+    assert_int_equal(db_open(&later, server.name, &err), 0);
+    assert_int_equal(count_numbers(later), 1);
+    pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", "test_db", "count", server.name, NULL);
+        _exit(126);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) &&
+                WEXITSTATUS(status) == 1); /* number of them, as a process of its own sees them */
+}
+
+/* The other process of that test. */
+static int come_and_go(const char *name, bool count)
+{
+    struct db *db = NULL;
+    struct cofre_err err;
+    if (db_open(&db, name, &err) < 0)
+        return 100;
+    const int64_t n = count_numbers(db);
+    db_close(db);
+    return count ? (int)n : 0;
+}
+
 static void what_cannot_be_opened_is_named(void **state)
 {
     struct db *db = NULL;
@@ -451,6 +492,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(work_that_fails_leaves_nothing),
         cmocka_unit_test(transactions_at_once_follow_each_other),
         cmocka_unit_test(a_process_that_dies_in_between_leaves_what_it_had_finished),
+        cmocka_unit_test(another_process_that_comes_and_goes_takes_nothing_away),
         cmocka_unit_test(a_new_file_is_the_owners_alone),
         cmocka_unit_test(what_cannot_be_opened_is_named),
         cmocka_unit_test(several_may_bring_the_tables_at_once),
@@ -459,6 +501,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_restart_between_statements_costs_none),
         cmocka_unit_test(work_is_done_again_where_the_server_went_away),
     };
+    if (argc > 2)
+        return come_and_go(argv[2], strcmp(argv[1], "count") == 0);
     there = database_start(&server, argc > 1 ? argv[1] : "sqlite");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     database_remove(&server);
