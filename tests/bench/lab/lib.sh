@@ -67,6 +67,48 @@ observe() {
     }
 }
 
+# Where counts tell the same as time they are the better figures.
+
+events=/sys/kernel/tracing/events/kvm
+# What the kernel counts, and by which of its fields.
+counts="kvm_exit:exit_reason kvm_userspace_exit:reason kvm_pio:port kvm_mmio:gpa"
+
+# kvm_counts: the kernel can count KVM's events; else there is nothing to do here.
+kvm_counts() {
+    mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || true
+    [ -d $events ] || skip "this kernel has no trace events of KVM"
+}
+# counting on|off
+counting() {
+    local count sign=''
+    [ "$1" = on ] || sign='!'
+    for count in $counts; do
+        echo "${sign}hist:keys=${count#*:}:size=8192" >"$events/${count%:*}/trigger" || fail "no count of $count"
+    done
+}
+# counted EVENT: lines "VALUE COUNT", the values decimal.
+counted() { sed -n 's/^{ [a-z_]*: *\([0-9]*\) } hitcount: *\([0-9]*\)$/\1 \2/p' "$events/$1/hist"; }
+
+# conversions TEE MEMORY NAME: page conversions on the way to init, which are calls of the VMM's that its log has: lines
+# "CALLS|PAGES|CAUSE" in NAME.conversions. (The log has a file of its own: its lines would come between the guest's letters.)
+conversions() {
+    boot "$1" "$2" env COFRE_LOG=kvm=debug timeout -s KILL 60 meter text "guest: started" -- sh -c 'exec "$@" 2>"$0"' "$3.trace" \
+        >"$3-calls.json" 2>"$3-calls.out" || fail "$3 did not get there: $(tail -n 3 "$3-calls.out")"
+    awk '
+        /Linux entered/ { linux = 1 }
+        match($0, /KVM_EXIT_[A-Z_]*/) { why = substr($0, RSTART, RLENGTH) }
+        /KVM_SET_MEMORY_ATTRIBUTES.* bytes (private|shared)/ {
+            sub(/.*KVM_SET_MEMORY_ATTRIBUTES.*, /, "")
+            sub(/\).*/, "")
+            cause = !why ? "the launch" : (linux ? "Linux" : "the shim") (why == "KVM_EXIT_HYPERCALL" ? " asks" : " touches")
+            cause = cause ", " ($1 > 4096 ? "many pages" : "one page") " to " $3
+            calls[cause]++
+            pages[cause] += $1 / 4096
+        }
+        END { for (cause in calls) print calls[cause] "|" pages[cause] "|" cause }' "$3.trace" | sort -t '|' -k 3 >"$3.conversions"
+    gzip -f "$3.trace"
+}
+
 # seen FILE EXPRESSION: of what meter left there, for jq; nothing where it left nothing.
 seen() { [ ! -s "$1" ] || jq -r "$2" "$1"; }
 
@@ -78,5 +120,20 @@ row() {
         --arg what "${7:-}" --arg bound "${8:-}" --arg aim "${9:-}" '
         {$figure, $of, value: ($value | tonumber), $unit}
         + if $beside == "" then {} else {$beside, beside_value: ($other | tonumber)} end
+        + if $what == "" then {} else {aim: {of: $what, ($bound): ($aim | tonumber)}} end' >>figures || fail "no row: $*"
+}
+
+# paired FIGURE OF UNIT BESIDE [ratio|value at_most|at_least NUMBER]: one figure of several rounds, in each of which both ran one after
+# the other; a line "VALUE OTHER" of standard input is one. What each had is their median, and so is the ratio, which is of values of
+# the same round: where time is what a busy machine makes of it, it makes the same of both. Beside it stand the two ratios between
+# which half of the rounds lie; of fewer than four rounds, all.
+paired() {
+    jq -Rcn --arg figure "$1" --arg of "$2" --arg unit "$3" --arg beside "$4" --arg what "${5:-}" --arg bound "${6:-}" --arg aim "${7:-}" '
+        def median: sort | (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2;
+        [inputs | split(" ") | map(tonumber)] as $rounds
+        | ($rounds | map(select(.[1] > 0) | .[0] / .[1]) | sort) as $ratios
+        | ($ratios | length / 4 | floor) as $aside
+        | {$figure, $of, value: ($rounds | map(.[0]) | median), $unit, $beside, beside_value: ($rounds | map(.[1]) | median)}
+        + if ($ratios | length) < ($rounds | length) then {} else {ratio: {median: ($ratios | median), low: $ratios[$aside], high: $ratios[-1 - $aside]}} end
         + if $what == "" then {} else {aim: {of: $what, ($bound): ($aim | tonumber)}} end' >>figures || fail "no row: $*"
 }

@@ -3,8 +3,9 @@
  *   meter text TEXT -- PROGRAM...     until TEXT appears in its output
  *   meter end -- PROGRAM...           until it ends
  *
- * Prints one JSON object: seconds since the program's start, processor time in milliseconds, memory in KiB. Then all of the
- * program is killed. Its output goes to standard error. Exits with 1 if the program ended before it got there.
+ * Prints one JSON object: seconds since the program's start, processor time in milliseconds, memory in KiB; and where one of
+ * its processes went into a jail before the first instruction, what of that time was before. Then all of the program is
+ * killed. Its output goes to standard error. Exits with 1 if the program ended before it got there.
  */
 #include "tests/bench/lab/meter.h"
 
@@ -95,6 +96,7 @@ struct meter {
         children; /* descriptors: the program's output, and a signal for each change of its processes */
     pid_t first;
     double started;
+    uint64_t jailed; /* processor time when the jail began, 0: none did */
     char tail[4096]; /* of the output, in which the text is looked for */
     size_t tail_len;
     bool reached;
@@ -111,10 +113,19 @@ static void report(const struct meter *m)
         json_pack("{s:f, s:f, s:I, s:I, s:I, s:i}", "seconds", seconds, "cpu_ms", (double)usec / 1e3,
                   "rss_kib", (json_int_t)use.rss, "pss_kib", (json_int_t)use.pss, "guest_kib",
                   (json_int_t)use.guest, "processes", (int)use.processes);
+    if (m->jailed && json_object_set_new(object, "before_jail_ms", json_real((double)m->jailed / 1e3)))
+        meter_die("printing");
     if (!object || json_dumpf(object, stdout, JSON_REAL_PRECISION(9)))
         meter_die("printing");
     putchar('\n');
     json_decref(object);
+}
+
+static void note_jail(void *context)
+{
+    struct meter *m = context;
+    if (!m->jailed)
+        m->jailed = cgroup_time(&m->cgroup);
 }
 
 static bool has_text(struct meter *m, const char *data, size_t len)
@@ -148,7 +159,8 @@ static void take_changes(struct meter *m, bool *running, int *status)
     struct signalfd_siginfo taken;
     while (read(m->children, &taken, sizeof taken) > 0)
         ;
-    if (tracee_step(m->first, running, status) && !m->reached) {
+    const struct tracee_watch watch = {note_jail, m};
+    if (tracee_step(m->first, &watch, running, status) && !m->reached) {
         m->reached = true;
         report(m);
         cgroup_kill(&m->cgroup);

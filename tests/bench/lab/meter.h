@@ -15,13 +15,19 @@ _Noreturn void meter_die(const char *what);
 
 /* ---- tracee.c: the program, traced from its first instruction, at its calls of KVM alone */
 
+/* What is done while a process stands before it leaves its mount namespace, as the first thing of its jail. */
+struct tracee_watch {
+    void (*leaves_mounts)(void *context);
+    void *context;
+};
+
 /* Starts the program in the cgroup (its cgroup.procs), its output (both streams) on the pipe. With until_entry the program
- * is stopped at its first KVM_RUN. */
+ * is stopped at its first KVM_RUN, and where its watch wants to know of it. */
 pid_t tracee_start(char **argv, const char *cgroup_procs, int output, bool until_entry);
 
 /* Takes what the kernel has to say of the program and its children. True if it stands at its first KVM_RUN. *running is
  * false when the last of them has ended; *status is then the first process's. */
-bool tracee_step(pid_t first, bool *running, int *status);
+bool tracee_step(pid_t first, const struct tracee_watch *watch, bool *running, int *status);
 
 /* Whether addresses of a program hold memory that it has given to a guest. */
 bool tracee_is_guest_memory(uint64_t start, uint64_t end);

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -28,14 +29,15 @@ static struct {
 } guest_range[GUEST_RANGES];
 static size_t guest_ranges;
 
-/* The kernel stops the program at these calls of ioctl(2), and only there: every other call costs it a few instructions
- * of a filter. A program made to run guests makes them in one place, whatever it is. */
+/* The kernel stops the program at these calls of ioctl(2) and at unshare(2), and only there: every other call costs it a few
+ * instructions of a filter. A program made to run guests makes them in one place, whatever it is. */
 static void stop_at_calls_of_kvm(bool until_entry)
 {
 #define LOAD(field)     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define GO_IF(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), n, 0)
     struct sock_filter code[] = {
         LOAD(nr),
+        GO_IF(SYS_unshare, until_entry ? 6 : 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4),
         LOAD(args[1]),
         GO_IF(KVM_SET_USER_MEMORY_REGION, 3),
@@ -107,14 +109,19 @@ bool tracee_is_guest_memory(uint64_t start, uint64_t end)
 }
 
 /* True at KVM_RUN, where the program is left standing. */
-static bool at_call(pid_t pid)
+static bool at_call(pid_t pid, const struct tracee_watch *watch)
 {
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, pid, 0, &regs) < 0)
         return false; /* killed meanwhile */
-    if ((uint32_t)regs.rsi == KVM_RUN)
+    if (regs.orig_rax == SYS_unshare) {
+        if (regs.rdi & CLONE_NEWNS)
+            watch->leaves_mounts(watch->context);
+    } else if ((uint32_t)regs.rsi == KVM_RUN) {
         return true;
-    note_guest_memory(pid, regs.rdx);
+    } else {
+        note_guest_memory(pid, regs.rdx);
+    }
     ptrace(PTRACE_CONT, pid, 0, 0);
     return false;
 }
@@ -129,7 +136,7 @@ static void go_on(pid_t pid, int status)
         ptrace(PTRACE_CONT, pid, 0, event ? 0 : sig);
 }
 
-bool tracee_step(pid_t first, bool *running, int *status)
+bool tracee_step(pid_t first, const struct tracee_watch *watch, bool *running, int *status)
 {
     int now;
     pid_t pid;
@@ -141,7 +148,7 @@ bool tracee_step(pid_t first, bool *running, int *status)
             continue;
         if (now >> 16 != PTRACE_EVENT_SECCOMP)
             go_on(pid, now);
-        else if (at_call(pid))
+        else if (at_call(pid, watch))
             return true;
     }
     *running = pid == 0;

@@ -1,287 +1,144 @@
 /*
- * Disk and network as a guest sees them, measured from within it:
- *   io-bench disk DEVICE        reads and overwrites it, past the guest's page cache
- *   io-bench net ADDRESS PORT   against a peer, which is
- *   io-bench peer ADDRESS PORT  this program on the other side; serves one connection after the other
- * Each load is one line, "io NAME COUNT NANOSECONDS": operations, round trips or bytes, and the time of all of them by the
- * guest's clock. What one costs is the quotient; a load that fails ends the program with a sentence.
+ * Disk and network as guests see them, measured from within them, in turns: several guests are up, one after the other runs a
+ * piece of the same load, and again, so that what is compared was measured within a second.
+ *   io-bench guest NAME DISK... -- ADDRESS...   in a guest: does what the conductor at the first address says, to these disks
+ *                                               (read and overwritten past the page cache) and to peers at these addresses
+ *   io-bench conduct ROUNDS NAME...             on the host: waits for guests of these names, and prints a line
+ *                                               "LOAD ROUND NAME NANOSECONDS" for each piece: what one operation, or 64 KiB of a
+ *                                               stream, took by the guest's clock
+ *   io-bench peer                               on the host: the other end of connections, on all its addresses
+ * What fails ends the program with a sentence.
  */
+#include "tests/lab/guest/io_bench.h"
 #include <arpa/inet.h>
+
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/aio_abi.h>
-#include <linux/fs.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 16
-#define LEN_MAX   (1u << 20)
-#define FLUSHES   200
-#define STREAM    (8u << 20)  /* bytes of a connection that carries data */
-#define PIECE     (64u << 10) /* of one call */
-#define TRIPS     400
+#define GUESTS_MAX 8
+#define TARGETS    2 /* disks of a guest, and networks */
+#define NAME_LEN   32
+#define PORT       9001 /* the conductor's */
 
-_Noreturn static void die(const char *what)
+_Noreturn void die(const char *what)
 {
     fprintf(stderr, "io-bench: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static uint64_t now(void)
+uint64_t now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void tell(const char *name, uint64_t count, uint64_t since)
+/* A guest says its name, is told which of its targets gets which load, and answers with what came of it. */
+struct order {
+    uint8_t network, target, load;
+};
+
+static int run_guest(const char *name, char **disks, unsigned ndisks, char **addresses, unsigned naddresses)
 {
-    printf("io %s %llu %llu\n", name, (unsigned long long)count, (unsigned long long)(now() - since));
+    struct disk *disk[TARGETS];
+    char words[NAME_LEN] = "";
+    struct order order;
+    for (unsigned i = 0; i < ndisks; i++)
+        disk[i] = disk_open(disks[i]);
+    snprintf(words, sizeof words, "%s", name);
+    int conductor = connect_to(addresses[0], PORT);
+    put(conductor, words, sizeof words);
+    while (get_all(conductor, &order, sizeof order)) {
+        if (order.target >= (order.network ? naddresses : ndisks))
+            die("an order for what is not there");
+        struct piece piece = order.network ? net_run(addresses[order.target], order.load)
+                                           : disk_run(disk[order.target], order.load);
+        put(conductor, &piece, sizeof piece);
+    }
+    return 0;
+}
+
+struct guest {
+    const char *name;
+    int s;
+};
+
+static void await_guests(struct guest *guest, unsigned guests)
+{
+    int listener = listen_at(PORT);
+    for (unsigned here = 0; here < guests;) {
+        char name[NAME_LEN];
+        int s = accept_one(listener);
+        if (!get_all(s, name, sizeof name))
+            die("a guest without a name");
+        name[sizeof name - 1] = 0;
+        for (unsigned i = 0; i < guests; i++)
+            if (strcmp(guest[i].name, name) == 0) {
+                guest[i].s = s;
+                here++;
+            }
+    }
+    close(listener);
+}
+
+/* The first round is for caches and windows to fill, and is not told. Whoever came last comes first in the next. */
+static void conduct(struct guest *guest, unsigned guests, unsigned rounds, struct order order,
+                    const char *load)
+{
+    static const char *const kinds[] = {"disk", "net"};
+    for (unsigned round = 0; round <= rounds; round++)
+        for (unsigned n = 0; n < guests; n++) {
+            const unsigned i = round % 2 ? n : guests - 1 - n;
+            struct piece piece;
+            put(guest[i].s, &order, sizeof order);
+            if (!get_all(guest[i].s, &piece, sizeof piece) || piece.count == 0)
+                die(guest[i].name);
+            if (round)
+                printf("%s%u-%s %u %s %llu\n", kinds[order.network], order.target, load, round, guest[i].name,
+                       (unsigned long long)(piece.nanoseconds / piece.count));
+        }
     fflush(stdout);
 }
 
-/* The disk */
-
-struct load {
-    const char *name;
-    uint16_t opcode; /* of aio */
-    bool random;
-    uint32_t len;
-    unsigned depth, count;
-};
-
-static const struct load loads[] = {
-    {"read-4k", IOCB_CMD_PREAD, true, 4096, 1, 400},
-    {"write-4k", IOCB_CMD_PWRITE, true, 4096, 1, 400},
-    {"read-4k-16", IOCB_CMD_PREAD, true, 4096, 16, 800},
-    {"write-4k-16", IOCB_CMD_PWRITE, true, 4096, 16, 800},
-    {"read-1m", IOCB_CMD_PREAD, false, 1u << 20, 2, 32},
-    {"write-1m", IOCB_CMD_PWRITE, false, 1u << 20, 2, 32},
-};
-
-struct disk {
-    int fd;
-    uint64_t size, state; /* state: of the random numbers */
-    uint8_t *data;        /* LEN_MAX a request */
-    aio_context_t aio;
-    struct iocb cb[DEPTH_MAX];
-};
-
-static uint64_t place(struct disk *d, const struct load *load, unsigned i)
+static int run_conductor(unsigned rounds, char **names, unsigned guests)
 {
-    if (!load->random)
-        return (uint64_t)i * load->len % (d->size - d->size % load->len);
-    d->state = d->state * 6364136223846793005u + 1442695040888963407u;
-    return (d->state >> 33) % (d->size / load->len) * load->len;
-}
-
-static void ask(struct disk *d, const struct load *load, unsigned slot, unsigned i)
-{
-    struct iocb *cb = &d->cb[slot];
-    *cb = (struct iocb){.aio_data = slot,
-                        .aio_lio_opcode = load->opcode,
-                        .aio_fildes = (uint32_t)d->fd,
-                        .aio_buf = (uintptr_t)d->data + (uint64_t)slot * LEN_MAX,
-                        .aio_nbytes = load->len,
-                        .aio_offset = (int64_t)place(d, load, i)};
-    if (syscall(SYS_io_submit, d->aio, 1, &cb) != 1)
-        die("io_submit");
-}
-
-static void run(struct disk *d, const struct load *load)
-{
-    struct io_event event[DEPTH_MAX];
-    unsigned asked = 0, done = 0;
-    uint64_t since = now();
-    while (asked < load->depth) {
-        ask(d, load, asked, asked);
-        asked++;
-    }
-    while (done < load->count) {
-        long n = syscall(SYS_io_getevents, d->aio, 1, DEPTH_MAX, event, NULL);
-        if (n < 1)
-            die("io_getevents");
-        for (long i = 0; i < n; i++, done++) {
-            errno = event[i].res < 0 ? (int)-event[i].res : EIO;
-            if (event[i].res != (int64_t)load->len)
-                die(load->name);
-            if (asked < load->count)
-                ask(d, load, (unsigned)event[i].data, asked++);
-        }
-    }
-    tell(load->name, load->count, since);
-}
-
-/* What a journal does: a block, and then it must be stable. */
-static void run_flushes(struct disk *d)
-{
-    uint64_t since = now();
-    for (unsigned i = 0; i < FLUSHES; i++)
-        if (pwrite(d->fd, d->data, 4096, (off_t)i * 4096) != 4096 || fdatasync(d->fd) < 0)
-            die("flush");
-    tell("flush", FLUSHES, since);
-}
-
-static int run_disk(const char *path)
-{
-    struct disk d = {.fd = open(path, O_RDWR | O_DIRECT), .data = aligned_alloc(4096, DEPTH_MAX * LEN_MAX)};
-    if (d.fd < 0 || !d.data || ioctl(d.fd, BLKGETSIZE64, &d.size) < 0 || d.size < LEN_MAX)
-        die(path);
-    if (syscall(SYS_io_setup, DEPTH_MAX, &d.aio) < 0)
-        die("io_setup");
-    memset(d.data, 0x5a, DEPTH_MAX * LEN_MAX);
-    for (size_t i = 0; i < sizeof loads / sizeof *loads; i++)
-        run(&d, &loads[i]);
-    run_flushes(&d);
+    struct guest guest[GUESTS_MAX] = {{0}};
+    for (unsigned i = 0; i < guests; i++)
+        guest[i].name = names[i];
+    await_guests(guest, guests);
+    for (uint8_t target = 0; target < TARGETS; target++)
+        for (uint8_t i = 0; disk_load(i); i++)
+            conduct(guest, guests, rounds, (struct order){0, target, i}, disk_load(i));
+    for (uint8_t target = 0; target < TARGETS; target++)
+        for (uint8_t i = 0; net_load(i); i++)
+            conduct(guest, guests, rounds, (struct order){1, target, i}, net_load(i));
     return 0;
 }
 
-/* The network. The first byte of a connection says what it is for. */
-
-enum purpose { UPLOAD = 'u', DOWNLOAD = 'd', TRIP = 't' };
-
-static struct sockaddr_in address_of(const char *address, const char *port)
+/* guest NAME DISK... -- ADDRESS... */
+static int main_guest(int argc, char **argv)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-    if (inet_pton(AF_INET, address, &in.sin_addr) != 1)
-        die(address);
-    return in;
-}
-
-static void put(int s, const void *data, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = send(s, (const uint8_t *)data + done, len - done, MSG_NOSIGNAL);
-        if (n < 0)
-            die("send");
-        done += (size_t)n;
-    }
-}
-
-/* What comes until len bytes are there or the other end is silent; how many they were. */
-static size_t get(int s, size_t len)
-{
-    static uint8_t piece[PIECE];
-    size_t done = 0;
-    ssize_t n = 1;
-    while (done < len && (n = recv(s, piece, len - done < PIECE ? len - done : PIECE, 0)) > 0)
-        done += (size_t)n;
-    if (n < 0)
-        die("recv");
-    return done;
-}
-
-static void put_stream(int s)
-{
-    static const uint8_t piece[PIECE];
-    for (size_t done = 0; done < STREAM; done += PIECE)
-        put(s, piece, PIECE);
-}
-
-static int connection(const struct sockaddr_in *peer, enum purpose purpose)
-{
-    const int yes = 1;
-    const uint8_t byte = (uint8_t)purpose;
-    int s = socket(AF_INET, SOCK_STREAM, 0);
-    if (s < 0 || connect(s, (const struct sockaddr *)peer, sizeof *peer) < 0 ||
-        setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) < 0)
-        die("connect");
-    put(s, &byte, 1);
-    return s;
-}
-
-static void upload(const struct sockaddr_in *peer)
-{
-    int s = connection(peer, UPLOAD);
-    uint64_t since = now();
-    put_stream(s);
-    if (get(s, 1) != 1) /* the peer has it all */
-        die("upload");
-    tell("upload", STREAM, since);
-    close(s);
-}
-
-static void download(const struct sockaddr_in *peer)
-{
-    int s = connection(peer, DOWNLOAD);
-    uint64_t since = now();
-    if (get(s, STREAM) != STREAM)
-        die("download");
-    tell("download", STREAM, since);
-    close(s);
-}
-
-static void go_and_come(const struct sockaddr_in *peer)
-{
-    const uint8_t byte = 0;
-    int s = connection(peer, TRIP);
-    uint64_t since = now();
-    for (unsigned i = 0; i < TRIPS; i++) {
-        put(s, &byte, 1);
-        if (get(s, 1) != 1)
-            die("round trip");
-    }
-    tell("round-trip", TRIPS, since);
-    close(s);
-}
-
-static int run_net(const char *address, const char *port)
-{
-    const struct sockaddr_in peer = address_of(address, port);
-    upload(&peer);
-    download(&peer);
-    go_and_come(&peer);
-    return 0;
-}
-
-static void serve(int s)
-{
-    const int yes = 1;
-    uint8_t byte;
-    if (setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) < 0 || recv(s, &byte, 1, 0) != 1)
-        die("a connection without a purpose");
-    if (byte == DOWNLOAD)
-        put_stream(s);
-    else if (byte == UPLOAD && get(s, STREAM) == STREAM)
-        put(s, &byte, 1);
-    else if (byte == TRIP)
-        while (get(s, 1) == 1)
-            put(s, &byte, 1);
-}
-
-static int run_peer(const char *address, const char *port)
-{
-    const struct sockaddr_in here = address_of(address, port);
-    const int yes = 1;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
-        bind(listener, (const struct sockaddr *)&here, sizeof here) < 0 || listen(listener, 4) < 0)
-        die("listen");
-    for (;;) {
-        int s = accept(listener, NULL, NULL);
-        if (s < 0)
-            die("accept");
-        serve(s);
-        close(s);
-    }
+    unsigned ndisks = 0, before = 0;
+    while (3 + (int)ndisks < argc && strcmp(argv[3 + ndisks], "--") != 0)
+        ndisks++;
+    before = 3 + ndisks + 1;
+    return ndisks <= TARGETS && (int)before < argc
+               ? run_guest(argv[2], argv + 3, ndisks, argv + before, (unsigned)argc - before)
+               : 2;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "disk") == 0)
-        return run_disk(argv[2]);
-    if (argc == 4 && strcmp(argv[1], "net") == 0)
-        return run_net(argv[2], argv[3]);
-    if (argc == 4 && strcmp(argv[1], "peer") == 0)
-        return run_peer(argv[2], argv[3]);
-    fprintf(stderr, "io-bench disk DEVICE | net ADDRESS PORT | peer ADDRESS PORT\n");
+    if (argc == 2 && strcmp(argv[1], "peer") == 0)
+        net_peer();
+    if (argc > 3 && argc - 3 <= GUESTS_MAX && strcmp(argv[1], "conduct") == 0)
+        return run_conductor((unsigned)atoi(argv[2]), argv + 3, (unsigned)argc - 3);
+    if (argc > 4 && strcmp(argv[1], "guest") == 0)
+        return main_guest(argc, argv);
+    fprintf(stderr, "io-bench guest NAME DISK... -- ADDRESS... | conduct ROUNDS NAME... | peer\n");
     return 2;
 }
