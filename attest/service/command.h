@@ -20,6 +20,7 @@ struct command {
 int command_serve(const struct command *command, struct cofre_err *err);
 int command_init(const struct command *command, struct cofre_err *err);
 int command_log(const struct command *command, struct cofre_err *err);
+int command_accept_keys(const struct command *command, struct cofre_err *err);
 int command_grant(const struct command *command, struct cofre_err *err);
 
 #endif

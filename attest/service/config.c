@@ -207,9 +207,27 @@ static const struct member members[] = {
     FIELD("tcb_update", tcb_update, read_update, 0, 0),
     FIELD("root_key", root_key, read_text, 0, 0),
     FIELD("root_passphrase", root_passphrase, read_text, 0, 0),
+    FIELD("root_tpm", root_tpm, read_text, 0, 0),
+    FIELD("root_pcr_policy", root_pcr_policy, read_text, 0, 0),
+    FIELD("root_authorisation", root_authorisation, read_text, 0, 0),
     FIELD("keys_with_policies", keys_with_policies, read_flag, 0, 0),
     FIELD("limits", limits, read_limits, 0, 0),
 };
+
+/* One way to the root, and all of it. */
+static int check_root(const struct trust_config *config, struct cofre_err *err)
+{
+    const int of_tpm = !!config->root_tpm + !!config->root_pcr_policy + !!config->root_authorisation;
+    if (of_tpm % 3)
+        return cofre_fail(err, COFRE_USAGE,
+                          "root_tpm: it, root_pcr_policy and root_authorisation are to be there together");
+    if (of_tpm && config->root_passphrase)
+        return cofre_fail(err, COFRE_USAGE,
+                          "root_passphrase: the root is opened by it or by root_tpm, not by both");
+    return config->root_key || (!of_tpm && !config->root_passphrase)
+               ? 0
+               : cofre_fail(err, COFRE_USAGE, "root_key: it is missing, and there is what opens it");
+}
 
 static int check_whole(const struct trust_config *config, struct cofre_err *err)
 {
@@ -231,7 +249,7 @@ static int check_whole(const struct trust_config *config, struct cofre_err *err)
             "anybody: it has roles of policies and of keys, and keys_with_policies is not true");
     if (strlen(config->name) > TRUST_NAME_MAX)
         return cofre_fail(err, COFRE_USAGE, "name: it has more than %d bytes", TRUST_NAME_MAX);
-    return 0;
+    return check_root(config, err);
 }
 
 int trust_config_parse(struct trust_config *out, struct view file, struct cofre_err *err)
@@ -299,5 +317,8 @@ void trust_config_free(struct trust_config *config)
     free(config->tcb_update);
     free(config->root_key);
     free(config->root_passphrase);
+    free(config->root_tpm);
+    free(config->root_pcr_policy);
+    free(config->root_authorisation);
     *config = (struct trust_config){0};
 }

@@ -32,8 +32,9 @@ struct trust_config {
     char *kds, *pcs, *pccs, *pcs_root_crl; /* vendors' services, or NULL: attest/collateral/fetch.h */
     char *tcb_update;                      /* "standard" or "early"; NULL: standard */
     char *root_key; /* file of 32 bytes, under which keys for guests are kept; NULL: none are */
-    char *
-        root_passphrase; /* file with the passphrase of root_key, which lies sealed (keys/seal); NULL: it does not */
+    /* root_key lies sealed (keys/seal), and opens by the passphrase in a file, or by a TPM with the next two; NULL: otherwise */
+    char *root_passphrase;
+    char *root_tpm, *root_pcr_policy, *root_authorisation; /* a device, and files */
     bool keys_with_policies; /* one name may have roles of both: attest/service/access.h */
     struct server_limits limits;
 };

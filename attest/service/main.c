@@ -11,11 +11,13 @@ static const char help[] =
     "       cofre-trust init DIR [--host NAME] [--listen ADDRESS] [--json]\n"
     "       cofre-trust grant --config F --to NAME --roles WORDS [--policy NAME] [--days N] [--json]\n"
     "       cofre-trust log --config F --out F\n"
+    "       cofre-trust accept-keys --config F\n"
     "\n"
     "Judges the evidence of confidential guests for whoever relies on them, over HTTPS.\n"
     "init makes all that it needs in a new directory, and prints the first administrator's token;\n"
     "grant lets somebody else in, and prints that token. Each is shown once and kept as a digest.\n"
     "log copies the log of verdicts into a file, for cofre log show and cofre log verify.\n"
+    "accept-keys takes the database's keys for the newest, against the TPM's counter.\n"
     "\n"
     "  --config F         the configuration (docs/trust.md)\n"
     "  --host NAME        by which clients reach it: localhost without this\n"
@@ -64,6 +66,7 @@ static const struct action {
     {"", 0, BIT(CONFIG), 0, command_serve},
     {"init", 2, 0, BIT(HOST) | BIT(LISTEN) | BIT(JSON), command_init},
     {"log", 1, BIT(CONFIG) | BIT(OUT), 0, command_log},
+    {"accept-keys", 1, BIT(CONFIG), 0, command_accept_keys},
     {"grant", 1, BIT(CONFIG) | BIT(TO) | BIT(ROLES), BIT(POLICY) | BIT(DAYS) | BIT(JSON), command_grant},
 };
 

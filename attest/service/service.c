@@ -19,6 +19,15 @@ static void give(void *context, struct request *request)
     workers_give(trust->workers, request);
 }
 
+static int open_keyring(struct keyring **out, struct db *db, const struct trust_config *config,
+                        struct cofre_err *err)
+{
+    const struct keyring_seal seal = {config->root_key, config->root_passphrase, config->root_tpm,
+                                      config->root_pcr_policy, config->root_authorisation};
+    return seal.passphrase || seal.tpm ? keyring_unseal(out, db, &seal, err)
+                                       : keyring_open(out, db, config->root_key, err);
+}
+
 /* Its tables, and the keys that are in them, which are opened once. */
 static int bring_database(struct trust *trust, struct cofre_err *err)
 {
@@ -28,9 +37,7 @@ static int bring_database(struct trust *trust, struct cofre_err *err)
     if (rc == 0)
         rc = schema_bring(db, err);
     if (rc == 0 && config->root_key)
-        rc = config->root_passphrase
-                 ? keyring_unseal(&trust->keyring, db, config->root_key, config->root_passphrase, err)
-                 : keyring_open(&trust->keyring, db, config->root_key, err);
+        rc = open_keyring(&trust->keyring, db, config, err);
     db_close(db);
     return rc;
 }

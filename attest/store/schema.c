@@ -84,8 +84,12 @@ static const char *const steps[] = {
 
     /* Nothing is looked for by it. */
     "DROP INDEX result_made;",
+
     /* How often one guest had a key. */
     "CREATE INDEX guest_key_release_guest ON guest_key_release (name, guest, at);",
+
+    /* What a counter outside of the database stands at when these are the keys (keys/generation.h); empty: there is none. */
+    "ALTER TABLE guest_key_generation ADD COLUMN counter BYTEA NOT NULL DEFAULT '';",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

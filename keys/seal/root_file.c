@@ -16,18 +16,49 @@
 #define LOG_ROOM "keys"
 #define VERSION  1
 
-const char *const seal_kind_names[] = {"passphrase", "recovery"};
-
-/* The binary members of a slot. */
-static const struct field {
+/* The members of a slot: all are there, and no others. */
+enum form { COST, HEX, PART };
+struct field {
     const char *name;
-    size_t offset, len;
-} fields[] = {
-    {"salt", offsetof(struct root_slot, salt), ROOT_SALT_SIZE},
-    {"nonce", offsetof(struct root_slot, nonce), GCM_NONCE_SIZE},
-    {"sealed", offsetof(struct root_slot, sealed), KEY_ROOT_SIZE + GCM_TAG_SIZE},
+    enum form form;
+    size_t offset, len; /* len: bytes of HEX */
 };
-#define FIELDS (sizeof fields / sizeof *fields)
+static const struct field slot_fields[] = {
+    {"cost", COST, offsetof(struct root_slot, cost), 0},
+    {"salt", HEX, offsetof(struct root_slot, salt), ROOT_SALT_SIZE},
+    {"nonce", HEX, offsetof(struct root_slot, nonce), GCM_NONCE_SIZE},
+    {"sealed", HEX, offsetof(struct root_slot, sealed), KEY_ROOT_SIZE + GCM_TAG_SIZE},
+    {0},
+};
+static const struct field tpm_fields[] = {
+    {"cost", COST, offsetof(struct root_tpm, cost), 0},
+    {"salt", HEX, offsetof(struct root_tpm, salt), ROOT_SALT_SIZE},
+    {"owner", HEX, offsetof(struct root_tpm, object.owner), TPM_OWNER_SIZE},
+    {"parent", HEX, offsetof(struct root_tpm, object.parent), TPM_PARENT_SIZE},
+    {"public", PART, offsetof(struct root_tpm, object.public), 0},
+    {"private", PART, offsetof(struct root_tpm, object.private), 0},
+    {0},
+};
+
+static const struct kind {
+    const char *name;
+    size_t slot; /* within the file; begins with whether it is there */
+    const struct field *fields;
+    const char *has; /* for the sentence */
+} kinds[SEAL_KINDS] = {
+    [SEAL_PASSPHRASE] = {"passphrase", offsetof(struct root_file, slot[SEAL_PASSPHRASE]), slot_fields,
+                         "cost, salt, nonce and sealed"},
+    [SEAL_RECOVERY] = {"recovery", offsetof(struct root_file, slot[SEAL_RECOVERY]), slot_fields,
+                       "cost, salt, nonce and sealed"},
+    [SEAL_TPM] = {"tpm", offsetof(struct root_file, tpm), tpm_fields,
+                  "cost, salt, owner, parent, public and private"},
+};
+_Static_assert(offsetof(struct root_slot, there) == 0 && offsetof(struct root_tpm, there) == 0, "there");
+
+const char *seal_kind_name(enum seal_kind kind)
+{
+    return kinds[kind].name;
+}
 
 /* A string with a zero within it is one that hex_decode would end too early. */
 static bool read_hex(uint8_t *out, size_t len, const json_t *value)
@@ -36,24 +67,59 @@ static bool read_hex(uint8_t *out, size_t len, const json_t *value)
            hex_decode(out, len, json_string_value(value));
 }
 
-static int parse_slot(struct root_slot *out, const char *name, const json_t *slot, struct cofre_err *err)
+static int read_cost(unsigned *out, const char *kind, const json_t *cost, struct cofre_err *err)
 {
-    const json_t *cost = json_object_get(slot, "cost");
-    if (!json_is_object(slot) || json_object_size(slot) != FIELDS + 1 || !json_is_integer(cost))
-        return cofre_fail(err, COFRE_MALFORMED,
-                          "the slot \"%s\" is to have cost, salt, nonce and sealed alone", name);
     const json_int_t power = json_integer_value(cost);
     if (power < SEAL_COST_MIN || power > SEAL_COST_MAX)
         return cofre_fail(err, COFRE_MALFORMED, "the slot \"%s\" has a cost of %lld, where %d to %d can be",
-                          name, (long long)power, SEAL_COST_MIN, SEAL_COST_MAX);
-    out->cost = (unsigned)power;
-    for (size_t i = 0; i < FIELDS; i++)
-        if (!read_hex((uint8_t *)out + fields[i].offset, fields[i].len,
-                      json_object_get(slot, fields[i].name)))
-            return cofre_fail(err, COFRE_MALFORMED,
-                              "the slot \"%s\": %s is to be %zu bytes in hexadecimal digits", name,
-                              fields[i].name, fields[i].len);
-    out->there = true;
+                          kind, (long long)power, SEAL_COST_MIN, SEAL_COST_MAX);
+    *out = (unsigned)power;
+    return 0;
+}
+
+static int read_part(struct tpm_part *out, const struct field *field, const char *kind, const json_t *value,
+                     struct cofre_err *err)
+{
+    const size_t len = json_string_length(value) / 2;
+    out->len = (uint16_t)len;
+    return len > 0 && len <= TPM_PART_MAX && read_hex(out->data, len, value)
+               ? 0
+               : cofre_fail(err, COFRE_MALFORMED,
+                            "the slot \"%s\": %s is to be up to %d bytes in hexadecimal digits", kind,
+                            field->name, TPM_PART_MAX);
+}
+
+static int read_field(uint8_t *slot, const struct field *field, const char *kind, const json_t *value,
+                      struct cofre_err *err)
+{
+    void *out = slot + field->offset;
+    if (field->form == COST)
+        return read_cost(out, kind, value, err);
+    if (field->form == PART)
+        return read_part(out, field, kind, value, err);
+    return read_hex(out, field->len, value)
+               ? 0
+               : cofre_fail(err, COFRE_MALFORMED,
+                            "the slot \"%s\": %s is to be %zu bytes in hexadecimal digits", kind, field->name,
+                            field->len);
+}
+
+static int parse_slot(struct root_file *out, const struct kind *kind, const json_t *slot,
+                      struct cofre_err *err)
+{
+    uint8_t *to = (uint8_t *)out + kind->slot;
+    size_t members = 0;
+    while (kind->fields[members].name)
+        members++;
+    if (!json_is_object(slot) || json_object_size(slot) != members ||
+        !json_is_integer(json_object_get(slot, "cost")))
+        return cofre_fail(err, COFRE_MALFORMED, "the slot \"%s\" is to have %s alone", kind->name, kind->has);
+    for (const struct field *f = kind->fields; f->name; f++) {
+        int rc = read_field(to, f, kind->name, json_object_get(slot, f->name), err);
+        if (rc < 0)
+            return rc;
+    }
+    *(bool *)to = true;
     return 0;
 }
 
@@ -61,8 +127,8 @@ static int parse_slots(struct root_file *out, const json_t *slots, struct cofre_
 {
     size_t found = 0;
     for (size_t i = 0; i < SEAL_KINDS; i++) {
-        const json_t *slot = json_object_get(slots, seal_kind_names[i]);
-        int rc = slot ? parse_slot(&out->slot[i], seal_kind_names[i], slot, err) : 0;
+        const json_t *slot = json_object_get(slots, kinds[i].name);
+        int rc = slot ? parse_slot(out, &kinds[i], slot, err) : 0;
         if (rc < 0)
             return rc;
         found += slot != NULL;
@@ -104,9 +170,18 @@ int root_file_read(struct root_file *out, const char *path, struct cofre_err *er
 
 static json_t *hex(const uint8_t *data, size_t len)
 {
-    char digits[2 * sizeof(struct root_slot) + 1];
+    char digits[2 * TPM_PART_MAX + 1];
     hex_encode(digits, data, len);
     return json_string(digits);
+}
+
+static json_t *format_field(const uint8_t *slot, const struct field *field)
+{
+    const void *from = slot + field->offset;
+    const struct tpm_part *part = from;
+    if (field->form == COST)
+        return json_integer(*(const unsigned *)from);
+    return field->form == PART ? hex(part->data, part->len) : hex(from, field->len);
 }
 
 /* NULL: there is no memory. */
@@ -116,17 +191,14 @@ static char *format(const struct root_file *file)
     json_t *slots = json_object();
     bool good = json_object_set_new(root, "cofre_root", json_integer(VERSION)) == 0;
     good = json_object_set_new(root, "id", hex(file->id, sizeof file->id)) == 0 && good;
-    for (size_t i = 0; i < SEAL_KINDS; i++) {
-        const struct root_slot *from = &file->slot[i];
-        if (!from->there)
+    for (const struct kind *k = kinds; k < kinds + SEAL_KINDS; k++) {
+        const uint8_t *from = (const uint8_t *)file + k->slot;
+        if (!*(const bool *)from)
             continue;
         json_t *slot = json_object();
-        good = json_object_set_new(slot, "cost", json_integer(from->cost)) == 0 && good;
-        for (size_t k = 0; k < FIELDS; k++)
-            good = json_object_set_new(slot, fields[k].name,
-                                       hex((const uint8_t *)from + fields[k].offset, fields[k].len)) == 0 &&
-                   good;
-        good = json_object_set_new(slots, seal_kind_names[i], slot) == 0 && good;
+        for (const struct field *f = k->fields; f->name; f++)
+            good = json_object_set_new(slot, f->name, format_field(from, f)) == 0 && good;
+        good = json_object_set_new(slots, k->name, slot) == 0 && good;
     }
     good = json_object_set_new(root, "slots", slots) == 0 && good;
     return good ? json_dumps(root, JSON_INDENT(2)) : NULL;
@@ -177,19 +249,26 @@ static int put_beside(const char *beside, const char *text, struct cofre_err *er
     return rc;
 }
 
+int root_file_check_new(const char *path, struct cofre_err *err)
+{
+    struct stat st;
+    return lstat(path, &st) < 0 && errno == ENOENT
+               ? 0
+               : cofre_fail(err, COFRE_USAGE, "%s: is there already; a root is not made over another", path);
+}
+
 int root_file_write(const struct root_file *file, const char *path, int directory, bool anew,
                     struct cofre_err *err)
 {
     char beside[PATH_MAX];
-    struct stat st;
     CLEAN_FREE char *text = format(file);
     if (!text)
         return cofre_fail(err, COFRE_FAILED, "%s: out of memory", path);
     if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
         return cofre_fail(err, COFRE_USAGE, "%s: the name is too long", path);
-    if (anew && (lstat(path, &st) == 0 || errno != ENOENT))
-        return cofre_fail(err, COFRE_USAGE, "%s: is there already; a root is not made over another", path);
-    int rc = put_beside(beside, text, err);
+    int rc = anew ? root_file_check_new(path, err) : 0;
+    if (rc == 0)
+        rc = put_beside(beside, text, err);
     if (rc < 0)
         return rc;
     if (rename(beside, path) == 0) {

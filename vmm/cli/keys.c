@@ -30,6 +30,9 @@ static const char help[] =
     "       cofre keys root-passphrase --root F --new-passphrase-file F WITH\n"
     "       cofre keys root-recovery   --root F WITH\n"
     "       cofre keys root-restore    --root F --in F\n"
+    "       cofre keys root-tpm        --root F --tpm DEVICE --policy-key PEM --authorisation-file F\n"
+    "                                  [--owner-password-file F] WITH (no TPM)\n"
+    "       cofre keys pcr-policy      --policy-key PEM --pcrs LIST --out F --tpm DEVICE|--pcr-digest HEX\n"
     "\n"
     "SERVICE: --service URL --ca F --token-file F. Keys lie wrapped in the service's database and are "
     "released to\n"
@@ -57,6 +60,14 @@ static const char help[] =
     "  --passphrase-file F      WITH: its passphrase, one line\n"
     "  --recovery-file F        WITH, instead: the recovery passphrase, which is shown once, when it is "
     "made\n"
+    "  --tpm DEVICE             WITH, instead: the TPM that sealed it, as /dev/tpmrm0, with the next two\n"
+    "  --authorisation-file F   what the TPM wants to hear, one line\n"
+    "  --pcr-policy F           the states of the machine that were approved, as pcr-policy wrote them\n"
+    "  --policy-key PEM         P-256: who approves of states, public with root-tpm, private with "
+    "pcr-policy\n"
+    "  --pcrs LIST              PCRs (SHA-256) that are to be as they are, or as --pcr-digest says: 7,11\n"
+    "  --pcr-digest HEX         SHA-256 of their values one after another\n"
+    "  --owner-password-file F  the password of the TPM's owner hierarchy, where it has one\n"
     "  --new-passphrase-file F  the passphrase that it is to have\n"
     "  --json           the answer as one JSON object\n"
     "\n"
@@ -85,6 +96,13 @@ static const struct option options[] = {
     {"new-passphrase-file", required_argument, NULL, KEYS_NEW_PASSPHRASE_FILE},
     {"revive", required_argument, NULL, KEYS_REVIVE},
     {"as-they-were", no_argument, NULL, KEYS_AS_THEY_WERE},
+    {"tpm", required_argument, NULL, KEYS_TPM},
+    {"authorisation-file", required_argument, NULL, KEYS_AUTHORISATION_FILE},
+    {"pcr-policy", required_argument, NULL, KEYS_PCR_POLICY},
+    {"policy-key", required_argument, NULL, KEYS_POLICY_KEY},
+    {"pcrs", required_argument, NULL, KEYS_PCRS},
+    {"pcr-digest", required_argument, NULL, KEYS_PCR_DIGEST},
+    {"owner-password-file", required_argument, NULL, KEYS_OWNER_PASSWORD_FILE},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {0},
@@ -93,7 +111,9 @@ static const struct option options[] = {
 #define BIT(option) (1u << KEYS_##option)
 #define SERVICE     (BIT(SERVICE) | BIT(CA) | BIT(TOKEN_FILE))
 #define KEY         (SERVICE | BIT(NAME))
-#define WITH        (BIT(PASSPHRASE_FILE) | BIT(RECOVERY_FILE))
+#define WORDS       (BIT(PASSPHRASE_FILE) | BIT(RECOVERY_FILE))
+#define BY_TPM      (BIT(TPM) | BIT(AUTHORISATION_FILE) | BIT(PCR_POLICY))
+#define WITH        (WORDS | BY_TPM)
 #define LIMITS      (BIT(QUORUM) | BIT(PER_GUEST) | BIT(PER_HOUR))
 
 /* Of a path: after it the key's name, then what comes below it, then another option's value. */
@@ -128,6 +148,10 @@ static const struct action {
      keys_root_passphrase},
     {"root-recovery", BIT(ROOT), WITH, NULL, NULL, KEYS_NAME, NULL, keys_root_recovery},
     {"root-restore", BIT(ROOT) | BIT(IN), 0, NULL, NULL, KEYS_NAME, NULL, keys_root_restore},
+    {"root-tpm", BIT(ROOT) | BIT(TPM) | BIT(POLICY_KEY) | BIT(AUTHORISATION_FILE),
+     WORDS | BIT(OWNER_PASSWORD_FILE), NULL, NULL, KEYS_NAME, NULL, keys_root_tpm},
+    {"pcr-policy", BIT(POLICY_KEY) | BIT(PCRS) | BIT(OUT), BIT(TPM) | BIT(PCR_DIGEST), NULL, NULL, KEYS_NAME,
+     NULL, keys_pcr_policy},
 };
 
 static const struct action *find_action(const char *name)
@@ -207,19 +231,11 @@ static int ask(const struct action *action, const struct keys_call *call, json_t
     return rc < 0 ? rc : trust_call(answer, &call->service, action->method, path, body, err);
 }
 
-static int run(const struct action *action, struct keys_call *call, bool json, struct cofre_err *err)
+int keys_tell(const struct keys_call *call, json_t *answer, struct cofre_err *err)
 {
-    CLEAN_JSON *answer = NULL;
-    int rc = check_options(action, call, err);
-    call->service = (struct trust_service){call->option[KEYS_SERVICE], call->option[KEYS_CA],
-                                           call->option[KEYS_TOKEN_FILE]};
-    if (rc == 0)
-        rc = action->run ? action->run(call, &answer, err) : ask(action, call, &answer, err);
-    if (rc < 0)
-        return rc;
     const char *out = call->option[KEYS_OUT];
     FILE *to = out && strcmp(out, "-") == 0 ? stderr : stdout;
-    if (json) {
+    if (call->json) {
         json_dumpf(answer, to, JSON_INDENT(2));
         fputc('\n', to);
     } else {
@@ -228,18 +244,28 @@ static int run(const struct action *action, struct keys_call *call, bool json, s
     return fflush(to) == 0 ? 0 : cofre_fail(err, COFRE_FAILED, "standard output cannot be written");
 }
 
+static int run(const struct action *action, struct keys_call *call, struct cofre_err *err)
+{
+    CLEAN_JSON *answer = NULL;
+    int rc = check_options(action, call, err);
+    call->service = (struct trust_service){call->option[KEYS_SERVICE], call->option[KEYS_CA],
+                                           call->option[KEYS_TOKEN_FILE]};
+    if (rc == 0)
+        rc = action->run ? action->run(call, &answer, err) : ask(action, call, &answer, err);
+    return rc < 0 || !answer ? rc : keys_tell(call, answer, err);
+}
+
 int verb_keys(int argc, char **argv)
 {
     struct keys_call call = {.option = {NULL}};
     struct cofre_err err;
-    bool json = false;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == HELP || o == '?') {
             fputs(help, o == HELP ? stdout : stderr);
             return o == HELP ? 0 : COFRE_USAGE;
         }
         if (o == JSON) {
-            json = true;
+            call.json = true;
         } else if (call.option[o]) {
             fprintf(stderr, "cofre keys: --%s is given twice\n", options[o].name);
             return COFRE_USAGE;
@@ -252,7 +278,7 @@ int verb_keys(int argc, char **argv)
         fputs(help, stderr);
         return COFRE_USAGE;
     }
-    int rc = run(action, &call, json, &err);
+    int rc = run(action, &call, &err);
     if (rc < 0)
         fprintf(stderr, "cofre keys: %s\n", err.text);
     return -rc;

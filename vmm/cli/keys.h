@@ -2,6 +2,9 @@
 #ifndef COFRE_CLI_KEYS_H
 #define COFRE_CLI_KEYS_H
 
+#include <stdbool.h>
+
+#include "vmm/base/bytes.h"
 #include "vmm/cli/trust_call.h"
 
 enum keys_option {
@@ -25,13 +28,24 @@ enum keys_option {
     KEYS_NEW_PASSPHRASE_FILE,
     KEYS_REVIVE,
     KEYS_AS_THEY_WERE,
+    KEYS_TPM,
+    KEYS_AUTHORISATION_FILE,
+    KEYS_PCR_POLICY,
+    KEYS_POLICY_KEY,
+    KEYS_PCRS,
+    KEYS_PCR_DIGEST,
+    KEYS_OWNER_PASSWORD_FILE,
     KEYS_OPTIONS /* number of them */
 };
 
 struct keys_call {
+    bool json;
     const char *option[KEYS_OPTIONS]; /* NULL where it was not given, "" where it has no value */
     struct trust_service service;
 };
+
+/* Prints an answer before the call is over; afterwards there is none. */
+int keys_tell(const struct keys_call *call, json_t *answer, struct cofre_err *err);
 
 /* keys_transfer.c. A value from --in, sealed to the service's import key, as a member of the body. */
 int keys_put_import(const struct keys_call *call, json_t *body, struct cofre_err *err);
@@ -49,5 +63,12 @@ int keys_root_make(const struct keys_call *call, json_t **answer, struct cofre_e
 int keys_root_open(const struct keys_call *call, json_t **answer, struct cofre_err *err);
 int keys_root_passphrase(const struct keys_call *call, json_t **answer, struct cofre_err *err);
 int keys_root_recovery(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+/* keys_tpm.c. A slot of a TPM's, and the states of a machine that its owner approves of. */
+int keys_root_tpm(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+int keys_pcr_policy(const struct keys_call *call, json_t **answer, struct cofre_err *err);
+/* The one secret that was given to open the root with; text is the caller's to free. */
+struct seal_secret;
+int keys_root_secret(struct seal_secret *by, struct bytes *text, const struct keys_call *call,
+                     struct cofre_err *err);
 
 #endif

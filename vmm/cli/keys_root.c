@@ -1,21 +1,35 @@
 /* cofre keys: the root of a service's keys, which lies sealed in a file. Nothing here asks the service. */
-#include <openssl/crypto.h>
-
-#include "keys/seal/recovery.h"
 #include "keys/seal/seal.h"
 #include "vmm/base/file.h"
+#include "vmm/base/json.h"
 #include "vmm/cli/keys.h"
 
-/* The one of two secrets that was given. */
-static int read_secret(struct seal_secret *by, struct bytes *text, const struct keys_call *call,
-                       struct cofre_err *err)
+static int read_words(struct seal_secret *by, struct bytes *text, const char *file, enum seal_kind kind,
+                      struct cofre_err *err)
+{
+    int rc = seal_read_passphrase(text, file, err);
+    *by = (struct seal_secret){.kind = kind, .text = bytes_view(text)};
+    return rc;
+}
+
+int keys_root_secret(struct seal_secret *by, struct bytes *text, const struct keys_call *call,
+                     struct cofre_err *err)
 {
     const char *passphrase = call->option[KEYS_PASSPHRASE_FILE], *recovery = call->option[KEYS_RECOVERY_FILE];
-    if (!passphrase == !recovery)
-        return cofre_fail(err, COFRE_USAGE,
-                          "one of --passphrase-file and --recovery-file is to open the root");
-    int rc = seal_read_passphrase(text, passphrase ? passphrase : recovery, err);
-    *by = (struct seal_secret){passphrase ? SEAL_PASSPHRASE : SEAL_RECOVERY, bytes_view(text)};
+    const char *policies = call->option[KEYS_PCR_POLICY];
+    const bool tpm = policies != NULL; /* root-tpm has the other options of a TPM for itself */
+    if (!!passphrase + !!recovery + tpm != 1)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "one of --passphrase-file, --recovery-file and --tpm with --pcr-policy is to open the "
+            "root");
+    if (!tpm)
+        return read_words(by, text, passphrase ? passphrase : recovery,
+                          passphrase ? SEAL_PASSPHRASE : SEAL_RECOVERY, err);
+    if (!call->option[KEYS_TPM] || !call->option[KEYS_AUTHORISATION_FILE])
+        return cofre_fail(err, COFRE_USAGE, "--pcr-policy is to stand with --tpm and --authorisation-file");
+    int rc = read_words(by, text, call->option[KEYS_AUTHORISATION_FILE], SEAL_TPM, err);
+    by->tpm = (struct seal_tpm){.device = call->option[KEYS_TPM], .policies = policies};
     return rc;
 }
 
@@ -27,19 +41,24 @@ static int answer_file(json_t **answer, const struct keys_call *call, const char
     return *answer ? 0 : cofre_fail(err, COFRE_FAILED, "%s: is no name in UTF-8", call->option[KEYS_ROOT]);
 }
 
+/* Before the file has it. */
+static int show(void *context, const char *recovery, struct cofre_err *err)
+{
+    CLEAN_JSON *answer = NULL;
+    int rc = answer_file(&answer, context, recovery, err);
+    return rc < 0 ? rc : keys_tell(context, answer, err);
+}
+
 int keys_root_make(const struct keys_call *call, json_t **answer, struct cofre_err *err)
 {
     CLEAN_BYTES text = {0};
     CLEAN_SECRET root = {0};
-    char recovery[RECOVERY_SIZE];
     const char *file = call->option[KEYS_PASSPHRASE_FILE];
+    *answer = NULL;
     int rc = file ? seal_read_passphrase(&text, file, err) : 0;
-    if (rc == 0)
-        rc = seal_make(call->option[KEYS_ROOT], bytes_view(&text), SEAL_COST, &root, recovery, err);
-    if (rc == 0)
-        rc = answer_file(answer, call, recovery, err);
-    OPENSSL_cleanse(recovery, sizeof recovery);
-    return rc;
+    return rc < 0 ? rc
+                  : seal_make(call->option[KEYS_ROOT], bytes_view(&text), SEAL_COST, &root, show,
+                              (void *)call, err);
 }
 
 int keys_root_open(const struct keys_call *call, json_t **answer, struct cofre_err *err)
@@ -47,7 +66,7 @@ int keys_root_open(const struct keys_call *call, json_t **answer, struct cofre_e
     CLEAN_BYTES text = {0};
     CLEAN_SECRET root = {0};
     struct seal_secret by;
-    int rc = read_secret(&by, &text, call, err);
+    int rc = keys_root_secret(&by, &text, call, err);
     if (rc == 0)
         rc = seal_open(call->option[KEYS_ROOT], &by, &root, err);
     if (rc == 0)
@@ -59,7 +78,7 @@ int keys_root_passphrase(const struct keys_call *call, json_t **answer, struct c
 {
     CLEAN_BYTES text = {0}, passphrase = {0};
     struct seal_secret by;
-    int rc = read_secret(&by, &text, call, err);
+    int rc = keys_root_secret(&by, &text, call, err);
     if (rc == 0)
         rc = seal_read_passphrase(&passphrase, call->option[KEYS_NEW_PASSPHRASE_FILE], err);
     if (rc == 0)
@@ -71,12 +90,8 @@ int keys_root_recovery(const struct keys_call *call, json_t **answer, struct cof
 {
     CLEAN_BYTES text = {0};
     struct seal_secret by;
-    char recovery[RECOVERY_SIZE];
-    int rc = read_secret(&by, &text, call, err);
-    if (rc == 0)
-        rc = seal_renew_recovery(call->option[KEYS_ROOT], &by, SEAL_COST, recovery, err);
-    if (rc == 0)
-        rc = answer_file(answer, call, recovery, err);
-    OPENSSL_cleanse(recovery, sizeof recovery);
-    return rc;
+    *answer = NULL;
+    int rc = keys_root_secret(&by, &text, call, err);
+    return rc < 0 ? rc
+                  : seal_renew_recovery(call->option[KEYS_ROOT], &by, SEAL_COST, show, (void *)call, err);
 }

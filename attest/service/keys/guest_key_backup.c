@@ -113,6 +113,17 @@ static int read_wish(struct deed *d, json_t *body, struct cofre_err *err)
     return key_backup_read(&d->backup, document, keyring_root(d->call->trust->keyring), err);
 }
 
+static int restore_and_count(struct deed *d, struct cofre_err *err)
+{
+    struct key_counter *counter = keyring_counter(d->call->trust->keyring);
+    int rc = key_counter_begin(counter, d->call->db, err);
+    if (rc < 0)
+        return rc;
+    rc = db_atomically(d->call->db, restore, d, err);
+    key_counter_end(counter, d->call->db);
+    return rc;
+}
+
 void guest_keys_restore(struct call *call)
 {
     struct cofre_err err;
@@ -123,7 +134,7 @@ void guest_keys_restore(struct call *call)
     d.how.left = json_array();
     int rc = d.how.left ? read_wish(&d, body, &err) : cofre_fail(&err, COFRE_FAILED, "out of memory");
     if (rc == 0)
-        rc = db_atomically(call->db, restore, &d, &err);
+        rc = restore_and_count(&d, &err);
     if (rc == 0)
         log_warn("keys of backup %s restored by %s: %s", d.backup.id, call->caller.name, d.detail);
     if (rc == 0)

@@ -45,7 +45,12 @@ static int do_and_log(struct db *db, void *context, struct cofre_err *err)
 
 int key_deed_do(struct key_deed *deed, struct cofre_err *err)
 {
-    int rc = db_atomically(deed->call->db, do_and_log, deed, err);
+    struct key_counter *counter = keyring_counter(deed->call->trust->keyring);
+    int rc = key_counter_begin(counter, deed->call->db, err);
+    if (rc < 0)
+        return rc;
+    rc = db_atomically(deed->call->db, do_and_log, deed, err);
+    key_counter_end(counter, deed->call->db);
     if (rc == 0)
         log_info("key %s: %s by %s", deed->call->part[0], deed->action, deed->call->caller.name);
     return rc;

@@ -13,10 +13,14 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
+#include "vmm/base/log.h"
+
+#define LOG_ROOM "keys"
 
 struct keyring {
     struct secret root;
     EVP_PKEY *import_key;
+    struct key_counter counter;
     /* Where the root lies sealed, NULL: it does not; and the id of that file. */
     char *file;
     uint8_t file_id[ROOT_ID_SIZE];
@@ -38,25 +42,46 @@ static int make_import_key(struct keyring *k, struct cofre_err *err)
     return rc < 0 || k->import_key ? rc : cofre_fail(err, COFRE_FAILED, "no key for imports could be made");
 }
 
-int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static KEY_ROOT_SIZE],
-                struct cofre_err *err)
+static int make(struct keyring **out, const uint8_t root[static KEY_ROOT_SIZE], struct cofre_err *err)
 {
     struct keyring *k = calloc(1, sizeof *k);
     if (!k)
         return cofre_fail(err, COFRE_FAILED, "the root key: out of memory");
+    pthread_mutex_init(&k->counter.lock, NULL);
     int rc = secret_alloc(&k->root, KEY_ROOT_SIZE, err);
     if (rc == 0) {
         memcpy(k->root.data, root, KEY_ROOT_SIZE);
-        rc = db_atomically(db, check, k->root.data, err);
-    }
-    if (rc == 0)
+        k->counter.root = k->root.data;
         rc = make_import_key(k, err);
+    }
     if (rc < 0) {
         keyring_free(k);
         return rc;
     }
     *out = k;
     return 0;
+}
+
+/* With the database's keys checked by it; else it goes. */
+static int give(struct keyring **out, struct keyring *k, struct db *db, struct cofre_err *err)
+{
+    int rc = db_atomically(db, check, k->root.data, err);
+    if (rc == 0)
+        rc = key_counter_start(&k->counter, db, err);
+    if (rc < 0) {
+        keyring_free(k);
+        return rc;
+    }
+    *out = k;
+    return 0;
+}
+
+int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static KEY_ROOT_SIZE],
+                struct cofre_err *err)
+{
+    struct keyring *k;
+    int rc = make(&k, root, err);
+    return rc < 0 ? rc : give(out, k, db, err);
 }
 
 int keyring_open(struct keyring **out, struct db *db, const char *file, struct cofre_err *err)
@@ -89,23 +114,70 @@ static int note_file(struct keyring *k, const char *file, struct cofre_err *err)
     return k->file ? 0 : cofre_fail(err, COFRE_FAILED, "the root key: out of memory");
 }
 
-int keyring_unseal(struct keyring **out, struct db *db, const char *file, const char *passphrase,
-                   struct cofre_err *err)
+static int unseal(struct keyring **out, const struct keyring_seal *seal, struct cofre_err *err)
 {
+    *out = NULL;
     CLEAN_BYTES text = {0};
     CLEAN_SECRET root = {0};
-    int rc = seal_read_passphrase(&text, passphrase, err);
-    const struct seal_secret by = {SEAL_PASSPHRASE, bytes_view(&text)};
+    struct seal_counter counter;
+    int rc = seal_read_passphrase(&text, seal->passphrase ? seal->passphrase : seal->authorisation, err);
+    const struct seal_secret by = {.kind = seal->passphrase ? SEAL_PASSPHRASE : SEAL_TPM,
+                                   .text = bytes_view(&text),
+                                   .tpm = {.device = seal->tpm, .policies = seal->pcr_policy}};
     if (rc == 0)
-        rc = seal_open(file, &by, &root, err);
+        rc = seal_open_counted(seal->file, &by, &root, &counter, err);
     if (rc < 0)
         return cofre_within(err, rc, "the root key");
-    rc = keyring_new(out, db, root.data, err);
-    if (rc == 0 && (rc = note_file(*out, file, err)) < 0) {
+    rc = make(out, root.data, err);
+    if (rc == 0) {
+        (*out)->counter.tpm = (struct seal_tpm){.device = seal->tpm};
+        (*out)->counter.counter = counter;
+        rc = note_file(*out, seal->file, err);
+    }
+    if (rc < 0) {
         keyring_free(*out);
         *out = NULL;
     }
     return rc;
+}
+
+/* By another way than the TPM nobody asks its counter; the next who does finds that it was not advanced. */
+static void warn_uncounted(struct db *db)
+{
+    struct key_anchor anchor;
+    if (key_generation_read_anchor(db, &anchor, NULL) == 0 && anchor.there)
+        log_warn("the keys in the database go by a TPM's counter, which is not asked: that the database was "
+                 "put back "
+                 "is not noticed");
+}
+
+int keyring_unseal(struct keyring **out, struct db *db, const struct keyring_seal *seal,
+                   struct cofre_err *err)
+{
+    struct keyring *k;
+    int rc = unseal(&k, seal, err);
+    if (rc < 0)
+        return rc;
+    if (seal->passphrase)
+        warn_uncounted(db);
+    return give(out, k, db, err);
+}
+
+int keyring_accept(struct db *db, const struct keyring_seal *seal, key_counter_log log, void *context,
+                   struct cofre_err *err)
+{
+    struct keyring *k;
+    int rc = unseal(&k, seal, err);
+    if (rc < 0)
+        return rc;
+    rc = key_counter_accept(&k->counter, db, log, context, err);
+    keyring_free(k);
+    return rc;
+}
+
+struct key_counter *keyring_counter(struct keyring *k)
+{
+    return &k->counter;
 }
 
 void keyring_free(struct keyring *k)
@@ -114,6 +186,7 @@ void keyring_free(struct keyring *k)
         return;
     secret_free(&k->root);
     EVP_PKEY_free(k->import_key);
+    pthread_mutex_destroy(&k->counter.lock);
     free(k->file);
     free(k);
 }

@@ -5,6 +5,7 @@
 
 #include <openssl/types.h>
 
+#include "attest/service/keys/counter.h"
 #include "attest/service/route.h"
 #include "keys/wrap.h"
 
@@ -15,11 +16,21 @@ int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static K
                 struct cofre_err *err);
 /* The same of a file that has the root and nothing else, and that only its owner may read. */
 int keyring_open(struct keyring **out, struct db *db, const char *file, struct cofre_err *err);
-/* The same of one that lies sealed (keys/seal), by the passphrase in another file. */
-int keyring_unseal(struct keyring **out, struct db *db, const char *file, const char *passphrase,
+/* Of one that lies sealed (keys/seal): by a passphrase, or by a TPM, whose counter then says whether the database was put back. */
+struct keyring_seal {
+    const char *file;                             /* root.json */
+    const char *passphrase;                       /* a file with one line; NULL: by the TPM */
+    const char *tpm, *pcr_policy, *authorisation; /* the device, and two files; they outlive the keyring */
+};
+int keyring_unseal(struct keyring **out, struct db *db, const struct keyring_seal *seal,
+                   struct cofre_err *err);
+/* Takes the database's keys for the newest, whatever the counter says; keyring_unseal does so afterwards. */
+int keyring_accept(struct db *db, const struct keyring_seal *seal, key_counter_log log, void *context,
                    struct cofre_err *err);
 void keyring_free(struct keyring *keyring);
 const uint8_t *keyring_root(const struct keyring *keyring);
+/* To go around each change of keys. */
+struct key_counter *keyring_counter(struct keyring *keyring);
 /* X25519, the same for the same root: whom keys that are brought in are sealed to. */
 EVP_PKEY *keyring_import_key(const struct keyring *keyring);
 

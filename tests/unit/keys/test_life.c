@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "attest/store/schema.h"
-#include "keys/generation.h"
 #include "keys/life.h"
+#include "keys/roll_back.h"
 #include "keys/version.h"
 #include "tests/unit/store/database.h"
 #include "vmm/base/file.h"
@@ -29,7 +29,7 @@ static struct db *connect(void)
     if (db_open(&db, server.name, &err) < 0 || schema_bring(db, &err) < 0 ||
         db_script(db,
                   "DELETE FROM guest_key_grant; DELETE FROM guest_key_version; DELETE FROM guest_key;"
-                  " UPDATE guest_key_generation SET number = 0, mac = ''",
+                  " UPDATE guest_key_generation SET number = 0, mac = '', counter = ''",
                   &err) < 0)
         fail_msg("%s", err.text);
     return db;
@@ -356,6 +356,107 @@ static void keys_that_nobody_authenticated_are_noticed(void **state)
     assert_string_equal(err.text, "the database has 1 keys that nobody authenticated");
 }
 
+/* What the keys are anchored to, checked with them. */
+static int check_anchor(struct db *db, void *context, struct cofre_err *err)
+{
+    int64_t generation;
+    return key_generation_check_anchor(db, root, &generation, context, err);
+}
+
+static const struct seal_counter tpm = {.index = 1, .id = {3, 2, 1}, .first = 40};
+
+static int anchor(struct db *db, void *context, struct cofre_err *err)
+{
+    struct key_anchor before;
+    int64_t generation;
+    (void)context;
+    int rc = key_generation_check_anchor(db, root, &generation, &before, err);
+    if (rc < 0)
+        return rc;
+    const struct key_anchor first = roll_back_anchor(&tpm, tpm.first);
+    return key_generation_anchor(db, root, generation, &first, err);
+}
+
+static void each_change_counts_the_anchor_up(void **state)
+{
+    CLEAN_DB *db = connect();
+    struct key_anchor now;
+    (void)state;
+    MUST(create(db, "disk", GIVEN, &why));
+    MUST(db_atomically(db, check_anchor, &now, &why));
+    assert_false(now.there);
+    MUST(db_atomically(db, anchor, NULL, &why));
+    MUST(create(db, "other", GIVEN, &why));
+    MUST(act(db, (struct act){.event = KEY_EVENT_ROTATE, .name = "disk"}, &why));
+    MUST(db_atomically(db, check_anchor, &now, &why));
+    assert_true(now.there && memcmp(now.counter, tpm.id, sizeof now.counter) == 0);
+    assert_int_equal(now.value, tpm.first + 3);
+}
+
+static void an_anchor_that_was_changed_is_noticed(void **state)
+{
+    CLEAN_DB *db = connect();
+    struct key_anchor now;
+    struct cofre_err err;
+    (void)state;
+    MUST(create(db, "disk", GIVEN, &why));
+    MUST(db_atomically(db, anchor, NULL, &why));
+    MUST(db_script(db, "CREATE TABLE old_generation AS SELECT counter FROM guest_key_generation", &why));
+    MUST(create(db, "other", GIVEN, &why));
+    MUST(db_script(db,
+                   "UPDATE guest_key_generation SET counter = (SELECT counter FROM old_generation);"
+                   " DROP TABLE old_generation",
+                   &why));
+    assert_int_equal(db_atomically(db, check_anchor, &now, &err), -COFRE_FAILED);
+    assert_non_null(strstr(err.text, "they were changed beside the service"));
+    MUST(db_script(db, "UPDATE guest_key_generation SET counter = ''", &why));
+    assert_int_equal(db_atomically(db, check_anchor, &now, &err), -COFRE_FAILED);
+}
+
+#define OUT "; if it is the right database, accept its keys (cofre-trust accept-keys)"
+
+static void a_counter_says_which_keys_are_the_newest(void **state)
+{
+    static const struct {
+        struct key_anchor anchor;
+        uint64_t value;
+        int found;
+        const char *sentence;
+    } cases[] = {
+        {{true, {3, 2, 1}, 50}, 50, ROLL_BACK_NONE, NULL},
+        {{true, {3, 2, 1}, 51}, 50, ROLL_BACK_COUNT, NULL},
+        {{false, {0}, 0}, 40, ROLL_BACK_FIRST, NULL},
+        {{true, {3, 2, 1}, 52},
+         50,
+         -COFRE_NEGATIVE,
+         "the keys in the database count to 52, and the TPM's counter to 50 only: keys were changed without "
+         "this "
+         "TPM" OUT},
+        {{true, {3, 2, 1}, 49},
+         50,
+         -COFRE_NEGATIVE,
+         "the keys in the database are of an older time: they count to 49, and the TPM's counter to 50; "
+         "bring the "
+         "newer database back" OUT},
+        {{true, {3, 2, 2}, 50},
+         50,
+         -COFRE_NEGATIVE,
+         "the keys in the database go by another counter than the TPM's: the root has another slot "
+         "since" OUT},
+        {{false, {0}, 0},
+         41,
+         -COFRE_NEGATIVE,
+         "the keys in the database go by no counter, and the TPM's has counted from 40 to 41 since it was "
+         "made" OUT},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cofre_err err = {""};
+        assert_int_equal(roll_back_judge(&cases[i].anchor, &tpm, cases[i].value, &err), cases[i].found);
+        assert_string_equal(err.text, cases[i].sentence ? cases[i].sentence : "");
+    }
+}
+
 static void another_root_opens_nothing(void **state)
 {
     static const uint8_t other[KEY_ROOT_SIZE] = {7, 2};
@@ -442,6 +543,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_keys_bytes_are_no_other_keys),
         cmocka_unit_test(a_row_that_is_put_back_is_noticed),
         cmocka_unit_test(keys_that_nobody_authenticated_are_noticed),
+        cmocka_unit_test(each_change_counts_the_anchor_up),
+        cmocka_unit_test(an_anchor_that_was_changed_is_noticed),
+        cmocka_unit_test(a_counter_says_which_keys_are_the_newest),
         cmocka_unit_test(another_root_opens_nothing),
         cmocka_unit_test(of_a_destroyed_key_no_byte_is_left_in_the_files),
     };

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,22 @@ static struct view view(const char *text)
 
 static struct seal_secret secret(enum seal_kind kind, const char *text)
 {
-    return (struct seal_secret){kind, view(text)};
+    return (struct seal_secret){.kind = kind, .text = view(text)};
+}
+
+/* Seen, in a context of RECOVERY_SIZE bytes. */
+static int show(void *context, const char *recovery, struct cofre_err *err)
+{
+    (void)err;
+    memcpy(context, recovery, RECOVERY_SIZE);
+    return 0;
+}
+
+static int show_to_nobody(void *context, const char *recovery, struct cofre_err *err)
+{
+    (void)context;
+    (void)recovery;
+    return cofre_fail(err, COFRE_FAILED, "nobody sees it");
 }
 
 struct made {
@@ -51,7 +67,7 @@ static int make(void **state)
     (void)snprintf(dir, sizeof dir, "/tmp/cofre-seal-XXXXXX");
     assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/root.json", dir);
-    const int rc = seal_make(path, view(OLD), CHEAP, &m.root, m.recovery, &err);
+    const int rc = seal_make(path, view(OLD), CHEAP, &m.root, show, m.recovery, &err);
     if (rc < 0)
         print_error("%s\n", err.text);
     *state = &m;
@@ -120,12 +136,12 @@ static void has_modes_that_nobody_else_reads(void **state)
 static void makes_none_over_another(void **state)
 {
     CLEAN_SECRET root = {0};
-    char recovery[RECOVERY_SIZE];
+    char recovery[RECOVERY_SIZE] = "";
     struct cofre_err err;
-    assert_int_equal(seal_make(path, view(NEW), CHEAP, &root, recovery, &err), -COFRE_USAGE);
+    assert_int_equal(seal_make(path, view(NEW), CHEAP, &root, show, recovery, &err), -COFRE_USAGE);
     assert_non_null(strstr(err.text, "is there already"));
     assert_null(root.data);
-    assert_true(bytes_are_zero(recovery, sizeof recovery));
+    assert_true(bytes_are_zero(recovery, sizeof recovery)); /* nothing was shown */
     assert_int_equal(opens(*state, SEAL_PASSPHRASE, OLD, NULL), 0);
 }
 
@@ -135,7 +151,7 @@ static void makes_one_without_a_passphrase(void **state)
     struct cofre_err err;
     (void)state;
     remove_files();
-    assert_int_equal(seal_make(path, (struct view){0}, CHEAP, &m.root, m.recovery, NULL), 0);
+    assert_int_equal(seal_make(path, (struct view){0}, CHEAP, &m.root, show, m.recovery, NULL), 0);
     assert_int_equal(opens(&m, SEAL_PASSPHRASE, OLD, &err), -COFRE_USAGE);
     assert_non_null(strstr(err.text, "there is no slot \"passphrase\""));
     assert_int_equal(opens(&m, SEAL_RECOVERY, m.recovery, NULL), 0);
@@ -160,9 +176,24 @@ static void renews_the_recovery_passphrase(void **state)
     const struct made *m = *state;
     const struct seal_secret by = secret(SEAL_PASSPHRASE, OLD);
     char recovery[RECOVERY_SIZE];
-    assert_int_equal(seal_renew_recovery(path, &by, CHEAP, recovery, NULL), 0);
+    assert_int_equal(seal_renew_recovery(path, &by, CHEAP, show, recovery, NULL), 0);
     assert_int_equal(opens(m, SEAL_RECOVERY, m->recovery, NULL), -COFRE_NEGATIVE);
     assert_int_equal(opens(m, SEAL_RECOVERY, recovery, NULL), 0);
+}
+
+static void renews_nothing_that_nobody_saw(void **state)
+{
+    const struct made *m = *state;
+    const struct seal_secret by = secret(SEAL_PASSPHRASE, OLD);
+    CLEAN_SECRET root = {0};
+    struct cofre_err err;
+    assert_int_equal(seal_renew_recovery(path, &by, CHEAP, show_to_nobody, NULL, &err), -COFRE_FAILED);
+    assert_string_equal(err.text, "nobody sees it");
+    assert_int_equal(opens(m, SEAL_RECOVERY, m->recovery, NULL), 0);
+    remove_files();
+    assert_int_equal(seal_make(path, view(NEW), CHEAP, &root, show_to_nobody, NULL, NULL), -COFRE_FAILED);
+    assert_null(root.data);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 /* What a hand writes and types. */
@@ -261,7 +292,10 @@ static void opens_no_slot_of_another_kind(void **state)
 #define SLOT_(cost, salt)                                                                                    \
     "{\"cost\": " cost ", \"salt\": \"" salt                                                                 \
     "\", \"nonce\": \"000102030405060708090a0b\", \"sealed\": \"" HEX16 HEX16 HEX16 "\"}"
-#define SLOT        SLOT_("17", HEX16)
+#define SLOT SLOT_("17", HEX16)
+#define TPM_SLOT(public, private)                                                                            \
+    "{\"cost\": 17, \"salt\": \"" HEX16 "\", \"owner\": \"" HEX16 HEX16 HEX16 HEX16                          \
+    "\", \"parent\": \"000b" HEX16 HEX16 "\", \"public\": \"" public "\", \"private\": \"" private "\"}"
 #define ROOT(slots) "{\"cofre_root\": 1, \"id\": \"" HEX16 "\", \"slots\": {" slots "}}"
 
 static void refuses_what_a_file_cannot_say(void **state)
@@ -280,7 +314,12 @@ static void refuses_what_a_file_cannot_say(void **state)
         {ROOT(""), "there is no slot \"recovery\""},
         {ROOT("\"passphrase\": " SLOT), "there is no slot \"recovery\""},
         {ROOT("\"recovery\": " SLOT ", \"recovery\": " SLOT), "not JSON: duplicate object key"},
-        {ROOT("\"recovery\": " SLOT ", \"tpm\": " SLOT), "slots of a kind that is not known here"},
+        {ROOT("\"recovery\": " SLOT ", \"pkcs11\": " SLOT), "slots of a kind that is not known here"},
+        {ROOT("\"recovery\": " SLOT ", \"tpm\": " SLOT),
+         "the slot \"tpm\" is to have cost, salt, owner, parent, public and private alone"},
+        {ROOT("\"recovery\": " SLOT ", \"tpm\": " TPM_SLOT("00", "")),
+         "the slot \"tpm\": private is to be up to 512 bytes"},
+        {ROOT("\"recovery\": " SLOT ", \"tpm\": " TPM_SLOT("0", "00")), "public is to be up to 512 bytes"},
         {ROOT("\"recovery\": 1"), "the slot \"recovery\" is to have cost, salt, nonce and sealed alone"},
         {ROOT("\"recovery\": " SLOT_("19", HEX16)), "a cost of 19, where 10 to 18 can be"},
         {ROOT("\"recovery\": " SLOT_("9", HEX16)), "a cost of 9, where 10 to 18 can be"},
@@ -292,6 +331,9 @@ static void refuses_what_a_file_cannot_say(void **state)
     struct root_file file;
     (void)state;
     assert_int_equal(root_file_parse(&file, view(ROOT("\"recovery\": " SLOT)), NULL), 0);
+    assert_int_equal(
+        root_file_parse(&file, view(ROOT("\"recovery\": " SLOT ", \"tpm\": " TPM_SLOT("00", "01"))), NULL),
+        0);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct cofre_err err = {""};
         assert_int_equal(root_file_parse(&file, view(files[i].text), &err), -COFRE_MALFORMED);
@@ -319,7 +361,21 @@ static void make_anew(void)
 {
     CLEAN_SECRET root = {0};
     char recovery[RECOVERY_SIZE];
-    _exit(seal_make(path, view(NEW), CHEAP, &root, recovery, NULL) == 0 ? 0 : 1);
+    _exit(seal_make(path, view(NEW), CHEAP, &root, show, recovery, NULL) == 0 ? 0 : 1);
+}
+
+static int shown; /* who would see a recovery passphrase reads it here */
+
+static int show_there(void *context, const char *recovery, struct cofre_err *err)
+{
+    (void)context;
+    return write(shown, recovery, RECOVERY_SIZE) == RECOVERY_SIZE ? 0 : cofre_fail(err, COFRE_FAILED, "gone");
+}
+
+static void renew_recovery(void)
+{
+    const struct seal_secret by = secret(SEAL_PASSPHRASE, OLD);
+    _exit(seal_renew_recovery(path, &by, CHEAP, show_there, NULL, NULL) == 0 ? 0 : 1);
 }
 
 /* Runs it up to the start or the end of a system call, number `stop` of these, and kills it there. How many there were. */
@@ -402,6 +458,36 @@ static void makes_all_of_it_or_none_when_killed_at_a_call(void **state)
     assert_true(none > 5 && whole > 1);
 }
 
+/* What recovers is in somebody's hands, whenever it ends: the passphrase of before, or one that was seen. */
+static void leaves_a_recovery_passphrase_that_was_seen_when_killed_at_a_call(void **state)
+{
+    const struct made *m = *state;
+    const struct root_file whole = read_file();
+    unsigned old = 0, new = 0;
+    int ends[2];
+    char seen[RECOVERY_SIZE];
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    shown = ends[1];
+    const unsigned all = kill_at(renew_recovery, UINT_MAX);
+    assert_int_equal(read(ends[0], seen, sizeof seen), sizeof seen);
+    assert_int_equal(opens(m, SEAL_RECOVERY, seen, NULL), 0);
+    write_file(&whole);
+    for (unsigned stop = 0; stop < all; stop = next_stop(stop, all)) {
+        kill_at(renew_recovery, stop);
+        const bool saw = read(ends[0], seen, sizeof seen) == sizeof seen,
+                   before = opens(m, SEAL_RECOVERY, m->recovery, NULL) == 0;
+        assert_true(before || (saw && opens(m, SEAL_RECOVERY, seen, NULL) == 0));
+        old += before;
+        new += !before;
+        write_file(&whole);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    print_message("# killed at %u stops: the old passphrase %u times, the new one %u times\n", old + new, old,
+                  new);
+    assert_true(old > 5 && new > 1);
+}
+
 /* Two at once, over and over: each change is whole, and neither takes the other's away. */
 static void changes_wait_for_each_other(void **state)
 {
@@ -419,7 +505,7 @@ static void changes_wait_for_each_other(void **state)
         _exit(0);
     }
     for (int i = 0; i < 8; i++) {
-        assert_int_equal(seal_renew_recovery(path, &by, CHEAP, recovery, NULL), 0);
+        assert_int_equal(seal_renew_recovery(path, &by, CHEAP, show, recovery, NULL), 0);
         assert_int_equal(opens(m, SEAL_RECOVERY, recovery, NULL), 0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -467,6 +553,7 @@ int main(void)
         TEST(makes_one_without_a_passphrase),
         TEST(sets_a_passphrase_after_recovery),
         TEST(renews_the_recovery_passphrase),
+        TEST(renews_nothing_that_nobody_saw),
         TEST(reads_a_recovery_passphrase_as_it_is_typed),
         TEST(tells_a_typing_error),
         TEST(opens_no_slot_that_was_changed),
@@ -475,6 +562,7 @@ int main(void)
         TEST(refuses_a_file_that_is_too_long),
         TEST(leaves_the_old_or_the_new_when_killed_at_a_call),
         TEST(makes_all_of_it_or_none_when_killed_at_a_call),
+        TEST(leaves_a_recovery_passphrase_that_was_seen_when_killed_at_a_call),
         TEST(changes_wait_for_each_other),
         TEST(keeps_a_secret_locked_and_out_of_dumps),
     };
