@@ -86,6 +86,8 @@ static const char *const steps[] = {
     "DROP INDEX result_made;",
     /* How often one guest had a key. */
     "CREATE INDEX guest_key_release_guest ON guest_key_release (name, guest, at);",
+    /* What a guest may keep of a key for starts without the service. */
+    "ALTER TABLE guest_key_grant ADD COLUMN offline BIGINT NOT NULL DEFAULT 0;",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))
