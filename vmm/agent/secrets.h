@@ -26,7 +26,7 @@ struct agent_secrets {
     struct secret memory; /* what the values lie in */
     struct kept_secret secret[KEPT_SECRETS_MAX];
     size_t count;
-    bool from_file; /* the service gave none: they are those that were kept */
+    bool from_file;       /* the service gave none: they are those that were kept */
     struct cofre_err why; /* it did not, or they are not kept: why; empty where all is as it should be */
 };
 void agent_secrets_free(struct agent_secrets *secrets);
