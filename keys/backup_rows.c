@@ -41,8 +41,9 @@ static int write_grants(json_t *list, const struct guest_key *k, struct cofre_er
         char digest[2 * sizeof k->grant[i].digest + 1];
         hex_encode(digest, k->grant[i].digest, sizeof k->grant[i].digest);
         rc = append(list,
-                    json_pack("{s:s, s:I, s:s}", "policy", k->grant[i].policy, "version",
-                              (json_int_t)k->grant[i].version, "digest", digest),
+                    json_pack("{s:s, s:I, s:s, s:I}", "policy", k->grant[i].policy, "version",
+                              (json_int_t)k->grant[i].version, "digest", digest, "offline",
+                              (json_int_t)k->grant[i].offline),
                     err);
     }
     return rc;
@@ -104,12 +105,13 @@ static int read_grant(struct guest_key *key, json_t *row, struct cofre_err *err)
 {
     struct key_grant grant = {.version = 0};
     const char *policy, *digest;
-    json_int_t version;
-    if (json_unpack_ex(row, NULL, JSON_STRICT, "{s:s, s:I, s:s}", "policy", &policy, "version", &version,
-                       "digest", &digest) < 0 ||
+    json_int_t version, offline = 0;
+    if (json_unpack_ex(row, NULL, JSON_STRICT, "{s:s, s:I, s:s, s?I}", "policy", &policy, "version", &version,
+                       "digest", &digest, "offline", &offline) < 0 ||
         !copy_name(grant.policy, policy) || !hex_decode(grant.digest, sizeof grant.digest, digest))
         return none(err);
     grant.version = version;
+    grant.offline = offline;
     return guest_key_put_grant(key, &grant, err);
 }
 

@@ -27,15 +27,26 @@ static bool put_number(EVP_MD_CTX *md, int64_t number)
     return EVP_DigestUpdate(md, data, sizeof data) == 1;
 }
 
+/* Keys of before there was such a thing as offline have terms of their own form. */
+static bool any_offline(const struct guest_key *k)
+{
+    for (size_t i = 0; i < k->grants; i++)
+        if (k->grant[i].offline)
+            return true;
+    return false;
+}
+
 static bool put_key(EVP_MD_CTX *md, const struct guest_key *k)
 {
-    bool good = put_text(md, "cofre key terms 1") && put_text(md, k->name) &&
+    const bool offline = any_offline(k);
+    bool good = put_text(md, offline ? "cofre key terms 2" : "cofre key terms 1") && put_text(md, k->name) &&
                 put_text(md, guest_key_state_names[k->state]) && put_number(md, k->current) &&
                 put_number(md, k->quorum) && put_number(md, k->per_guest) && put_number(md, k->per_hour) &&
                 put_number(md, k->made) && put_text(md, k->maker) && put_number(md, (int64_t)k->grants);
     for (size_t i = 0; i < k->grants && good; i++)
         good = put_text(md, k->grant[i].policy) && put_number(md, k->grant[i].version) &&
-               put(md, k->grant[i].digest, sizeof k->grant[i].digest);
+               put(md, k->grant[i].digest, sizeof k->grant[i].digest) &&
+               (!offline || put_number(md, k->grant[i].offline));
     return good;
 }
 
@@ -128,7 +139,7 @@ static int keep(void *context, const struct guest_key *key, struct cofre_err *er
 static int take_grant(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
 {
     struct guest_key *key = context;
-    struct key_grant grant = {.version = c[1].integer};
+    struct key_grant grant = {.version = c[1].integer, .offline = c[3].integer};
     (void)columns;
     if (!copy_name(grant.policy, &c[0]) || c[2].bytes.len != sizeof grant.digest)
         return cofre_fail(err, COFRE_FAILED, "a grant of the key \"%s\" in the database is none", key->name);
@@ -146,8 +157,8 @@ int guest_key_find(struct guest_key *out, struct db *db, const char *name, struc
     if (rc == 0)
         return cofre_fail(err, COFRE_NEGATIVE, "there is no key \"%s\"", name);
     if (rc > 0)
-        rc = DB_RUN(db, "SELECT policy, version, digest FROM guest_key_grant WHERE name = $1", take_grant,
-                    out, err, db_text(name));
+        rc = DB_RUN(db, "SELECT policy, version, digest, offline FROM guest_key_grant WHERE name = $1",
+                    take_grant, out, err, db_text(name));
     return rc < 0 ? rc : 0;
 }
 
@@ -176,10 +187,13 @@ static int write_grants(struct db *db, const struct guest_key *k, struct cofre_e
 {
     int rc = DB_RUN(db, "DELETE FROM guest_key_grant WHERE name = $1", NULL, NULL, err, db_text(k->name));
     for (size_t i = 0; i < k->grants && rc >= 0; i++)
-        rc = DB_RUN(db, "INSERT INTO guest_key_grant (name, policy, version, digest) VALUES ($1, $2, $3, $4)",
+        rc = DB_RUN(db,
+                    "INSERT INTO guest_key_grant (name, policy, version, digest, offline)"
+                    " VALUES ($1, $2, $3, $4, $5)",
                     NULL, NULL, err, db_text(k->name), db_text(k->grant[i].policy),
                     db_integer(k->grant[i].version),
-                    db_bytes((struct view){k->grant[i].digest, sizeof k->grant[i].digest}));
+                    db_bytes((struct view){k->grant[i].digest, sizeof k->grant[i].digest}),
+                    db_integer(k->grant[i].offline));
     return rc < 0 ? rc : 0;
 }
 

@@ -12,16 +12,19 @@
 #include "keys/state.h"
 #include "keys/wrap.h"
 
-#define GUEST_KEY_NAME_MAX   64 /* bytes, as of all names of the service */
-#define GUEST_KEY_GRANTS_MAX 32
-#define GUEST_KEY_QUORUM_MAX 8
-#define GUEST_KEY_RATE_MAX   1000000
+#define GUEST_KEY_NAME_MAX    64 /* bytes, as of all names of the service */
+#define GUEST_KEY_GRANTS_MAX  32
+#define GUEST_KEY_QUORUM_MAX  8
+#define GUEST_KEY_RATE_MAX    1000000
+#define GUEST_KEY_OFFLINE_MAX (366 * 86400)
 
 /* Who gets it: guests that satisfy this version of this policy, as it was when the key's owner looked at it. */
 struct key_grant {
     char policy[GUEST_KEY_NAME_MAX + 1];
     int64_t version;
     uint8_t digest[32]; /* SHA-256 of the policy's text */
+    int64_t
+        offline; /* seconds for which a guest may keep it, for starts without the service; 0: not at all */
 };
 
 struct guest_key {

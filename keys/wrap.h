@@ -10,8 +10,9 @@
 #include "vmm/base/bytes.h"
 
 #define KEY_ROOT_SIZE     32
-#define KEY_VALUE_MIN     16 /* bytes of a key */
-#define KEY_VALUE_MAX     512
+#define KEY_VALUE_MIN     1 /* bytes: a secret that is brought may be a short one */
+#define KEY_VALUE_MAX     8192
+#define KEY_RANDOM_MIN    16 /* of what is made here */
 #define KEY_WRAP_OVERHEAD 28 /* bytes that a wrapped key is longer: nonce and tag */
 #define KEY_TERMS_SIZE    32
 #define KEY_MAC_SIZE      32

@@ -90,6 +90,9 @@ static const char *const steps[] = {
 
     /* What a counter outside of the database stands at when these are the keys (keys/generation.h); empty: there is none. */
     "ALTER TABLE guest_key_generation ADD COLUMN counter BYTEA NOT NULL DEFAULT '';",
+
+    /* What a guest may keep of a key for starts without the service. */
+    "ALTER TABLE guest_key_grant ADD COLUMN offline BIGINT NOT NULL DEFAULT 0;",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof *steps))

@@ -21,6 +21,7 @@
 #include "vmm/base/clean_openssl.h"
 #include "vmm/base/json.h"
 #include "vmm/base/number.h"
+#include "vmm/base/timestamp.h"
 
 #define ANSWER_SECONDS 60
 #define NAME_MAX_BYTES 64
@@ -73,6 +74,8 @@ static int open_answer(uint8_t *key, const struct agent_key_request *r, EVP_PKEY
                *sealed_hex = json_string_value(json_object_get(answer, "sealed")),
                *result = json_string_value(json_object_get(answer, "result"));
     const json_int_t version = json_integer_value(json_object_get(answer, "version"));
+    const json_t *offline = json_object_get(answer, "offline_until");
+    struct agent_key_terms terms = {.version = version};
     CLEAN_BYTES enc = {0}, sealed = {0};
     char aad[KEY_RELEASE_AAD_MAX];
     if (!enc_hex || !sealed_hex || !result || strlen(result) > 64 || (r->version && version != r->version) ||
@@ -80,8 +83,16 @@ static int open_answer(uint8_t *key, const struct agent_key_request *r, EVP_PKEY
         hex_decode_some(&sealed, AGENT_KEY_MAX + HPKE_OVERHEAD, sealed_hex, err) < 0 ||
         sealed.len <= HPKE_OVERHEAD)
         return cofre_fail(err, COFRE_MALFORMED, "the service's answer is no key \"%s\"", r->name);
+    int rc = offline ? time_parse(&terms.offline_until,
+                                  json_string_value(offline) ? json_string_value(offline) : "",
+                                  "offline_until", err)
+                     : 0;
+    if (rc < 0)
+        return cofre_within(err, -COFRE_MALFORMED, "the service's answer");
+    if (r->terms)
+        *r->terms = terms;
     const struct hpke_about about = key_message_released(aad, kem, r->name, version, result);
-    int rc = hpke_open(key, &about, own, bytes_view(&enc), bytes_view(&sealed), err);
+    rc = hpke_open(key, &about, own, bytes_view(&enc), bytes_view(&sealed), err);
     return rc < 0 ? cofre_within(err, rc, "the key \"%s\"", r->name) : (int)(sealed.len - HPKE_OVERHEAD);
 }
 

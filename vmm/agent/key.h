@@ -2,14 +2,22 @@
 #ifndef COFRE_AGENT_KEY_H
 #define COFRE_AGENT_KEY_H
 
+#include "keys/wrap.h"
 #include "vmm/agent/trust_client.h"
 
-#define AGENT_KEY_MAX 512 /* bytes */
+#define AGENT_KEY_MAX KEY_VALUE_MAX /* bytes */
+
+/* What a key came with. */
+struct agent_key_terms {
+    int64_t version;
+    int64_t offline_until; /* seconds since 1970: until when it may be kept; 0: it may not */
+};
 
 struct agent_key_request {
     struct trust_client *client;
     const char *policy, *name;
-    int64_t version; /* 0: the current one */
+    int64_t version;               /* 0: the current one */
+    struct agent_key_terms *terms; /* where they go; may be NULL */
     /* As struct channel_acts has it. */
     void *context;
     int (*evidence)(void *context, struct bytes *file, const uint8_t report_data[64], struct cofre_err *err);

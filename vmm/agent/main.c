@@ -18,6 +18,7 @@
 #include "vmm/agent/provider.h"
 #include "vmm/agent/replay.h"
 #include "vmm/agent/result.h"
+#include "vmm/agent/secrets.h"
 #include "vmm/agent/server.h"
 #include "vmm/base/cleanup.h"
 
@@ -77,8 +78,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {
-        {"channel", agent_channel_command}, {"key", agent_key_command}, {"result", agent_result_command}};
+    } commands[] = {{"channel", agent_channel_command},
+                    {"key", agent_key_command},
+                    {"result", agent_result_command},
+                    {"secrets", agent_secrets_command}};
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

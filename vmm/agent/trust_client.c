@@ -220,6 +220,11 @@ int trust_client_post(struct trust_client *c, const char *path, json_t *body, js
     return 0;
 }
 
+int trust_client_status(const struct trust_client *client)
+{
+    return client->status;
+}
+
 int trust_client_challenge(struct trust_client *client, struct bytes *nonce, struct cofre_err *err)
 {
     CLEAN_JSON *answer = NULL;

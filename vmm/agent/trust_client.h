@@ -28,6 +28,8 @@ void trust_client_free(struct trust_client *client);
 /* The answer's object, the caller's, where the service answers 200 or 201; else its own sentence. body may be NULL. */
 int trust_client_post(struct trust_client *client, const char *path, json_t *body, json_t **answer,
                       struct cofre_err *err);
+/* Of the last answer; 0: none came. */
+int trust_client_status(const struct trust_client *client);
 /* After the first answer: what evidence over this connection is to carry. */
 int trust_client_report_data(struct trust_client *client, uint8_t out[static CHANNEL_REPORT_DATA],
                              struct view nonce, struct cofre_err *err);

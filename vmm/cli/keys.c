@@ -18,7 +18,7 @@ static const char help[] =
     "       cofre keys rotate  SERVICE --name KEY [--in F]\n"
     "       cofre keys retire  SERVICE --name KEY --version N\n"
     "       cofre keys disable|enable|destroy SERVICE --name KEY\n"
-    "       cofre keys grant   SERVICE --name KEY --policy NAME [--version N]\n"
+    "       cofre keys grant   SERVICE --name KEY --policy NAME [--version N] [--offline N]\n"
     "       cofre keys revoke  SERVICE --name KEY --policy NAME\n"
     "       cofre keys approve SERVICE --name KEY --guest HEX\n"
     "       cofre keys export  SERVICE --name KEY --key PEM --out F [--version N]\n"
@@ -47,6 +47,8 @@ static const char help[] =
     "  --quorum N       how many have to approve each release; default none\n"
     "  --per-guest N    releases to one guest within an hour, at most\n"
     "  --per-hour N     releases within an hour in all, at most\n"
+    "  --offline N      seconds for which a guest may keep it, sealed, for starts without the service; "
+    "default 0\n"
     "  --version N      of the key, or with grant of the policy (default: the active one)\n"
     "  --policy NAME    a policy of the service\n"
     "  --guest HEX      a guest that asks, as show has it\n"
@@ -87,6 +89,7 @@ static const struct option options[] = {
     {"quorum", required_argument, NULL, KEYS_QUORUM},
     {"per-guest", required_argument, NULL, KEYS_PER_GUEST},
     {"per-hour", required_argument, NULL, KEYS_PER_HOUR},
+    {"offline", required_argument, NULL, KEYS_OFFLINE},
     {"in", required_argument, NULL, KEYS_IN},
     {"key", required_argument, NULL, KEYS_KEY},
     {"out", required_argument, NULL, KEYS_OUT},
@@ -134,7 +137,7 @@ static const struct action {
     {"disable", KEY, 0, "PUT", "/state", KEYS_NAME, "disabled", NULL},
     {"enable", KEY, 0, "PUT", "/state", KEYS_NAME, "active", NULL},
     {"destroy", KEY, 0, "PUT", "/state", KEYS_NAME, "destroyed", NULL},
-    {"grant", KEY | BIT(POLICY), BIT(VERSION), "PUT", "/grants/", KEYS_POLICY, NULL, NULL},
+    {"grant", KEY | BIT(POLICY), BIT(VERSION) | BIT(OFFLINE), "PUT", "/grants/", KEYS_POLICY, NULL, NULL},
     {"revoke", KEY | BIT(POLICY), 0, "DELETE", "/grants/", KEYS_POLICY, NULL, NULL},
     {"approve", KEY | BIT(GUEST), 0, "POST", "/approvals", KEYS_NAME, NULL, NULL},
     {"export", KEY | BIT(KEY) | BIT(OUT), BIT(VERSION), NULL, NULL, KEYS_NAME, NULL, keys_export},
@@ -187,11 +190,8 @@ static int put_numbers(const struct action *action, const struct keys_call *call
     static const struct {
         enum keys_option option;
         const char *member;
-    } numbers[] = {{KEYS_SIZE, "size"},
-                   {KEYS_QUORUM, "quorum"},
-                   {KEYS_PER_GUEST, "per_guest"},
-                   {KEYS_PER_HOUR, "per_hour"},
-                   {KEYS_VERSION, "version"}};
+    } numbers[] = {{KEYS_SIZE, "size"},         {KEYS_QUORUM, "quorum"},   {KEYS_PER_GUEST, "per_guest"},
+                   {KEYS_PER_HOUR, "per_hour"}, {KEYS_OFFLINE, "offline"}, {KEYS_VERSION, "version"}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const char *text = call->option[numbers[i].option];
         uint64_t value;

@@ -19,6 +19,7 @@ enum keys_option {
     KEYS_QUORUM,
     KEYS_PER_GUEST,
     KEYS_PER_HOUR,
+    KEYS_OFFLINE,
     KEYS_IN,
     KEYS_KEY,
     KEYS_OUT,

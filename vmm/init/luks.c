@@ -112,7 +112,8 @@ int luks_open(const struct luks_source *source, const char *disk, struct cofre_e
     int code;
     for (unsigned number = 0; (code = attempt(source, disk)) == COFRE_LACKING; number++) {
         uint32_t random = 0;
-        (void)getrandom(&random, sizeof random, 0);
+        if (getrandom(&random, sizeof random, 0) != sizeof random)
+            random = 0; /* then it asks when others do */
         const unsigned pause = luks_pause(number, random);
         fprintf(stderr, "cofre-init: there is no key for the root yet; it is asked for again in %u.%u s\n",
                 pause / 1000, pause % 1000 / 100);

@@ -101,10 +101,10 @@ static int read_making(struct making *m, struct call *call, json_t *body, struct
     if (json_unpack_ex(body, &why, JSON_STRICT, "{s?o, s?I, s?I, s?I, s?I}", "import", &import, "size", &size,
                        "quorum", &quorum, "per_guest", &per_guest, "per_hour", &per_hour) < 0)
         return cofre_fail(err, COFRE_USAGE, "the body: %s", why.text);
-    if (size && (import || size < KEY_VALUE_MIN || size > KEY_VALUE_MAX))
+    if (size && (import || size < KEY_RANDOM_MIN || size > KEY_VALUE_MAX))
         return cofre_fail(err, COFRE_USAGE,
                           "size: it is to be a number from %d to %d, and not there with import",
-                          KEY_VALUE_MIN, KEY_VALUE_MAX);
+                          KEY_RANDOM_MIN, KEY_VALUE_MAX);
     m->size = size;
     m->wish.quorum = quorum;
     m->wish.per_guest = per_guest;
@@ -224,6 +224,11 @@ void guest_key_set_state(struct call *call)
 
 /* Grants: to a policy as it is now, so that who changes the policy afterwards changes nothing for the key. */
 
+/* What is asked for: a version (0: the active one), and how long a guest may keep the key. */
+struct grant_wish {
+    int64_t version, offline;
+};
+
 static int take_policy(void *context, const struct stored_policy *p, struct cofre_err *err)
 {
     struct key_grant *grant = context;
@@ -235,12 +240,15 @@ static int take_policy(void *context, const struct stored_policy *p, struct cofr
 
 static int grant(const struct key_change *c, struct key_deed *deed, struct cofre_err *err)
 {
-    struct key_grant grant = {.version = 0};
-    const int64_t *wanted = deed->context;
+    const struct grant_wish *wish = deed->context;
+    struct key_grant grant = {.offline = wish->offline};
     (void)snprintf(grant.policy, sizeof grant.policy, "%s", deed->call->part[1]);
-    int rc = stored_policy_find(c->db, grant.policy, *wanted, take_policy, &grant, err);
+    int rc = stored_policy_find(c->db, grant.policy, wish->version, take_policy, &grant, err);
     (void)snprintf(deed->detail, sizeof deed->detail, "policy %s %lld", grant.policy,
                    (long long)grant.version);
+    if (grant.offline)
+        (void)snprintf(deed->detail, sizeof deed->detail, "policy %s %lld; offline %lld s", grant.policy,
+                       (long long)grant.version, (long long)grant.offline);
     return rc < 0 ? rc : key_give_grant(c, deed->call->part[0], &grant, err);
 }
 
@@ -248,15 +256,20 @@ void guest_key_grant(struct call *call)
 {
     struct cofre_err err;
     json_error_t why;
-    json_int_t given = 0;
+    json_int_t version = 0, offline = 0;
     CLEAN_JSON *body = call_keyring(call) ? call_body(call) : NULL;
     if (!body)
         return;
-    int rc = json_unpack_ex(body, &why, JSON_STRICT, "{s?I}", "version", &given) == 0 && given >= 0
-                 ? 0
-                 : cofre_fail(&err, COFRE_USAGE, "the body is to be {\"version\": N} or {}");
-    int64_t wanted = given;
-    struct key_deed deed = {.call = call, .action = "granted", .work = grant, .context = &wanted};
+    int rc =
+        json_unpack_ex(body, &why, JSON_STRICT, "{s?I, s?I}", "version", &version, "offline", &offline) ==
+                    0 &&
+                version >= 0 && offline >= 0 && offline <= GUEST_KEY_OFFLINE_MAX
+            ? 0
+            : cofre_fail(&err, COFRE_USAGE,
+                         "the body is to have nothing but \"version\", and \"offline\", seconds up to %d",
+                         GUEST_KEY_OFFLINE_MAX);
+    struct grant_wish wish = {version, offline};
+    struct key_deed deed = {.call = call, .action = "granted", .work = grant, .context = &wish};
     if (rc == 0)
         rc = key_deed_do(&deed, &err);
     answer(&deed, 200, rc, &err);

@@ -82,9 +82,10 @@ static int put_grants(json_t *list, const struct guest_key *k, struct cofre_err 
     int rc = 0;
     for (size_t i = 0; i < k->grants && rc == 0; i++)
         rc = append_to(list,
-                       json_pack("{s:s, s:I, s:o}", "policy", k->grant[i].policy, "version",
+                       json_pack("{s:s, s:I, s:o, s:I}", "policy", k->grant[i].policy, "version",
                                  (json_int_t)k->grant[i].version, "policy_sha256",
-                                 hex((struct view){k->grant[i].digest, sizeof k->grant[i].digest})),
+                                 hex((struct view){k->grant[i].digest, sizeof k->grant[i].digest}), "offline",
+                                 (json_int_t)k->grant[i].offline),
                        err);
     return rc;
 }

@@ -34,12 +34,14 @@ struct release {
     uint8_t guest[KEY_GUEST_SIZE];
     char policy[GUEST_KEY_NAME_MAX + 1], actor[ACCESS_NAME_MAX + 1];
     int64_t policy_version;
+    int64_t offline; /* seconds for which the guest may keep the key */
     bool passed;
-    char why[320]; /* the verdict's first reason, where it did not */
+    char why[320]; /* the check that did not pass first, and why, where one did not */
     struct hpke_public enc;
     uint8_t sealed[KEY_VALUE_MAX + HPKE_OVERHEAD];
     size_t len;
     /* Of the transaction. */
+    int64_t at;
     const char *code; /* NULL: it is released */
     char refusal[320];
 };
@@ -90,6 +92,8 @@ static int find_key(struct release *r, struct cofre_err *err)
     if (rc == 0 && !grant)
         rc = cofre_fail(err, COFRE_USAGE, "the key \"%s\" is not granted to the policy \"%.64s\"",
                         r->key.name, job->policy_name);
+    if (rc == 0)
+        r->offline = grant->offline;
     if (rc == 0)
         rc = job_find_policy(job, grant->version, err);
     if (rc == 0 && memcmp(job->policy_digest, grant->digest, sizeof grant->digest) != 0)
@@ -149,7 +153,7 @@ static void note_reason(struct release *r, const struct verdict *v)
     for (int wanted = CHECK_FAILED; wanted <= CHECK_UNJUDGED; wanted++)
         for (size_t i = 0; i < v->count; i++)
             if ((int)v->check[i].outcome == wanted && !r->why[0])
-                (void)snprintf(r->why, sizeof r->why, "%s", v->check[i].why);
+                (void)snprintf(r->why, sizeof r->why, "%s: %s", v->check[i].id, v->check[i].why);
 }
 
 /* Sealed for this recipient, of this key and version, on this result: none of them can be exchanged for another. */
@@ -286,6 +290,7 @@ static int keep(struct record *record, struct db *db, struct verdict_log *log, i
                                     .policy_version = r->policy_version,
                                     .at = now};
     r->code = NULL;
+    r->at = now;
     if (!r->passed)
         return refuse(r, "verdict", "the policy \"%s\" is not satisfied: %s", r->policy, r->why);
     int rc = check_terms(r, db, err);
@@ -313,10 +318,11 @@ static void answer(struct record *record)
              record->id);
     hex_encode(enc, r->enc.data, r->enc.len);
     hex_encode(sealed, r->sealed, r->len);
-    request_answer_json(record->request, 200,
-                        json_pack("{s:s, s:I, s:s, s:s, s:s}", "name", r->key.name, "version",
-                                  (json_int_t)r->version, "result", record->id, "enc", enc, "sealed",
-                                  sealed));
+    json_t *object = json_pack("{s:s, s:I, s:s, s:s, s:s}", "name", r->key.name, "version",
+                               (json_int_t)r->version, "result", record->id, "enc", enc, "sealed", sealed);
+    if (object && r->offline)
+        json_object_set_new(object, "offline_until", json_time(r->at + r->offline));
+    request_answer_json(record->request, 200, object);
 }
 
 static const struct record_more more = {keep, answer, release_free};

@@ -80,7 +80,7 @@ static int create(const struct key_change *c, const struct act *a, struct cofre_
 
 static int grant(const struct key_change *c, const struct act *a, struct cofre_err *err)
 {
-    return key_give_grant(c, a->name, &(struct key_grant){"web", 4, {9, 8}}, err);
+    return key_give_grant(c, a->name, &(struct key_grant){"web", 4, {9, 8}, 3600}, err);
 }
 
 static int rotate(const struct key_change *c, const struct act *a, struct cofre_err *err)

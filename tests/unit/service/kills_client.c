@@ -29,6 +29,14 @@ static void write_text(const char *path, const char *text)
     assert_int_equal(file_write(path, (struct view){(const uint8_t *)text, strlen(text)}, 0600, NULL), 0);
 }
 
+static int keep_recovery(void *owner, const char *recovery, struct cofre_err *err)
+{
+    struct owner *o = owner;
+    (void)err;
+    snprintf(o->recovery, sizeof o->recovery, "%s", recovery);
+    return 0;
+}
+
 static void set_up(struct owner *o, struct kills *k)
 {
     CLEAN_SECRET root = {0};
@@ -42,7 +50,7 @@ static void set_up(struct owner *o, struct kills *k)
     snprintf(o->passphrase, sizeof o->passphrase, "%s/passphrase", o->folder);
     write_text(o->token, "keys\n");
     write_text(o->passphrase, "the new passphrase\n");
-    assert_int_equal(seal_make(o->root, old, SEAL_COST_MIN, &root, o->recovery, NULL), 0);
+    assert_int_equal(seal_make(o->root, old, SEAL_COST_MIN, &root, keep_recovery, o, NULL), 0);
     power_new(&o->power, o->folder);
     power_settle(&o->power);
 }
@@ -113,7 +121,8 @@ static void kill_a_new_passphrase(struct owner *o)
     char line[600], recovery[160];
     CLEAN_SECRET root = {0};
     struct cofre_err err = {""};
-    const struct seal_secret by = {SEAL_RECOVERY, {(const uint8_t *)o->recovery, strlen(o->recovery)}};
+    const struct seal_secret by = {.kind = SEAL_RECOVERY,
+                                   .text = {(const uint8_t *)o->recovery, strlen(o->recovery)}};
     snprintf(recovery, sizeof recovery, "%s/recovery", o->folder);
     write_text(recovery, o->recovery);
     snprintf(line, sizeof line,

@@ -78,7 +78,7 @@ static void wishes_that_cannot_be_are_refused(void **state)
         {"{\"quorum\": 9}", "quorum: it is to be a number from 0 to 8"},
         {"{\"quorum\": -1}", "quorum: it is to be a number from 0 to 8"},
         {"{\"per_guest\": 1000001}", "per_guest: it is to be a number from 0 to 1000000"},
-        {"{\"size\": 15}", "size: it is to be a number from 16 to 512, and not there with import"},
+        {"{\"size\": 15}", "size: it is to be a number from 16 to 8192, and not there with import"},
         {"{\"import\": {\"enc\": \"00\", \"sealed\": \"00\"}}",
          "import: 1 bytes are nothing that was sealed"},
         {"{\"import\": {\"enc\": \"zz\", \"sealed\": \"00\"}}", NULL},
@@ -264,8 +264,8 @@ static void an_import_is_for_one_name(void **state)
     static const struct view given = {(const uint8_t *)"twenty bytes of key.", 20};
     expect(f, 422, "POST", "/v1/keys/disc", import_of(f, "disk", given));
     detail_is(f, "import: what was sealed was changed, or is another's");
-    expect(f, 422, "POST", "/v1/keys/disk", import_of(f, "disk", (struct view){given.data, 15}));
-    detail_is(f, "import: a key has 16 to 512 bytes");
+    expect(f, 422, "POST", "/v1/keys/disk", import_of(f, "disk", (struct view){given.data, 0}));
+    detail_is(f, "import: a key has 1 to 8192 bytes");
 }
 
 static void exports_that_cannot_be_are_refused(void **state)

@@ -184,7 +184,8 @@ static void refused(struct fixture *f, struct asking *a, int status, const char 
 }
 
 #define NOT_BOUND                                                                                            \
-    "the policy \"web\" is not satisfied: the evidence is not bound to this channel: it was made for "       \
+    "the policy \"web\" is not satisfied: snp.report_data: the evidence is not bound to this channel: it "   \
+    "was made for "                                                                                          \
     "another one, or for another key"
 
 static void a_guest_that_is_what_it_should_be_gets_the_key(void **state)

@@ -1,0 +1,260 @@
+#include "vmm/agent/secrets.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/agent/evidence_file.h"
+#include "vmm/agent/help.h"
+#include "vmm/agent/key.h"
+#include "vmm/agent/provider.h"
+#include "vmm/agent/secret_files.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
+
+#define ANSWER_SECONDS 60
+
+void agent_secrets_free(struct agent_secrets *secrets)
+{
+    secret_free(&secrets->memory);
+}
+
+static uint8_t *place_of(const struct agent_secrets *s, size_t i)
+{
+    return s->memory.data + i * KEY_VALUE_MAX;
+}
+
+/* From the service */
+
+static int fetch_one(struct agent_secrets *out, size_t i, const struct agent_secrets_request *r,
+                     struct trust_client *client, struct cofre_err *err)
+{
+    struct agent_key_terms terms = {0};
+    const struct agent_key_request request = {.client = client,
+                                              .policy = r->policy,
+                                              .name = r->name[i],
+                                              .terms = &terms,
+                                              .context = r->context,
+                                              .evidence = r->evidence};
+    int rc = agent_key_fetch(place_of(out, i), &request, err);
+    if (rc < 0)
+        return rc;
+    struct kept_secret *s = &out->secret[i];
+    *s = (struct kept_secret){
+        .version = terms.version, .until = terms.offline_until, .value = {place_of(out, i), (size_t)rc}};
+    (void)snprintf(s->name, sizeof s->name, "%s", r->name[i]);
+    return 0;
+}
+
+/* Whether the service has said something about this guest, or was not there to. */
+static bool is_refusal(int status)
+{
+    return status >= 400 && status < 500 && status != 408 && status != 429;
+}
+
+static int fetch_all(struct agent_secrets *out, const struct agent_secrets_request *r, bool *refused,
+                     struct cofre_err *err)
+{
+    struct trust_client *client = NULL;
+    int rc = trust_client_open(&client, r->service, err);
+    for (size_t i = 0; i < r->names && rc == 0; i++) {
+        rc = fetch_one(out, i, r, client, err);
+        *refused = rc < 0 && is_refusal(trust_client_status(client));
+    }
+    trust_client_free(client);
+    return rc;
+}
+
+/* Kept */
+
+static int seal_file(const struct agent_secrets_request *r, const struct kept_secret *kept, size_t count,
+                     struct cofre_err *err)
+{
+    struct kept_root root;
+    uint8_t key[32];
+    CLEAN_BYTES file = {0};
+    int rc = r->root(r->context, &root, err);
+    if (rc == 0)
+        rc = r->derive(r->context, key, &root, err);
+    if (rc == 0)
+        rc = kept_seal(&file, &root, key, kept, count, err);
+    OPENSSL_cleanse(key, sizeof key);
+    return rc < 0 ? rc : file_write(r->keep, bytes_view(&file), 0600, err);
+}
+
+/* That they cannot be kept is no reason not to have them. */
+static void keep(struct agent_secrets *s, const struct agent_secrets_request *r)
+{
+    struct kept_secret kept[KEPT_SECRETS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->secret[i].until > r->now)
+            kept[count++] = s->secret[i];
+    int rc = count ? seal_file(r, kept, count, &s->why) : 0;
+    if (rc < 0 || count == 0)
+        (void)unlink(r->keep);
+    if (rc < 0)
+        (void)cofre_within(&s->why, rc, "what was released is not kept");
+}
+
+static int take_kept(struct agent_secrets *out, const struct agent_secrets_request *r, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    struct kept_root root;
+    uint8_t key[32];
+    int rc = file_read(&file, r->keep, KEPT_FILE_MAX, err);
+    if (rc == 0)
+        rc = kept_read_root(&root, bytes_view(&file), err);
+    if (rc == 0)
+        rc = r->derive(r->context, key, &root, err);
+    for (size_t i = 0; i < r->names && rc >= 0; i++) {
+        rc = kept_open(place_of(out, i), bytes_view(&file), key, r->name[i], r->now, err);
+        if (rc >= 0)
+            out->secret[i] = (struct kept_secret){.value = {place_of(out, i), (size_t)rc}};
+        (void)snprintf(out->secret[i].name, sizeof out->secret[i].name, "%s", r->name[i]);
+    }
+    OPENSSL_cleanse(key, sizeof key);
+    out->from_file = true;
+    return rc < 0 ? cofre_within(err, rc, "%s; and %s", out->why.text, r->keep) : 0;
+}
+
+int agent_secrets_get(struct agent_secrets *out, const struct agent_secrets_request *r, struct cofre_err *err)
+{
+    bool refused = false;
+    *out = (struct agent_secrets){.count = r->names};
+    int rc = secret_alloc(&out->memory, r->names * KEY_VALUE_MAX, err);
+    if (rc == 0 && (rc = fetch_all(out, r, &refused, &out->why)) < 0) {
+        *err = out->why;
+        if (r->keep && refused)
+            (void)unlink(r->keep);
+        else if (r->keep)
+            rc = take_kept(out, r, err);
+    } else if (rc == 0) {
+        out->why = (struct cofre_err){""};
+        if (r->keep)
+            keep(out, r);
+    }
+    if (rc < 0)
+        agent_secrets_free(out);
+    return rc;
+}
+
+/* The command */
+
+struct arguments {
+    const char *from, *relay, *ca, *policy, *token_file, *to, *owner, *keep;
+    const char *name[KEPT_SECRETS_MAX];
+    size_t names;
+};
+
+static int root_here(void *context, struct kept_root *out, struct cofre_err *err)
+{
+    (void)context;
+    return sev_guest_root(out, err);
+}
+
+static int derive_here(void *context, uint8_t key[32], const struct kept_root *root, struct cofre_err *err)
+{
+    (void)context;
+    return sev_guest_derive(key, root, err);
+}
+
+static int put(const struct agent_secrets *s, const struct arguments *a, int folder,
+               const struct secret_owner *owner, struct cofre_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < s->count && rc == 0; i++)
+        rc = secret_file_write(folder, s->secret[i].name, s->secret[i].value, owner, err);
+    if (rc == 0 && s->why.text[0])
+        fprintf(stderr, "cofre-agent: %s%s\n", s->why.text, s->from_file ? "; what was kept is used" : "");
+    if (rc == 0)
+        fprintf(stderr, "cofre-agent: %zu secret%s in %s\n", s->count, s->count == 1 ? " is" : "s are",
+                a->to);
+    return rc;
+}
+
+static int get_and_put(const struct arguments *a, int folder, const struct secret_owner *owner,
+                       const struct trust_client_options *service, struct cofre_err *err)
+{
+    static struct agent_secrets secrets;
+    const struct agent_secrets_request request = {.service = service,
+                                                  .policy = a->policy,
+                                                  .name = a->name,
+                                                  .names = a->names,
+                                                  .keep = a->keep,
+                                                  .now = time(NULL),
+                                                  .evidence = evidence_file,
+                                                  .root = root_here,
+                                                  .derive = derive_here};
+    int rc = agent_secrets_get(&secrets, &request, err);
+    if (rc < 0)
+        return rc;
+    rc = put(&secrets, a, folder, owner, err);
+    agent_secrets_free(&secrets);
+    return rc;
+}
+
+static int run(const struct arguments *a, struct cofre_err *err)
+{
+    char token[TRUST_TOKEN_MAX + 1];
+    CLEAN_IDENTITY identity = {0};
+    struct secret_owner owner = {geteuid(), getegid()};
+    int rc = a->owner ? secret_owner_parse(&owner, a->owner, err) : 0;
+    CLEAN_FD folder = rc < 0 ? rc : secret_folder_open(a->to, err);
+    if (folder < 0)
+        return folder;
+    if (a->keep && (rc = sev_guest_may_derive(err)) < 0)
+        return cofre_within(err, rc, "--keep");
+    rc = agent_key_lock_memory(err);
+    if (rc == 0 && a->token_file)
+        rc = trust_client_read_token(token, a->token_file, err);
+    if (rc == 0)
+        rc = channel_identity_new(&identity, err);
+    const struct trust_client_options service = {.url = a->from,
+                                                 .relay = a->relay,
+                                                 .ca = a->ca,
+                                                 .token = a->token_file ? token : NULL,
+                                                 .identity = &identity,
+                                                 .seconds = ANSWER_SECONDS};
+    (void)signal(SIGPIPE, SIG_IGN);
+    return rc < 0 ? rc : get_and_put(a, folder, &owner, &service, err);
+}
+
+int agent_secrets_command(int argc, char **argv)
+{
+    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+                                            {"ca", required_argument, NULL, 'c'},
+                                            {"relay", required_argument, NULL, 'r'},
+                                            {"policy", required_argument, NULL, 'p'},
+                                            {"name", required_argument, NULL, 'n'},
+                                            {"token-file", required_argument, NULL, 't'},
+                                            {"to", required_argument, NULL, 'd'},
+                                            {"owner", required_argument, NULL, 'o'},
+                                            {"keep", required_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct arguments a = {NULL};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        const char **const texts[] = {
+            ['f'] = &a.from,       ['c'] = &a.ca, ['r'] = &a.relay, ['p'] = &a.policy,
+            ['t'] = &a.token_file, ['d'] = &a.to, ['o'] = &a.owner, ['k'] = &a.keep};
+        if (o == 'h' || o == '?' || (o == 'n' && a.names == KEPT_SECRETS_MAX))
+            return agent_help(o == 'h');
+        if (o == 'n')
+            a.name[a.names++] = optarg;
+        else
+            *texts[o] = optarg;
+    }
+    if (optind != argc || !a.from || !a.ca || !a.policy || !a.names || !a.to)
+        return agent_help(false);
+    struct cofre_err err;
+    int rc = run(&a, &err);
+    if (rc < 0)
+        fprintf(stderr, "cofre-agent: %s\n", err.text);
+    return -rc;
+}
