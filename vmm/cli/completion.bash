@@ -15,7 +15,7 @@ _cofre()
     fi
     if [[ $word == -* ]]; then
         local options
-        options=$("${command[@]}" --help 2>/dev/null | sed -n '/^  --help/d; s/^  \(--[a-z][a-z-]*\).*/\1/p')
+        options=$("${command[@]}" --help 2>/dev/null | sed -n '/^  --help/d; s/^  \(--[a-z][a-z-]*\).*/\1/p' | sort -u)
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

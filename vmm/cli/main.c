@@ -1,45 +1,51 @@
-/* cofre: the command line. One file a verb; this one finds the verb. */
+/* cofre: the command line. It finds the verb, and becomes the program that has it: `cofre run` is on a guest's way to its start, and is not
+ * to wait for libraries that other verbs are linked with. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
-#include "vmm/cli/verb.h"
 
-static const struct verb verbs[] = {
-    {"attest", "brings the evidence of a running guest into one file", verb_attest},
-    {"collateral", "carries vendors' collateral to a cofre-trust without internet", verb_collateral},
-    {"connect", "speaks to a service in a guest over a channel that ends in it", verb_connect},
-    {"doctor", "says what this host can launch, what is missing and what to do", verb_doctor},
-    {"emulated-root", "writes the root certificate of this host's emulated platform", verb_emulated_root},
-    {"id-block", "signs what a guest's owner vouches for", verb_id_block},
-    {"image", "builds what a guest boots of a root file system", verb_image},
-    {"inspect", "says what a file is and what it says", verb_inspect},
-    {"keys", "keeps the keys that a cofre-trust releases to guests", verb_keys},
-    {"log", "keeps a log that only grows, and verifies it and proofs about it", verb_log},
-    {"measure", "predicts the launch digest of a guest", verb_measure},
-    {"policy", "says what another policy would change", verb_policy},
-    {"verify", "judges the evidence of a guest", verb_verify},
-    {NULL, NULL, NULL},
+#define VMM   "cofre-vmm"
+#define TRUST "cofre-trust"
+#define TOOL  "cofre-tool" /* vmm/cli/tool.c: every other verb */
+
+static const struct {
+    const char *name, *program;
+    const char *summary; /* one line, for `cofre --help` */
+} verbs[] = {
+    {"run", VMM, "boots a guest (this is the program cofre-vmm)"},
+    {"trust", TRUST, "judges evidence as a service (this is the program cofre-trust)"},
+    {"attest", TOOL, "brings the evidence of a running guest into one file"},
+    {"collateral", TOOL, "carries vendors' collateral to a cofre-trust without internet"},
+    {"connect", TOOL, "speaks to a service in a guest over a channel that ends in it"},
+    {"doctor", TOOL, "says what this host can launch, what is missing and what to do"},
+    {"emulated-root", TOOL, "writes the root certificate of this host's emulated platform"},
+    {"id-block", TOOL, "signs what a guest's owner vouches for"},
+    {"image", TOOL, "builds what a guest boots of a root file system"},
+    {"inspect", TOOL, "says what a file is and what it says"},
+    {"keys", TOOL, "keeps the keys that a cofre-trust releases to guests"},
+    {"log", TOOL, "keeps a log that only grows, and verifies it and proofs about it"},
+    {"measure", TOOL, "predicts the launch digest of a guest"},
+    {"policy", TOOL, "says what another policy would change"},
+    {"verify", TOOL, "judges the evidence of a guest"},
 };
+#define VERBS (sizeof verbs / sizeof *verbs)
 
 static void print_help(FILE *to)
 {
     fputs("usage: cofre VERB [OPTION]...\n\n", to);
-    fputs("  run            boots a guest (this is the program cofre-vmm)\n"
-          "  trust          judges evidence as a service (this is the program cofre-trust)\n",
-          to);
-    for (const struct verb *v = verbs; v->name; v++)
-        fprintf(to, "  %-14s %s\n", v->name, v->summary);
+    for (size_t i = 0; i < VERBS; i++)
+        fprintf(to, "  %-14s %s\n", verbs[i].name, verbs[i].summary);
     fputs("\nEach verb explains itself: cofre VERB --help\n", to);
 }
 
-/* `cofre run` and `cofre trust` are programs of their own under other names: one process a guest, and each with its own
- * small set of libraries. */
-static int become(char *program, char **argv)
+/* The one beside this program, or else one on the path. argv[1] is the verb, which only the tool has to be told. */
+static int become(const char *program, char **argv)
 {
-    argv[0] = program;
+    argv += strcmp(program, TOOL) != 0;
+    argv[0] = (char *)program;
     char beside[4096];
     ssize_t n = readlink("/proc/self/exe", beside, sizeof beside - 16);
     while (n > 0 && beside[n - 1] != '/')
@@ -48,15 +54,9 @@ static int become(char *program, char **argv)
         (void)snprintf(beside + n, 16, "%s", program);
         execv(beside, argv);
     }
-    execvp(argv[0], argv);
+    execvp(program, argv);
     fprintf(stderr, "cofre: %s cannot be started: %s\n", program, strerror(errno));
     return COFRE_FAILED;
-}
-
-static int become_other(char **argv)
-{
-    static char vmm[] = "cofre-vmm", trust[] = "cofre-trust";
-    return become(strcmp(argv[0], "run") == 0 ? vmm : trust, argv);
 }
 
 int main(int argc, char **argv)
@@ -69,11 +69,9 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    if (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "trust") == 0)
-        return become_other(argv + 1);
-    for (const struct verb *v = verbs; v->name; v++)
-        if (strcmp(argv[1], v->name) == 0)
-            return v->run(argc - 1, argv + 1);
+    for (size_t i = 0; i < VERBS; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return become(verbs[i].program, argv);
     fprintf(stderr, "cofre: there is no verb \"%s\"; cofre --help lists them\n", argv[1]);
     return COFRE_USAGE;
 }

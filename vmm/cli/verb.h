@@ -1,14 +1,8 @@
-/* One verb of `cofre`: one file, one entry in the table of main.c. */
+/* The verbs of cofre-tool: one file, one entry in the table of tool.c and one in that of main.c, where its summary is. */
 #ifndef COFRE_CLI_VERB_H
 #define COFRE_CLI_VERB_H
 
-struct verb {
-    const char *name;
-    const char *summary; /* one line, for `cofre --help` */
-    /* argv[0] is the verb. Returns the exit code (enum cofre_error, or 0). */
-    int (*run)(int argc, char **argv);
-};
-
+/* argv[0] is the verb. Each returns the exit code (enum cofre_error, or 0). */
 int verb_measure(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_inspect(int argc, char **argv);
