@@ -57,6 +57,20 @@ static inline struct bench_times bench_elapsed(void (*measured)(void *), void (*
     return bench_by(CLOCK_MONOTONIC, measured, beside, context, count);
 }
 
+static inline int bench_by_ratio(const void *a, const void *b)
+{
+    const struct bench_times *x = a, *y = b;
+    const double difference = x->beside / x->measured - y->beside / y->measured;
+    return (difference > 0) - (difference < 0);
+}
+
+/* Where the machine is others' as well, and fast and slow by turns: of so many rounds, which are sorted, the one whose ratio is the middle one. */
+static inline struct bench_times bench_middle(struct bench_times *round, size_t rounds)
+{
+    qsort(round, rounds, sizeof *round, bench_by_ratio);
+    return round[rounds / 2];
+}
+
 /* A row of the table in docs/performance.md, as tests/bench/table reads it. Texts go into it as they are. */
 struct bench_figure {
     const char *figure, *of, *beside, *unit;

@@ -187,61 +187,43 @@ static double by_loop(struct bench *b, const struct kind *k, bool remembering)
     return each;
 }
 
-/* What one round took of each, and beside what. */
-struct pair {
-    double service, loop;
-};
-
-static void print(const struct kind *k, size_t clients, struct pair pair, const char *beside, double aim)
+static void print(const struct kind *k, size_t clients, struct bench_times pair, const char *beside,
+                  double aim)
 {
     char of[128];
     (void)snprintf(of, sizeof of, "%s, %zu connection%s", k->of, clients, clients == 1 ? "" : "s");
     bench_print((struct bench_figure){.figure = "appraisals by cofre-trust, for a second of one processor",
                                       .of = of,
                                       .unit = "a second",
-                                      .value = 1 / pair.service,
+                                      .value = 1 / pair.measured,
                                       .beside = beside,
-                                      .beside_value = 1 / pair.loop,
+                                      .beside_value = 1 / pair.beside,
                                       .aim = aim});
-}
-
-static int by_ratio(const void *a, const void *b)
-{
-    const struct pair *x = a, *y = b;
-    const double difference = x->loop / x->service - y->loop / y->service;
-    return (difference > 0) - (difference < 0);
-}
-
-/* The machine is others' as well, and fast and slow by turns: the round whose ratio is the middle one. */
-static struct pair middle(struct pair *pair)
-{
-    qsort(pair, ROUNDS, sizeof *pair, by_ratio);
-    return pair[ROUNDS / 2];
 }
 
 /* False where it is so slow that something is wrong. */
 static bool measure(struct bench *b, struct kind *k)
 {
-    struct pair met[ROUNDS], anew[ROUNDS], one[ROUNDS], other[ROUNDS];
+    struct bench_times met[ROUNDS], anew[ROUNDS], one[ROUNDS], other[ROUNDS];
     const bool beside = b->beside && !k->tdx && !k->with_certificates;
     make_kind(b, k);
     (void)by_service(&b->ours, k, CLIENTS, COUNT); /* it has seen the chip once */
     for (unsigned round = 0; round < ROUNDS; round++) {
-        anew[round].loop = by_loop(b, k, false);
-        met[round].service = anew[round].service = by_service(&b->ours, k, CLIENTS, COUNT);
-        met[round].loop = one[round].loop = by_loop(b, k, true);
-        one[round].service = by_service(&b->ours, k, 1, COUNT_ONE);
-        other[round].service = anew[round].service;
-        other[round].loop = beside ? by_service(&b->other, k, CLIENTS, COUNT) : 0;
+        anew[round].beside = by_loop(b, k, false);
+        met[round].measured = anew[round].measured = by_service(&b->ours, k, CLIENTS, COUNT);
+        met[round].beside = one[round].beside = by_loop(b, k, true);
+        one[round].measured = by_service(&b->ours, k, 1, COUNT_ONE);
+        other[round].measured = anew[round].measured;
+        other[round].beside = beside ? by_service(&b->other, k, CLIENTS, COUNT) : 0;
     }
-    const struct pair usual = middle(anew);
-    print(k, CLIENTS, middle(met), "the loop that judges, remembering", 0.7);
+    const struct bench_times usual = bench_middle(anew, ROUNDS);
+    print(k, CLIENTS, bench_middle(met, ROUNDS), "the loop that judges, remembering", 0.7);
     print(k, CLIENTS, usual, "the loop that judges, remembering nothing", 0.7);
     if (beside)
-        print(k, CLIENTS, middle(other), "a service in Go by go-sev-guest", 0);
-    print(k, 1, middle(one), "the loop that judges, remembering", 0);
+        print(k, CLIENTS, bench_middle(other, ROUNDS), "a service in Go by go-sev-guest", 0);
+    print(k, 1, bench_middle(one, ROUNDS), "the loop that judges, remembering", 0);
     free_kind(k);
-    return !bench_is_fault(k->of, usual.loop / usual.service, 0.1);
+    return !bench_is_fault(k->of, usual.beside / usual.measured, 0.1);
 }
 
 int main(int argc, char **argv)
