@@ -1,8 +1,9 @@
 /*
- * The keys as a whole: a number that each change counts up, and under the root an authentication of that number with all that
- * the database has of keys. Rows that somebody put back, took away or added do not fit to it. A whole database that is put back
- * does. That is noticed where the keys are anchored to a counter outside of it (of a TPM: keys/seal): they say what it is to stand at,
- * one more with each change, and it is advanced when the change is kept.
+ * The keys as a whole: a number that each change counts up, and under the root an authentication of that number with what the
+ * database has of keys, all but for how long a guest may keep one: that is in the terms that each value is wrapped with. Rows that
+ * somebody put back, took away or added do not fit to it. A whole database that is put back does. That is noticed where the keys
+ * are anchored to a counter outside of it (of a TPM: keys/seal): they say what it is to stand at, one more with each change, and it
+ * is advanced when the change is kept.
  */
 #ifndef COFRE_KEYS_GENERATION_H
 #define COFRE_KEYS_GENERATION_H

@@ -53,7 +53,7 @@ static int ask(json_t **answer, const struct agent_key_request *r, const struct 
     if (rc == 0)
         rc = trust_client_release_report_data(r->client, report_data, bytes_view(&nonce),
                                               (struct view){recipient->data, recipient->len},
-                                              (struct view){(const uint8_t *)r->name, strlen(r->name)}, err);
+                                              key_message_text(r->name), err);
     if (rc == 0)
         rc = r->evidence(r->context, &file, report_data, err);
     if (rc == 0)

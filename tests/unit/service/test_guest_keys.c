@@ -9,6 +9,7 @@
 
 #include "keys/hpke.h"
 #include "keys/wrap.h"
+#include "tests/unit/service/sealed_import.h"
 #include "vmm/base/json.h"
 
 #define NOW 1800000000
@@ -197,19 +198,12 @@ static void text_of(char *out, const void *data, size_t len)
 static char *import_of(struct fixture *f, const char *name, struct view value)
 {
     static char body[2048];
-    struct hpke_public enc;
-    uint8_t to[32], sealed[600];
-    char enc_hex[131], sealed_hex[1201];
     expect(f, 200, "GET", "/v1/import-key", NULL);
     CLEAN_JSON *answer = answer_json(f);
-    assert_true(hex_decode(to, 32, json_string_value(json_object_get(answer, "public"))));
-    const struct hpke_about about = {{HPKE_X25519, HPKE_AES_256_GCM},
-                                     {(const uint8_t *)"cofre key import 1", 18},
-                                     {(const uint8_t *)name, strlen(name)}};
-    assert_int_equal(hpke_seal(&enc, sealed, &about, (struct view){to, 32}, value, NULL), 0);
-    text_of(enc_hex, enc.data, enc.len);
-    text_of(sealed_hex, sealed, value.len + HPKE_OVERHEAD);
-    snprintf(body, sizeof body, "{\"import\": {\"enc\": \"%s\", \"sealed\": \"%s\"}}", enc_hex, sealed_hex);
+    CLEAN_JSON *import = sealed_import(answer, name, value);
+    char *text = json_dumps(import, 0);
+    snprintf(body, sizeof body, "{\"import\": %s}", text);
+    free(text);
     return body;
 }
 

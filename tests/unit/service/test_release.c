@@ -12,6 +12,7 @@
 #include "keys/hpke.h"
 #include "keys/release.h"
 #include "tests/unit/channel/ends.h"
+#include "tests/unit/service/sealed_import.h"
 #include "vmm/agent/key.h"
 #include "vmm/base/json.h"
 
@@ -35,21 +36,13 @@ static void owner(struct fixture *f, int status, const char *method, const char 
 /* A key of a known value, granted to the policy "web". */
 static void make_key(struct fixture *f, const char *name, const char *more)
 {
-    struct hpke_public enc;
-    uint8_t to[32], sealed[32 + HPKE_OVERHEAD];
-    char enc_hex[131], sealed_hex[2 * sizeof sealed + 1], body[1024], path[128];
+    char body[1024], path[128];
     owner(f, 200, "GET", "/v1/import-key", NULL);
     CLEAN_JSON *answer = answer_json(f);
-    assert_true(hex_decode(to, 32, json_string_value(json_object_get(answer, "public"))));
-    const struct hpke_about about = {{HPKE_X25519, HPKE_AES_256_GCM},
-                                     {(const uint8_t *)"cofre key import 1", 18},
-                                     {(const uint8_t *)name, strlen(name)}};
-    const struct view value = {(const uint8_t *)VALUE, 32};
-    assert_int_equal(hpke_seal(&enc, sealed, &about, (struct view){to, 32}, value, NULL), 0);
-    hex_encode(enc_hex, enc.data, enc.len);
-    hex_encode(sealed_hex, sealed, sizeof sealed);
-    snprintf(body, sizeof body, "{\"import\": {\"enc\": \"%s\", \"sealed\": \"%s\"}%s}", enc_hex, sealed_hex,
-             more);
+    CLEAN_JSON *import = sealed_import(answer, name, (struct view){(const uint8_t *)VALUE, 32});
+    char *text = json_dumps(import, 0);
+    snprintf(body, sizeof body, "{\"import\": %s%s}", text, more);
+    free(text);
     snprintf(path, sizeof path, "/v1/keys/%s", name);
     owner(f, 201, "POST", path, body);
     snprintf(path, sizeof path, "/v1/keys/%s/grants/web", name);

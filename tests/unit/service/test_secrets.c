@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "keys/hpke.h"
 #include "sev/model/guest.h"
 #include "tests/unit/model/fixture.h"
+#include "tests/unit/service/sealed_import.h"
 #include "vmm/agent/secret_files.h"
 #include "vmm/agent/secrets.h"
 #include "vmm/base/file.h"
@@ -35,28 +35,16 @@ static void owner(struct fixture *f, int status, const char *method, const char 
 /* A secret of that text, granted to the policy "web" with that body. */
 static void make_secret(struct fixture *f, const char *name, struct view value, const char *grant)
 {
-    struct hpke_public enc;
-    uint8_t to[32], *sealed = malloc(value.len + HPKE_OVERHEAD);
-    char enc_hex[131], path[128];
-    char *sealed_hex = malloc(2 * (value.len + HPKE_OVERHEAD) + 1);
+    char path[128];
     owner(f, 200, "GET", "/v1/import-key", NULL);
     CLEAN_JSON *answer = answer_json(f);
-    assert_true(hex_decode(to, 32, json_string_value(json_object_get(answer, "public"))));
-    const struct hpke_about about = {{HPKE_X25519, HPKE_AES_256_GCM},
-                                     {(const uint8_t *)"cofre key import 1", 18},
-                                     {(const uint8_t *)name, strlen(name)}};
-    assert_int_equal(hpke_seal(&enc, sealed, &about, (struct view){to, 32}, value, NULL), 0);
-    hex_encode(enc_hex, enc.data, enc.len);
-    hex_encode(sealed_hex, sealed, value.len + HPKE_OVERHEAD);
-    CLEAN_JSON *body = json_pack("{s:{s:s, s:s}}", "import", "enc", enc_hex, "sealed", sealed_hex);
+    CLEAN_JSON *body = json_pack("{s:o}", "import", sealed_import(answer, name, value));
     char *text = json_dumps(body, 0);
     snprintf(path, sizeof path, "/v1/keys/%s", name);
     owner(f, 201, "POST", path, text);
     snprintf(path, sizeof path, "/v1/keys/%s/grants/web", name);
     owner(f, 200, "PUT", path, grant);
     free(text);
-    free(sealed_hex);
-    free(sealed);
 }
 
 static struct view text_view(const char *text)
