@@ -172,11 +172,12 @@ static int get(struct keeper *k, struct db *db, const struct collateral_id *id, 
         row.item.body = row.item.chain = (struct bytes){0};
         return 0;
     }
-    if (row.next_try > now && !is_wanted(k, id))
-        return settle(out, &row, now, again, err);
-    rc = ask_for(k, id, now, again, err);
-    if (rc < 0)
-        return row.item.body.len ? settle(out, &row, now, again, err) : rc;
+    /* While somebody asks, the row says not to: it came between the row and here that they were answered. */
+    if (row.next_try <= now || is_wanted(k, id)) {
+        rc = ask_for(k, id, now, again, err);
+        if (rc < 0)
+            return row.item.body.len ? settle(out, &row, now, again, err) : rc;
+    }
     row_free(&row);
     rc = keeper_read_row(&row, db, id, err);
     return rc < 0 ? rc : settle(out, &row, now, again, err);
