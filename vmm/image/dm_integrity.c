@@ -33,8 +33,9 @@ enum {
 /* A section of the journal: 8 sectors with entries, and the blocks that they are of. Each sector ends with a number that says which
  * one it is, and by which round of the journal it was written. */
 #define ENTRY_SECTORS 8
-#define ENTRIES       32 /* four in a sector: number, the ends of the block's 8 sectors, tag, to a multiple of 8 bytes */
-#define ENTRY_SIZE    120
+#define ENTRIES                                                                                              \
+    32 /* four in a sector: number, the ends of the block's 8 sectors, tag, to a multiple of 8 bytes */
+#define ENTRY_SIZE 120
 _Static_assert(ENTRY_SIZE == (8 + 8 * 8 + DM_INTEGRITY_TAG + 7) / 8 * 8, "an entry");
 _Static_assert(ENTRIES == ENTRY_SECTORS * ((SECTOR - 8) / ENTRY_SIZE), "entries of a section");
 _Static_assert(DM_INTEGRITY_SECTION == ENTRY_SECTORS * SECTOR + ENTRIES * DM_INTEGRITY_BLOCK, "a section");

@@ -15,7 +15,8 @@
 #define DM_INTEGRITY_TAG         48u
 #define DM_INTEGRITY_AREA_BLOCKS 4096u /* the kernel's own choice: 32768 sectors of 512 bytes */
 #define DM_INTEGRITY_SUPERBLOCK  4096u /* a block with the tables' sizes in its first 64 bytes */
-#define DM_INTEGRITY_SECTION     (264u * 512u)  /* of the journal: 32 entries of 120 bytes in 8 sectors, and 32 blocks */
+#define DM_INTEGRITY_SECTION                                                                                 \
+    (264u * 512u) /* of the journal: 32 entries of 120 bytes in 8 sectors, and 32 blocks */
 
 /* Of a disk of so many blocks. */
 struct dm_integrity {

@@ -68,7 +68,8 @@ static bool change(json_t *header)
 {
     json_t *segment = json_object_get(json_object_get(header, "segments"), "0"),
            *digests = json_object_get(header, "digests"), *digest = json_object_get(digests, "1");
-    return json_object_set_new(segment, "encryption", json_string(LUKS_CIPHER "-" LUKS_INTEGRITY_MODE)) == 0 &&
+    return json_object_set_new(segment, "encryption", json_string(LUKS_CIPHER "-" LUKS_INTEGRITY_MODE)) ==
+               0 &&
            json_object_set_new(segment, "integrity",
                                json_pack("{s:s, s:s, s:s}", "type", LUKS_INTEGRITY, "journal_encryption",
                                          "none", "journal_integrity", "none")) == 0 &&

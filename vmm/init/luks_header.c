@@ -133,8 +133,9 @@ static int check_digests(const json_t *digests, struct cofre_err *err)
 static int check_segment(const json_t *segment, bool integrity, struct cofre_err *err)
 {
     if (integrity && !json_object_get(segment, "integrity"))
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "the disk is encrypted without integrity, which cofre.root demands; it is not opened");
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "the disk is encrypted without integrity, which cofre.root demands; it is not opened");
     return check_object(segment, forms[integrity].segment, "the segment", err);
 }
 

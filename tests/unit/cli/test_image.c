@@ -290,8 +290,9 @@ static void each_sector_has_a_tag(void **state)
     for (uint64_t i = 0; i < sectors; i++)
         open_sector(plain.data + i * 4096, superblock + 4096 + le32(superblock + 12) * 264 * 512, volume, i);
     cli_write("tagged.plain", bytes_view(&plain));
-    shell("PATH=$PATH:/usr/sbin:/sbin e2fsck -fn tagged.plain && tail -c 4096 tagged.plain | tr -d '\\0' | wc "
-          "-c | grep -qx 0");
+    shell(
+        "PATH=$PATH:/usr/sbin:/sbin e2fsck -fn tagged.plain && tail -c 4096 tagged.plain | tr -d '\\0' | wc "
+        "-c | grep -qx 0");
 }
 
 /* Debian's programs, which need no device mapper for this. */

@@ -56,11 +56,10 @@ static void integrity_wants_more(void **state)
     (void)state;
     struct modules m;
     struct cofre_err err;
-    static const char more[] =
-        "kernel/drivers/block/virtio_blk.ko:\n"
-        "kernel/drivers/md/dm-mod.ko:\n"
-        "kernel/drivers/md/dm-integrity.ko: kernel/drivers/md/dm-mod.ko\n"
-        "kernel/crypto/authenc.ko:\n",
+    static const char more[] = "kernel/drivers/block/virtio_blk.ko:\n"
+                               "kernel/drivers/md/dm-mod.ko:\n"
+                               "kernel/drivers/md/dm-integrity.ko: kernel/drivers/md/dm-mod.ko\n"
+                               "kernel/crypto/authenc.ko:\n",
                       also[] = "k/ext4.ko\nk/virtio_pci.ko\nk/vmw_vsock_virtio_transport.ko\nk/dm-crypt.ko\n"
                                "k/xts.ko\nk/ecb.ko\nk/hmac.ko\n";
     const unsigned luks = MODULES_ALWAYS | MODULES_LUKS;
@@ -149,12 +148,9 @@ static void knows_a_module_by_its_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_module_needs_comes_before_it),
-        cmocka_unit_test(integrity_wants_more),
-        cmocka_unit_test(names_the_module_that_is_missing),
-        cmocka_unit_test(reads_odd_files_to_their_end),
-        cmocka_unit_test(bounds_what_a_module_needs),
-        cmocka_unit_test(knows_a_module_by_its_name),
+        cmocka_unit_test(what_a_module_needs_comes_before_it), cmocka_unit_test(integrity_wants_more),
+        cmocka_unit_test(names_the_module_that_is_missing),    cmocka_unit_test(reads_odd_files_to_their_end),
+        cmocka_unit_test(bounds_what_a_module_needs),          cmocka_unit_test(knows_a_module_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

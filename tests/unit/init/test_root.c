@@ -41,9 +41,8 @@ static void reads_what_is_encrypted(void **state)
     (void)state;
     struct root root;
     char word[ROOT_WORD_SIZE];
-    static const char *const text[] = {
-        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
-        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrity"};
+    static const char *const text[] = {"cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
+                                       "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrity"};
     for (int integrity = 0; integrity < 2; integrity++) {
         assert_int_equal(parse(&root, text[integrity], NULL), 0);
         assert_int_equal(root.kind, ROOT_LUKS);
