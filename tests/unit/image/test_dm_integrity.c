@@ -85,14 +85,15 @@ static void take(uint8_t *used, uint64_t at, size_t len)
 static void nothing_lies_on_anything_else(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SIZES && sizes[i] < 10000; i++) {
-        const struct dm_integrity d = dm_integrity_of(sizes[i]);
+    static const uint64_t some[] = {1, 100, 4097};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        const struct dm_integrity d = dm_integrity_of(some[i]);
         uint8_t *used = calloc(1, dm_integrity_size(&d)); /* its end is what the sanitizer watches */
         assert_non_null(used);
         take(used, 0, DM_INTEGRITY_SUPERBLOCK);
         for (uint32_t s = 0; s < d.sections; s++)
             take(used, dm_integrity_section(s), DM_INTEGRITY_SECTION);
-        for (uint64_t b = 0; b < sizes[i]; b++) {
+        for (uint64_t b = 0; b < some[i]; b++) {
             take(used, dm_integrity_tag(&d, b), DM_INTEGRITY_TAG);
             take(used, dm_integrity_block(&d, b), DM_INTEGRITY_BLOCK);
         }
