@@ -40,35 +40,6 @@ const struct check_result *verdict_check(const struct verdict *v, const char *id
     return NULL;
 }
 
-static json_t *check_json(const struct check_result *c)
-{
-    bool decided = c->outcome == CHECK_PASSED || c->outcome == CHECK_FAILED;
-    json_t *object =
-        json_pack("{s:s, s:o, s:s}", "id", c->id, "ok",
-                  decided ? json_boolean(c->outcome == CHECK_PASSED) : json_null(), "why", c->why);
-    if (object && c->outcome == CHECK_SKIPPED)
-        json_object_set_new(object, "skipped", json_true());
-    if (object && c->outcome == CHECK_UNJUDGED)
-        json_object_set_new(object, "unjudged", json_true());
-    return object;
-}
-
-json_t *verdict_json(const struct verdict *v)
-{
-    enum check_outcome outcome = verdict_outcome(v);
-    json_t *checks = json_array();
-    for (size_t i = 0; i < v->count; i++)
-        if (json_array_append_new(checks, check_json(&v->check[i])) < 0) {
-            json_decref(checks);
-            return NULL;
-        }
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:O, s:s?, s:O, s:O*}", "verdict",
-                     outcome == CHECK_PASSED ? "pass" : "fail", "outcome", verdict_outcome_word(v), "tee",
-                     v->tee, "version", (json_int_t)v->version, "product", v->product, "emulated",
-                     (int)v->emulated, "root", v->root, "checks", checks, "claims", v->claims, "tcb_status",
-                     v->tcb_status, "advisories", v->advisories, "reference", v->reference);
-}
-
 static void print_claim(const char *name, json_t *value, int depth, FILE *to)
 {
     fprintf(to, "%*s%-*s", 2 + 2 * depth, "", depth < 8 ? 22 - 2 * depth : 6, name);

@@ -49,7 +49,9 @@ const char *verdict_outcome_word(const struct verdict *v); /* "pass", "fail", "u
 /* NULL where id is not among the checks. */
 const struct check_result *verdict_check(const struct verdict *v, const char *id);
 
-/* One object, as `cofre verify --json` prints it; NULL without memory. */
+/* One object's text, without white space, the caller's to free; NULL where a sentence is no UTF-8, or without memory. */
+char *verdict_text(const struct verdict *v);
+/* The same read, as `cofre verify --json` prints it. */
 json_t *verdict_json(const struct verdict *v);
 /* For people. */
 void verdict_print(const struct verdict *v, FILE *to, bool colour);
