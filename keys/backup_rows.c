@@ -115,6 +115,11 @@ static int read_grant(struct guest_key *key, json_t *row, struct cofre_err *err)
     return guest_key_put_grant(key, &grant, err);
 }
 
+static bool is_rate(json_int_t n)
+{
+    return n >= 1 && n <= GUEST_KEY_RATE_MAX;
+}
+
 int key_row_read(struct guest_key *out, const json_t *row, struct cofre_err *err)
 {
     const char *name, *state, *maker;
@@ -128,6 +133,8 @@ int key_row_read(struct guest_key *out, const json_t *row, struct cofre_err *err
                        "versions", &versions) < 0 ||
         !copy_name(out->name, name) || !copy_name(out->maker, maker) || current < 1 ||
         !json_is_array(versions))
+        return none(err);
+    if (quorum < 0 || quorum > GUEST_KEY_QUORUM_MAX || !is_rate(per_guest) || !is_rate(per_hour))
         return none(err);
     out->current = current;
     out->quorum = quorum;
@@ -143,13 +150,14 @@ int key_row_read(struct guest_key *out, const json_t *row, struct cofre_err *err
     return rc;
 }
 
-static int read_version(struct key_version *out, struct bytes *wrapped, const json_t *row,
-                        struct cofre_err *err)
+static int read_version(struct key_version *out, struct bytes *wrapped, const struct guest_key *key,
+                        const json_t *row, struct cofre_err *err)
 {
     const char *text;
     json_int_t version, made;
     if (json_unpack_ex((json_t *)row, NULL, JSON_STRICT, "{s:I, s:I, s:s}", "version", &version, "made",
-                       &made, "wrapped", &text) < 0)
+                       &made, "wrapped", &text) < 0 ||
+        version < 1 || version > key->current)
         return none(err);
     int rc = base64_decode(wrapped, WRAPPED_MAX, text, err);
     *out = (struct key_version){version, made, bytes_view(wrapped)};
@@ -160,17 +168,20 @@ int key_row_put_versions(struct db *db, const struct guest_key *key, const json_
 {
     size_t i;
     json_t *one;
+    bool has_current = false;
     int rc = 0;
     json_array_foreach(json_object_get(row, "versions"), i, one)
     {
         CLEAN_BYTES wrapped = {0};
         struct key_version v;
         if (rc == 0)
-            rc = read_version(&v, &wrapped, one, err);
+            rc = read_version(&v, &wrapped, key, one, err);
         if (rc == 0)
             rc = key_version_put(db, key->name, &v, err);
+        has_current |= rc == 0 && v.version == key->current;
     }
-    return rc;
+    const bool fits = key->state == GUEST_KEY_DESTROYED ? i == 0 : has_current;
+    return rc == 0 && !fits ? none(err) : rc;
 }
 
 int key_row_open(uint8_t *value, const uint8_t root[static KEY_ROOT_SIZE], const struct guest_key *key,
@@ -188,7 +199,7 @@ int key_row_open(uint8_t *value, const uint8_t root[static KEY_ROOT_SIZE], const
         struct key_version v;
         if (json_integer_value(json_object_get(one, "version")) != version)
             continue;
-        rc = read_version(&v, &wrapped, one, err);
+        rc = read_version(&v, &wrapped, key, one, err);
         if (rc == 0)
             rc = key_unwrap(value, root, &(struct key_place){key->name, version, terms}, v.wrapped, err);
         return rc < 0 ? rc : (int)(v.wrapped.len - KEY_WRAP_OVERHEAD);

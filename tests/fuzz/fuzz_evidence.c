@@ -21,7 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct appraisal in = {.evidence = &evidence, .policy = &policy, .at = 1717200000};
     int rc = appraise(&verdict, &in, &err);
     FUZZ_CHECK(rc == 0 ? verdict_outcome(&verdict) != CHECK_PASSED : rc == -COFRE_MALFORMED);
-    json_decref(verdict_json(&verdict));
+    char *text = rc == 0 ? verdict_text(&verdict) : NULL;
+    FUZZ_CHECK(text || rc < 0);
+    free(text);
     return 0;
 }
 

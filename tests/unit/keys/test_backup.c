@@ -422,6 +422,48 @@ static void each_byte_counts(void **state)
     }
 }
 
+static int restore_content(struct db *db, void *context, struct cofre_err *err)
+{
+    CLEAN_JSON *left = json_array();
+    struct key_backup b = {.generation = 11, .keys = context};
+    struct key_restore how = {.as_they_were = true, .left = left};
+    return key_restore(&(struct key_change){db, root, 1000}, &b, &how, err);
+}
+
+/* Whoever seals has the root; but what would open no more, or live with another's limits, is not written down. */
+static void what_lies_in_it_is_held_to_its_bounds(void **state)
+{
+    CLEAN_DB *db = connect();
+    CLEAN_KEY_BACKUP b = {.keys = NULL};
+    (void)state;
+    four_keys(db);
+    CLEAN_JSON *document = backup(db);
+    MUST(key_backup_read(&b, document, root, &why));
+    static const struct {
+        size_t key; /* active, disabled, gone, new */
+        const char *member, *value;
+    } lies[] = {{0, "versions", "[]"},
+                {0, "current", "3"},
+                {0, "current", "0"},
+                {0, "quorum", "9"},
+                {0, "quorum", "-1"},
+                {2, "per_guest", "0"},
+                {2, "per_hour", "1000001"},
+                {2, "versions", "[{\"version\": 1, \"made\": 1, \"wrapped\": \"AAAA\"}]"},
+                {3, "versions", "[{\"version\": 0, \"made\": 1, \"wrapped\": \"AAAA\"}]"},
+                {3, "state", "\"destroyed\""}};
+    wipe(db);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        CLEAN_JSON *keys = json_deep_copy(b.keys);
+        json_object_set_new(json_array_get(keys, lies[i].key), lies[i].member,
+                            json_loads(lies[i].value, JSON_DECODE_ANY, NULL));
+        assert_int_equal(db_atomically(db, restore_content, keys, &why), -COFRE_FAILED);
+        assert_string_equal(why.text, "what is in the backup is no key");
+        generation_is(db, 0);
+    }
+    MUST(db_atomically(db, restore_content, b.keys, &why));
+}
+
 static void another_services_backup_is_refused(void **state)
 {
     CLEAN_DB *db = connect();
@@ -481,6 +523,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_destroyed_key_is_brought_back_by_its_name_alone),
         cmocka_unit_test(what_is_not_as_it_was_made_is_refused),
         cmocka_unit_test(each_byte_counts),
+        cmocka_unit_test(what_lies_in_it_is_held_to_its_bounds),
         cmocka_unit_test(another_services_backup_is_refused),
         cmocka_unit_test(a_restore_is_all_or_nothing),
         cmocka_unit_test(keys_that_were_changed_beside_the_service_are_left_alone),
