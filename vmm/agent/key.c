@@ -1,11 +1,9 @@
 #include "vmm/agent/key.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <linux/magic.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,52 +16,35 @@
 #include "keys/message.h"
 #include "vmm/agent/evidence_file.h"
 #include "vmm/agent/help.h"
+#include "vmm/agent/service.h"
+#include "vmm/agent/trust_question.h"
 #include "vmm/base/clean_openssl.h"
 #include "vmm/base/json.h"
 #include "vmm/base/number.h"
 #include "vmm/base/timestamp.h"
 
-#define ANSWER_SECONDS 60
 #define NAME_MAX_BYTES 64
 
 static const enum hpke_kem kem = HPKE_X25519;
-
-static json_t *body_of(const struct agent_key_request *r, const struct bytes *nonce,
-                       const struct hpke_public *recipient, json_t *evidence)
-{
-    char challenge[2 * CHANNEL_NONCE_MAX + 1], to[2 * HPKE_PUBLIC_MAX + 1];
-    hex_encode(challenge, nonce->data, nonce->len);
-    hex_encode(to, recipient->data, recipient->len);
-    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:O}", "policy", r->policy, "challenge", challenge,
-                             "recipient", to, "kem", hpke_kem_names[kem], "evidence", evidence);
-    if (body && r->version)
-        json_object_set_new(body, "version", json_integer(r->version));
-    return body;
-}
 
 /* Asks; the answer is the caller's. */
 static int ask(json_t **answer, const struct agent_key_request *r, const struct hpke_public *recipient,
                struct cofre_err *err)
 {
-    uint8_t report_data[CHANNEL_REPORT_DATA];
-    char path[NAME_MAX_BYTES + 32];
-    CLEAN_BYTES nonce = {0}, file = {0};
-    CLEAN_JSON *evidence = NULL;
-    int rc = trust_client_challenge(r->client, &nonce, err);
-    if (rc == 0)
-        rc = trust_client_release_report_data(r->client, report_data, bytes_view(&nonce),
-                                              (struct view){recipient->data, recipient->len},
-                                              key_message_text(r->name), err);
-    if (rc == 0)
-        rc = r->evidence(r->context, &file, report_data, err);
-    if (rc == 0)
-        rc = json_read(&evidence, bytes_view(&file), COFRE_FAILED, err);
-    if (rc < 0)
-        return rc;
-    CLEAN_JSON *body = body_of(r, &nonce, recipient, evidence);
+    char path[NAME_MAX_BYTES + 32], to[2 * HPKE_PUBLIC_MAX + 1];
+    hex_encode(to, recipient->data, recipient->len);
+    CLEAN_JSON *more = json_pack("{s:s, s:s}", "recipient", to, "kem", hpke_kem_names[kem]);
+    if (!more || (r->version && json_object_set_new(more, "version", json_integer(r->version)) < 0))
+        return cofre_fail(err, COFRE_FAILED, "out of memory");
     (void)snprintf(path, sizeof path, "/v1/keys/%s/release", r->name);
-    return body ? trust_client_post(r->client, path, body, answer, err)
-                : cofre_fail(err, COFRE_USAGE, "the policy's name is no text");
+    const struct trust_question q = {.path = path,
+                                     .policy = r->policy,
+                                     .recipient = {recipient->data, recipient->len},
+                                     .name = key_message_text(r->name),
+                                     .more = more,
+                                     .context = r->context,
+                                     .evidence = r->evidence};
+    return trust_ask(answer, r->client, &q, err);
 }
 
 /* What was sealed names key, version and result; of those only the version may be one that was not asked for. */
@@ -123,7 +104,8 @@ int agent_key_lock_memory(struct cofre_err *err)
 }
 
 struct arguments {
-    const char *from, *relay, *ca, *policy, *name, *version, *token_file, *fd;
+    struct service service;
+    const char *name, *version, *fd;
 };
 
 /* A disk, a terminal and what is swapped are no place for a key. (A memfd is a file of a tmpfs: the guest has no swap, or an
@@ -156,23 +138,12 @@ static int hand_over(int fd, const uint8_t *key, size_t len, struct cofre_err *e
     return 0;
 }
 
-static int fetch(const struct arguments *a, struct agent_key_request *request, int fd, struct cofre_err *err)
+static int fetch(struct arguments *a, struct agent_key_request *request, int fd, struct cofre_err *err)
 {
     static uint8_t key[AGENT_KEY_MAX];
-    char token[TRUST_TOKEN_MAX + 1];
-    CLEAN_IDENTITY identity = {0};
-    int rc = a->token_file ? trust_client_read_token(token, a->token_file, err) : 0;
+    int rc = service_prepare(&a->service, NULL, err);
     if (rc == 0)
-        rc = channel_identity_new(&identity, err);
-    if (rc < 0)
-        return rc;
-    const struct trust_client_options options = {.url = a->from,
-                                                 .relay = a->relay,
-                                                 .ca = a->ca,
-                                                 .token = a->token_file ? token : NULL,
-                                                 .identity = &identity,
-                                                 .seconds = ANSWER_SECONDS};
-    rc = trust_client_open(&request->client, &options, err);
+        rc = trust_client_open(&request->client, &a->service.options, err);
     if (rc < 0)
         return rc;
     rc = agent_key_fetch(key, request, err);
@@ -183,7 +154,7 @@ static int fetch(const struct arguments *a, struct agent_key_request *request, i
     return rc;
 }
 
-static int run(const struct arguments *a, struct cofre_err *err)
+static int run(struct arguments *a, struct cofre_err *err)
 {
     uint64_t version = 0, fd = STDOUT_FILENO;
     int rc = a->version ? number_parse(&version, a->version, "--version", 1, INT32_MAX, err) : 0;
@@ -194,32 +165,25 @@ static int run(const struct arguments *a, struct cofre_err *err)
     if (rc == 0)
         rc = agent_key_lock_memory(err);
     struct agent_key_request request = {
-        .policy = a->policy, .name = a->name, .version = (int64_t)version, .evidence = evidence_file};
-    (void)signal(SIGPIPE, SIG_IGN);
+        .policy = a->service.policy, .name = a->name, .version = (int64_t)version, .evidence = evidence_file};
     return rc < 0 ? rc : fetch(a, &request, (int)fd, err);
 }
 
 int agent_key_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},    {"ca", required_argument, NULL, 'c'},
-        {"policy", required_argument, NULL, 'p'},  {"name", required_argument, NULL, 'n'},
-        {"version", required_argument, NULL, 'v'}, {"token-file", required_argument, NULL, 't'},
-        {"fd", required_argument, NULL, 'd'},      {"relay", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},          {0}};
-    struct arguments a = {NULL};
-    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        const char **const texts[] = {
-            ['f'] = &a.from,    ['c'] = &a.ca,         ['p'] = &a.policy, ['n'] = &a.name,
-            ['v'] = &a.version, ['t'] = &a.token_file, ['d'] = &a.fd,     ['r'] = &a.relay};
-        if (o == 'h' || o == '?')
-            return agent_help(o == 'h');
-        *texts[o] = optarg;
-    }
-    if (optind != argc || !a.from || !a.ca || !a.policy || !a.name)
-        return agent_help(false);
+    struct arguments a = {.name = NULL};
+    const struct service_option own[] = {{.name = "name", .value = &a.name},
+                                         {.name = "version", .value = &a.version},
+                                         {.name = "fd", .value = &a.fd},
+                                         {0}};
     struct cofre_err err;
+    int code;
+    if (!service_read_options(&a.service, own, argc, argv, &code))
+        return code;
+    if (!a.name)
+        return agent_help(false);
     int rc = run(&a, &err);
+    service_free(&a.service);
     if (rc < 0)
         fprintf(stderr, "cofre-agent: %s\n", err.text);
     return -rc;

@@ -1,9 +1,7 @@
 #include "vmm/agent/secrets.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <openssl/crypto.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -14,10 +12,9 @@
 #include "vmm/agent/key.h"
 #include "vmm/agent/provider.h"
 #include "vmm/agent/secret_files.h"
+#include "vmm/agent/service.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
-
-#define ANSWER_SECONDS 60
 
 void agent_secrets_free(struct agent_secrets *secrets)
 {
@@ -147,7 +144,8 @@ int agent_secrets_get(struct agent_secrets *out, const struct agent_secrets_requ
 /* The command */
 
 struct arguments {
-    const char *from, *relay, *ca, *policy, *token_file, *to, *owner, *keep;
+    struct service service;
+    const char *to, *owner, *keep;
     const char *name[KEPT_SECRETS_MAX];
     size_t names;
 };
@@ -179,11 +177,11 @@ static int put(const struct agent_secrets *s, const struct arguments *a, int fol
 }
 
 static int get_and_put(const struct arguments *a, int folder, const struct secret_owner *owner,
-                       const struct trust_client_options *service, struct cofre_err *err)
+                       struct cofre_err *err)
 {
     static struct agent_secrets secrets;
-    const struct agent_secrets_request request = {.service = service,
-                                                  .policy = a->policy,
+    const struct agent_secrets_request request = {.service = &a->service.options,
+                                                  .policy = a->service.policy,
                                                   .name = a->name,
                                                   .names = a->names,
                                                   .keep = a->keep,
@@ -199,10 +197,8 @@ static int get_and_put(const struct arguments *a, int folder, const struct secre
     return rc;
 }
 
-static int run(const struct arguments *a, struct cofre_err *err)
+static int run(struct arguments *a, struct cofre_err *err)
 {
-    char token[TRUST_TOKEN_MAX + 1];
-    CLEAN_IDENTITY identity = {0};
     struct secret_owner owner = {geteuid(), getegid()};
     int rc = a->owner ? secret_owner_parse(&owner, a->owner, err) : 0;
     CLEAN_FD folder = rc < 0 ? rc : secret_folder_open(a->to, err);
@@ -211,49 +207,28 @@ static int run(const struct arguments *a, struct cofre_err *err)
     if (a->keep && (rc = sev_guest_may_derive(err)) < 0)
         return cofre_within(err, rc, "--keep");
     rc = agent_key_lock_memory(err);
-    if (rc == 0 && a->token_file)
-        rc = trust_client_read_token(token, a->token_file, err);
     if (rc == 0)
-        rc = channel_identity_new(&identity, err);
-    const struct trust_client_options service = {.url = a->from,
-                                                 .relay = a->relay,
-                                                 .ca = a->ca,
-                                                 .token = a->token_file ? token : NULL,
-                                                 .identity = &identity,
-                                                 .seconds = ANSWER_SECONDS};
-    (void)signal(SIGPIPE, SIG_IGN);
-    return rc < 0 ? rc : get_and_put(a, folder, &owner, &service, err);
+        rc = service_prepare(&a->service, NULL, err);
+    return rc < 0 ? rc : get_and_put(a, folder, &owner, err);
 }
 
 int agent_secrets_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
-                                            {"ca", required_argument, NULL, 'c'},
-                                            {"relay", required_argument, NULL, 'r'},
-                                            {"policy", required_argument, NULL, 'p'},
-                                            {"name", required_argument, NULL, 'n'},
-                                            {"token-file", required_argument, NULL, 't'},
-                                            {"to", required_argument, NULL, 'd'},
-                                            {"owner", required_argument, NULL, 'o'},
-                                            {"keep", required_argument, NULL, 'k'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct arguments a = {NULL};
-    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        const char **const texts[] = {
-            ['f'] = &a.from,       ['c'] = &a.ca, ['r'] = &a.relay, ['p'] = &a.policy,
-            ['t'] = &a.token_file, ['d'] = &a.to, ['o'] = &a.owner, ['k'] = &a.keep};
-        if (o == 'h' || o == '?' || (o == 'n' && a.names == KEPT_SECRETS_MAX))
-            return agent_help(o == 'h');
-        if (o == 'n')
-            a.name[a.names++] = optarg;
-        else
-            *texts[o] = optarg;
-    }
-    if (optind != argc || !a.from || !a.ca || !a.policy || !a.names || !a.to)
-        return agent_help(false);
+    struct arguments a = {.to = NULL};
+    const struct service_option own[] = {
+        {.name = "name", .value = a.name, .count = &a.names, .most = KEPT_SECRETS_MAX},
+        {.name = "to", .value = &a.to},
+        {.name = "owner", .value = &a.owner},
+        {.name = "keep", .value = &a.keep},
+        {0}};
     struct cofre_err err;
+    int code;
+    if (!service_read_options(&a.service, own, argc, argv, &code))
+        return code;
+    if (!a.names || !a.to)
+        return agent_help(false);
     int rc = run(&a, &err);
+    service_free(&a.service);
     if (rc < 0)
         fprintf(stderr, "cofre-agent: %s\n", err.text);
     return -rc;

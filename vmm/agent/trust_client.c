@@ -14,12 +14,10 @@
 #include <string.h>
 
 #include "vmm/agent/relay.h"
-#include "vmm/base/file.h"
 #include "vmm/base/json.h"
 
 #define ANSWER_MAX   (2 << 20)
 #define DEFAULT_PORT 443
-#define NONCE_MIN    16
 
 struct trust_client {
     const struct trust_client_options *options;
@@ -225,36 +223,9 @@ int trust_client_status(const struct trust_client *client)
     return client->status;
 }
 
-int trust_client_challenge(struct trust_client *client, struct bytes *nonce, struct cofre_err *err)
-{
-    CLEAN_JSON *answer = NULL;
-    int rc = trust_client_post(client, "/v1/challenges", NULL, &answer, err);
-    if (rc < 0)
-        return rc;
-    const char *text = json_string_value(json_object_get(answer, "nonce"));
-    rc = hex_decode_some(nonce, CHANNEL_NONCE_MAX, text ? text : "", err);
-    return rc < 0 || nonce->len < NONCE_MIN
-               ? cofre_fail(err, COFRE_MALFORMED, "the service's challenge has no nonce of 16 to 64 bytes")
-               : 0;
-}
-
-int trust_client_read_token(char out[static TRUST_TOKEN_MAX + 1], const char *path, struct cofre_err *err)
-{
-    CLEAN_BYTES file = {0};
-    int rc = file_read(&file, path, TRUST_TOKEN_MAX, err);
-    if (rc < 0)
-        return rc;
-    size_t len = file.len;
-    while (len && (file.data[len - 1] == '\n' || file.data[len - 1] == '\r'))
-        len--;
-    memcpy(out, file.data, len);
-    out[len] = 0;
-    return len && strlen(out) == len ? 0 : cofre_fail(err, COFRE_USAGE, "%s: there is no token in it", path);
-}
-
 /* The guest is the client of this connection. */
-static int binding_of(struct channel_binding *b, struct bytes *key, struct trust_client *c, struct view nonce,
-                      struct cofre_err *err)
+int trust_client_binding(struct channel_binding *b, struct bytes *key, struct trust_client *c,
+                         struct view nonce, struct cofre_err *err)
 {
     *b = (struct channel_binding){.end = CHANNEL_CLIENT, .nonce = nonce};
     int rc = channel_exporter(b->exporter, c->tls, err);
@@ -262,23 +233,4 @@ static int binding_of(struct channel_binding *b, struct bytes *key, struct trust
         rc = channel_key_of(key, c->options->identity->certificate, err);
     b->key = bytes_view(key);
     return rc;
-}
-
-int trust_client_report_data(struct trust_client *c, uint8_t out[static CHANNEL_REPORT_DATA],
-                             struct view nonce, struct cofre_err *err)
-{
-    CLEAN_BYTES key = {0};
-    struct channel_binding b;
-    int rc = binding_of(&b, &key, c, nonce, err);
-    return rc < 0 ? rc : channel_report_data(out, &b, err);
-}
-
-int trust_client_release_report_data(struct trust_client *c, uint8_t out[static CHANNEL_REPORT_DATA],
-                                     struct view nonce, struct view recipient, struct view name,
-                                     struct cofre_err *err)
-{
-    CLEAN_BYTES key = {0};
-    struct channel_binding b;
-    int rc = binding_of(&b, &key, c, nonce, err);
-    return rc < 0 ? rc : channel_release_report_data(out, &b, recipient, name, err);
 }

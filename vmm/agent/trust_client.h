@@ -30,19 +30,9 @@ int trust_client_post(struct trust_client *client, const char *path, json_t *bod
                       struct cofre_err *err);
 /* Of the last answer; 0: none came. */
 int trust_client_status(const struct trust_client *client);
-/* After the first answer: what evidence over this connection is to carry. */
-int trust_client_report_data(struct trust_client *client, uint8_t out[static CHANNEL_REPORT_DATA],
-                             struct view nonce, struct cofre_err *err);
-
-/* The same where it is a key that is asked for: sealed to that recipient, of that name. */
-int trust_client_release_report_data(struct trust_client *client, uint8_t out[static CHANNEL_REPORT_DATA],
-                                     struct view nonce, struct view recipient, struct view name,
-                                     struct cofre_err *err);
-/* A nonce of the service's, 16 to CHANNEL_NONCE_MAX bytes. */
-int trust_client_challenge(struct trust_client *client, struct bytes *nonce, struct cofre_err *err);
-
-#define TRUST_TOKEN_MAX 512
-/* A file with a token and nothing else, but for the line's end. */
-int trust_client_read_token(char out[static TRUST_TOKEN_MAX + 1], const char *path, struct cofre_err *err);
+/* After the first answer: what evidence over this connection is bound by, to that nonce. *key is the caller's, and what the binding
+ * points at. */
+int trust_client_binding(struct channel_binding *out, struct bytes *key, struct trust_client *client,
+                         struct view nonce, struct cofre_err *err);
 
 #endif
