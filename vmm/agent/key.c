@@ -1,7 +1,6 @@
 #include "vmm/agent/key.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -9,18 +8,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "keys/message.h"
-#include "vmm/agent/evidence_file.h"
-#include "vmm/agent/help.h"
-#include "vmm/agent/service.h"
 #include "vmm/agent/trust_question.h"
 #include "vmm/base/clean_openssl.h"
 #include "vmm/base/json.h"
-#include "vmm/base/number.h"
 #include "vmm/base/timestamp.h"
 
 #define NAME_MAX_BYTES 64
@@ -101,90 +93,4 @@ int agent_key_lock_memory(struct cofre_err *err)
         return cofre_fail(err, COFRE_LACKING, "this process's memory cannot be locked: %s; run it as root",
                           strerror(errno));
     return 0;
-}
-
-struct arguments {
-    struct service service;
-    const char *name, *version, *fd;
-};
-
-/* A disk, a terminal and what is swapped are no place for a key. (A memfd is a file of a tmpfs: the guest has no swap, or an
- * encrypted one.) */
-static int check_descriptor(int fd, struct cofre_err *err)
-{
-    struct stat st;
-    struct statfs fs;
-    if (fstat(fd, &st) < 0)
-        return cofre_fail(err, COFRE_USAGE, "--fd %d: %s", fd, strerror(errno));
-    const bool file = S_ISREG(st.st_mode) &&
-                      (fstatfs(fd, &fs) < 0 || (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC));
-    if (file || isatty(fd))
-        return cofre_fail(err, COFRE_USAGE,
-                          "--fd %d is %s: a key goes to a pipe, a socket or a file of a tmpfs", fd,
-                          file ? "a file" : "a terminal");
-    return 0;
-}
-
-static int hand_over(int fd, const uint8_t *key, size_t len, struct cofre_err *err)
-{
-    for (size_t done = 0; done < len;) {
-        const ssize_t n = write(fd, key + done, len - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return cofre_fail(err, COFRE_FAILED, "the key cannot be written: %s", strerror(errno));
-        done += (size_t)n;
-    }
-    return 0;
-}
-
-static int fetch(struct arguments *a, struct agent_key_request *request, int fd, struct cofre_err *err)
-{
-    static uint8_t key[AGENT_KEY_MAX];
-    int rc = service_prepare(&a->service, NULL, err);
-    if (rc == 0)
-        rc = trust_client_open(&request->client, &a->service.options, err);
-    if (rc < 0)
-        return rc;
-    rc = agent_key_fetch(key, request, err);
-    trust_client_free(request->client);
-    if (rc > 0)
-        rc = hand_over(fd, key, (size_t)rc, err);
-    OPENSSL_cleanse(key, sizeof key);
-    return rc;
-}
-
-static int run(struct arguments *a, struct cofre_err *err)
-{
-    uint64_t version = 0, fd = STDOUT_FILENO;
-    int rc = a->version ? number_parse(&version, a->version, "--version", 1, INT32_MAX, err) : 0;
-    if (rc == 0 && a->fd)
-        rc = number_parse(&fd, a->fd, "--fd", 0, 1 << 20, err);
-    if (rc == 0)
-        rc = check_descriptor((int)fd, err);
-    if (rc == 0)
-        rc = agent_key_lock_memory(err);
-    struct agent_key_request request = {
-        .policy = a->service.policy, .name = a->name, .version = (int64_t)version, .evidence = evidence_file};
-    return rc < 0 ? rc : fetch(a, &request, (int)fd, err);
-}
-
-int agent_key_command(int argc, char **argv)
-{
-    struct arguments a = {.name = NULL};
-    const struct service_option own[] = {{.name = "name", .value = &a.name},
-                                         {.name = "version", .value = &a.version},
-                                         {.name = "fd", .value = &a.fd},
-                                         {0}};
-    struct cofre_err err;
-    int code;
-    if (!service_read_options(&a.service, own, argc, argv, &code))
-        return code;
-    if (!a.name)
-        return agent_help(false);
-    int rc = run(&a, &err);
-    service_free(&a.service);
-    if (rc < 0)
-        fprintf(stderr, "cofre-agent: %s\n", err.text);
-    return -rc;
 }

@@ -47,10 +47,11 @@ int sev_guest_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evid
                   struct cofre_err *err);
 
 /* Keys that the firmware derives for this guest on this chip (MSG_KEY_REQ), by guest policy, measurement, host data, ID key, and what is
- * in root. -COFRE_LACKING where there is no such thing, as in TDX guests. sev_guest_root: by what it is done now. */
+ * in root. -COFRE_LACKING where there is no such thing, as in TDX guests. sev_guest_root: by what it is done now. For struct
+ * agent_secrets_request, without a context. */
 int sev_guest_may_derive(struct cofre_err *err);
-int sev_guest_root(struct kept_root *out, struct cofre_err *err);
-int sev_guest_derive(uint8_t key[32], const struct kept_root *root, struct cofre_err *err);
+int sev_guest_root(void *context, struct kept_root *out, struct cofre_err *err);
+int sev_guest_derive(void *context, uint8_t key[32], const struct kept_root *root, struct cofre_err *err);
 
 /* /dev/tdx_guest (linux/tdx-guest.h), for kernels before 6.7. It gives a TDREPORT, which proves nothing elsewhere; the host's
  * quote generation service makes a quote of it, over a stream that host->quote_service opens. */

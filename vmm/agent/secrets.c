@@ -1,19 +1,11 @@
 #include "vmm/agent/secrets.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "vmm/agent/evidence_file.h"
-#include "vmm/agent/help.h"
 #include "vmm/agent/key.h"
-#include "vmm/agent/provider.h"
-#include "vmm/agent/secret_files.h"
-#include "vmm/agent/service.h"
-#include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 
 void agent_secrets_free(struct agent_secrets *secrets)
@@ -35,6 +27,7 @@ static int fetch_one(struct agent_secrets *out, size_t i, const struct agent_sec
     const struct agent_key_request request = {.client = client,
                                               .policy = r->policy,
                                               .name = r->name[i],
+                                              .version = r->version,
                                               .terms = &terms,
                                               .context = r->context,
                                               .evidence = r->evidence};
@@ -95,6 +88,7 @@ static void keep(struct agent_secrets *s, const struct agent_secrets_request *r)
     int rc = count ? seal_file(r, kept, count, &s->why) : 0;
     if (rc < 0 || count == 0)
         (void)unlink(r->keep);
+    s->kept = rc < 0 ? 0 : count;
     if (rc < 0)
         (void)cofre_within(&s->why, rc, "what was released is not kept");
 }
@@ -129,7 +123,7 @@ int agent_secrets_get(struct agent_secrets *out, const struct agent_secrets_requ
         *err = out->why;
         if (r->keep && refused)
             (void)unlink(r->keep);
-        else if (r->keep)
+        else if (r->keep && access(r->keep, F_OK) == 0)
             rc = take_kept(out, r, err);
     } else if (rc == 0) {
         out->why = (struct cofre_err){""};
@@ -139,97 +133,4 @@ int agent_secrets_get(struct agent_secrets *out, const struct agent_secrets_requ
     if (rc < 0)
         agent_secrets_free(out);
     return rc;
-}
-
-/* The command */
-
-struct arguments {
-    struct service service;
-    const char *to, *owner, *keep;
-    const char *name[KEPT_SECRETS_MAX];
-    size_t names;
-};
-
-static int root_here(void *context, struct kept_root *out, struct cofre_err *err)
-{
-    (void)context;
-    return sev_guest_root(out, err);
-}
-
-static int derive_here(void *context, uint8_t key[32], const struct kept_root *root, struct cofre_err *err)
-{
-    (void)context;
-    return sev_guest_derive(key, root, err);
-}
-
-static int put(const struct agent_secrets *s, const struct arguments *a, int folder,
-               const struct secret_owner *owner, struct cofre_err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; i < s->count && rc == 0; i++)
-        rc = secret_file_write(folder, s->secret[i].name, s->secret[i].value, owner, err);
-    if (rc == 0 && s->why.text[0])
-        fprintf(stderr, "cofre-agent: %s%s\n", s->why.text, s->from_file ? "; what was kept is used" : "");
-    if (rc == 0)
-        fprintf(stderr, "cofre-agent: %zu secret%s in %s\n", s->count, s->count == 1 ? " is" : "s are",
-                a->to);
-    return rc;
-}
-
-static int get_and_put(const struct arguments *a, int folder, const struct secret_owner *owner,
-                       struct cofre_err *err)
-{
-    static struct agent_secrets secrets;
-    const struct agent_secrets_request request = {.service = &a->service.options,
-                                                  .policy = a->service.policy,
-                                                  .name = a->name,
-                                                  .names = a->names,
-                                                  .keep = a->keep,
-                                                  .now = time(NULL),
-                                                  .evidence = evidence_file,
-                                                  .root = root_here,
-                                                  .derive = derive_here};
-    int rc = agent_secrets_get(&secrets, &request, err);
-    if (rc < 0)
-        return rc;
-    rc = put(&secrets, a, folder, owner, err);
-    agent_secrets_free(&secrets);
-    return rc;
-}
-
-static int run(struct arguments *a, struct cofre_err *err)
-{
-    struct secret_owner owner = {geteuid(), getegid()};
-    int rc = a->owner ? secret_owner_parse(&owner, a->owner, err) : 0;
-    CLEAN_FD folder = rc < 0 ? rc : secret_folder_open(a->to, err);
-    if (folder < 0)
-        return folder;
-    if (a->keep && (rc = sev_guest_may_derive(err)) < 0)
-        return cofre_within(err, rc, "--keep");
-    rc = agent_key_lock_memory(err);
-    if (rc == 0)
-        rc = service_prepare(&a->service, NULL, err);
-    return rc < 0 ? rc : get_and_put(a, folder, &owner, err);
-}
-
-int agent_secrets_command(int argc, char **argv)
-{
-    struct arguments a = {.to = NULL};
-    const struct service_option own[] = {
-        {.name = "name", .value = a.name, .count = &a.names, .most = KEPT_SECRETS_MAX},
-        {.name = "to", .value = &a.to},
-        {.name = "owner", .value = &a.owner},
-        {.name = "keep", .value = &a.keep},
-        {0}};
-    struct cofre_err err;
-    int code;
-    if (!service_read_options(&a.service, own, argc, argv, &code))
-        return code;
-    if (!a.names || !a.to)
-        return agent_help(false);
-    int rc = run(&a, &err);
-    service_free(&a.service);
-    if (rc < 0)
-        fprintf(stderr, "cofre-agent: %s\n", err.text);
-    return -rc;
 }

@@ -13,6 +13,7 @@ struct agent_secrets_request {
     const struct trust_client_options *service;
     const char *policy, *const *name;
     size_t names;     /* at most KEPT_SECRETS_MAX */
+    int64_t version;  /* of each; 0: the current ones, and only those are kept */
     const char *keep; /* the file that is kept; NULL: none */
     int64_t now;
     /* As struct agent_key_request has it, and what derives the key that the file is sealed under. */
@@ -27,6 +28,7 @@ struct agent_secrets {
     struct kept_secret secret[KEPT_SECRETS_MAX];
     size_t count;
     bool from_file;       /* the service gave none: they are those that were kept */
+    size_t kept;          /* of those that it gave, how many are kept now */
     struct cofre_err why; /* it did not, or they are not kept: why; empty where all is as it should be */
 };
 void agent_secrets_free(struct agent_secrets *secrets);

@@ -108,11 +108,14 @@ int sev_guest_may_derive(struct cofre_err *err)
                : cofre_fail(err, COFRE_LACKING, "there is no %s: load the module sev-guest", DEVICE);
 }
 
-int sev_guest_root(struct kept_root *out, struct cofre_err *err)
+int sev_guest_root(void *context, struct kept_root *out, struct cofre_err *err)
 {
+    (void)context;
     static const uint8_t nothing[REPORT_DATA_SIZE];
     __attribute__((cleanup(agent_evidence_free))) struct agent_evidence evidence = {0};
-    int rc = sev_guest_get(nothing, &evidence, err);
+    int rc = sev_guest_may_derive(err);
+    if (rc == 0)
+        rc = sev_guest_get(nothing, &evidence, err);
     if (rc < 0)
         return rc;
     const struct snp_report *report = (const struct snp_report *)evidence.report.data;
@@ -120,8 +123,9 @@ int sev_guest_root(struct kept_root *out, struct cofre_err *err)
     return 0;
 }
 
-int sev_guest_derive(uint8_t key[32], const struct kept_root *root, struct cofre_err *err)
+int sev_guest_derive(void *context, uint8_t key[32], const struct kept_root *root, struct cofre_err *err)
 {
+    (void)context;
     struct derived_key_req req = {
         .fields = FIELD_POLICY | FIELD_MEASUREMENT | FIELD_TCB_VERSION, .vmpl = root->vmpl, .tcb = root->tcb};
     uint8_t response[64] = {0}; /* status, 28 reserved bytes, the key */

@@ -13,6 +13,7 @@
 #include "vmm/init/root.h"
 
 #define PAUSE_MAX_MS 60000u
+#define KEPT         "/kept" /* what the disk has of the key, sealed: in the initrd, which is memory */
 
 static bool read_word(char *out, size_t size, struct view cmdline, const char *name)
 {
@@ -76,13 +77,31 @@ static int end_of(pid_t pid)
 
 static pid_t start_agent(const struct luks_source *s, int out)
 {
-    char *argv[16] = {"/bin/cofre-agent",  "key",      "--from",          (char *)s->trust, "--ca",
-                      "/etc/cofre/ca.pem", "--policy", (char *)s->policy, "--name",         (char *)s->key};
+    char *argv[16] = {"/bin/cofre-agent",
+                      "key",
+                      "--from",
+                      (char *)s->trust,
+                      "--ca",
+                      "/etc/cofre/ca.pem",
+                      "--policy",
+                      (char *)s->policy,
+                      "--name",
+                      (char *)s->key,
+                      "--keep",
+                      KEPT};
     if (*s->relay) {
-        argv[10] = "--relay";
-        argv[11] = (char *)s->relay;
+        argv[12] = "--relay";
+        argv[13] = (char *)s->relay;
     }
     return start(argv, -1, out);
+}
+
+/* The disk's header is looked at, too, before anybody is asked for a key. */
+static int take_kept(const char *disk)
+{
+    char *const take[] = {"/bin/cofre-unlock", "--kept", (char *)disk, KEPT, NULL};
+    const pid_t pid = start(take, -1, -1);
+    return pid > 0 ? end_of(pid) : COFRE_FAILED;
 }
 
 /* The code of who opens the disk, COFRE_LACKING where it got no key. The agent has said why, or has ended well. */
@@ -91,7 +110,7 @@ static int attempt(const struct luks_source *source, const char *disk)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return COFRE_FAILED;
-    char *const unlock[] = {"/bin/cofre-unlock", (char *)disk, NULL};
+    char *const unlock[] = {"/bin/cofre-unlock", (char *)disk, KEPT, NULL};
     const pid_t agent = start_agent(source, ends[1]), opener = start(unlock, ends[0], -1);
     close(ends[0]);
     close(ends[1]);
@@ -107,7 +126,7 @@ static void wait_ms(unsigned ms)
         ;
 }
 
-int luks_open(const struct luks_source *source, const char *disk, struct cofre_err *err)
+static int attempt_until_there_is_a_key(const struct luks_source *source, const char *disk)
 {
     int code;
     for (unsigned number = 0; (code = attempt(source, disk)) == COFRE_LACKING; number++) {
@@ -119,5 +138,13 @@ int luks_open(const struct luks_source *source, const char *disk, struct cofre_e
                 pause / 1000, pause % 1000 / 100);
         wait_ms(pause);
     }
+    return code;
+}
+
+int luks_open(const struct luks_source *source, const char *disk, struct cofre_err *err)
+{
+    int code = take_kept(disk);
+    if (code == 0)
+        code = attempt_until_there_is_a_key(source, disk);
     return code ? cofre_fail(err, (enum cofre_error)code, "the root cannot be opened") : 0;
 }

@@ -17,8 +17,8 @@ int luks_source_read(struct luks_source *out, struct view cmdline, struct cofre_
  * (random: any number), so that guests of a host that comes back do not all ask at once. Milliseconds. */
 unsigned luks_pause(unsigned attempt, uint32_t random);
 
-/* Opens the disk as /dev/mapper/root. Where the service cannot be reached, or does not give the key, it is asked again, for as long as
- * it takes, and the console says so. A disk that is not as it was made, or that the key does not open, is -COFRE_NEGATIVE. */
+/* Opens the disk as /dev/mapper/root. Where the service cannot be reached, what the guest has kept of the key is used, if it may; where there
+ * is none, or the service refuses, it is asked again, for as long as it takes, and the console says so. A disk that is not as it was made, or that the key does not open, is -COFRE_NEGATIVE. */
 int luks_open(const struct luks_source *source, const char *disk, struct cofre_err *err);
 
 #endif

@@ -7,7 +7,7 @@
 /* Of an object's member: an exact text or number, or what is a value of its own and chosen by lot. */
 struct rule {
     const char *member;
-    enum { TEXT, NUMBER, ANY_TEXT, OBJECT } kind;
+    enum { TEXT, NUMBER, ANY_TEXT, OBJECT, NO_ITEMS } kind;
     const char *text;
     json_int_t number;
     const struct rule *object;
@@ -64,6 +64,11 @@ static const struct form {
     const struct rule *segment, *keyslot;
 } forms[] = {{plain_segment, plain_slot}, {integrity_segment, integrity_slot}};
 
+static const struct rule token[] = {{"type", TEXT, .text = LUKS_TOKEN_TYPE},
+                                    {.member = "keyslots", .kind = NO_ITEMS},
+                                    {.member = LUKS_TOKEN_KEPT, .kind = ANY_TEXT},
+                                    {0}};
+
 static int refuse(const char *what, const char *member, struct cofre_err *err)
 {
     return cofre_fail(err, COFRE_NEGATIVE,
@@ -82,6 +87,8 @@ static bool holds(const struct rule *rule, const json_t *value)
         return json_is_string(value);
     case OBJECT:
         return json_is_object(value);
+    case NO_ITEMS:
+        return json_is_array(value) && json_array_size(value) == 0;
     }
     return false;
 }
@@ -115,6 +122,18 @@ static int check_keyslots(json_t *keyslots, const struct form *form, struct cofr
             return rc;
     }
     return 0;
+}
+
+/* None, or the one that a guest keeps its key in. */
+static int check_tokens(const json_t *tokens, struct cofre_err *err)
+{
+    const json_t *one = json_object_get(tokens, "0");
+    if (json_object_size(tokens) == 0)
+        return 0;
+    if (json_object_size(tokens) != 1 || !json_is_object(one) ||
+        json_string_length(json_object_get(one, LUKS_TOKEN_KEPT)) > LUKS_TOKEN_KEPT_MAX)
+        return refuse("tokens", "", err);
+    return check_object(one, token, "the token", err);
 }
 
 /* The digest says nothing that matters beside the rest: it is compared, and by whose work is no matter. But there is one, for all. */
@@ -154,8 +173,8 @@ int luks_header_check(struct view text, bool integrity, struct cofre_err *err)
     if (json_object_size(config) != 2 || !json_object_get(config, "json_size") ||
         !json_object_get(config, "keyslots_size"))
         return refuse("config", "", err);
-    if (json_object_size(json_object_get(header, "tokens")) != 0)
-        return refuse("tokens", "", err);
+    if (check_tokens(json_object_get(header, "tokens"), err) < 0)
+        return -COFRE_NEGATIVE;
     if (json_object_size(segments) != 1)
         return refuse("segments", "", err);
     int rc = check_segment(json_object_get(segments, "0"), integrity, err);

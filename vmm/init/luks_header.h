@@ -37,6 +37,11 @@ static inline size_t luks_volume_key_size(bool integrity)
     return integrity ? LUKS_VOLUME_KEY_MAX : LUKS_CIPHER_KEY_SIZE;
 }
 
+/* A header may have one token, number 0, which libcryptsetup makes nothing of (luks_kept.h): of this type, for no slot, with a text. */
+#define LUKS_TOKEN_TYPE     "cofre"
+#define LUKS_TOKEN_KEPT     "kept"
+#define LUKS_TOKEN_KEPT_MAX 4096
+
 /* json is the header's, as crypt_dump_json gives it. -COFRE_NEGATIVE and a sentence for what is not so. */
 int luks_header_check(struct view json, bool integrity, struct cofre_err *err);
 

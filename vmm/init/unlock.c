@@ -1,6 +1,8 @@
 /*
  * cofre-unlock: in an image's initrd, opens the LUKS2 root with the key that it reads from standard input. A program of its own,
- * because Debian has libcryptsetup as a shared library only. The key is in locked memory here, and nowhere else that lasts.
+ * because Debian has libcryptsetup as a shared library only. The key is in locked memory here, and nowhere else that lasts. What the
+ * agent keeps of it, sealed, goes from the disk to a file of the initrd's with --kept, and back when the disk is open, or
+ * when there is no key.
  */
 #include <errno.h>
 #include <libcryptsetup.h>
@@ -13,6 +15,7 @@
 
 #include "vmm/base/file.h"
 #include "vmm/init/luks_header.h"
+#include "vmm/init/luks_kept.h"
 #include "vmm/init/root.h"
 
 #define CMDLINE_MAX 4096
@@ -77,28 +80,57 @@ static int load(struct crypt_device **cd, const char *disk, const struct root *r
     return luks_header_check((struct view){(const uint8_t *)json, strlen(json)}, root->integrity, err);
 }
 
-static int unlock(const char *disk, struct cofre_err *err)
+/* The disk that the command line names, with a header as it was made. */
+static int find(struct crypt_device **cd, const char *disk, struct cofre_err *err)
 {
-    __attribute__((cleanup(cleanup_crypt))) struct crypt_device *cd = NULL;
-    __attribute__((cleanup(cleanup_key))) struct key key = {0};
     struct bytes cmdline = {0};
     struct root root;
     int rc = file_read(&cmdline, "/proc/cmdline", CMDLINE_MAX, err);
     if (rc == 0)
         rc = root_parse(&root, bytes_view(&cmdline), err);
     bytes_free(&cmdline);
-    if (rc == 0)
-        rc = key_page(&key, err);
-    if (rc == 0)
-        rc = read_key(&key, err);
-    if (rc == 0)
-        rc = load(&cd, disk, &root, err);
-    if (rc < 0)
-        return rc;
-    rc = crypt_activate_by_passphrase(cd, "root", CRYPT_ANY_SLOT, (const char *)key.page, LUKS_KEY_SIZE, 0);
+    return rc < 0 ? rc : load(cd, disk, &root, err);
+}
+
+static int take_kept(const char *disk, const char *kept, struct cofre_err *err)
+{
+    __attribute__((cleanup(cleanup_crypt))) struct crypt_device *cd = NULL;
+    int rc = find(&cd, disk, err);
+    return rc < 0 ? rc : luks_kept_take(cd, kept, err);
+}
+
+/* That it cannot be kept is no reason not to go on. */
+static void put_kept(struct crypt_device *cd, const char *kept)
+{
+    struct cofre_err err;
+    if (luks_kept_put(cd, kept, &err) < 0)
+        fprintf(stderr, "cofre-unlock: what is kept of the key: %s\n", err.text);
+}
+
+static int activate(struct crypt_device *cd, const struct key *key, struct cofre_err *err)
+{
+    int rc =
+        crypt_activate_by_passphrase(cd, "root", CRYPT_ANY_SLOT, (const char *)key->page, LUKS_KEY_SIZE, 0);
     if (rc == -EPERM)
         return cofre_fail(err, COFRE_NEGATIVE, "the key does not open the disk");
     return rc < 0 ? cofre_fail(err, COFRE_FAILED, "the disk cannot be opened: %s", strerror(-rc)) : 0;
+}
+
+static int unlock(const char *disk, const char *kept, struct cofre_err *err)
+{
+    __attribute__((cleanup(cleanup_crypt))) struct crypt_device *cd = NULL;
+    __attribute__((cleanup(cleanup_key))) struct key key = {0};
+    int rc = find(&cd, disk, err);
+    if (rc == 0)
+        rc = key_page(&key, err);
+    if (rc < 0)
+        return rc;
+    rc = read_key(&key, err);
+    if (rc == 0)
+        rc = activate(cd, &key, err);
+    if (rc == 0 || rc == -COFRE_LACKING)
+        put_kept(cd, kept);
+    return rc;
 }
 
 /* libcryptsetup's own words are for who works on this; the sentence is for the console. */
@@ -112,15 +144,17 @@ static void quiet(int level, const char *text, void *context)
 int main(int argc, char **argv)
 {
     struct cofre_err err;
-    if (argc != 2) {
-        fprintf(stderr, "usage: cofre-unlock DISK <KEY\n");
+    const bool take = argc == 4 && strcmp(argv[1], "--kept") == 0;
+    if (argc != 3 && !take) {
+        fprintf(stderr, "usage: cofre-unlock DISK KEPT <KEY\n       cofre-unlock --kept DISK KEPT\n");
         return COFRE_USAGE;
     }
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     crypt_set_log_callback(NULL, quiet, NULL);
     (void)crypt_metadata_locking(NULL, 0); /* there is no other program */
-    int rc = unlock(argv[1], &err);
+    crypt_token_external_disable();        /* no library is loaded because a header names it */
+    int rc = take ? take_kept(argv[2], argv[3], &err) : unlock(argv[1], argv[2], &err);
     if (rc < 0)
         fprintf(stderr, "cofre-unlock: %s\n", err.text);
     return -rc;
