@@ -23,8 +23,9 @@ static void check_taken(json_t *header, bool integrity)
     FUZZ_CHECK(integrity ? strcmp(text_of(tags, "type"), "hmac(sha256)") == 0 : !tags);
     json_t *tokens = json_object_get(header, "tokens"), *token = json_object_get(tokens, "0");
     FUZZ_CHECK(json_object_size(tokens) == (token ? 1 : 0));
-    FUZZ_CHECK(!token || (strcmp(text_of(token, "type"), "cofre") == 0 &&
-                          json_array_size(json_object_get(token, "keyslots")) == 0 && json_object_size(token) == 3));
+    FUZZ_CHECK(!token ||
+               (strcmp(text_of(token, "type"), "cofre") == 0 &&
+                json_array_size(json_object_get(token, "keyslots")) == 0 && json_object_size(token) == 3));
     json_object_foreach(json_object_get(header, "keyslots"), name, keyslot)
         FUZZ_CHECK(strcmp(text_of(json_object_get(keyslot, "area"), "encryption"), "aes-xts-plain64") == 0);
 }

@@ -81,16 +81,19 @@ static int seal_file(const struct agent_secrets_request *r, const struct kept_se
 static void keep(struct agent_secrets *s, const struct agent_secrets_request *r)
 {
     struct kept_secret kept[KEPT_SECRETS_MAX];
+    struct cofre_err err; /* a way that failed before another one did not leaves its sentence */
     size_t count = 0;
     for (size_t i = 0; i < s->count; i++)
         if (s->secret[i].until > r->now)
             kept[count++] = s->secret[i];
-    int rc = count ? seal_file(r, kept, count, &s->why) : 0;
+    int rc = count ? seal_file(r, kept, count, &err) : 0;
     if (rc < 0 || count == 0)
         (void)unlink(r->keep);
     s->kept = rc < 0 ? 0 : count;
-    if (rc < 0)
-        (void)cofre_within(&s->why, rc, "what was released is not kept");
+    if (rc < 0) {
+        (void)cofre_within(&err, rc, "what was released is not kept");
+        s->why = err;
+    }
 }
 
 static int take_kept(struct agent_secrets *out, const struct agent_secrets_request *r, struct cofre_err *err)

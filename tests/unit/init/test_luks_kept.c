@@ -171,7 +171,8 @@ static void a_longer_token_is_refused(void **state)
     char tokens[LUKS_TOKEN_KEPT_MAX + 100];
     (void)state;
     for (int more = 0; more < 2; more++) {
-        (void)snprintf(tokens, sizeof tokens, TOKEN("\"type\": \"cofre\", \"keyslots\": [], \"kept\": \"%0*d\""),
+        (void)snprintf(tokens, sizeof tokens,
+                       TOKEN("\"type\": \"cofre\", \"keyslots\": [], \"kept\": \"%0*d\""),
                        LUKS_TOKEN_KEPT_MAX + more, 0);
         assert_int_equal(check_with(tokens, &err), more ? -COFRE_NEGATIVE : 0);
     }

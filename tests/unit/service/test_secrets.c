@@ -96,7 +96,7 @@ static int root_of(void *context, struct kept_root *out, struct cofre_err *err)
     struct snp_report_rsp response;
     const struct snp_report_req request = {0};
     struct psp_guest *guest = launch(context);
-    (void)err;
+    (void)cofre_fail(err, COFRE_LACKING, "a way that another one stood in for"); /* which is not told */
     assert_int_equal(psp_report(guest, 0, &request, &response), PSP_SUCCESS);
     psp_guest_free(guest);
     *out = (struct kept_root){le64(&response.report.committed_tcb), le32(&response.report.vmpl)};
@@ -191,6 +191,7 @@ static void make_both_and_keep(struct fixture *f)
     has(&s, 0, password);
     has(&s, 1, key_file);
     assert_false(s.got.from_file);
+    assert_int_equal(s.got.kept, 2);
     assert_string_equal(s.got.why.text, "");
     agent_secrets_free(&s.got);
 }
@@ -319,8 +320,13 @@ static void what_may_not_be_kept_is_not(void **state)
     owner(f, 200, "PUT", "/v1/keys/tls/grants/web", "{}");
     s = start_of(f);
     assert_int_equal(start(f, &s), 0);
+    assert_int_equal(s.got.kept, 0);
     assert_false(is_there(s.keep));
     agent_secrets_free(&s.got);
+    s = start_of(f);
+    s.cut_off = true;
+    assert_int_equal(start(f, &s), -COFRE_FAILED); /* as if it had never kept any */
+    assert_null(strstr(s.err.text, "; and "));
 }
 
 static void a_refusal_is_an_answer_and_what_was_kept_goes(void **state)
