@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,17 +82,20 @@ static void on_decider(struct parser *p)
 
 /* The loop */
 
+/* Milliseconds until something is due; -1: only what comes. */
 static int timeout(struct parser *p)
 {
     MHD_UNSIGNED_LONG_LONG http;
-    int64_t wait = 1000, now = exchange_now();
-    if (MHD_get_timeout(p->daemon, &http) == MHD_YES && (int64_t)http < wait)
-        wait = (int64_t)http;
-    if (p->deadline && p->deadline - now < wait)
-        wait = p->deadline > now ? p->deadline - now : 0;
-    if (p->now && p->now->events && p->now->beat - now < wait)
-        wait = p->now->beat > now ? p->now->beat - now : 0;
-    return (int)wait;
+    const int64_t now = exchange_now();
+    int64_t due = INT64_MAX;
+    if (MHD_get_timeout(p->daemon, &http) == MHD_YES)
+        due = now + (int64_t)http;
+    if (p->deadline && p->deadline < due)
+        due = p->deadline;
+    if (p->now && p->now->events && p->now->beat < due)
+        due = p->now->beat;
+    const int64_t wait = due > now ? due - now : 0;
+    return due == INT64_MAX ? -1 : wait < INT_MAX ? (int)wait : INT_MAX;
 }
 
 static void turn(struct parser *p, int http)
