@@ -255,22 +255,37 @@ int house_connect_tcp(const struct house *house)
     return fd;
 }
 
-SSL *house_connect_tls(const struct house *house, const char *who, bool stranger)
+static X509 *client_certificate(const struct house *house, const char *who, EVP_PKEY *key,
+                                enum house_fault fault)
+{
+    EVP_PKEY *other_key = EVP_EC_gen("P-256");
+    X509 *other = certificate("authority", other_key, NULL, NULL, NULL);
+    X509 *cert = certificate(who, key, fault == FAULT_STRANGER ? other : house->ca,
+                             fault == FAULT_STRANGER ? other_key : house->ca_key,
+                             fault == FAULT_FOR_SERVERS ? "serverAuth" : "clientAuth");
+    if (fault == FAULT_EXPIRED)
+        assert_non_null(X509_gmtime_adj(X509_getm_notAfter(cert), -60));
+    if (fault == FAULT_NO_SUBJECT)
+        X509_NAME_ENTRY_free(X509_NAME_delete_entry(X509_get_subject_name(cert), 0));
+    if (fault == FAULT_EXPIRED || fault == FAULT_NO_SUBJECT)
+        assert_true(x509_make_sign(cert, house->ca_key, sign));
+    X509_free(other);
+    EVP_PKEY_free(other_key);
+    return cert;
+}
+
+SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     assert_int_equal(X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), house->ca), 1);
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     if (who) {
-        EVP_PKEY *key = EVP_EC_gen("P-256"), *other_key = EVP_EC_gen("P-256");
-        X509 *other = certificate("authority", other_key, NULL, NULL, NULL);
-        X509 *cert = certificate(who, key, stranger ? other : house->ca, stranger ? other_key : house->ca_key,
-                                 "clientAuth");
+        EVP_PKEY *key = EVP_EC_gen("P-256");
+        X509 *cert = client_certificate(house, who, key, fault);
         assert_int_equal(SSL_CTX_use_certificate(tls, cert), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(tls, key), 1);
         X509_free(cert);
-        X509_free(other);
         EVP_PKEY_free(key);
-        EVP_PKEY_free(other_key);
     }
     SSL *ssl = SSL_new(tls);
     SSL_CTX_free(tls);
@@ -279,6 +294,11 @@ SSL *house_connect_tls(const struct house *house, const char *who, bool stranger
         return ssl;
     house_tls_free(ssl);
     return NULL;
+}
+
+SSL *house_connect_tls(const struct house *house, const char *who, bool stranger)
+{
+    return house_connect_faulty(house, who, stranger ? FAULT_STRANGER : FAULT_NONE);
 }
 
 void house_tls_free(SSL *ssl)

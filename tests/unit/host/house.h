@@ -30,6 +30,9 @@ size_t house_await_parsers(const struct house *house,
 int house_connect(const struct house *house);
 int house_connect_tcp(const struct house *house);
 SSL *house_connect_tls(const struct house *house, const char *who, bool stranger);
+/* The same with a certificate that is no good. */
+enum house_fault { FAULT_NONE, FAULT_STRANGER, FAULT_EXPIRED, FAULT_FOR_SERVERS, FAULT_NO_SUBJECT, FAULTS };
+SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault);
 void house_tls_free(SSL *ssl);
 
 /* Sends the text and reads to the end, or as long as an answer takes that says its length; *out is terminated. */
