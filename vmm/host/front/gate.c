@@ -187,7 +187,9 @@ static void on_handshake(struct bufferevent *client, short what, void *context)
     struct connection *c = context;
     struct cofre_err err;
     if (!(what & BEV_EVENT_CONNECTED)) {
-        refuse(c, "TLS was not agreed upon");
+        const long verified = SSL_get_verify_result(bufferevent_openssl_get_ssl(client));
+        refuse(c,
+               verified == X509_V_OK ? "TLS was not agreed upon" : X509_verify_cert_error_string(verified));
         return;
     }
     event_free(c->late);
