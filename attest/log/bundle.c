@@ -21,13 +21,6 @@ void log_bundle_free(struct log_bundle *b)
     *b = (struct log_bundle){0};
 }
 
-bool log_bundle_is_name(const char *name)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const size_t len = strspn(name, letters);
-    return len > 0 && len <= LOG_BUNDLE_NAME_MAX && name[len] == 0 && name[0] != '.';
-}
-
 /* Writing */
 
 /* [number, entry / [hash], receipt] */
@@ -80,12 +73,8 @@ static void put_files(struct cose_writer *w, const struct log_bundle *b)
 {
     cose_put_int(w, KEY_FILES);
     cose_begin(w);
-    for (size_t i = 0; i < b->files; i++) {
-        cose_begin(w);
-        cose_put_text(w, b->file[i].name);
+    for (size_t i = 0; i < b->files; i++)
         cose_put_bytes(w, b->file[i].data);
-        cose_end_array(w);
-    }
     cose_end_array(w);
 }
 
@@ -183,7 +172,8 @@ static int read_entries(struct log_bundle *out, const struct cose_item *map, str
     const struct log_bundle_entry *end = &out->entry[out->entries - 1];
     if ((uint64_t)first != out->entry[0].number || (uint64_t)last != end->number ||
         end->number - out->entry[0].number != out->entries - 1)
-        return cofre_fail(err, COFRE_MALFORMED, "of the entries %lld to %lld, which the bundle claims to have, one is missing",
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "of the entries %lld to %lld, which the bundle claims to have, one is missing",
                           (long long)first, (long long)last);
     return 0;
 }
@@ -215,15 +205,6 @@ static int read_heads(struct log_bundle *out, const struct cose_item *map, struc
     return 0;
 }
 
-static bool read_file(struct log_bundle_file *out, const struct cose_item *item)
-{
-    const struct cose_item *name = is_array(item, 2) ? cose_first(item) : NULL;
-    if (!name || name->kind != COSE_TEXT || name->data.len > LOG_BUNDLE_NAME_MAX)
-        return false;
-    memcpy(out->name, name->data.data, name->data.len);
-    return log_bundle_is_name(out->name) && read_bytes(&out->data, cose_behind(name));
-}
-
 static int read_files(struct log_bundle *out, const struct cose_item *map, struct cofre_err *err)
 {
     const struct cose_item *list = cose_at(map, KEY_FILES);
@@ -231,10 +212,10 @@ static int read_files(struct log_bundle *out, const struct cose_item *map, struc
         return no_bundle(err, "files");
     const struct cose_item *at = cose_first(list);
     for (; out->files < list->number; out->files++, at = cose_behind(at)) {
-        if (!read_file(&out->file[out->files], at))
+        if (!read_bytes(&out->file[out->files].data, at))
             return no_bundle(err, "files");
         for (size_t i = 0; i < out->files; i++)
-            if (strcmp(out->file[i].name, out->file[out->files].name) == 0)
+            if (view_equal(out->file[i].data, out->file[out->files].data))
                 return no_bundle(err, "files");
     }
     return 0;
@@ -254,8 +235,9 @@ int log_bundle_read(struct log_bundle *out, struct view in, struct cofre_err *er
 {
     int64_t version;
     *out = (struct log_bundle){0};
-    int rc = in.len > LOG_BUNDLE_SIZE_MAX ? cofre_fail(err, COFRE_MALFORMED, "it is longer than a bundle may be")
-                                          : cose_read(&out->doc, in, err);
+    int rc = in.len > LOG_BUNDLE_SIZE_MAX
+                 ? cofre_fail(err, COFRE_MALFORMED, "it is longer than a bundle may be")
+                 : cose_read(&out->doc, in, err);
     if (rc < 0)
         return rc;
     const struct cose_item *map = out->doc.item;

@@ -12,7 +12,6 @@
 #define LOG_BUNDLE_SIZE_MAX    (64u << 20) /* bytes */
 #define LOG_BUNDLE_ENTRIES_MAX 16384
 #define LOG_BUNDLE_FILES_MAX   64
-#define LOG_BUNDLE_NAME_MAX    64
 
 struct log_bundle_entry {
     uint64_t number;
@@ -22,12 +21,12 @@ struct log_bundle_entry {
     struct bytes owned_entry, owned_receipt; /* of who makes a bundle */
 };
 struct log_bundle_witness {
-    struct view signature, growth; /* from what was signed to the bundle's head; data NULL: that is the same */
+    struct view signature,
+        growth; /* from what was signed to the bundle's head; data NULL: that is the same */
     struct bytes owned_growth;
 };
 struct log_bundle_file {
-    char name[LOG_BUNDLE_NAME_MAX + 1]; /* letters, digits, '.', '_', '-', and no '.' in front */
-    struct view data;
+    struct view data; /* it has no name: nobody would have signed that */
     struct bytes owned_data;
 };
 
@@ -47,9 +46,6 @@ struct log_bundle {
 void log_bundle_free(struct log_bundle *bundle);
 #define CLEAN_LOG_BUNDLE __attribute__((cleanup(log_bundle_free))) struct log_bundle
 
-/* A file's name may be one of a bundle. */
-bool log_bundle_is_name(const char *name);
-
 int log_bundle_write(struct bytes *out, const struct log_bundle *bundle, struct cofre_err *err);
 /* in must outlive *out. -COFRE_MALFORMED where it is none, or written in another way than log_bundle_write does. */
 int log_bundle_read(struct log_bundle *out, struct view in, struct cofre_err *err);
@@ -60,11 +56,16 @@ struct log_bundle_proven {
     size_t removed;              /* entries of which only the hash is there */
     struct log_witnesses witnesses;
     uint64_t witnessed; /* entries that as many witnesses as were asked for have seen */
-    int64_t vouched[LOG_BUNDLE_FILES_MAX]; /* of each file: the entry that has its digest; -1: none */
+    struct log_bundle_voucher {
+        const char *
+            what; /* what the entry has its digest as: "evidence", "kernel"; NULL: none has, nothing is proven of it */
+        uint64_t number;             /* the entry's */
+    } voucher[LOG_BUNDLE_FILES_MAX]; /* of each file */
 };
 /* By the log's keys and those of witnesses, of which `minimum` must have signed; witness_keys NULL: they are not looked at.
  * -COFRE_NEGATIVE, -COFRE_MALFORMED with a sentence that names the piece. */
-int log_bundle_verify(struct log_bundle_proven *out, const struct log_bundle *bundle, const struct cose_keys *keys,
-                      const struct cose_keys *witness_keys, size_t minimum, struct cofre_err *err);
+int log_bundle_verify(struct log_bundle_proven *out, const struct log_bundle *bundle,
+                      const struct cose_keys *keys, const struct cose_keys *witness_keys, size_t minimum,
+                      struct cofre_err *err);
 
 #endif

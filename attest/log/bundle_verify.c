@@ -1,6 +1,7 @@
 /* What follows from a bundle. */
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "attest/log/bundle.h"
@@ -83,34 +84,45 @@ static int verify_witnesses(struct log_bundle_proven *out, const struct log_bund
 
 /* Files */
 
-static bool has(const void *digest, size_t len, const uint8_t sha256[LOG_HASH_SIZE])
+/* Digests in entries, each of which may be of a file. optional: a length is in front. */
+static const struct {
+    const char *what;
+    size_t offset;
+    bool optional;
+} digests[] = {
+#define AT(NAME) offsetof(struct log_entry, NAME)
+    {"evidence", AT(evidence), false},   {"policy", AT(policy), false},
+    {"token", AT(token), false},         {"object", AT(digest), false},
+    {"before", AT(before), true},        {"after", AT(after), true},
+    {"kernel", AT(kernel), true},        {"initrd", AT(initrd), true},
+    {"command-line", AT(cmdline), true}, {"firmware", AT(firmware), true},
+    {"id-block", AT(id_block), true},    {"evidence", AT(launch_evidence), true},
+};
+
+static const char *vouches(const struct log_entry *e, const uint8_t sha256[LOG_HASH_SIZE])
 {
-    return len == LOG_HASH_SIZE && memcmp(digest, sha256, LOG_HASH_SIZE) == 0;
+    for (size_t i = 0; i < sizeof digests / sizeof *digests; i++) {
+        const uint8_t *at = (const uint8_t *)e + digests[i].offset;
+        if (digests[i].optional && *at++ != LOG_HASH_SIZE)
+            continue;
+        if (memcmp(at, sha256, LOG_HASH_SIZE) == 0)
+            return digests[i].what;
+    }
+    return NULL;
 }
 
-static bool vouches(const struct log_entry *e, const uint8_t sha256[LOG_HASH_SIZE])
-{
-    const struct log_hash *always[] = {&e->evidence, &e->policy, &e->token, &e->digest};
-    const struct log_digest *optional[] = {&e->before, &e->after,    &e->kernel,   &e->initrd,
-                                           &e->cmdline, &e->firmware, &e->id_block, &e->launch_evidence};
-    bool any = false;
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        any = any || has(always[i]->data, LOG_HASH_SIZE, sha256);
-    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
-        any = any || has(optional[i]->data, optional[i]->len, sha256);
-    return any;
-}
-
-static int find_voucher(int64_t *out, const struct log_bundle *b, struct view file, struct cofre_err *err)
+static int find_voucher(struct log_bundle_voucher *out, const struct log_bundle *b, struct view file,
+                        struct cofre_err *err)
 {
     uint8_t sha256[LOG_HASH_SIZE];
-    *out = -1;
     if (EVP_Digest(file.data, file.len, sha256, NULL, EVP_sha256(), NULL) != 1)
         return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
-    for (size_t i = 0; i < b->entries && *out < 0; i++) {
+    for (size_t i = 0; i < b->entries && !out->what; i++) {
         struct log_entry e;
-        if (b->entry[i].entry.data && log_entry_read(&e, b->entry[i].entry, NULL) == 0 && vouches(&e, sha256))
-            *out = (int64_t)b->entry[i].number;
+        if (!b->entry[i].entry.data || log_entry_read(&e, b->entry[i].entry, NULL) < 0)
+            continue;
+        out->what = vouches(&e, sha256);
+        out->number = b->entry[i].number;
     }
     return 0;
 }
@@ -132,6 +144,6 @@ int log_bundle_verify(struct log_bundle_proven *out, const struct log_bundle *b,
     if (rc == 0 && witness_keys)
         rc = verify_witnesses(out, b, keys, witness_keys, minimum, err);
     for (size_t i = 0; i < b->files && rc == 0; i++)
-        rc = find_voucher(&out->vouched[i], b, b->file[i].data, err);
+        rc = find_voucher(&out->voucher[i], b, b->file[i].data, err);
     return rc;
 }

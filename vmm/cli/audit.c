@@ -16,8 +16,10 @@ static const char help[] =
     "       cofre audit bundle     --log F --keys F [SELECTION] [--from HEAD] [--file F ...] --out BUNDLE\n"
     "       cofre audit verify BUNDLE --keys F [--witness-keys F [--minimum N]] [--out DIRECTORY]\n"
     "\n"
-    "The record is a copy of a log, as cofred keeps it of operations and launches; nothing of it is believed\n"
-    "that a signed head does not cover. launches and operations (and changes, of cofre-trust's log) say what\n"
+    "The record is a copy of a log, as cofred keeps it of operations and launches; nothing of it is "
+    "believed\n"
+    "that a signed head does not cover. launches and operations (and changes, of cofre-trust's log) say "
+    "what\n"
     "is in it. complete judges whether nothing of it is missing between two times or numbers. bundle\n"
     "writes entries with their proofs into one file, which verify checks on any machine by the public key\n"
     "alone. Exit code 1: it is not so.\n"
@@ -42,7 +44,8 @@ static const char help[] =
     "  --object TEXT    of this object\n"
     "  --measurement HEX launches that were reported as this measurement\n"
     "  --differing      launches whose measurements are not all the same\n"
-    "  --digests F      launches that used one of these: a list of SHA-256, each on a line with a name behind it\n"
+    "  --digests F      launches that used one of these: a list of SHA-256, each on a line with a name "
+    "behind it\n"
     "  --evidence F     the launch that this evidence is of\n"
     "bundle and verify:\n"
     "  --from HEAD      an older head, out of which the log must have grown\n"
@@ -127,7 +130,9 @@ static int check_options(const struct action *action, const struct audit_call *c
     }
     if ((call->differing && !action->differing) || (call->files && !action->files) || (csv && !action->rows))
         return cofre_fail(err, COFRE_USAGE, "%s takes no --%s", action->name,
-                          csv && !action->rows ? "csv" : call->files ? "file" : "differing");
+                          csv && !action->rows ? "csv"
+                          : call->files        ? "file"
+                                               : "differing");
     return 0;
 }
 
@@ -190,7 +195,8 @@ int verb_audit(int argc, char **argv)
             return o == HELP ? 0 : COFRE_USAGE;
         }
         if (!take(&call, &output, o)) {
-            fprintf(stderr, "cofre audit: --%s is given too often\n", o == FILE_IN ? "file" : options[o].name);
+            fprintf(stderr, "cofre audit: --%s is given too often\n",
+                    o == FILE_IN ? "file" : options[o].name);
             return COFRE_USAGE;
         }
     }

@@ -53,7 +53,7 @@ struct audit_filter {
     struct audit_digest {
         uint8_t sha256[LOG_HASH_SIZE];
         char name[64]; /* what the list calls it */
-    } *digest;
+    } * digest;
     size_t digests;
 };
 int audit_filter_read(struct audit_filter *out, const struct audit_call *call, uint64_t size,
@@ -62,8 +62,8 @@ void audit_filter_free(struct audit_filter *filter);
 #define CLEAN_AUDIT_FILTER __attribute__((cleanup(audit_filter_free))) struct audit_filter
 bool audit_filter_takes(const struct audit_filter *filter, const struct log_entry *entry);
 /* What of a launch the list of digests has: "kernel: CVE-2026-1"; NULL: nothing. */
-const struct audit_digest *audit_filter_listed(const struct audit_filter *filter, const struct log_entry *entry,
-                                               const char **what);
+const struct audit_digest *audit_filter_listed(const struct audit_filter *filter,
+                                               const struct log_entry *entry, const char **what);
 /* It was predicted or expected as something else than was reported, or predicted as something else than expected. */
 bool audit_differs(const struct log_entry *entry);
 

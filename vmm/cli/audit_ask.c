@@ -84,15 +84,16 @@ int audit_operations(const struct audit_call *call, json_t *result, struct cofre
 
 struct account {
     uint64_t entries, removed;
-    uint64_t announced;     /* up to which number an entry says that entries were removed */
-    uint64_t last_removed;  /* the highest number of one that was */
-    uint64_t open, counted; /* operations that began and of which no end is there; refusals without an entry of their own */
-    uint64_t backwards;     /* entries that are older than the one before */
+    uint64_t announced;    /* up to which number an entry says that entries were removed */
+    uint64_t last_removed; /* the highest number of one that was */
+    uint64_t open,
+        counted; /* operations that began and of which no end is there; refusals without an entry of their own */
+    uint64_t backwards; /* entries that are older than the one before */
     int64_t time;
     struct begun {
         char request[LOG_LABEL_MAX + 1];
         char operation[LOG_LABEL_MAX + 1];
-    } *begun;
+    } * begun;
     size_t begun_room;
 };
 
@@ -115,7 +116,8 @@ static int note_begun(struct account *a, const struct log_entry *e, struct cofre
 static void note_end(struct account *a, const struct log_entry *e)
 {
     for (size_t i = 0; i < a->open; i++)
-        if (strcmp(a->begun[i].request, e->request) == 0 && strcmp(a->begun[i].operation, e->operation) == 0) {
+        if (strcmp(a->begun[i].request, e->request) == 0 &&
+            strcmp(a->begun[i].operation, e->operation) == 0) {
             a->begun[i] = a->begun[--a->open];
             return;
         }
@@ -195,6 +197,7 @@ int audit_complete(const struct audit_call *call, json_t *result, struct cofre_e
     return a.last_removed <= a.announced
                ? 0
                : cofre_fail(err, COFRE_NEGATIVE,
-                            "entry %" PRIu64 " was removed, and no entry says so: they say so up to number %" PRIu64,
+                            "entry %" PRIu64
+                            " was removed, and no entry says so: they say so up to number %" PRIu64,
                             a.last_removed, a.announced);
 }

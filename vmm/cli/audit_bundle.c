@@ -1,9 +1,7 @@
 /* cofre audit bundle: entries with all that proves them, in one file. */
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/cli/audit.h"
 
@@ -33,7 +31,8 @@ static int add_entry(struct log_bundle *b, size_t *room, struct log_file *f, uin
                      struct bytes *bytes, struct cofre_err *err)
 {
     if (b->entries == LOG_BUNDLE_ENTRIES_MAX)
-        return cofre_fail(err, COFRE_USAGE, "that would be more than %d entries, as many as a bundle may have",
+        return cofre_fail(err, COFRE_USAGE,
+                          "that would be more than %d entries, as many as a bundle may have",
                           LOG_BUNDLE_ENTRIES_MAX);
     if (b->entries == *room) {
         *room = *room ? 2 * *room : 64;
@@ -107,8 +106,8 @@ static int add_older(struct log_bundle *b, struct bytes *head, struct bytes *gro
 }
 
 /* Those of --witnesses, which audit_open has judged; one of each witness. */
-static int add_witnesses(struct log_bundle *b, struct bytes *file, struct log_file *f, const struct log_checker *c,
-                         const struct audit_call *call, struct cofre_err *err)
+static int add_witnesses(struct log_bundle *b, struct bytes *file, struct log_file *f,
+                         const struct log_checker *c, const struct audit_call *call, struct cofre_err *err)
 {
     CLEAN_COSE_KEYS keys = {0};
     struct log_witnesses all;
@@ -134,13 +133,6 @@ static int add_files(struct log_bundle *b, const struct audit_call *call, struct
     int rc = 0;
     for (size_t i = 0; i < call->files && rc == 0; i++) {
         struct log_bundle_file *file = &b->file[b->files++];
-        CLEAN_FREE char *path = strdup(call->file[i]);
-        const char *name = path ? basename(path) : "";
-        if (!log_bundle_is_name(name))
-            return cofre_fail(err, COFRE_USAGE,
-                              "--file %s: its name has letters, digits, '.', '_' and '-' only, %d at most",
-                              call->file[i], LOG_BUNDLE_NAME_MAX);
-        strcpy(file->name, name);
         rc = file_read(&file->owned_data, call->file[i], LOG_BUNDLE_SIZE_MAX, err);
         file->data = bytes_view(&file->owned_data);
         if (rc == 0 && file->data.len == 0)
@@ -169,7 +161,8 @@ int audit_make_bundle(const struct audit_call *call, json_t *result, struct cofr
     if (rc < 0)
         return rc;
     if (log_file_state(f)->size < 2)
-        return cofre_fail(err, COFRE_NEGATIVE, "the log has only its first entry, of which there is no receipt");
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the log has only its first entry, of which there is no receipt");
     b.head = log_file_head(f);
     rc = add_entries(&b, f, call, err);
     if (rc == 0)

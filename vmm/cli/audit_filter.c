@@ -111,7 +111,8 @@ int audit_filter_read(struct audit_filter *out, const struct audit_call *call, u
     if (rc == 0 && measurement) {
         out->measurement.len = LOG_MEASUREMENT_SIZE;
         if (!hex_decode(out->measurement.data, LOG_MEASUREMENT_SIZE, measurement))
-            rc = cofre_fail(err, COFRE_USAGE, "--measurement has %d hexadecimal digits", 2 * LOG_MEASUREMENT_SIZE);
+            rc = cofre_fail(err, COFRE_USAGE, "--measurement has %d hexadecimal digits",
+                            2 * LOG_MEASUREMENT_SIZE);
     }
     if (rc == 0 && call->option[AUDIT_DIGESTS])
         rc = read_digests(out, call->option[AUDIT_DIGESTS], err);
@@ -136,7 +137,8 @@ bool audit_differs(const struct log_entry *e)
 {
     const struct log_registers *p = &e->predicted_registers, *r = &e->reported_registers;
     return !same_or_unknown(&e->predicted, &e->reported) || !same_or_unknown(&e->expected, &e->reported) ||
-           !same_or_unknown(&e->expected, &e->predicted) || (p->len && r->len && memcmp(p, r, sizeof *p) != 0);
+           !same_or_unknown(&e->expected, &e->predicted) ||
+           (p->len && r->len && memcmp(p, r, sizeof *p) != 0);
 }
 
 const struct audit_digest *audit_filter_listed(const struct audit_filter *f, const struct log_entry *e,

@@ -90,19 +90,20 @@ void audit_print_csv(const json_t *result, FILE *out)
     size_t n;
     for (size_t i = 0; i < COLUMNS; i++)
         fprintf(out, "%s%s", columns[i].member, i + 1 < COLUMNS ? "," : "\r\n");
-    json_array_foreach (json_object_get(result, "entries"), n, row)
-        for (size_t i = 0; i < COLUMNS; i++) {
-            CLEAN_FREE char *text = cell(row, columns[i].member);
-            put_csv(text ? text : "", out);
-            fputs(i + 1 < COLUMNS ? "," : "\r\n", out);
-        }
+    json_array_foreach(json_object_get(result, "entries"), n, row) for (size_t i = 0; i < COLUMNS; i++)
+    {
+        CLEAN_FREE char *text = cell(row, columns[i].member);
+        put_csv(text ? text : "", out);
+        fputs(i + 1 < COLUMNS ? "," : "\r\n", out);
+    }
 }
 
 static size_t width_of(const json_t *rows, const char *member)
 {
     const json_t *row;
     size_t n, width = 0;
-    json_array_foreach (rows, n, row) {
+    json_array_foreach(rows, n, row)
+    {
         CLEAN_FREE char *text = cell(row, member);
         const size_t len = text ? strlen(text) : 0;
         width = len > width ? len : width;
@@ -142,8 +143,7 @@ void audit_print_table(const json_t *result, FILE *out)
             width[i] = columns[i].text ? width_of(rows, columns[i].member) : 0;
         if (json_array_size(rows))
             print_row(NULL, width, out);
-        json_array_foreach (rows, n, row)
-            print_row(row, width, out);
+        json_array_foreach(rows, n, row) print_row(row, width, out);
         fprintf(out, "%s%zu entries\n", json_array_size(rows) ? "\n" : "", json_array_size(rows));
         json_object_del(rest, "entries");
     }

@@ -1,10 +1,11 @@
 /* cofre audit verify: what a bundle proves, by public keys alone. */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 #include "vmm/cli/audit.h"
@@ -35,6 +36,23 @@ static void put_witnesses(json_t *result, const struct log_bundle_proven *p)
     json_object_set_new(result, "witnessed", json_integer((json_int_t)p->witnessed));
 }
 
+/* By what vouches for it, or by its digest. */
+#define FILE_NAME_SIZE 80
+static int name_file(char out[FILE_NAME_SIZE], struct view data, const struct log_bundle_voucher *voucher,
+                     struct cofre_err *err)
+{
+    uint8_t sha256[LOG_HASH_SIZE];
+    char hex[2 * LOG_HASH_SIZE + 1];
+    if (EVP_Digest(data.data, data.len, sha256, NULL, EVP_sha256(), NULL) != 1)
+        return cofre_fail(err, COFRE_FAILED, "SHA-256 failed");
+    hex_encode(hex, sha256, sizeof sha256);
+    if (voucher->what)
+        (void)snprintf(out, FILE_NAME_SIZE, "entry%" PRIu64 "-%s", voucher->number, voucher->what);
+    else
+        (void)snprintf(out, FILE_NAME_SIZE, "sha256-%s", hex);
+    return 0;
+}
+
 /* Of a file that no entry has the digest of, nothing is proven. */
 static int put_files(json_t *result, const struct log_bundle *b, const struct log_bundle_proven *p,
                      struct cofre_err *err)
@@ -42,10 +60,12 @@ static int put_files(json_t *result, const struct log_bundle *b, const struct lo
     json_t *files = json_array();
     int rc = 0;
     for (size_t i = 0; i < b->files && rc == 0; i++) {
-        json_t *file = json_pack("{s:s}", "file", b->file[i].name);
+        char name[FILE_NAME_SIZE];
+        rc = name_file(name, b->file[i].data, &p->voucher[i], err);
+        if (rc < 0)
+            break;
+        json_t *file = json_pack("{s:s, s:b}", "file", name, "named_by_entry", p->voucher[i].what != NULL);
         rc = inspect_put_sha256(file, b->file[i].data, err);
-        json_object_set_new(file, "named_by_entry",
-                            p->vouched[i] < 0 ? json_null() : json_integer(p->vouched[i]));
         json_array_append_new(files, file);
     }
     json_object_set_new(result, "files", files);
@@ -58,7 +78,8 @@ static int put(json_t *result, const struct log_bundle *b, const struct log_bund
     json_t *rows = json_array();
     int rc = 0;
     log_put_head(result, &p->head);
-    json_object_set_new(result, "proves", json_string(b->is_range ? "all entries of a range" : "some entries"));
+    json_object_set_new(result, "proves",
+                        json_string(b->is_range ? "all entries of a range" : "some entries"));
     if (b->is_range) {
         json_object_set_new(result, "first", json_integer((json_int_t)b->entry[0].number));
         json_object_set_new(result, "last", json_integer((json_int_t)b->entry[b->entries - 1].number));
@@ -75,15 +96,19 @@ static int put(json_t *result, const struct log_bundle *b, const struct log_bund
     return rc;
 }
 
-/* The reader has seen to it that names are no paths. Nothing is written over. */
-static int write_files(const struct log_bundle *b, const char *directory, struct cofre_err *err)
+/* Into a directory of its own, so that nothing is written over. */
+static int write_files(const struct log_bundle *b, const struct log_bundle_proven *p, const char *directory,
+                       struct cofre_err *err)
 {
     int rc = 0;
     if (mkdir(directory, 0755) < 0)
         return cofre_fail(err, COFRE_USAGE, "%s cannot be made: %s", directory, strerror(errno));
     for (size_t i = 0; i < b->files && rc == 0; i++) {
-        char path[PATH_MAX];
-        if ((size_t)snprintf(path, sizeof path, "%s/%s", directory, b->file[i].name) >= sizeof path)
+        char path[PATH_MAX], name[FILE_NAME_SIZE];
+        rc = name_file(name, b->file[i].data, &p->voucher[i], err);
+        if (rc < 0)
+            return rc;
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", directory, name) >= sizeof path)
             return cofre_fail(err, COFRE_USAGE, "%s: the name is too long", directory);
         rc = file_write(path, b->file[i].data, 0644, err);
     }
@@ -124,5 +149,5 @@ int audit_verify_bundle(const struct audit_call *call, json_t *result, struct co
     if (rc < 0)
         return cofre_within(err, rc, "%s", call->bundle);
     rc = put(result, &b, &p, witnesses, err);
-    return rc == 0 && call->option[AUDIT_OUT] ? write_files(&b, call->option[AUDIT_OUT], err) : rc;
+    return rc == 0 && call->option[AUDIT_OUT] ? write_files(&b, &p, call->option[AUDIT_OUT], err) : rc;
 }
