@@ -51,7 +51,8 @@ static int sign_fork(void *context, const struct log_state *state, struct bytes 
     return log_head_sign(out, &head, key->key, (struct view){key->kid, key->kid_len}, err);
 }
 
-static int check_nothing(void *context, struct view head, const struct log_state *state, struct cofre_err *err)
+static int check_nothing(void *context, struct view head, const struct log_state *state,
+                         struct cofre_err *err)
 {
     (void)context, (void)head, (void)state, (void)err;
     return 0;
@@ -119,8 +120,9 @@ static void make_witness(struct bundled *b)
 static void receipt(struct bytes *out, struct log_file *f, struct log_receipt *proof)
 {
     struct cofre_err err;
-    must(proof->kind == LOG_RECEIPT_INCLUSION ? log_tree_prove_inclusion(log_file_tree(f), &proof->inclusion, &err)
-                                              : log_tree_prove_consistency(log_file_tree(f), &proof->consistency, &err),
+    must(proof->kind == LOG_RECEIPT_INCLUSION
+             ? log_tree_prove_inclusion(log_file_tree(f), &proof->inclusion, &err)
+             : log_tree_prove_consistency(log_file_tree(f), &proof->consistency, &err),
          &err);
     must(log_receipt_make(out, log_file_head(f), proof, &err), &err);
 }
@@ -139,7 +141,8 @@ static void add_entry(struct log_bundle *bundle, struct log_file *f, uint64_t nu
 
 static void make_bundle(struct bundled *b, struct log_file *f, struct view older)
 {
-    CLEAN_LOG_BUNDLE bundle = {.head = log_file_head(f), .is_range = true, .older = older, .witnesses = 1, .files = 1};
+    CLEAN_LOG_BUNDLE bundle = {
+        .head = log_file_head(f), .is_range = true, .older = older, .witnesses = 1, .files = 1};
     CLEAN_BYTES growth = {0}, signature = {0};
     struct cofre_err err;
     struct log_head from;

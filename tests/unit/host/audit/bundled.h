@@ -10,9 +10,9 @@ struct bundled {
     char path[128];              /* for a log that is tried */
     struct bytes log;            /* a copy of the record's */
     struct log_head head;        /* its last */
-    struct bytes bundle;         /* all entries but the first: an older head, a witness, a file that an entry names */
-    struct cose_keys witnesses;  /* w's, one */
-    struct bytes fork;           /* of the same size, by the same key, other in its last entries */
+    struct bytes bundle; /* all entries but the first: an older head, a witness, a file that an entry names */
+    struct cose_keys witnesses; /* w's, one */
+    struct bytes fork;          /* of the same size, by the same key, other in its last entries */
     struct bytes fork_head, fork_witness, other_head;
 };
 

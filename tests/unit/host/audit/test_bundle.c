@@ -259,7 +259,8 @@ static void pieces_of_a_bundle_that_were_exchanged_are_named(void **state)
     ANEW();
     memmove(&entry[1], &entry[2], (good.entries - 2) * sizeof *entry);
     bad.entries = good.entries - 1;
-    rewritten_is_found_out(&bad, "an entry that was removed", "which the bundle claims to have, one is missing");
+    rewritten_is_found_out(&bad, "an entry that was removed",
+                           "which the bundle claims to have, one is missing");
     bad = good;
     bad.entry = entry;
     ANEW();
@@ -289,7 +290,8 @@ static void pieces_of_a_bundle_that_were_exchanged_are_named(void **state)
     bad.witness[0].signature = good.head;
     rewritten_is_found_out(&bad, "the keeper as its own witness", "witness 1: ");
     bad.witness[0].signature = bytes_view(&b.fork_witness);
-    rewritten_is_found_out(&bad, "a witness of the fork", "witness 1: w signed another head than the bundle's");
+    rewritten_is_found_out(&bad, "a witness of the fork",
+                           "witness 1: w signed another head than the bundle's");
     bad.witness[0] = good.witness[0];
     bad.witness[1] = good.witness[0];
     bad.witnesses = 2;
