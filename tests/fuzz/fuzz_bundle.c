@@ -112,7 +112,8 @@ static void sign_as_witness(struct bytes *out, struct signed_log *log, uint64_t 
 {
     struct log_head head = {.time = FUZZ_NOW, .name = "w", .state = {.size = size, .id = log->id}};
     FUZZ_CHECK(log_tree_root(&log->tree, size, &head.state.root, NULL) == 0);
-    FUZZ_CHECK(log_head_sign(out, &head, witnesses.key[0].key, (struct view){witnesses.key[0].kid, 1}, NULL) == 0);
+    FUZZ_CHECK(
+        log_head_sign(out, &head, witnesses.key[0].key, (struct view){witnesses.key[0].kid, 1}, NULL) == 0);
 }
 
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
