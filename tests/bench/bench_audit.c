@@ -85,12 +85,13 @@ static void measure_appends(struct bench_audit *b)
         const double middle = bench_clock(CLOCK_MONOTONIC);
         for (int n = 0; n < TURNS; n++)
             commit_raw(b);
-        round[i] = (struct bench_times){(middle - start) / TURNS, (bench_clock(CLOCK_MONOTONIC) - middle) / TURNS};
+        round[i] =
+            (struct bench_times){(middle - start) / TURNS, (bench_clock(CLOCK_MONOTONIC) - middle) / TURNS};
     }
     const struct bench_times t = bench_middle(round, ROUNDS);
-    const double ratio = bench_print((struct bench_figure){"entries of operations, 64 at a time", "cofred's record",
-                                                           "the same bytes and fdatasync", "entries/s",
-                                                           WRITERS / t.measured, WRITERS / t.beside, 0.5});
+    const double ratio = bench_print((struct bench_figure){
+        "entries of operations, 64 at a time", "cofred's record", "the same bytes and fdatasync", "entries/s",
+        WRITERS / t.measured, WRITERS / t.beside, 0.5});
     if (bench_is_fault("appends", ratio, BOUND))
         exit(1);
 }
@@ -130,14 +131,15 @@ static void measure_proofs(struct bench_audit *b)
     for (int i = 0; i < PROOFS; i++) {
         struct bytes receipt = {0};
         const double start = bench_clock(CLOCK_MONOTONIC);
-        must(db_log_prove(b->db, LOG_RECEIPT_INCLUSION, ((int64_t)i * 7919 * 31337) % size, &receipt, &err), &err);
+        must(db_log_prove(b->db, LOG_RECEIPT_INCLUSION, ((int64_t)i * 7919 * 31337) % size, &receipt, &err),
+             &err);
         const double took = bench_clock(CLOCK_MONOTONIC) - start;
         all += took;
         longest = took > longest ? took : longest;
         bytes_free(&receipt);
     }
-    printf("a proof of inclusion in %lld entries: %.0f us in the mean, %.0f us at most (aim: 1000)\n", (long long)size,
-           1e6 * all / PROOFS, 1e6 * longest);
+    printf("a proof of inclusion in %lld entries: %.0f us in the mean, %.0f us at most (aim: 1000)\n",
+           (long long)size, 1e6 * all / PROOFS, 1e6 * longest);
 }
 
 int main(void)

@@ -54,13 +54,30 @@ static const struct column {
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
 
+static bool is_printable(const char *text)
+{
+    while (*text >= ' ' && *text <= '~')
+        text++;
+    return *text == 0;
+}
+
+/* Changes of cofre-trust may have any letters; a terminal gets no orders. */
+static char *printable(const char *text)
+{
+    char out[1024];
+    if (is_printable(text))
+        return strdup(text);
+    log_entry_text(out, sizeof out, text);
+    return strdup(out);
+}
+
 /* The member as text: "" where it is not there. The caller frees it. */
 static char *cell(const json_t *row, const char *member)
 {
     const json_t *value = json_object_get(row, member);
     char number[24];
     if (json_is_string(value))
-        return strdup(json_string_value(value));
+        return printable(json_string_value(value));
     if (json_is_boolean(value))
         return strdup(json_is_true(value) ? "yes" : "no");
     (void)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));

@@ -16,6 +16,7 @@
 #include "attest/log/entry.h"
 #include "attest/log/file.h"
 #include "tests/unit/cli/run.h"
+#include "tests/unit/log/made_log.h"
 #include "vmm/base/clean_openssl.h"
 #include "vmm/base/cleanup.h"
 
@@ -315,31 +316,12 @@ static void a_whole_record_is_complete(void **state)
 /* The record with entries 1 to 3 as their hashes. */
 static void remove_entries(const char *name)
 {
-    CLEAN_BYTES in = {0}, out = {0};
-    cli_read(&in, "record");
-    assert_int_equal(bytes_alloc(&out, in.len + 64, NULL), 0);
-    size_t len = LOG_HEADER_SIZE, number = 0;
-    struct log_item item;
-    for (size_t at = LOG_HEADER_SIZE; at < in.len; at += item.prefix + item.len) {
-        assert_int_equal(log_item_read(&item, (struct view){in.data + at, in.len - at}, NULL), 1);
-        const bool removed = item.kind == LOG_ITEM_ENTRY && number >= 1 && number <= 3;
-        number += item.kind == LOG_ITEM_ENTRY;
-        if (removed) {
-            CLEAN_HASHER h = {0};
-            struct log_hash leaf;
-            assert_int_equal(log_hasher_init(&h, NULL), 0);
-            assert_int_equal(
-                log_hash_leaf(&h, &leaf, (struct view){in.data + at + item.prefix, item.len}, NULL), 0);
-            len += log_item_prefix(out.data + len, LOG_ITEM_REMOVED, sizeof leaf);
-            memcpy(out.data + len, &leaf, sizeof leaf);
-            len += sizeof leaf;
-        } else {
-            memcpy(out.data + len, in.data + at, item.prefix + item.len);
-            len += item.prefix + item.len;
-        }
-    }
-    log_header_write(out.data, len);
-    cli_write(name, (struct view){out.data, len});
+    CLEAN_BYTES all = {0}, one = {0}, two = {0}, three = {0};
+    cli_read(&all, "record");
+    (void)made_remove(&one, bytes_view(&all), 1);
+    (void)made_remove(&two, bytes_view(&one), 2);
+    (void)made_remove(&three, bytes_view(&two), 3);
+    cli_write(name, bytes_view(&three));
 }
 
 static void entries_that_were_removed_are_named_where_no_entry_says_so(void **state)
