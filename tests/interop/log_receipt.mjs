@@ -85,6 +85,30 @@ for (const dir of process.argv.slice(2)) {
     assert.deepEqual([proof[0], proof[1]], [4, 7]);
     await growth.verify(key, { detachedPayload: grownRoot(older.payload, proof) });
     await assert.rejects(growth.verify(key, { detachedPayload: older.payload }));
+    // A bundle: every entry by its receipt, every receipt by the bundle's head, which grew out of the older one.
+    const bundle = decoder.decode(read('bundle'));
+    const top = Sign1.decode(bundle.get(1));
+    await top.verify(key);
+    assert.deepEqual(bundle.get(2), [5, 8]);
+    assert.deepEqual(bundle.get(3).map(([number]) => number), [5, 6, 7, 8]);
+    for (const [number, entry, encoded] of bundle.get(3)) {
+        const receipt = Sign1.decode(encoded);
+        const [size, index, path] = proofOf(receipt, -1);
+        assert.deepEqual([size, index], [9, number]);
+        const root = includedRoot(entry, [size, index, path]);
+        assert.deepEqual(Buffer.from(root), Buffer.from(top.payload));
+        await receipt.verify(key, { detachedPayload: root });
+    }
+    const [before, grown] = bundle.get(4).map((m) => Sign1.decode(m));
+    await before.verify(key);
+    const later = grownRoot(before.payload, proofOf(grown, -2));
+    assert.deepEqual(Buffer.from(later), Buffer.from(top.payload));
+    await grown.verify(key, { detachedPayload: later });
+    // What was bundled last: an operation and a launch, as docs/log.md has them.
+    const [operation, launch] = bundle.get(3).slice(-2).map(([, entry]) => decoder.decode(entry));
+    assert.deepEqual([operation.get(0), operation.get(1), operation.get(21)], [2, 3, 'guest.start']);
+    assert.deepEqual([launch.get(0), launch.get(1), launch.get(25)], [2, 4, 7]);
+    assert.equal(launch.get(29).length, 48);
     // The log's file is a CBOR sequence: a text, a number, entries, and heads in tag 24.
     const seen = { entries: 0, heads: 0 };
     decoder.decodeMultiple(read('log'), (item) => {
@@ -92,5 +116,5 @@ for (const dir of process.argv.slice(2)) {
         else if (typeof item === 'object') seen.heads++;
     });
     assert.equal(seen.entries + seen.heads, 14);
-    console.log(`${dir}: 2 heads, 7 entries, 1 growth verified`);
+    console.log(`${dir}: 2 heads, 7 entries, 1 growth, 1 bundle verified`);
 }

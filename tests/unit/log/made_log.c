@@ -117,6 +117,33 @@ void made_grow(struct log_file *f, uint64_t size, const uint64_t *commits)
     }
 }
 
+size_t made_remove(struct bytes *out, struct view file, uint64_t index)
+{
+    uint8_t prefix[LOG_ITEM_PREFIX_MAX];
+    struct log_item item;
+    CLEAN_HASHER h = {0};
+    struct log_hash leaf;
+    uint64_t entries = 0;
+    size_t at = LOG_HEADER_SIZE;
+    for (;; at += item.prefix + item.len) {
+        assert_int_equal(log_item_read(&item, (struct view){file.data + at, file.len - at}, NULL), 1);
+        if (item.kind != LOG_ITEM_HEAD && entries++ == index)
+            break;
+    }
+    assert_int_equal(item.kind, LOG_ITEM_ENTRY);
+    const size_t begin = at + item.prefix, behind = begin + item.len;
+    assert_int_equal(log_hasher_init(&h, NULL), 0);
+    assert_int_equal(log_hash_leaf(&h, &leaf, (struct view){file.data + begin, item.len}, NULL), 0);
+    const size_t len = log_item_prefix(prefix, LOG_ITEM_REMOVED, sizeof leaf);
+    assert_int_equal(bytes_alloc(out, at + len + sizeof leaf + file.len - behind, NULL), 0);
+    memcpy(out->data, file.data, at);
+    memcpy(out->data + at, prefix, len);
+    memcpy(out->data + at + len, &leaf, sizeof leaf);
+    memcpy(out->data + at + len + sizeof leaf, file.data + behind, file.len - behind);
+    log_header_write(out->data, out->len);
+    return at;
+}
+
 void made_check(struct log_file *f, uint64_t size)
 {
     struct log_hash want = made_root(size), root;

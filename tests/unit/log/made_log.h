@@ -22,6 +22,8 @@ struct log_file *made_open(const char *path, bool write);
 void made_create(const char *path);
 /* Appends until it has size entries, and commits after each number of entries that is in commits, ended by 0. */
 void made_grow(struct log_file *f, uint64_t size, const uint64_t *commits);
+/* A log's file with entry number index as its hash only; returns where that is. */
+size_t made_remove(struct bytes *out, struct view file, uint64_t index);
 /* Whole and right: state, root, every entry. */
 void made_check(struct log_file *f, uint64_t size);
 
