@@ -15,7 +15,8 @@
 struct decider {
     struct event_base *base;
     struct callers *callers;
-    unsigned gone; /* callers that went while something was open */
+    unsigned waits; /* requests that were not answered, so far */
+    unsigned gone;  /* callers that went while something was open */
 };
 
 /* session.show: the identity of the pair, and the token of the message. */
@@ -158,14 +159,15 @@ static void on_request(void *context, struct caller *c, struct message_request *
         stream_events(c, r);
         break;
     case OPERATION_HOST_SHOW: {
-        CLEAN_JSON *out = json_pack("{s:I, s:I}", "callers", (json_int_t)callers_count(d->callers), "gone",
-                                    (json_int_t)d->gone);
+        CLEAN_JSON *out = json_pack("{s:I, s:I, s:I}", "callers", (json_int_t)callers_count(d->callers),
+                                    "waits", (json_int_t)d->waits, "gone", (json_int_t)d->gone);
         caller_answer(c, r->id, 200, out);
         break;
     }
     default:
         caller_problem(c, r->id, 404, 0, "no-such-thing", "%s is not done here", r->operation->name);
     }
+    d->waits += caller_open(c) != 0;
 }
 
 static void on_gone(void *context, struct caller *c)

@@ -328,14 +328,15 @@ static void the_decider_learns_that_a_client_has_gone(void **state)
         IMAGE "Content-Length: 100000\r\n\r\nthe first of them",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const unsigned long long before = said("gone");
+        const unsigned long long before = said("gone"), waits = said("waits");
         int fd = house_connect(&house);
         send_string(fd, texts[i]);
-        while (said("callers") < 2) /* itself and that one */
+        while (said("waits") == waits)
             (void)poll(NULL, 0, 1);
         close(fd);
-        assert_int_equal(house_await_parsers(&house, 0), 0);
-        assert_true(said("gone") >= before && said("callers") == 1);
+        while (said("callers") > 1)
+            (void)poll(NULL, 0, 1);
+        assert_true(said("gone") > before || i == 3); /* an upload's end may be seen before its client's */
     }
 }
 
@@ -551,8 +552,8 @@ static void a_request_that_is_cut_off_is_none(void **state)
         CLEAN_FD fd = house_connect(&house);
         send_text(fd, text, len);
     }
-    assert_int_equal(house_await_parsers(&house, 0), 0);
-    assert_int_equal(said("callers"), 1);
+    while (said("callers") > 1) /* those that still are on their way */
+        (void)poll(NULL, 0, 1);
 }
 
 static int build(void **state)
