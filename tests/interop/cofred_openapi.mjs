@@ -47,8 +47,7 @@ const bodies = {
   'image.tag': { image: digest },
   'role.define': { operations: ['guest.*', 'image.list', '*'], help: 'for the test' },
   'grant.add': { identity: 'user:ann', role: 'operator', tenant: 'red', labels: { a: 'b' }, deny: false },
-  'constraint.set': { tees: ['snp'], emulated: false, measurements: [x(48)], kernels: [digest], policy_set: '0x1', policy_clear: '0x2', attributes_set: '0x1',
-    attributes_clear: '0x2', host_data: [x(32)], id_block: true, expect: true },
+  'constraint.set': { tees: ['snp'], emulated: false, measurements: [x(48)], kernels: [digest], host_data: [x(32)], id_block: true, expect: true },
   'approval.refuse': { reason: 'no' },
 }
 
