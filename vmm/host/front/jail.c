@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,57 +28,58 @@ enum who {
 static const struct {
     int call;
     enum who who;
+    bool maps; /* its third argument is a protection, and must not be PROT_EXEC */
 } calls[] = {
     /* Connections that arrive, and processes for them */
-    {SCMP_SYS(clone), ZYGOTE},
-    {SCMP_SYS(set_robust_list), BOTH},
-    {SCMP_SYS(rseq), BOTH},
-    {SCMP_SYS(wait4), ZYGOTE},
-    {SCMP_SYS(ppoll), ZYGOTE},
-    {SCMP_SYS(prctl), ZYGOTE},
-    {SCMP_SYS(close_range), ZYGOTE},
+    {SCMP_SYS(clone), ZYGOTE, false},
+    {SCMP_SYS(set_robust_list), BOTH, false},
+    {SCMP_SYS(rseq), BOTH, false},
+    {SCMP_SYS(wait4), ZYGOTE, false},
+    {SCMP_SYS(ppoll), ZYGOTE, false},
+    {SCMP_SYS(prctl), ZYGOTE, false},
+    {SCMP_SYS(close_range), ZYGOTE, false},
     /* Its sockets, and libmicrohttpd's loop. What is asked of fcntl is none of what makes a file */
-    {SCMP_SYS(read), BOTH},
-    {SCMP_SYS(write), BOTH},
-    {SCMP_SYS(writev), BOTH},
-    {SCMP_SYS(recvfrom), BOTH},
-    {SCMP_SYS(recvmsg), BOTH},
-    {SCMP_SYS(sendto), BOTH},
-    {SCMP_SYS(sendmsg), BOTH},
-    {SCMP_SYS(shutdown), BOTH},
-    {SCMP_SYS(setsockopt), BOTH},
-    {SCMP_SYS(getsockopt), BOTH},
-    {SCMP_SYS(fcntl), BOTH},
-    {SCMP_SYS(close), BOTH},
-    {SCMP_SYS(poll), BOTH},
-    {SCMP_SYS(epoll_create1), BOTH},
-    {SCMP_SYS(epoll_ctl), BOTH},
-    {SCMP_SYS(epoll_wait), BOTH},
-    {SCMP_SYS(epoll_pwait), BOTH},
-    {SCMP_SYS(eventfd2), BOTH},
+    {SCMP_SYS(read), BOTH, false},
+    {SCMP_SYS(write), BOTH, false},
+    {SCMP_SYS(writev), BOTH, false},
+    {SCMP_SYS(recvfrom), BOTH, false},
+    {SCMP_SYS(recvmsg), BOTH, false},
+    {SCMP_SYS(sendto), BOTH, false},
+    {SCMP_SYS(sendmsg), BOTH, false},
+    {SCMP_SYS(shutdown), BOTH, false},
+    {SCMP_SYS(setsockopt), BOTH, false},
+    {SCMP_SYS(getsockopt), BOTH, false},
+    {SCMP_SYS(fcntl), BOTH, false},
+    {SCMP_SYS(close), BOTH, false},
+    {SCMP_SYS(poll), BOTH, false},
+    {SCMP_SYS(epoll_create1), BOTH, false},
+    {SCMP_SYS(epoll_ctl), BOTH, false},
+    {SCMP_SYS(epoll_wait), BOTH, false},
+    {SCMP_SYS(epoll_pwait), BOTH, false},
+    {SCMP_SYS(eventfd2), BOTH, false},
     /* Memory, time, its own end */
-    {SCMP_SYS(brk), BOTH},
-    {SCMP_SYS(mmap), BOTH},
-    {SCMP_SYS(munmap), BOTH},
-    {SCMP_SYS(mremap), BOTH},
-    {SCMP_SYS(madvise), BOTH},
-    {SCMP_SYS(futex), BOTH},
-    {SCMP_SYS(getrandom), BOTH},
-    {SCMP_SYS(clock_gettime), BOTH},
-    {SCMP_SYS(gettimeofday), BOTH},
-    {SCMP_SYS(time), BOTH},
-    {SCMP_SYS(getpid), BOTH},
-    {SCMP_SYS(gettid), BOTH},
-    {SCMP_SYS(rt_sigaction), BOTH},
-    {SCMP_SYS(rt_sigprocmask), BOTH},
-    {SCMP_SYS(rt_sigreturn), BOTH},
-    {SCMP_SYS(restart_syscall), BOTH},
-    {SCMP_SYS(exit), BOTH},
-    {SCMP_SYS(exit_group), BOTH},
+    {SCMP_SYS(brk), BOTH, false},
+    {SCMP_SYS(mmap), BOTH, true},
+    {SCMP_SYS(munmap), BOTH, false},
+    {SCMP_SYS(mremap), BOTH, false},
+    {SCMP_SYS(madvise), BOTH, false},
+    {SCMP_SYS(futex), BOTH, false},
+    {SCMP_SYS(getrandom), BOTH, false},
+    {SCMP_SYS(clock_gettime), BOTH, false},
+    {SCMP_SYS(gettimeofday), BOTH, false},
+    {SCMP_SYS(time), BOTH, false},
+    {SCMP_SYS(getpid), BOTH, false},
+    {SCMP_SYS(gettid), BOTH, false},
+    {SCMP_SYS(rt_sigaction), BOTH, false},
+    {SCMP_SYS(rt_sigprocmask), BOTH, false},
+    {SCMP_SYS(rt_sigreturn), BOTH, false},
+    {SCMP_SYS(restart_syscall), BOTH, false},
+    {SCMP_SYS(exit), BOTH, false},
+    {SCMP_SYS(exit_group), BOTH, false},
 #ifdef __SANITIZE_ADDRESS__ /* its own needs */
-    {SCMP_SYS(sigaltstack), BOTH},
-    {SCMP_SYS(sched_yield), BOTH},
-    {SCMP_SYS(mprotect), BOTH},
+    {SCMP_SYS(sigaltstack), BOTH, false},
+    {SCMP_SYS(sched_yield), BOTH, false},
+    {SCMP_SYS(mprotect), BOTH, true},
 #endif
 };
 
@@ -86,9 +88,10 @@ static int fill(scmp_filter_ctx filter, enum who who)
     int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0); /* the process has it already */
     if (rc == 0)
         rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
     for (size_t i = 0; rc == 0 && i < sizeof calls / sizeof *calls; i++)
         if (calls[i].who & who)
-            rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].call, 0, NULL);
+            rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].call, calls[i].maps, &no_code);
     return rc;
 }
 
