@@ -65,12 +65,16 @@ static void on_decider(struct parser *p)
     const ssize_t len = pair_receive(p->decider, message, sizeof message, &fd, 1);
     if (len == -EAGAIN)
         return;
-    p->broken =
-        len <= 0 || message_answer_read(&answer, (struct view){message, (size_t)len}, &err) < 0 || !p->now;
-    if (!p->broken)
+    const bool good =
+        len > 0 && message_answer_read(&answer, (struct view){message, (size_t)len}, &err) == 0 && p->now;
+    if (good)
         p->broken = !exchange_told(p, p->now, &answer, fd);
-    else if (len >= 0 && fd >= 0)
-        close(fd);
+    else {
+        p->broken = len != 0; /* 0: the decider is gone, or wants no more of this connection */
+        p->over = true;
+        if (len > 0 && fd >= 0)
+            close(fd);
+    }
     message_answer_free(&answer);
     p->over = p->over || p->broken;
 }
