@@ -112,24 +112,9 @@ static int ask_all(json_t **answer, struct host_run *run, struct cofre_err *err)
     return rc;
 }
 
-/* Accepted, and not done: an approval is what was answered. */
-static int held(const json_t *answer, struct cofre_err *err)
-{
-    return cofre_fail(err, COFRE_NEGATIVE,
-                      "it waits for a second approver, and is not done yet: cofre approval give %.32s",
-                      json_string_value(json_object_get(answer, "id")));
-}
-
-static bool is_approval(const json_t *answer)
-{
-    return json_is_string(json_object_get(answer, "id")) && json_object_get(answer, "operation");
-}
-
 int host_show(struct host_run *run, struct cofre_err *err)
 {
     CLEAN_JSON *answer = NULL;
     int rc = ask_all(&answer, run, err);
-    if (rc == 1 && is_approval(answer))
-        return held(answer, err);
     return rc < 0 ? rc : host_print(run, answer, err);
 }

@@ -272,6 +272,15 @@ static int refused(const struct call *c, struct cofre_err *err)
     return cofre_fail(err, code_of(c->status), "%s answers %ld, without a reason", c->server->url, c->status);
 }
 
+/* Accepted, and not done. */
+static int held(json_int_t approval, struct cofre_err *err)
+{
+    return cofre_fail(
+        err, COFRE_NEGATIVE,
+        "it waits for a second approver, and is not done yet: cofre approval give %" JSON_INTEGER_FORMAT,
+        approval);
+}
+
 static int read_answer(json_t **answer, const struct call *c, struct cofre_err *err)
 {
     if (!well(c->status))
@@ -279,7 +288,10 @@ static int read_answer(json_t **answer, const struct call *c, struct cofre_err *
     if (c->request->take || c->answer.len == 0)
         return 0;
     int rc = json_read(answer, bytes_view(&c->answer), COFRE_MALFORMED, err);
-    return rc < 0 ? cofre_within(err, rc, "the answer of %s", c->server->url) : c->status == 202;
+    if (rc < 0)
+        return cofre_within(err, rc, "the answer of %s", c->server->url);
+    const json_t *approval = c->status == 202 ? json_object_get(*answer, "approval") : NULL;
+    return json_is_integer(approval) ? held(json_integer_value(approval), err) : 0;
 }
 
 int host_call(json_t **answer, const struct host_server *server, const struct host_request *request,

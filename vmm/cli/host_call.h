@@ -32,8 +32,8 @@ struct host_request {
 /*
  * *answer is the caller's, and NULL where there is none (status 204, or take). What the service refuses has the service's own sentence, and
  * the code that belongs to its status: -COFRE_NEGATIVE it is not there, not allowed, or not possible now; -COFRE_USAGE the request is wrong;
- * -COFRE_LACKING there is no room, or it is to be tried later; -COFRE_FAILED all else. 1: it was accepted (202), and goes on
- * without us.
+ * -COFRE_LACKING there is no room, or it is to be tried later; -COFRE_FAILED all else. What waits for a second
+ * approver is -COFRE_NEGATIVE, too.
  */
 int host_call(json_t **answer, const struct host_server *server, const struct host_request *request,
               struct cofre_err *err);

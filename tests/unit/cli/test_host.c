@@ -273,7 +273,7 @@ static void what_waits_for_a_second_approver_is_not_done(void **state)
     (void)state;
     static const struct fake_answer answers[] = {
         {"DELETE /v1/tenants/shop/guests/web", 202, NULL,
-         "{\"id\":\"12\",\"state\":\"waiting\",\"operation\":\"guest.delete\",\"by\":\"unix:1000\"}"},
+         "{\"approval\":12,\"detail\":\"guest.delete needs a second approver\"}"},
         {0},
     };
     assert_int_equal(run("guest delete web --tenant shop", answers), COFRE_NEGATIVE);
