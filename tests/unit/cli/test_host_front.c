@@ -138,6 +138,14 @@ static void sends_a_body_and_shows_a_problem(void **state)
     assert_true(json_equal(made, wanted));
     assert_int_equal(ask_by_socket("tenant delete shop"), COFRE_NEGATIVE);
     assert_string_equal(called_output, "cofre tenant delete: tenant shop has 3 guests\n");
+    assert_int_equal(ask_by_socket("guest start web --tenant shop"), COFRE_NEGATIVE); /* without a body */
+    assert_string_equal(called_output, "cofre guest start: guest.start is not done here\n");
+    assert_int_equal(ask_by_socket("guest stop web --tenant shop"), COFRE_NEGATIVE);
+    assert_string_equal(called_output, "cofre guest stop: guest.stop is not done here\n");
+    assert_int_equal(ask_by_socket("guest limit web --tenant shop --cpu-weight 50"), COFRE_NEGATIVE);
+    assert_string_equal(called_output, "cofre guest limit: guest.limit is not done here\n");
+    assert_int_equal(ask_by_socket("grant remove 7 --tenant shop"), COFRE_NEGATIVE);
+    assert_string_equal(called_output, "cofre grant remove: grant.remove is not done here\n");
     FILE *typed = fopen("typed", "w");
     for (int i = 0; i < 5000; i++)
         fputc('a', typed);
