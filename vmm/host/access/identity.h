@@ -72,6 +72,8 @@ bool access_caller_is(const struct access_caller *caller, const char *principal)
 bool access_callers_meet(const struct access_caller *caller, const char *const *names, size_t count);
 
 struct access_config;
+/* Puts the user before what the caller is by itself, where the configuration has one. */
+int access_caller_settle(struct access_caller *caller, const struct access_config *config, struct cofre_err *err);
 /* By the connection alone. A TLS connection without a certificate is nobody, who may nothing. */
 int access_identify_peer(struct access_caller *out, const struct access_config *config,
                          const struct access_peer *peer, struct cofre_err *err);
