@@ -74,7 +74,7 @@ int access_begin(struct db *db, const char *principal, int64_t now, struct cofre
  * -COFRE_NEGATIVE: refused, and counted against where it came from. -COFRE_LACKING: too many were, it is to come again later
  * (HTTP's 429); what was shown has not been looked at. The sentence is for the log: the caller learns only that it was refused.
  */
-int access_identify(struct access_caller *out, struct access *access, const struct access_peer *peer,
+int access_identify(struct access_caller *out, struct access *access, const struct identity *identity,
                     const char *token, int64_t now, struct cofre_err *err);
 
 /* May it? */
@@ -126,22 +126,20 @@ int access_forget_tenant(struct db *db, const char *tenant, struct cofre_err *er
 
 /* May it be launched? */
 
-/* What is about to be launched. Empty views: not known yet (a definition), or not there. */
-struct access_launch {
-    const char *tee; /* "snp", "tdx", "none" */
-    bool emulated;
-    struct view kernel, initrd, firmware;      /* SHA-256, as images are named by */
-    struct view measurement, rtmr[4];          /* predicted: launch digest or MRTD, 48 bytes each */
-    uint64_t policy, attributes, xfam;         /* SNP's guest policy; TDX's attributes and XFAM */
-    struct view host_data, id_key, author_key; /* SNP: 32, 48 and 48 bytes */
-    struct view mrconfigid, mrowner, mrownerconfig;
-    bool predicted; /* measurement and what else is known only then must be there: false when a guest is defined */
+/* As it was predicted from the definition; 48 bytes each, empty where the guest has none. */
+struct access_prediction {
+    struct view measurement; /* launch digest or MRTD */
+    struct view rtmr[4];
 };
-/* 0: it may be, or the tenant has no constraint. -COFRE_NEGATIVE names the rule in the sentence, which may be told. */
-int access_constraint_check(struct db *db, const char *tenant, const struct access_launch *launch,
-                            struct cofre_err *err);
-/* Puts what the constraint forces (host_data, mrconfigid) into a definition that leaves it out; -COFRE_NEGATIVE where it says
- * otherwise. 1 where something was put in. */
+/*
+ * definition: what guest.create takes, checked by its table. predicted NULL: a guest is being defined, and what is measured cannot
+ * be told yet; it is there when one starts. 0: it may be, or the tenant has no constraint. -COFRE_NEGATIVE: the sentence begins with
+ * the rule ("emulated: ...") and may be told.
+ */
+int access_constraint_check(struct db *db, const char *tenant, const json_t *definition,
+                            const struct access_prediction *predicted, struct cofre_err *err);
+/* Puts what the constraint forces into a definition that leaves it out: host_data, mrconfigid, where it has one value for them. 1
+ * where something was put in. */
 int access_constraint_force(struct db *db, const char *tenant, json_t *definition, struct cofre_err *err);
 
 /* The operations on what this room keeps. */

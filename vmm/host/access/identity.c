@@ -1,11 +1,9 @@
 #include "vmm/host/access/identity.h"
 
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/bytes.h"
-#include "vmm/base/clean_openssl.h"
 #include "vmm/base/number.h"
 #include "vmm/host/access/access.h"
 
@@ -18,16 +16,19 @@ bool access_is_name(const char *text)
     return len >= 1 && len <= 63 && strspn(text, inner) == len && strchr(ends, text[0]) && strchr(ends, text[len - 1]);
 }
 
-static bool is_common_name(const char *text)
+/* 1 to 255 visible characters of ASCII, or spaces within: what RFC 2253 leaves of any subject. */
+static bool is_subject(const char *text)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
     const size_t len = strlen(text);
-    return len >= 1 && len <= ACCESS_CN_MAX && strspn(text, allowed) == len;
+    for (const char *c = text; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            return false;
+    return len >= 1 && len <= 255 && text[0] != ' ' && text[len - 1] != ' ';
 }
 
 static bool is_key(const char *text)
 {
-    return strlen(text) == 2 * ACCESS_KEY_SIZE && strspn(text, "0123456789abcdef") == 2 * ACCESS_KEY_SIZE;
+    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
 /* One text for each number. */
@@ -61,7 +62,7 @@ static const struct {
     const char *prefix;
     bool (*check)(const char *value);
 } kinds[ACCESS_KINDS] = {
-    [ACCESS_USER] = {"user:", access_is_name}, [ACCESS_CERT] = {"cert:", is_common_name},
+    [ACCESS_USER] = {"user:", access_is_name}, [ACCESS_CERT] = {"cert:", is_subject},
     [ACCESS_KEY] = {"key:", is_key},           [ACCESS_UID] = {"uid:", is_number},
     [ACCESS_OIDC] = {"oidc:", is_issuers},     [ACCESS_GID] = {"gid:", is_number},
     [ACCESS_GROUP] = {"group:", is_issuers},
@@ -88,38 +89,6 @@ int access_principal_parse(struct access_principal *out, const char *text, struc
                       "\"%.80s\" is nobody: user:NAME, cert:NAME, key:HEX, uid:N, gid:N, oidc:ISSUER:SUBJECT and "
                       "group:ISSUER:NAME are",
                       text);
-}
-
-/* Certificates */
-
-int access_peer_certificate(struct access_peer *peer, X509 *certificate, struct cofre_err *err)
-{
-    const X509_NAME *subject = X509_get_subject_name(certificate);
-    const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    peer->has_certificate = false;
-    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
-        return cofre_fail(err, COFRE_MALFORMED, "the client's certificate has %s common name",
-                          at < 0 ? "no" : "more than one");
-    const ASN1_STRING *cn = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-    const int type = ASN1_STRING_type(cn), len = ASN1_STRING_length(cn);
-    const char *text = (const char *)ASN1_STRING_get0_data(cn);
-    if ((type != V_ASN1_UTF8STRING && type != V_ASN1_PRINTABLESTRING) || len < 1 || len > ACCESS_CN_MAX ||
-        memchr(text, 0, (size_t)len))
-        return cofre_fail(err, COFRE_MALFORMED, "the common name of the client's certificate is not 1 to %d characters",
-                          ACCESS_CN_MAX);
-    (void)snprintf(peer->cn, sizeof peer->cn, "%.*s", len, text);
-    if (!is_common_name(peer->cn))
-        return cofre_fail(err, COFRE_MALFORMED,
-                          "the common name of the client's certificate has other characters than letters, digits and ._@-");
-    unsigned size = 0;
-    unsigned char *key = NULL;
-    const int key_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
-    const bool good = key_len > 0 && EVP_Digest(key, (size_t)key_len, peer->key, &size, EVP_sha256(), NULL) == 1;
-    OPENSSL_free(key);
-    if (!good || size != ACCESS_KEY_SIZE)
-        return cofre_fail(err, COFRE_FAILED, "the key of the client's certificate has no digest");
-    peer->has_certificate = true;
-    return 0;
 }
 
 /* Callers */
@@ -174,36 +143,37 @@ static int add(struct access_caller *caller, enum access_kind kind, const char *
     return rc;
 }
 
-static int over_unix(struct access_caller *caller, const struct access_peer *peer, struct cofre_err *err)
+static int over_unix(struct access_caller *caller, const struct identity *identity, struct cofre_err *err)
 {
     char number[16];
-    (void)snprintf(caller->from, sizeof caller->from, "pid %d", (int)peer->pid);
-    (void)snprintf(number, sizeof number, "%u", (unsigned)peer->uid);
+    (void)snprintf(caller->from, sizeof caller->from, "pid %d", (int)identity->pid);
+    (void)snprintf(number, sizeof number, "%u", (unsigned)identity->uid);
     int rc = add(caller, ACCESS_UID, number, err);
     caller->own = caller->principals;
-    (void)snprintf(number, sizeof number, "%u", (unsigned)peer->gid);
+    (void)snprintf(number, sizeof number, "%u", (unsigned)identity->gid);
     return rc < 0 ? rc : add(caller, ACCESS_GID, number, err);
 }
 
-static int over_tls(struct access_caller *caller, const struct access_peer *peer, struct cofre_err *err)
+static int by_certificate(struct access_caller *caller, const struct identity *identity, struct cofre_err *err)
 {
-    char key[2 * ACCESS_KEY_SIZE + 1];
-    (void)snprintf(caller->from, sizeof caller->from, "%.*s", (int)sizeof peer->address - 1, peer->address);
-    if (!peer->has_certificate)
-        return 0;
-    hex_encode(key, peer->key, sizeof peer->key);
-    int rc = add(caller, ACCESS_CERT, peer->cn, err);
+    char key[2 * sizeof identity->key + 1];
+    hex_encode(key, identity->key, sizeof identity->key);
+    int rc = *identity->subject ? add(caller, ACCESS_CERT, identity->subject, err) : 0;
     if (rc == 0)
         rc = add(caller, ACCESS_KEY, key, err);
     caller->own = caller->principals;
     return rc;
 }
 
-int access_identify_peer(struct access_caller *out, const struct access_config *config,
-                         const struct access_peer *peer, struct cofre_err *err)
+int access_identify_connection(struct access_caller *out, const struct access_config *config,
+                               const struct identity *identity, struct cofre_err *err)
 {
     *out = (struct access_caller){0};
-    int rc = peer->transport == ACCESS_OVER_UNIX ? over_unix(out, peer, err) : over_tls(out, peer, err);
+    (void)snprintf(out->from, sizeof out->from, "%s", identity->address);
+    int rc = !identity_is_good(identity)                     ? cofre_fail(err, COFRE_MALFORMED, "the gate's word for a connection is none")
+             : identity->kind == IDENTITY_UNIX        ? over_unix(out, identity, err)
+             : identity->kind == IDENTITY_CERTIFICATE ? by_certificate(out, identity, err)
+                                                      : 0;
     if (rc == 0)
         rc = access_caller_settle(out, config, err);
     if (rc < 0)

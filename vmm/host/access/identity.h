@@ -11,15 +11,14 @@
 #include <stdint.h>
 
 #include "vmm/base/error.h"
+#include "vmm/host/front/identity.h"
 
-#define ACCESS_PRINCIPAL_SIZE 336 /* with its end: "oidc:" ISSUER ":" and 255 characters of a subject */
+#define ACCESS_PRINCIPAL_SIZE 336 /* with its end: "group:" ISSUER ":" and 255 characters */
 #define ACCESS_GROUPS_MAX     32
-#define ACCESS_CN_MAX         64
-#define ACCESS_KEY_SIZE       32 /* SHA-256 of a SubjectPublicKeyInfo */
 
 enum access_kind {
     ACCESS_USER,  /* "user:ann": a person or program by the configuration, whatever it comes with */
-    ACCESS_CERT,  /* "cert:NAME": the one common name of a client certificate that the gate verified */
+    ACCESS_CERT,  /* "cert:CN=ann,O=Example": the subject of a client certificate that the gate verified, as RFC 2253 writes it */
     ACCESS_KEY,   /* "key:HEX": SHA-256 of that certificate's public key */
     ACCESS_UID,   /* "uid:1000": of the process at the other end of the unix socket */
     ACCESS_OIDC,  /* "oidc:ISSUER:SUB": ISSUER is the configuration's short name */
@@ -42,28 +41,12 @@ int access_principal_make(struct access_principal *out, enum access_kind kind, c
 /* Lower-case letters, digits and inner '-', 63 at most: names of tenants, issuers, users, roles. */
 bool access_is_name(const char *text);
 
-/* What the gate knows of a connection, which no parser can change. */
-struct access_peer {
-    enum access_transport { ACCESS_OVER_TLS, ACCESS_OVER_UNIX } transport;
-    bool has_certificate; /* TLS: it was verified; cn and key are its own */
-    char cn[ACCESS_CN_MAX + 1];
-    uint8_t key[ACCESS_KEY_SIZE];
-    uint32_t uid, gid; /* unix: SO_PEERCRED */
-    int32_t pid;
-    char address[64]; /* for the log, and for slowing down: an IP address; "" over a unix socket */
-};
-
-/* Of a certificate that was verified: has_certificate, cn and key. -COFRE_MALFORMED where there is not exactly one common name of
- * letters, digits and "._@-". */
-struct x509_st;
-int access_peer_certificate(struct access_peer *peer, struct x509_st *certificate, struct cofre_err *err);
-
 #define ACCESS_OWN_MAX 3 /* a user, and a certificate with its key */
 struct access_caller {
     struct access_principal principal[ACCESS_OWN_MAX + 1 + ACCESS_GROUPS_MAX];
     size_t own;        /* the first of them are names of the caller itself, [0] the one that it is called by; 0: nobody */
     size_t principals; /* groups come behind */
-    char from[96];     /* for the log: "10.0.0.7", "pid 17" */
+    char from[96];     /* for the log: "192.0.2.7:40312", "pid 17" */
 };
 /* "user:ann", "uid:1000"; "nobody". */
 const char *access_caller_name(const struct access_caller *caller);
@@ -75,7 +58,7 @@ struct access_config;
 /* Puts the user before what the caller is by itself, where the configuration has one. */
 int access_caller_settle(struct access_caller *caller, const struct access_config *config, struct cofre_err *err);
 /* By the connection alone. A TLS connection without a certificate is nobody, who may nothing. */
-int access_identify_peer(struct access_caller *out, const struct access_config *config,
-                         const struct access_peer *peer, struct cofre_err *err);
+int access_identify_connection(struct access_caller *out, const struct access_config *config,
+                         const struct identity *identity, struct cofre_err *err);
 
 #endif
