@@ -93,8 +93,8 @@ int jws_read(struct jws *out, struct view token, size_t max, struct cofre_err *e
     *out = (struct jws){0};
     token = without_newlines(token);
     if (!jws_recognises(token, max))
-        return cofre_fail(err, COFRE_MALFORMED, "it is no JWT: three parts of base64url, and at most %zu bytes",
-                          max);
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "it is no JWT: three parts of base64url, and at most %zu bytes", max);
     int rc = split(out, token, err);
     if (rc == 0)
         rc = decode_json(&out->header, out, "protected", err);

@@ -109,8 +109,8 @@ static int check_algorithm(struct message *m, struct cofre_err *err)
         if (strcmp(alg, cose_alg_find(ids[i])->name) == 0)
             m->alg = cose_alg_find(ids[i]);
     if (!m->alg)
-        return cofre_fail(err, COFRE_MALFORMED, "the token's algorithm is \"%.32s\", and neither ES256 nor ES384",
-                          alg ? alg : "");
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "the token's algorithm is \"%.32s\", and neither ES256 nor ES384", alg ? alg : "");
     return m->jws.signature.len == 2 * m->alg->curve->size
                ? 0
                : cofre_fail(err, COFRE_MALFORMED, "the signature has %zu bytes; %s's have %zu",

@@ -6,11 +6,13 @@
 
 #include "vmm/host/access/guard.h"
 #include "vmm/host/access/kept.h"
+#include "vmm/host/access/role.h"
 #include "vmm/host/access/token.h"
 
 /* Configuration */
 
-int access_config_map(struct access_config *config, const char *user, const char *identity, struct cofre_err *err)
+int access_config_map(struct access_config *config, const char *user, const char *identity,
+                      struct cofre_err *err)
 {
     struct access_mapping m;
     if (!access_is_name(user))
@@ -23,7 +25,8 @@ int access_config_map(struct access_config *config, const char *user, const char
         return cofre_fail(err, COFRE_USAGE, "\"%s\" is not what one user comes with", identity);
     for (size_t i = 0; i < config->mappings; i++)
         if (strcmp(config->mapping[i].identity.text, identity) == 0)
-            return cofre_fail(err, COFRE_USAGE, "\"%s\" is user %s's already", identity, config->mapping[i].user);
+            return cofre_fail(err, COFRE_USAGE, "\"%s\" is user %s's already", identity,
+                              config->mapping[i].user);
     if (config->mappings == ACCESS_MAPPINGS_MAX)
         return cofre_fail(err, COFRE_USAGE, "there are more than %d identities", ACCESS_MAPPINGS_MAX);
     (void)snprintf(m.user, sizeof m.user, "%s", user);
@@ -36,18 +39,22 @@ static int check_issuer(const struct access_issuer *issuer, struct cofre_err *er
     if (!access_is_name(issuer->name))
         return cofre_fail(err, COFRE_USAGE, "\"%.80s\" is no name of an issuer", issuer->name);
     if (!*issuer->issuer || !*issuer->audience)
-        return cofre_fail(err, COFRE_USAGE, "issuer %s: an issuer and an audience must be given", issuer->name);
+        return cofre_fail(err, COFRE_USAGE, "issuer %s: an issuer and an audience must be given",
+                          issuer->name);
     if (issuer->key_file[0] != '/')
-        return cofre_fail(err, COFRE_USAGE, "issuer %s: the key set's file is no absolute path", issuer->name);
+        return cofre_fail(err, COFRE_USAGE, "issuer %s: the key set's file is no absolute path",
+                          issuer->name);
     if (*issuer->key_url && strncmp(issuer->key_url, "https://", 8) != 0)
-        return cofre_fail(err, COFRE_USAGE, "issuer %s: keys are fetched from https addresses alone", issuer->name);
+        return cofre_fail(err, COFRE_USAGE, "issuer %s: keys are fetched from https addresses alone",
+                          issuer->name);
     if (issuer->skew < 0 || issuer->skew > TOKEN_SKEW_MAX)
-        return cofre_fail(err, COFRE_USAGE, "issuer %s: clocks may differ by %d seconds at most", issuer->name,
-                          TOKEN_SKEW_MAX);
+        return cofre_fail(err, COFRE_USAGE, "issuer %s: clocks may differ by %d seconds at most",
+                          issuer->name, TOKEN_SKEW_MAX);
     return 0;
 }
 
-int access_config_issuer(struct access_config *config, const struct access_issuer *issuer, struct cofre_err *err)
+int access_config_issuer(struct access_config *config, const struct access_issuer *issuer,
+                         struct cofre_err *err)
 {
     int rc = check_issuer(issuer, err);
     if (rc < 0)
@@ -62,6 +69,17 @@ int access_config_issuer(struct access_config *config, const struct access_issue
     *kept = *issuer;
     if (!*kept->groups)
         (void)snprintf(kept->groups, sizeof kept->groups, "groups");
+    return 0;
+}
+
+int access_config_approval(struct access_config *config, const char *pattern, struct cofre_err *err)
+{
+    if (strlen(pattern) >= sizeof config->approval[0] || !role_pattern_set(pattern))
+        return cofre_fail(err, COFRE_USAGE, "\"%.80s\" is no operation, nor all of a noun's", pattern);
+    if (config->approvals == ACCESS_PATTERNS_MAX)
+        return cofre_fail(err, COFRE_USAGE, "there are more than %d operations that need an approval",
+                          ACCESS_PATTERNS_MAX);
+    (void)snprintf(config->approval[config->approvals++], sizeof config->approval[0], "%s", pattern);
     return 0;
 }
 

@@ -13,8 +13,8 @@
 
 /* Is one wanted? */
 
-int approval_is_wanted(const struct access_config *config, struct db *db, const struct access_request *request,
-                       struct cofre_err *err)
+int approval_is_wanted(const struct access_config *config, struct db *db,
+                       const struct access_request *request, struct cofre_err *err)
 {
     CLEAN_JSON *document = NULL;
     const json_t *pattern;
@@ -64,9 +64,9 @@ static json_t *own_names(const struct access_caller *caller)
 static int describe(struct asked *out, const struct access_caller *caller, const struct access_request *r,
                     struct cofre_err *err)
 {
-    CLEAN_JSON *whole = json_pack("{s:s, s:s?, s:s?, s:O?, s:s}", "operation", r->operation->name, "tenant", r->tenant,
-                                  "resource", r->resource, "body", (json_t *)(uintptr_t)r->body, "subject",
-                                  access_caller_name(caller));
+    CLEAN_JSON *whole = json_pack("{s:s, s:s?, s:s?, s:O?, s:s}", "operation", r->operation->name, "tenant",
+                                  r->tenant, "resource", r->resource, "body", (json_t *)(uintptr_t)r->body,
+                                  "subject", access_caller_name(caller));
     CLEAN_JSON *names = own_names(caller);
     out->subject = access_caller_name(caller);
     out->text = whole ? rows_text(whole) : NULL;
@@ -96,7 +96,8 @@ static int make_room(struct db *db, const struct asked *asked, int64_t now, stru
     int64_t waiting = 0;
     int rc = DB_RUN(db, "DELETE FROM access_approval WHERE expires <= $1", NULL, NULL, err, db_integer(now));
     if (rc >= 0)
-        rc = DB_RUN(db, "SELECT COUNT(*) FROM access_approval WHERE subject = $1 AND state IN ('waits', 'given')",
+        rc = DB_RUN(db,
+                    "SELECT COUNT(*) FROM access_approval WHERE subject = $1 AND state IN ('waits', 'given')",
                     rows_take_integer, &waiting, err, db_text(asked->subject));
     if (rc < 0)
         return rc;
@@ -113,38 +114,44 @@ static int keep(int64_t *number, struct db *db, const struct asked *asked, const
     if (rc == 0)
         rc = rows_number(number, db, err);
     if (rc == 0)
-        rc = DB_RUN(db,
-                    "INSERT INTO access_approval (number, digest, operation, tenant, request, subject, names, made,"
-                    " expires, state, by_whom, decided, reason)"
-                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waits', '', 0, '')",
-                    NULL, NULL, err, db_integer(*number), db_bytes((struct view){asked->digest, sizeof asked->digest}),
-                    db_text(r->operation->name), db_text(r->tenant ? r->tenant : ""), db_text(asked->text),
-                    db_text(asked->subject), db_text(asked->names), db_integer(r->now), db_integer(r->now + lifetime));
+        rc = DB_RUN(
+            db,
+            "INSERT INTO access_approval (number, digest, operation, tenant, request, subject, names, made,"
+            " expires, state, by_whom, decided, reason)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waits', '', 0, '')",
+            NULL, NULL, err, db_integer(*number),
+            db_bytes((struct view){asked->digest, sizeof asked->digest}), db_text(r->operation->name),
+            db_text(r->tenant ? r->tenant : ""), db_text(asked->text), db_text(asked->subject),
+            db_text(asked->names), db_integer(r->now), db_integer(r->now + lifetime));
     return rc < 0 ? rc : 1;
 }
 
 /* The text is compared beside its digest: nothing hangs on a collision. */
-int approval_use(int64_t *number, const struct access_config *config, struct db *db, const struct access_caller *caller,
-                 const struct access_request *request, struct cofre_err *err)
+int approval_use(int64_t *number, const struct access_config *config, struct db *db,
+                 const struct access_caller *caller, const struct access_request *request,
+                 struct cofre_err *err)
 {
     CLEAN_ASKED asked = {0};
     struct found found = {0};
     int rc = describe(&asked, caller, request, err);
     if (rc == 0)
-        rc = DB_RUN(db,
-                    "SELECT number, state FROM access_approval WHERE digest = $1 AND request = $2 AND expires > $3"
-                    " AND state IN ('waits', 'given')",
-                    take_found, &found, err, db_bytes((struct view){asked.digest, sizeof asked.digest}),
-                    db_text(asked.text), db_integer(request->now));
+        rc = DB_RUN(
+            db,
+            "SELECT number, state FROM access_approval WHERE digest = $1 AND request = $2 AND expires > $3"
+            " AND state IN ('waits', 'given')",
+            take_found, &found, err, db_bytes((struct view){asked.digest, sizeof asked.digest}),
+            db_text(asked.text), db_integer(request->now));
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return keep(number, db, &asked, request, config->approval_lifetime ? config->approval_lifetime : APPROVAL_LIFETIME,
-                    err);
+        return keep(number, db, &asked, request,
+                    config->approval_lifetime ? config->approval_lifetime : APPROVAL_LIFETIME, err);
     *number = found.number;
     if (!found.given)
         return 1;
-    rc = DB_RUN(db, "UPDATE access_approval SET state = 'used' WHERE number = $1 AND state = 'given'", NULL, NULL, err,
-                db_integer(found.number));
-    return rc < 0 ? rc : rc == 1 ? 0 : cofre_fail(err, COFRE_FAILED, "approval %lld is gone", (long long)found.number);
+    rc = DB_RUN(db, "UPDATE access_approval SET state = 'used' WHERE number = $1 AND state = 'given'", NULL,
+                NULL, err, db_integer(found.number));
+    return rc < 0    ? rc
+           : rc == 1 ? 0
+                     : cofre_fail(err, COFRE_FAILED, "approval %lld is gone", (long long)found.number);
 }

@@ -20,10 +20,17 @@
 static const struct {
     const char *member, *section, *name;
 } as_policy[] = {
-    {"measurements", "snp", "measurement"}, {"measurements", "tdx", "mrtd"},    {"rtmr0", "tdx", "rtmr0"},
-    {"rtmr1", "tdx", "rtmr1"},              {"rtmr2", "tdx", "rtmr2"},          {"rtmr3", "tdx", "rtmr3"},
-    {"host_data", "snp", "host_data"},      {"mrconfigid", "tdx", "mrconfigid"}, {"mrowner", "tdx", "mrowner"},
-    {"guest_policy", "snp", "guest_policy"}, {"td_attributes", "tdx", "td_attributes"},
+    {"measurements", "snp", "measurement"},
+    {"measurements", "tdx", "mrtd"},
+    {"rtmr0", "tdx", "rtmr0"},
+    {"rtmr1", "tdx", "rtmr1"},
+    {"rtmr2", "tdx", "rtmr2"},
+    {"rtmr3", "tdx", "rtmr3"},
+    {"host_data", "snp", "host_data"},
+    {"mrconfigid", "tdx", "mrconfigid"},
+    {"mrowner", "tdx", "mrowner"},
+    {"guest_policy", "snp", "guest_policy"},
+    {"td_attributes", "tdx", "td_attributes"},
 };
 
 static int read_policy(struct policy *out, const json_t *document, struct cofre_err *err)
@@ -31,7 +38,8 @@ static int read_policy(struct policy *out, const json_t *document, struct cofre_
     CLEAN_JSON *file = json_pack("{s:{}, s:{}}", "snp", "tdx");
     for (size_t i = 0; i < COUNT(as_policy); i++) {
         json_t *value = json_object_get(document, as_policy[i].member);
-        if (value && json_object_set(json_object_get(file, as_policy[i].section), as_policy[i].name, value) < 0)
+        if (value &&
+            json_object_set(json_object_get(file, as_policy[i].section), as_policy[i].name, value) < 0)
             return cofre_fail(err, COFRE_FAILED, "no memory for a constraint");
     }
     CLEAN_FREE char *text = file ? rows_text(file) : NULL;
@@ -107,15 +115,18 @@ static bool names(const json_t *list, const char *text)
 static int check_listed(const struct launch *l, const char *member, const char *of, struct cofre_err *err)
 {
     const json_t *list = json_object_get(l->document, member);
-    return !list || names(list, text_of(l, of)) ? 0
-                                                : cofre_fail(err, COFRE_NEGATIVE, "the guest's %s is none of the tenant's list", of);
+    return !list || names(list, text_of(l, of))
+               ? 0
+               : cofre_fail(err, COFRE_NEGATIVE, "the guest's %s is none of the tenant's list", of);
 }
 
 static int check_emulated(const struct launch *l, const char *member, const char *of, struct cofre_err *err)
 {
-    return !json_is_true(json_object_get(l->definition, of)) || json_is_true(json_object_get(l->document, member))
+    return !json_is_true(json_object_get(l->definition, of)) ||
+                   json_is_true(json_object_get(l->document, member))
                ? 0
-               : cofre_fail(err, COFRE_NEGATIVE, "an emulated TEE protects nothing, and the tenant does not allow it");
+               : cofre_fail(err, COFRE_NEGATIVE,
+                            "an emulated TEE protects nothing, and the tenant does not allow it");
 }
 
 static int check_given(const struct launch *l, const char *member, const char *of, struct cofre_err *err)
@@ -125,14 +136,16 @@ static int check_given(const struct launch *l, const char *member, const char *o
                : cofre_fail(err, COFRE_NEGATIVE, "the definition must have \"%s\"", of);
 }
 
-static int check_value(const struct policy_list *list, struct view value, const char *what, struct cofre_err *err)
+static int check_value(const struct policy_list *list, struct view value, const char *what,
+                       struct cofre_err *err)
 {
     return list->count == 0 || (value.len && policy_list_has(list, value))
                ? 0
                : cofre_fail(err, COFRE_NEGATIVE, "the guest's %s is none of the tenant's list", what);
 }
 
-static int check_hex(const struct policy_list *list, const struct launch *l, const char *of, struct cofre_err *err)
+static int check_hex(const struct policy_list *list, const struct launch *l, const char *of,
+                     struct cofre_err *err)
 {
     CLEAN_BYTES value = {0};
     const char *text = text_of(l, of);
@@ -141,11 +154,13 @@ static int check_hex(const struct policy_list *list, const struct launch *l, con
 }
 
 /* A guest that nothing measures is none of those that are listed. */
-static int check_measurement(const struct launch *l, const char *member, const char *of, struct cofre_err *err)
+static int check_measurement(const struct launch *l, const char *member, const char *of,
+                             struct cofre_err *err)
 {
     (void)of;
     if (json_object_get(l->document, member) && !is_snp(l) && !is_tdx(l))
-        return cofre_fail(err, COFRE_NEGATIVE, "a plain guest is not measured, and the tenant lists measurements");
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "a plain guest is not measured, and the tenant lists measurements");
     return !l->predicted ? 0
                          : check_value(is_snp(l) ? &l->policy.snp.measurement : &l->policy.tdx.mrtd,
                                        l->predicted->measurement, "measurement", err);
@@ -155,11 +170,13 @@ static int check_rtmr(const struct launch *l, const char *member, const char *of
 {
     const size_t n = (size_t)(member[4] - '0');
     (void)of;
-    return !is_tdx(l) || !l->predicted ? 0 : check_value(&l->policy.tdx.rtmr[n], l->predicted->rtmr[n], member, err);
+    return !is_tdx(l) || !l->predicted
+               ? 0
+               : check_value(&l->policy.tdx.rtmr[n], l->predicted->rtmr[n], member, err);
 }
 
-static int check_bits(const struct policy_named_bit *bit, const enum policy_bit *wanted, size_t count, uint64_t value,
-                      struct cofre_err *err)
+static int check_bits(const struct policy_named_bit *bit, const enum policy_bit *wanted, size_t count,
+                      uint64_t value, struct cofre_err *err)
 {
     for (size_t i = 0; i < count; i++)
         if (judge_bit(wanted[i], value & bit[i].mask, bit[i].name, err) < 0)
@@ -167,7 +184,8 @@ static int check_bits(const struct policy_named_bit *bit, const enum policy_bit 
     return 0;
 }
 
-static int check_guest_policy(const struct launch *l, const char *member, const char *of, struct cofre_err *err)
+static int check_guest_policy(const struct launch *l, const char *member, const char *of,
+                              struct cofre_err *err)
 {
     (void)member;
     (void)of;
@@ -241,8 +259,8 @@ static int judge(const struct launch *l, struct cofre_err *err)
     return 0;
 }
 
-int constraint_judge(const json_t *document, const json_t *definition, const struct access_prediction *predicted,
-                     struct cofre_err *err)
+int constraint_judge(const json_t *document, const json_t *definition,
+                     const struct access_prediction *predicted, struct cofre_err *err)
 {
     struct launch l = {.document = document, .definition = definition, .predicted = predicted};
     l.tee = text_of(&l, "tee");
@@ -269,7 +287,8 @@ int constraint_force(const json_t *document, json_t *definition, struct cofre_er
     int put = 0;
     for (size_t i = 0; tee && i < COUNT(forced); i++) {
         const json_t *list = json_object_get(document, forced[i].member);
-        if (strcmp(tee, forced[i].tee) != 0 || json_array_size(list) != 1 || json_object_get(definition, forced[i].member))
+        if (strcmp(tee, forced[i].tee) != 0 || json_array_size(list) != 1 ||
+            json_object_get(definition, forced[i].member))
             continue;
         if (json_object_set(definition, forced[i].member, json_array_get(list, 0)) < 0)
             return cofre_fail(err, COFRE_FAILED, "no memory for a definition");
@@ -295,8 +314,8 @@ static int take_document(void *context, const struct db_value *column, size_t co
 int constraint_load(json_t **document, struct db *db, const char *tenant, struct cofre_err *err)
 {
     *document = NULL;
-    return rows_one(DB_RUN(db, "SELECT document FROM access_constraint WHERE tenant = $1", take_document, document, err,
-                           db_text(tenant)));
+    return rows_one(DB_RUN(db, "SELECT document FROM access_constraint WHERE tenant = $1", take_document,
+                           document, err, db_text(tenant)));
 }
 
 int access_constraint_check(struct db *db, const char *tenant, const json_t *definition,

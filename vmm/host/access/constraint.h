@@ -15,8 +15,8 @@ int constraint_load(json_t **document, struct db *db, const char *tenant, struct
 /* Pure. -COFRE_USAGE: what the document says cannot be. */
 int constraint_check_document(const json_t *document, struct cofre_err *err);
 /* Pure, as access_constraint_check. */
-int constraint_judge(const json_t *document, const json_t *definition, const struct access_prediction *predicted,
-                     struct cofre_err *err);
+int constraint_judge(const json_t *document, const json_t *definition,
+                     const struct access_prediction *predicted, struct cofre_err *err);
 /* Pure, as access_constraint_force. */
 int constraint_force(const json_t *document, json_t *definition, struct cofre_err *err);
 

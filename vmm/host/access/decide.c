@@ -24,8 +24,9 @@ static int hide(struct access_decision *out, const struct access_request *r, con
     out->outcome = ACCESS_ABSENT;
     (void)snprintf(out->reason, sizeof out->reason, "%s", reason);
     if (r->resource)
-        (void)snprintf(out->answer, sizeof out->answer, "there is no \"%.80s\" in a tenant \"%.64s\" that you may see",
-                       r->resource, r->tenant);
+        (void)snprintf(out->answer, sizeof out->answer,
+                       "there is no \"%.80s\" in a tenant \"%.64s\" that you may see", r->resource,
+                       r->tenant);
     else
         (void)snprintf(out->answer, sizeof out->answer, "there is no tenant \"%.64s\" that you may see",
                        r->tenant);
@@ -35,14 +36,16 @@ static int hide(struct access_decision *out, const struct access_request *r, con
 static int allow(struct access_decision *out)
 {
     out->outcome = ACCESS_ALLOWED;
-    (void)snprintf(out->reason, sizeof out->reason, out->grant ? "grant %lld" : "everybody may", (long long)out->grant);
+    (void)snprintf(out->reason, sizeof out->reason, out->grant ? "grant %lld" : "everybody may",
+                   (long long)out->grant);
     return 0;
 }
 
 /* Steps */
 
 static int ask_for_approval(struct access_decision *out, struct access *access, struct db *db,
-                            const struct access_caller *caller, const struct access_request *r, struct cofre_err *err)
+                            const struct access_caller *caller, const struct access_request *r,
+                            struct cofre_err *err)
 {
     int rc = approval_is_wanted(access->config, db, r, err);
     if (rc <= 0)
@@ -73,7 +76,8 @@ static void decide(struct access_decision *out, const struct held *held, const s
     struct cofre_err why = {""}, after = {""};
     int64_t by_after = 0;
     const bool seen = !r->tenant || held_sees(held, r->tenant);
-    const bool guest_seen = !r->labels || held_sees_guest(held, r->tenant, r->labels);
+    const bool is_new = number == OPERATION_GUEST_CREATE; /* labels are those that it would have */
+    const bool guest_seen = is_new || !r->labels || held_sees_guest(held, r->tenant, r->labels);
     const bool may = held_may(held, number, &here, &out->grant, &why) == 0;
     const bool may_after = !r->labels_after || held_may(held, number, &then, &by_after, &after) == 0;
     if (!seen)
@@ -92,13 +96,15 @@ static void decide(struct access_decision *out, const struct held *held, const s
 }
 
 int access_decide(struct access_decision *out, struct access *access, struct db *db,
-                  const struct access_caller *caller, const struct access_request *request, struct cofre_err *err)
+                  const struct access_caller *caller, const struct access_request *request,
+                  struct cofre_err *err)
 {
     CLEAN_HELD held = {0};
     *out = (struct access_decision){.outcome = ACCESS_REFUSED};
     if (caller->own == 0) {
         (void)refuse(out, request, "nobody said who asks");
-        (void)snprintf(out->answer, sizeof out->answer, "say who you are first: by a certificate, or a token");
+        (void)snprintf(out->answer, sizeof out->answer,
+                       "say who you are first: by a certificate, or a token");
         return 0;
     }
     if (request->operation->scope == OF_CALLER)

@@ -21,8 +21,8 @@ static void without_port(char out[IDENTITY_ADDRESS_MAX], const char *address)
 {
     const bool six = *address == '[';
     const char *end = strrchr(address, six ? ']' : ':');
-    (void)snprintf(out, IDENTITY_ADDRESS_MAX, "%.*s", end ? (int)(end - address) - six : IDENTITY_ADDRESS_MAX - 1,
-                   address + six);
+    (void)snprintf(out, IDENTITY_ADDRESS_MAX, "%.*s",
+                   end ? (int)(end - address) - six : IDENTITY_ADDRESS_MAX - 1, address + six);
 }
 
 /* A kind, then what tells places of that kind apart. What is no address has a place all the same. */

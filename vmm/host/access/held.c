@@ -33,7 +33,8 @@ static int take(void *context, const struct db_value *c, size_t columns, struct 
     return role_of_row(&g->set, db_string(&c[1]), db_string(&c[7]), err);
 }
 
-int held_load(struct held *out, struct db *db, const struct access_caller *caller, int64_t now, struct cofre_err *err)
+int held_load(struct held *out, struct db *db, const struct access_caller *caller, int64_t now,
+              struct cofre_err *err)
 {
     *out = (struct held){0};
     for (size_t i = 0; i < caller->principals; i++) {
@@ -53,9 +54,10 @@ int held_load(struct held *out, struct db *db, const struct access_caller *calle
 /* What follows */
 
 /* What a caller needs to find its way to what it was granted for some labels alone. Each row of such a list is asked for by itself. */
-static const role_set for_any_labels =
-    ROLE_SET_OF(OPERATION_TENANT_SHOW) | ROLE_SET_OF(OPERATION_GUEST_LIST) | ROLE_SET_OF(OPERATION_IMAGE_LIST) |
-    ROLE_SET_OF(OPERATION_IMAGE_SHOW) | ROLE_SET_OF(OPERATION_EVENT_STREAM);
+static const role_set for_any_labels = ROLE_SET_OF(OPERATION_TENANT_SHOW) |
+                                       ROLE_SET_OF(OPERATION_GUEST_LIST) | ROLE_SET_OF(OPERATION_IMAGE_LIST) |
+                                       ROLE_SET_OF(OPERATION_IMAGE_SHOW) |
+                                       ROLE_SET_OF(OPERATION_EVENT_STREAM);
 
 bool labels_within(const json_t *selector, const json_t *labels)
 {
@@ -99,8 +101,8 @@ static bool is_of(const struct held_grant *g, enum operation_number operation, c
     return labels_within(g->labels, place->labels);
 }
 
-int held_may(const struct held *held, enum operation_number operation, const struct held_place *place, int64_t *number,
-             struct cofre_err *err)
+int held_may(const struct held *held, enum operation_number operation, const struct held_place *place,
+             int64_t *number, struct cofre_err *err)
 {
     const struct held_grant *allows = NULL, *denies = NULL;
     for (size_t i = 0; i < held->count; i++)
@@ -108,13 +110,15 @@ int held_may(const struct held *held, enum operation_number operation, const str
             *(held->grant[i].deny ? &denies : &allows) = &held->grant[i];
     *number = denies ? denies->number : allows ? allows->number : 0;
     if (denies)
-        return cofre_fail(err, COFRE_NEGATIVE, "grant %lld denies %s", (long long)*number, operations[operation].name);
+        return cofre_fail(err, COFRE_NEGATIVE, "grant %lld denies %s", (long long)*number,
+                          operations[operation].name);
     return allows ? 0
                   : cofre_fail(err, COFRE_NEGATIVE, "nothing grants %s %s%s", operations[operation].name,
                                place->tenant ? "in " : "on the host", place->tenant ? place->tenant : "");
 }
 
-static bool may(const struct held *held, enum operation_number operation, const char *tenant, const json_t *labels)
+static bool may(const struct held *held, enum operation_number operation, const char *tenant,
+                const json_t *labels)
 {
     int64_t number;
     return held_may(held, operation, &(struct held_place){tenant, labels}, &number, NULL) == 0;
@@ -162,20 +166,22 @@ static bool reaches(const struct held_grant *g, const char *tenant)
 }
 
 /* All of what has these labels in that tenant (""; in all) is allowed, or some of it denied. */
-static bool gives(const struct held_grant *g, enum operation_number operation, const char *tenant, const json_t *labels,
-                  int64_t until)
+static bool gives(const struct held_grant *g, enum operation_number operation, const char *tenant,
+                  const json_t *labels, int64_t until)
 {
     return !g->deny && has(g->set, operation) && reaches(g, tenant) && labels_within(g->labels, labels) &&
            lasts(g, until);
 }
 
-static bool takes(const struct held_grant *g, enum operation_number operation, const char *tenant, const json_t *labels)
+static bool takes(const struct held_grant *g, enum operation_number operation, const char *tenant,
+                  const json_t *labels)
 {
-    return g->deny && has(g->set, operation) && (reaches(g, tenant) || !*tenant) && labels_meet(g->labels, labels);
+    return g->deny && has(g->set, operation) && (reaches(g, tenant) || !*tenant) &&
+           labels_meet(g->labels, labels);
 }
 
-static bool covers(const struct held *held, enum operation_number operation, const char *tenant, const json_t *labels,
-                   int64_t until)
+static bool covers(const struct held *held, enum operation_number operation, const char *tenant,
+                   const json_t *labels, int64_t until)
 {
     bool given = false;
     for (size_t i = 0; i < held->count; i++) {
@@ -192,13 +198,14 @@ static bool means_something(enum operation_number operation, const char *tenant)
     return operations[operation].scope != OF_CALLER && (!*tenant || is_tenants(operation));
 }
 
-int held_covers(const struct held *held, role_set set, const char *tenant, const json_t *labels, int64_t until,
-                struct cofre_err *err)
+int held_covers(const struct held *held, role_set set, const char *tenant, const json_t *labels,
+                int64_t until, struct cofre_err *err)
 {
     for (enum operation_number i = 0; i < OPERATIONS; i++)
         if (has(set, i) && means_something(i, tenant) && !covers(held, i, tenant, labels, until))
-            return cofre_fail(err, COFRE_NEGATIVE,
-                              "whoever gives %s %s%s must have it there himself, for all of it and for as long",
-                              operations[i].name, *tenant ? "in " : "on the host", tenant);
+            return cofre_fail(
+                err, COFRE_NEGATIVE,
+                "whoever gives %s %s%s must have it there himself, for all of it and for as long",
+                operations[i].name, *tenant ? "in " : "on the host", tenant);
     return 0;
 }

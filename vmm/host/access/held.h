@@ -24,7 +24,8 @@ void held_free(struct held *held);
 #define CLEAN_HELD __attribute__((cleanup(held_free))) struct held
 
 /* Of the caller, at that time. */
-int held_load(struct held *out, struct db *db, const struct access_caller *caller, int64_t now, struct cofre_err *err);
+int held_load(struct held *out, struct db *db, const struct access_caller *caller, int64_t now,
+              struct cofre_err *err);
 
 /* Where something is to be done. tenant NULL: on the host, where only what is granted for all tenants counts. labels NULL: it has
  * none, as a list has, a tenant or an image. */
@@ -33,16 +34,16 @@ struct held_place {
     const json_t *labels;
 };
 /* 0 where it is granted and not denied. Negative otherwise, with a sentence for the log. *number: the grant that decided, or 0. */
-int held_may(const struct held *held, enum operation_number operation, const struct held_place *place, int64_t *number,
-             struct cofre_err *err);
+int held_may(const struct held *held, enum operation_number operation, const struct held_place *place,
+             int64_t *number, struct cofre_err *err);
 /* Anything at all of what tenants have. */
 bool held_sees(const struct held *held, const char *tenant);
 bool held_sees_guest(const struct held *held, const char *tenant, const json_t *labels);
 
 /* Everything of set that means something there, for whatever has these labels, until then: what one may hand on. -COFRE_NEGATIVE
  * names what is lacking. */
-int held_covers(const struct held *held, role_set set, const char *tenant, const json_t *labels, int64_t until,
-                struct cofre_err *err);
+int held_covers(const struct held *held, role_set set, const char *tenant, const json_t *labels,
+                int64_t until, struct cofre_err *err);
 
 /* Every pair of the one is in the other. */
 bool labels_within(const json_t *selector, const json_t *labels);

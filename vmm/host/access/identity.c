@@ -11,9 +11,11 @@
 
 bool access_is_name(const char *text)
 {
-    static const char ends[] = "abcdefghijklmnopqrstuvwxyz0123456789", inner[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    static const char ends[] = "abcdefghijklmnopqrstuvwxyz0123456789",
+                      inner[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
     const size_t len = strlen(text);
-    return len >= 1 && len <= 63 && strspn(text, inner) == len && strchr(ends, text[0]) && strchr(ends, text[len - 1]);
+    return len >= 1 && len <= 63 && strspn(text, inner) == len && strchr(ends, text[0]) &&
+           strchr(ends, text[len - 1]);
 }
 
 /* 1 to 255 visible characters of ASCII, or spaces within: what RFC 2253 leaves of any subject. */
@@ -72,7 +74,8 @@ int access_principal_make(struct access_principal *out, enum access_kind kind, c
                           struct cofre_err *err)
 {
     if (!kinds[kind].check(value))
-        return cofre_fail(err, COFRE_MALFORMED, "\"%.80s\" is nothing that stands behind \"%s\"", value, kinds[kind].prefix);
+        return cofre_fail(err, COFRE_MALFORMED, "\"%.80s\" is nothing that stands behind \"%s\"", value,
+                          kinds[kind].prefix);
     out->kind = kind;
     (void)snprintf(out->text, sizeof out->text, "%s%s", kinds[kind].prefix, value);
     return 0;
@@ -85,10 +88,11 @@ int access_principal_parse(struct access_principal *out, const char *text, struc
         if (strncmp(text, kinds[kind].prefix, len) == 0)
             return access_principal_make(out, kind, text + len, err) < 0 ? -COFRE_USAGE : 0;
     }
-    return cofre_fail(err, COFRE_USAGE,
-                      "\"%.80s\" is nobody: user:NAME, cert:NAME, key:HEX, uid:N, gid:N, oidc:ISSUER:SUBJECT and "
-                      "group:ISSUER:NAME are",
-                      text);
+    return cofre_fail(
+        err, COFRE_USAGE,
+        "\"%.80s\" is nobody: user:NAME, cert:NAME, key:HEX, uid:N, gid:N, oidc:ISSUER:SUBJECT and "
+        "group:ISSUER:NAME are",
+        text);
 }
 
 /* Callers */
@@ -115,7 +119,8 @@ bool access_callers_meet(const struct access_caller *caller, const char *const *
     return false;
 }
 
-int access_caller_settle(struct access_caller *caller, const struct access_config *config, struct cofre_err *err)
+int access_caller_settle(struct access_caller *caller, const struct access_config *config,
+                         struct cofre_err *err)
 {
     const char *user = NULL;
     for (size_t i = 0; i < caller->own; i++)
@@ -154,7 +159,8 @@ static int over_unix(struct access_caller *caller, const struct identity *identi
     return rc < 0 ? rc : add(caller, ACCESS_GID, number, err);
 }
 
-static int by_certificate(struct access_caller *caller, const struct identity *identity, struct cofre_err *err)
+static int by_certificate(struct access_caller *caller, const struct identity *identity,
+                          struct cofre_err *err)
 {
     char key[2 * sizeof identity->key + 1];
     hex_encode(key, identity->key, sizeof identity->key);
@@ -170,7 +176,8 @@ int access_identify_connection(struct access_caller *out, const struct access_co
 {
     *out = (struct access_caller){0};
     (void)snprintf(out->from, sizeof out->from, "%s", identity->address);
-    int rc = !identity_is_good(identity)                     ? cofre_fail(err, COFRE_MALFORMED, "the gate's word for a connection is none")
+    int rc = !identity_is_good(identity)
+                 ? cofre_fail(err, COFRE_MALFORMED, "the gate's word for a connection is none")
              : identity->kind == IDENTITY_UNIX        ? over_unix(out, identity, err)
              : identity->kind == IDENTITY_CERTIFICATE ? by_certificate(out, identity, err)
                                                       : 0;

@@ -17,12 +17,12 @@
 #define ACCESS_GROUPS_MAX     32
 
 enum access_kind {
-    ACCESS_USER,  /* "user:ann": a person or program by the configuration, whatever it comes with */
-    ACCESS_CERT,  /* "cert:CN=ann,O=Example": the subject of a client certificate that the gate verified, as RFC 2253 writes it */
-    ACCESS_KEY,   /* "key:HEX": SHA-256 of that certificate's public key */
-    ACCESS_UID,   /* "uid:1000": of the process at the other end of the unix socket */
-    ACCESS_OIDC,  /* "oidc:ISSUER:SUB": ISSUER is the configuration's short name */
-    ACCESS_GID,   /* "gid:100": that process's group; a group */
+    ACCESS_USER, /* "user:ann": a person or program by the configuration, whatever it comes with */
+    ACCESS_CERT, /* "cert:CN=ann,O=Example": the subject of a client certificate that the gate verified, as RFC 2253 writes it */
+    ACCESS_KEY,  /* "key:HEX": SHA-256 of that certificate's public key */
+    ACCESS_UID,  /* "uid:1000": of the process at the other end of the unix socket */
+    ACCESS_OIDC, /* "oidc:ISSUER:SUB": ISSUER is the configuration's short name */
+    ACCESS_GID,  /* "gid:100": that process's group; a group */
     ACCESS_GROUP, /* "group:ISSUER:NAME": a group of an issuer's tokens; a group */
     ACCESS_KINDS
 };
@@ -44,7 +44,8 @@ bool access_is_name(const char *text);
 #define ACCESS_OWN_MAX 3 /* a user, and a certificate with its key */
 struct access_caller {
     struct access_principal principal[ACCESS_OWN_MAX + 1 + ACCESS_GROUPS_MAX];
-    size_t own;        /* the first of them are names of the caller itself, [0] the one that it is called by; 0: nobody */
+    size_t
+        own; /* the first of them are names of the caller itself, [0] the one that it is called by; 0: nobody */
     size_t principals; /* groups come behind */
     char from[96];     /* for the log: "192.0.2.7:40312", "pid 17" */
 };
@@ -56,9 +57,10 @@ bool access_callers_meet(const struct access_caller *caller, const char *const *
 
 struct access_config;
 /* Puts the user before what the caller is by itself, where the configuration has one. */
-int access_caller_settle(struct access_caller *caller, const struct access_config *config, struct cofre_err *err);
+int access_caller_settle(struct access_caller *caller, const struct access_config *config,
+                         struct cofre_err *err);
 /* By the connection alone. A TLS connection without a certificate is nobody, who may nothing. */
 int access_identify_connection(struct access_caller *out, const struct access_config *config,
-                         const struct identity *identity, struct cofre_err *err);
+                               const struct identity *identity, struct cofre_err *err);
 
 #endif

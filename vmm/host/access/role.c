@@ -3,20 +3,22 @@
 #include <string.h>
 
 /* docs/cofred.md has the same table; a test compares them. */
-static const char *const viewer[] = {"tenant.show", "guest.list", "guest.show",      "guest.wait",  "guest.statistics",
-                                     "image.list",  "image.show", "constraint.show", "event.stream", NULL};
+static const char *const viewer[] = {"tenant.show",      "guest.list", "guest.show", "guest.wait",
+                                     "guest.statistics", "image.list", "image.show", "constraint.show",
+                                     "event.stream",     NULL};
 static const char *const operator_[] = {
-    "tenant.show",    "guest.list",    "guest.show",   "guest.wait",   "guest.statistics", "image.list",
-    "image.show",     "guest.start",   "guest.stop",   "guest.kill",   "guest.restart",    "guest.pause",
-    "guest.resume",   "guest.limit",   "guest.logs",   "guest.console", "guest.input",     "guest.evidence",
+    "tenant.show",     "guest.list",   "guest.show", "guest.wait",    "guest.statistics", "image.list",
+    "image.show",      "guest.start",  "guest.stop", "guest.kill",    "guest.restart",    "guest.pause",
+    "guest.resume",    "guest.limit",  "guest.logs", "guest.console", "guest.input",      "guest.evidence",
     "constraint.show", "event.stream", NULL};
-static const char *const launcher[] = {"tenant.show", "guest.*", "image.list", "image.show", "constraint.show",
-                                       "event.stream", NULL};
+static const char *const launcher[] = {"tenant.show",     "guest.*",      "image.list", "image.show",
+                                       "constraint.show", "event.stream", NULL};
 static const char *const image_manager[] = {"tenant.show", "image.*", NULL};
-static const char *const quota_manager[] = {"tenant.show", "tenant.update", "guest.list", "guest.statistics", "host.show", NULL};
-static const char *const auditor[] = {"audit.*",    "tenant.show", "guest.list",      "guest.show",    "image.list",
-                                      "image.show", "role.list",   "grant.list",      "constraint.show", "approval.list",
-                                      "host.*",     "event.stream", NULL};
+static const char *const quota_manager[] = {"tenant.show",      "tenant.update", "guest.list",
+                                            "guest.statistics", "host.show",     NULL};
+static const char *const auditor[] = {
+    "audit.*",    "tenant.show",     "guest.list",    "guest.show", "image.list",   "image.show", "role.list",
+    "grant.list", "constraint.show", "approval.list", "host.*",     "event.stream", NULL};
 static const char *const administrator[] = {"*", NULL};
 
 const struct role role_built_in[] = {
@@ -94,7 +96,8 @@ struct found {
     role_set *set;
 };
 
-static int take_operations(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+static int take_operations(void *context, const struct db_value *column, size_t columns,
+                           struct cofre_err *err)
 {
     const struct found *found = context;
     (void)columns;
@@ -108,7 +111,5 @@ int role_find(role_set *out, struct db *db, const char *name, struct cofre_err *
         return role_of_row(out, name, NULL, err);
     int rc = DB_RUN(db, "SELECT operations FROM access_role WHERE name = $1", take_operations, &found, err,
                     db_text(name));
-    return rc < 0    ? rc
-           : rc == 0 ? cofre_fail(err, COFRE_NEGATIVE, "there is no role \"%.80s\"", name)
-                     : 0;
+    return rc < 0 ? rc : rc == 0 ? cofre_fail(err, COFRE_NEGATIVE, "there is no role \"%.80s\"", name) : 0;
 }

@@ -15,9 +15,11 @@ int rows_one(int rc)
 
 int rows_number(int64_t *out, struct db *db, struct cofre_err *err)
 {
-    int rc = DB_RUN(db, "UPDATE access_number SET next = next + 1 WHERE one = $1 RETURNING next - 1", rows_take_integer,
-                    out, err, db_integer(1));
-    return rc == 1 ? 0 : rc < 0 ? rc : cofre_fail(err, COFRE_FAILED, "the database has no number for another row");
+    int rc = DB_RUN(db, "UPDATE access_number SET next = next + 1 WHERE one = $1 RETURNING next - 1",
+                    rows_take_integer, out, err, db_integer(1));
+    return rc == 1  ? 0
+           : rc < 0 ? rc
+                    : cofre_fail(err, COFRE_FAILED, "the database has no number for another row");
 }
 
 char *rows_text(const json_t *value)

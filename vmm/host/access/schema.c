@@ -13,7 +13,8 @@ const char *const access_schema =
     " made BIGINT NOT NULL, made_by TEXT NOT NULL);"
 
     /* wide: who made it might do so in every tenant. */
-    "CREATE TABLE access_grant (number BIGINT NOT NULL PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT NULL,"
+    "CREATE TABLE access_grant (number BIGINT NOT NULL PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT "
+    "NULL,"
     " tenant TEXT NOT NULL, labels TEXT NOT NULL, deny BIGINT NOT NULL, until BIGINT NOT NULL,"
     " wide BIGINT NOT NULL, made BIGINT NOT NULL, made_by TEXT NOT NULL);"
     "CREATE INDEX access_grant_subject ON access_grant (subject);"
@@ -24,7 +25,8 @@ const char *const access_schema =
     " version BIGINT NOT NULL, made BIGINT NOT NULL, made_by TEXT NOT NULL);"
 
     /* What waits for a second approver. names: JSON's list of what the one who asked is called by, without groups. */
-    "CREATE TABLE access_approval (number BIGINT NOT NULL PRIMARY KEY, digest BYTEA NOT NULL, operation TEXT NOT NULL,"
+    "CREATE TABLE access_approval (number BIGINT NOT NULL PRIMARY KEY, digest BYTEA NOT NULL, operation TEXT "
+    "NOT NULL,"
     " tenant TEXT NOT NULL, request TEXT NOT NULL, subject TEXT NOT NULL, names TEXT NOT NULL,"
     " made BIGINT NOT NULL, expires BIGINT NOT NULL, state TEXT NOT NULL, by_whom TEXT NOT NULL,"
     " decided BIGINT NOT NULL, reason TEXT NOT NULL);"

@@ -28,10 +28,11 @@ int token_algorithms_parse(unsigned *out, const char *text, struct cofre_err *er
             if (strlen(algorithms[i].name) == len && memcmp(algorithms[i].name, text, len) == 0)
                 found = 1u << i;
         if (!found)
-            return cofre_fail(err, COFRE_USAGE,
-                              "\"%.*s\" is no algorithm of signatures; there are ES256, ES384, RS256 to RS512, "
-                              "PS256 to PS512",
-                              (int)(len < 32 ? len : 32), text);
+            return cofre_fail(
+                err, COFRE_USAGE,
+                "\"%.*s\" is no algorithm of signatures; there are ES256, ES384, RS256 to RS512, "
+                "PS256 to PS512",
+                (int)(len < 32 ? len : 32), text);
         *out |= found;
         text += len + (text[len] == ' ');
     }
@@ -66,7 +67,8 @@ static int check_type(const struct jws *jws, struct cofre_err *err)
     return 0;
 }
 
-static int find_algorithm(enum token_algorithm *out, const struct jws *jws, unsigned allowed, struct cofre_err *err)
+static int find_algorithm(enum token_algorithm *out, const struct jws *jws, unsigned allowed,
+                          struct cofre_err *err)
 {
     for (enum token_algorithm i = 0; i < TOKEN_ALGORITHMS; i++)
         if (is(jws->alg, algorithms[i].name) && (!allowed || (allowed & 1u << i))) {
@@ -82,7 +84,8 @@ static bool is_for(const struct token_key *key, enum token_algorithm algorithm, 
     const char *alg = text_of(key->jwk, "alg"), *curve = text_of(key->jwk, "crv");
     if (kid && !is(key->kid, kid))
         return false;
-    if (!is(text_of(key->jwk, "kty"), algorithms[algorithm].type) || (alg && !is(alg, algorithms[algorithm].name)))
+    if (!is(text_of(key->jwk, "kty"), algorithms[algorithm].type) ||
+        (alg && !is(alg, algorithms[algorithm].name)))
         return false;
     return !algorithms[algorithm].curve || is(curve, algorithms[algorithm].curve);
 }
@@ -97,8 +100,8 @@ static int verify_by(const struct jws *jws, const struct token_key *key, enum to
     return jws_verify(jws, jwk, err);
 }
 
-static int check_signature(const struct jws *jws, const struct access_issuer *issuer, const struct token_keys *keys,
-                           struct cofre_err *err)
+static int check_signature(const struct jws *jws, const struct access_issuer *issuer,
+                           const struct token_keys *keys, struct cofre_err *err)
 {
     enum token_algorithm algorithm;
     int rc = check_type(jws, err);
@@ -151,12 +154,14 @@ static bool is_for_us(const json_t *audience, const char *us)
     return false;
 }
 
-static int check_claims(const json_t *claims, const struct access_issuer *issuer, int64_t now, struct cofre_err *err)
+static int check_claims(const json_t *claims, const struct access_issuer *issuer, int64_t now,
+                        struct cofre_err *err)
 {
     if (!is(text_of(claims, "iss"), issuer->issuer))
         return cofre_fail(err, COFRE_NEGATIVE, "the token is not of %s", issuer->issuer);
     if (!is_for_us(json_object_get(claims, "aud"), issuer->audience))
-        return cofre_fail(err, COFRE_NEGATIVE, "the token is for somebody else than \"%s\"", issuer->audience);
+        return cofre_fail(err, COFRE_NEGATIVE, "the token is for somebody else than \"%s\"",
+                          issuer->audience);
     return check_times(claims, issuer->skew, now, err);
 }
 
@@ -164,7 +169,8 @@ static int add(struct access_caller *out, enum access_kind kind, const struct ac
                const json_t *text, struct cofre_err *err)
 {
     char value[sizeof issuer->name + 256];
-    const int len = snprintf(value, sizeof value, "%s:%s", issuer->name, json_is_string(text) ? json_string_value(text) : "");
+    const int len = snprintf(value, sizeof value, "%s:%s", issuer->name,
+                             json_is_string(text) ? json_string_value(text) : "");
     if (len >= (int)sizeof value)
         return cofre_fail(err, COFRE_MALFORMED, "a name in the token has more than 255 characters");
     int rc = access_principal_make(&out->principal[out->principals], kind, value, err);
@@ -182,7 +188,8 @@ static int add_groups(struct access_caller *out, const struct access_issuer *iss
     if (groups && !json_is_array(groups))
         return cofre_fail(err, COFRE_MALFORMED, "the token's %s are no list", issuer->groups);
     if (json_array_size(groups) > ACCESS_GROUPS_MAX)
-        return cofre_fail(err, COFRE_NEGATIVE, "the token has %zu groups, and %d are as many as are looked at",
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the token has %zu groups, and %d are as many as are looked at",
                           json_array_size(groups), ACCESS_GROUPS_MAX);
     json_array_foreach(groups, i, one)
     {

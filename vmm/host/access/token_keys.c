@@ -57,9 +57,10 @@ static int check_key(const json_t *jwk, struct cofre_err *err)
     const int bits = EVP_PKEY_get_bits(key);
     return small && bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX
                ? 0
-               : cofre_fail(err, COFRE_MALFORMED,
-                            "an RSA key of the set has %d bits, or its exponent more than 32; %d to %d are accepted",
-                            bits, RSA_BITS_MIN, RSA_BITS_MAX);
+               : cofre_fail(
+                     err, COFRE_MALFORMED,
+                     "an RSA key of the set has %d bits, or its exponent more than 32; %d to %d are accepted",
+                     bits, RSA_BITS_MIN, RSA_BITS_MAX);
 }
 
 static bool is_text_or_absent(const json_t *value)
@@ -70,7 +71,8 @@ static bool is_text_or_absent(const json_t *value)
 static int add(struct token_keys *out, const json_t *jwk, struct cofre_err *err)
 {
     const char *type = json_string_value(json_object_get(jwk, "kty"));
-    if (!type || !is_text_or_absent(json_object_get(jwk, "alg")) || !is_text_or_absent(json_object_get(jwk, "kid")))
+    if (!type || !is_text_or_absent(json_object_get(jwk, "alg")) ||
+        !is_text_or_absent(json_object_get(jwk, "kid")))
         return cofre_fail(err, COFRE_MALFORMED, "a member of the set is no JWK");
     if (json_object_get(jwk, "d") || json_object_get(jwk, "k"))
         return cofre_fail(err, COFRE_MALFORMED,
