@@ -13,7 +13,8 @@
 /* Rows */
 
 #define SELECT                                                                                               \
-    "SELECT number, state, operation, tenant, subject, request, expires, by_whom, reason, names FROM access_approval "
+    "SELECT number, state, operation, tenant, subject, request, expires, by_whom, reason, names FROM "       \
+    "access_approval "
 
 static json_t *show(const struct db_value *c)
 {
@@ -26,16 +27,18 @@ static json_t *show(const struct db_value *c)
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (strcmp(states[i].row, db_string(&c[1])) == 0)
             word = states[i].word;
-    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:o, s:s*, s:s*}", "id", number, "state", word, "operation",
-                     db_string(&c[2]), "tenant", *tenant ? tenant : NULL, "by", db_string(&c[4]), "request",
-                     json_loads(db_string(&c[5]), 0, NULL), "until", json_time(c[6].integer), "decided_by",
-                     *by ? by : NULL, "reason", *reason ? reason : NULL);
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:o, s:s*, s:s*}", "id", number, "state", word,
+                     "operation", db_string(&c[2]), "tenant", *tenant ? tenant : NULL, "by", db_string(&c[4]),
+                     "request", json_loads(db_string(&c[5]), 0, NULL), "until", json_time(c[6].integer),
+                     "decided_by", *by ? by : NULL, "reason", *reason ? reason : NULL);
 }
 
 static int take_shown(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
 {
     (void)columns;
-    return json_array_append_new(context, show(column)) == 0 ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for a list");
+    return json_array_append_new(context, show(column)) == 0
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "no memory for a list");
 }
 
 struct waiting {
@@ -59,19 +62,22 @@ static int take_waiting(void *context, const struct db_value *column, size_t col
     out->waits = strcmp(db_string(&column[1]), "waits") == 0;
     out->names = json_loads(db_string(&column[9]), 0, NULL);
     out->shown = show(column);
-    return out->names && out->shown ? 0 : cofre_fail(err, COFRE_FAILED, "a request that waits cannot be read");
+    return out->names && out->shown ? 0
+                                    : cofre_fail(err, COFRE_FAILED, "a request that waits cannot be read");
 }
 
 static int find(struct waiting *out, struct db *db, const json_t *args, int64_t now, struct cofre_err *err)
 {
     const char *number = member_text(args, "approval", "");
     int rc = DB_RUN(db, SELECT "WHERE number = $1 AND tenant = $2 AND expires > $3", take_waiting, out, err,
-                    db_integer(strtoll(number, NULL, 10)), db_text(member_text(args, "tenant", "")), db_integer(now));
+                    db_integer(strtoll(number, NULL, 10)), db_text(member_text(args, "tenant", "")),
+                    db_integer(now));
     if (rc < 0)
         return rc;
     return rc == 1 && out->waits
                ? 0
-               : cofre_fail(err, COFRE_NEGATIVE, "no request %.20s of that tenant, or of the host, waits", number);
+               : cofre_fail(err, COFRE_NEGATIVE, "no request %.20s of that tenant, or of the host, waits",
+                            number);
 }
 
 /* Who somebody is */
@@ -85,7 +91,8 @@ static const char *user_of(const struct access_config *config, const char *name)
 }
 
 /* By what the configuration says today: of two names that were not one's when the request was made, and are now, one is enough. */
-static bool is_asker(const struct access_config *config, const struct access_caller *caller, const json_t *names)
+static bool is_asker(const struct access_config *config, const struct access_caller *caller,
+                     const json_t *names)
 {
     const json_t *name;
     size_t i;
@@ -112,8 +119,8 @@ static int settle(json_t **answer, struct db *db, const struct waiting *w, const
     int rc = DB_RUN(db,
                     "UPDATE access_approval SET state = $2, by_whom = $3, decided = $4, reason = $5"
                     " WHERE number = $1 AND state = 'waits'",
-                    NULL, NULL, err, db_integer(w->number), db_text(state), db_text(access_caller_name(caller)),
-                    db_integer(now), db_text(reason));
+                    NULL, NULL, err, db_integer(w->number), db_text(state),
+                    db_text(access_caller_name(caller)), db_integer(now), db_text(reason));
     if (rc == 1)
         rc = DB_RUN(db, SELECT "WHERE number = $1", take_shown, list, err, db_integer(w->number));
     if (rc == 1)
@@ -150,10 +157,14 @@ int approval_list(json_t **answer, struct access *access, struct db *db, const s
     json_t *approvals = json_array();
     (void)access, (void)caller;
     *answer = json_pack("{s:o}", "approvals", approvals);
-    int rc = !*answer ? cofre_fail(err, COFRE_FAILED, "no memory for a list")
-                      : DB_RUN(db,
-                               SELECT "WHERE number > $1 AND ($2 = '' OR tenant = $2) AND expires > $3 ORDER BY number LIMIT $4",
-                               take_shown, approvals, err, db_integer(strtoll(member_text(args, "after", "0"), NULL, 10)),
-                               db_text(member_text(args, "tenant", "")), db_integer(now), db_integer(limit));
+    int rc =
+        !*answer
+            ? cofre_fail(err, COFRE_FAILED, "no memory for a list")
+            : DB_RUN(
+                  db,
+                  SELECT
+                  "WHERE number > $1 AND ($2 = '' OR tenant = $2) AND expires > $3 ORDER BY number LIMIT $4",
+                  take_shown, approvals, err, db_integer(strtoll(member_text(args, "after", "0"), NULL, 10)),
+                  db_text(member_text(args, "tenant", "")), db_integer(now), db_integer(limit));
     return rc < 0 ? rc : operations_page(*answer, approvals, limit, err);
 }

@@ -23,14 +23,17 @@ int constraint_set(json_t **answer, struct access *access, struct db *db, const 
     CLEAN_FREE char *text = document ? rows_text(document) : NULL;
     (void)access;
     *answer = NULL;
-    int rc = text ? constraint_check_document(document, err) : cofre_fail(err, COFRE_FAILED, "no memory for a constraint");
+    int rc = text ? constraint_check_document(document, err)
+                  : cofre_fail(err, COFRE_FAILED, "no memory for a constraint");
     if (rc == 0)
-        rc = DB_RUN(db,
-                    "INSERT INTO access_constraint (tenant, document, version, made, made_by) VALUES ($1, $2, 1, $3, $4)"
-                    " ON CONFLICT (tenant) DO UPDATE SET document = $2, version = access_constraint.version + 1,"
-                    " made = $3, made_by = $4",
-                    NULL, NULL, err, db_text(member_text(args, "tenant", "")), db_text(text), db_integer(now),
-                    db_text(access_caller_name(caller)));
+        rc = DB_RUN(
+            db,
+            "INSERT INTO access_constraint (tenant, document, version, made, made_by) VALUES ($1, $2, 1, $3, "
+            "$4)"
+            " ON CONFLICT (tenant) DO UPDATE SET document = $2, version = access_constraint.version + 1,"
+            " made = $3, made_by = $4",
+            NULL, NULL, err, db_text(member_text(args, "tenant", "")), db_text(text), db_integer(now),
+            db_text(access_caller_name(caller)));
     if (rc >= 0)
         *answer = json_pack("{s:O}", "constraints", document);
     return rc < 0 ? rc : 0;

@@ -43,7 +43,8 @@ static int read_row(struct grant *out, const struct db_value *c, struct cofre_er
     (void)snprintf(out->tenant, sizeof out->tenant, "%s", db_string(&c[3]));
     (void)snprintf(out->by, sizeof out->by, "%s", db_string(&c[8]));
     out->labels = json_loads(db_string(&c[4]), 0, NULL);
-    return out->labels ? 0 : cofre_fail(err, COFRE_FAILED, "grant %lld cannot be read", (long long)out->number);
+    return out->labels ? 0
+                       : cofre_fail(err, COFRE_FAILED, "grant %lld cannot be read", (long long)out->number);
 }
 
 static int take_one(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
@@ -57,9 +58,9 @@ static json_t *show(const struct grant *g)
     char number[24], until[TIME_TEXT_SIZE];
     (void)snprintf(number, sizeof number, "%lld", (long long)g->number);
     time_format(until, g->until);
-    return json_pack("{s:s, s:s, s:s, s:s*, s:O, s:b, s:s*, s:s}", "id", number, "identity", g->subject, "role", g->role,
-                     "tenant", *g->tenant ? g->tenant : NULL, "labels", g->labels, "deny", g->deny, "until",
-                     g->until ? until : NULL, "by", g->by);
+    return json_pack("{s:s, s:s, s:s, s:s*, s:O, s:b, s:s*, s:s}", "id", number, "identity", g->subject,
+                     "role", g->role, "tenant", *g->tenant ? g->tenant : NULL, "labels", g->labels, "deny",
+                     g->deny, "until", g->until ? until : NULL, "by", g->by);
 }
 
 static int take_shown(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
@@ -67,7 +68,10 @@ static int take_shown(void *context, const struct db_value *column, size_t colum
     CLEAN_GRANT g = {0};
     (void)columns;
     int rc = read_row(&g, column, err);
-    return rc < 0 ? rc : json_array_append_new(context, show(&g)) < 0 ? cofre_fail(err, COFRE_FAILED, "no memory for a list") : 0;
+    return rc < 0 ? rc
+           : json_array_append_new(context, show(&g)) < 0
+               ? cofre_fail(err, COFRE_FAILED, "no memory for a list")
+               : 0;
 }
 
 /* The last administrator */
@@ -77,15 +81,17 @@ struct administrators {
     size_t count;
 };
 
-static int take_administrator(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+static int take_administrator(void *context, const struct db_value *column, size_t columns,
+                              struct cofre_err *err)
 {
     struct administrators *all = context;
     struct access_principal *p = &all->one[all->count].principal[0];
     (void)columns;
     (void)err;
     /* Nobody knows whether a group has anybody in it. */
-    if (all->count == sizeof all->one / sizeof *all->one || access_principal_parse(p, db_string(&column[0]), NULL) < 0 ||
-        p->kind == ACCESS_GID || p->kind == ACCESS_GROUP)
+    if (all->count == sizeof all->one / sizeof *all->one ||
+        access_principal_parse(p, db_string(&column[0]), NULL) < 0 || p->kind == ACCESS_GID ||
+        p->kind == ACCESS_GROUP)
         return 0;
     all->one[all->count].own = all->one[all->count].principals = 1;
     all->count++;
@@ -96,7 +102,8 @@ static int read_administrators(struct administrators *out, struct db *db, struct
 {
     out->count = 0;
     return db_run(db,
-                  "SELECT subject FROM access_grant WHERE role = '" ROLE_ADMINISTRATOR "' AND tenant = '' AND labels = '{}'"
+                  "SELECT subject FROM access_grant WHERE role = '" ROLE_ADMINISTRATOR
+                  "' AND tenant = '' AND labels = '{}'"
                   " AND deny = 0 AND until = 0 ORDER BY number",
                   NULL, 0, take_administrator, out, err);
 }
@@ -131,7 +138,8 @@ int access_begin(struct db *db, const char *principal, int64_t now, struct cofre
     rc = rows_number(&number, db, err);
     if (rc == 0)
         rc = DB_RUN(db,
-                    "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, wide, made, made_by)"
+                    "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, wide, "
+                    "made, made_by)"
                     " VALUES ($1, $2, '" ROLE_ADMINISTRATOR "', '', '{}', 0, 0, 1, $3, 'the configuration')",
                     NULL, NULL, err, db_integer(number), db_text(p.text), db_integer(now));
     return rc < 0 ? rc : 0;
@@ -139,7 +147,8 @@ int access_begin(struct db *db, const char *principal, int64_t now, struct cofre
 
 /* Adding */
 
-static int read_args(struct grant *out, const struct access_config *config, const json_t *args, struct cofre_err *err)
+static int read_args(struct grant *out, const struct access_config *config, const json_t *args,
+                     struct cofre_err *err)
 {
     struct access_principal p;
     const char *until = member_text(args, "until", NULL);
@@ -151,7 +160,8 @@ static int read_args(struct grant *out, const struct access_config *config, cons
     int rc = access_principal_parse(&p, member_text(args, "identity", ""), err);
     for (size_t i = 0; rc == 0 && i < config->mappings; i++)
         if (strcmp(config->mapping[i].identity.text, p.text) == 0)
-            rc = cofre_fail(err, COFRE_USAGE, "%s is user:%s here: grant to that", p.text, config->mapping[i].user);
+            rc = cofre_fail(err, COFRE_USAGE, "%s is user:%s here: grant to that", p.text,
+                            config->mapping[i].user);
     if (rc == 0 && until)
         rc = time_parse(&out->until, until, "until", err);
     (void)snprintf(out->subject, sizeof out->subject, "%s", rc == 0 ? p.text : "");
@@ -159,7 +169,8 @@ static int read_args(struct grant *out, const struct access_config *config, cons
 }
 
 /* An allowance hands on what its giver has. A denial is anybody's who may grant there, but for one that would shut out himself. */
-static int check_giver(struct grant *g, struct db *db, const struct access_caller *caller, int64_t now, struct cofre_err *err)
+static int check_giver(struct grant *g, struct db *db, const struct access_caller *caller, int64_t now,
+                       struct cofre_err *err)
 {
     CLEAN_HELD held = {0};
     role_set set;
@@ -190,18 +201,20 @@ static int check_room(struct db *db, const struct grant *g, const char *labels, 
     if (rc == 0)
         rc = count(&of_tenant, db, "SELECT COUNT(*) FROM access_grant WHERE tenant = $1", g->tenant, err);
     if (rc == 0)
-        rc = DB_RUN(db,
-                    "SELECT number FROM access_grant WHERE subject = $1 AND role = $2 AND tenant = $3 AND labels = $4"
-                    " AND deny = $5 AND until = $6",
-                    rows_take_integer, &same, err, db_text(g->subject), db_text(g->role), db_text(g->tenant),
-                    db_text(labels), db_integer(g->deny), db_integer(g->until));
+        rc = DB_RUN(
+            db,
+            "SELECT number FROM access_grant WHERE subject = $1 AND role = $2 AND tenant = $3 AND labels = $4"
+            " AND deny = $5 AND until = $6",
+            rows_take_integer, &same, err, db_text(g->subject), db_text(g->role), db_text(g->tenant),
+            db_text(labels), db_integer(g->deny), db_integer(g->until));
     if (rc < 0)
         return rc;
     if (same)
         return cofre_fail(err, COFRE_NEGATIVE, "grant %lld says that already", (long long)same);
     return of_subject < GRANTS_MAX_OF_SUBJECT && of_tenant < GRANTS_MAX_OF_TENANT
                ? 0
-               : cofre_fail(err, COFRE_NEGATIVE, "there are %d grants of one identity, or %d of one tenant, already",
+               : cofre_fail(err, COFRE_NEGATIVE,
+                            "there are %d grants of one identity, or %d of one tenant, already",
                             GRANTS_MAX_OF_SUBJECT, GRANTS_MAX_OF_TENANT);
 }
 
@@ -210,11 +223,12 @@ static int keep(struct db *db, struct grant *g, const char *labels, int64_t now,
     int rc = rows_number(&g->number, db, err);
     if (rc == 0)
         rc = DB_RUN(db,
-                    "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, wide, made, made_by)"
+                    "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, wide, "
+                    "made, made_by)"
                     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                    NULL, NULL, err, db_integer(g->number), db_text(g->subject), db_text(g->role), db_text(g->tenant),
-                    db_text(labels), db_integer(g->deny), db_integer(g->until), db_integer(g->wide), db_integer(now),
-                    db_text(g->by));
+                    NULL, NULL, err, db_integer(g->number), db_text(g->subject), db_text(g->role),
+                    db_text(g->tenant), db_text(labels), db_integer(g->deny), db_integer(g->until),
+                    db_integer(g->wide), db_integer(now), db_text(g->by));
     if (rc >= 0 && g->deny)
         rc = grants_check_administrator(db, now, err);
     return rc < 0 ? rc : 0;
@@ -232,7 +246,8 @@ int grant_add(json_t **answer, struct access *access, struct db *db, const struc
         rc = check_giver(&g, db, caller, now, err);
     CLEAN_FREE char *labels = rc == 0 ? rows_text(g.labels) : NULL;
     if (rc == 0)
-        rc = labels ? check_room(db, &g, labels, err) : cofre_fail(err, COFRE_FAILED, "no memory for a grant");
+        rc =
+            labels ? check_room(db, &g, labels, err) : cofre_fail(err, COFRE_FAILED, "no memory for a grant");
     if (rc == 0)
         rc = keep(db, &g, labels, now, err);
     *answer = rc == 0 ? show(&g) : NULL;
@@ -263,7 +278,8 @@ static int check_taker(struct held *held, struct db *db, const struct grant *g, 
     int rc = role_find(&set, db, g->role, err);
     if (rc < 0)
         return rc;
-    if (!g->wide && held_may(held, OPERATION_GRANT_REMOVE, &(struct held_place){NULL, NULL}, &number, NULL) == 0)
+    if (!g->wide &&
+        held_may(held, OPERATION_GRANT_REMOVE, &(struct held_place){NULL, NULL}, &number, NULL) == 0)
         leave_out(held, g->number);
     return held_covers(held, set, g->tenant, g->labels, g->until, err);
 }
@@ -275,7 +291,8 @@ static int find(struct grant *out, struct db *db, const json_t *args, struct cof
     int rc = DB_RUN(db, SELECT "WHERE number = $1 AND tenant = $2", take_one, out, err,
                     db_integer(strtoll(number, NULL, 10)), db_text(member_text(args, "tenant", "")));
     return rc < 0    ? rc
-           : rc == 0 ? cofre_fail(err, COFRE_NEGATIVE, "there is no grant %.20s of that tenant, or of the host", number)
+           : rc == 0 ? cofre_fail(err, COFRE_NEGATIVE,
+                                  "there is no grant %.20s of that tenant, or of the host", number)
                      : 0;
 }
 
@@ -308,9 +325,11 @@ int grant_list(json_t **answer, struct access *access, struct db *db, const stru
     json_t *grants = json_array();
     (void)access, (void)caller, (void)now;
     *answer = json_pack("{s:o}", "grants", grants);
-    int rc = !*answer ? cofre_fail(err, COFRE_FAILED, "no memory for a list")
-                      : DB_RUN(db, SELECT "WHERE number > $1 AND ($2 = '' OR tenant = $2) ORDER BY number LIMIT $3", take_shown,
-                               grants, err, db_integer(strtoll(member_text(args, "after", "0"), NULL, 10)),
-                               db_text(tenant), db_integer(limit < PAGE_MAX ? limit : PAGE_MAX));
+    int rc =
+        !*answer
+            ? cofre_fail(err, COFRE_FAILED, "no memory for a list")
+            : DB_RUN(db, SELECT "WHERE number > $1 AND ($2 = '' OR tenant = $2) ORDER BY number LIMIT $3",
+                     take_shown, grants, err, db_integer(strtoll(member_text(args, "after", "0"), NULL, 10)),
+                     db_text(tenant), db_integer(limit < PAGE_MAX ? limit : PAGE_MAX));
     return rc < 0 ? rc : operations_page(*answer, grants, limit, err);
 }

@@ -90,9 +90,16 @@ static bool has(role_set set, enum operation_number operation)
     return set & ROLE_SET_OF(operation);
 }
 
+/* What happens anywhere is told of what the caller may see there. */
+static bool is_there(const struct held_grant *g, enum operation_number operation, const char *tenant)
+{
+    return !*g->tenant ||
+           (tenant ? strcmp(g->tenant, tenant) == 0 : !g->deny && operation == OPERATION_EVENT_STREAM);
+}
+
 static bool is_of(const struct held_grant *g, enum operation_number operation, const struct held_place *place)
 {
-    if (!has(g->set, operation) || (*g->tenant && (!place->tenant || strcmp(g->tenant, place->tenant) != 0)))
+    if (!has(g->set, operation) || !is_there(g, operation, place->tenant))
         return false;
     if (json_object_size(g->labels) == 0)
         return true;

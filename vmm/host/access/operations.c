@@ -6,10 +6,12 @@ static const struct {
     const char *name;
     access_operation function;
 } functions[] = {
-    {"role.define", role_define},       {"role.list", role_list},           {"role.delete", role_delete},
-    {"grant.add", grant_add},           {"grant.list", grant_list},         {"grant.remove", grant_remove},
-    {"constraint.set", constraint_set}, {"constraint.show", constraint_show}, {"approval.list", approval_list},
-    {"approval.give", approval_give},   {"approval.refuse", approval_refuse}, {"session.show", session_show},
+    {"role.define", role_define},         {"role.list", role_list},
+    {"role.delete", role_delete},         {"grant.add", grant_add},
+    {"grant.list", grant_list},           {"grant.remove", grant_remove},
+    {"constraint.set", constraint_set},   {"constraint.show", constraint_show},
+    {"approval.list", approval_list},     {"approval.give", approval_give},
+    {"approval.refuse", approval_refuse}, {"session.show", session_show},
 };
 
 access_operation access_operation_find(const char *name)
@@ -26,7 +28,8 @@ int operations_page(json_t *answer, const json_t *rows, int64_t limit, struct co
     if (count == 0 || (int64_t)count < limit)
         return 0;
     json_t *last = json_object_get(json_array_get(rows, count - 1), "id");
-    return json_object_set(answer, "next", last) == 0 ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for a list");
+    return json_object_set(answer, "next", last) == 0 ? 0
+                                                      : cofre_fail(err, COFRE_FAILED, "no memory for a list");
 }
 
 int access_forget_tenant(struct db *db, const char *tenant, struct cofre_err *err)

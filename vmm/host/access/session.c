@@ -14,7 +14,8 @@ static role_set granted(const struct held *held)
     for (size_t i = 0; i < held->count; i++)
         for (enum operation_number o = 0; o < OPERATIONS; o++) {
             const struct held_grant *g = &held->grant[i];
-            const struct held_place place = {*g->tenant ? g->tenant : NULL, json_object_size(g->labels) ? g->labels : NULL};
+            const struct held_place place = {*g->tenant ? g->tenant : NULL,
+                                             json_object_size(g->labels) ? g->labels : NULL};
             int64_t number;
             if (!g->deny && (g->set & ROLE_SET_OF(o)) && held_may(held, o, &place, &number, NULL) == 0)
                 set |= ROLE_SET_OF(o);
@@ -45,12 +46,14 @@ static int take_grant(void *context, const struct db_value *c, size_t columns, s
     const char *tenant = db_string(&c[3]);
     (void)columns;
     (void)snprintf(number, sizeof number, "%lld", (long long)c[0].integer);
-    json_t *labels = json_loads(db_string(&c[4]), 0, NULL), *until = c[6].integer ? json_time(c[6].integer) : NULL;
-    json_t *grant =
-        json_pack("{s:s, s:s, s:s, s:s*, s:o, s:b, s:o*}", "id", number, "identity", db_string(&c[1]), "role",
-                  db_string(&c[2]), "tenant", *tenant ? tenant : NULL, "labels", labels, "deny", (int)c[5].integer,
-                  "until", until);
-    return json_array_append_new(context, grant) == 0 ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for a grant");
+    json_t *labels = json_loads(db_string(&c[4]), 0, NULL),
+           *until = c[6].integer ? json_time(c[6].integer) : NULL;
+    json_t *grant = json_pack("{s:s, s:s, s:s, s:s*, s:o, s:b, s:o*}", "id", number, "identity",
+                              db_string(&c[1]), "role", db_string(&c[2]), "tenant", *tenant ? tenant : NULL,
+                              "labels", labels, "deny", (int)c[5].integer, "until", until);
+    return json_array_append_new(context, grant) == 0
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "no memory for a grant");
 }
 
 static int list_grants(json_t *grants, struct db *db, const struct access_caller *caller, int64_t now,
