@@ -71,13 +71,13 @@ int64_t made_grant(struct made *made, const char *subject, const char *role, con
     CLEAN_JSON *json = made_json(labels);
     char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
     number++;
-    assert_int_equal(
-        DB_RUN(made->db,
-               "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, wide, made, made_by)"
-               " VALUES ($1, $2, $3, $4, $5, $6, 0, 1, 0, 'a test')",
-               NULL, NULL, &err, db_integer(number), db_text(subject), db_text(role), db_text(tenant), db_text(text),
-               db_integer(deny)),
-        1);
+    assert_int_equal(DB_RUN(made->db,
+                            "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, "
+                            "wide, made, made_by)"
+                            " VALUES ($1, $2, $3, $4, $5, $6, 0, 1, 0, 'a test')",
+                            NULL, NULL, &err, db_integer(number), db_text(subject), db_text(role),
+                            db_text(tenant), db_text(text), db_integer(deny)),
+                     1);
     free(text);
     return number;
 }
@@ -88,8 +88,10 @@ enum access_outcome made_do(struct made *made, const struct access_caller *calle
     CLEAN_JSON *json = made_json(args);
     json_t *got = NULL;
     struct access_decision decision;
-    const struct access_request request = {
-        .operation = operation_find(operation), .tenant = member_text(json, "tenant", NULL), .body = json, .now = NOW};
+    const struct access_request request = {.operation = operation_find(operation),
+                                           .tenant = member_text(json, "tenant", NULL),
+                                           .body = json,
+                                           .now = NOW};
     assert_int_equal(access_decide(&decision, made->access, made->db, caller, &request, err), 0);
     *rc = -COFRE_NEGATIVE;
     if (decision.outcome == ACCESS_ALLOWED)

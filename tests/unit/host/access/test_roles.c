@@ -13,8 +13,8 @@
 #include "vmm/host/access/role.h"
 
 /* Of the columns below; the last has no grant. */
-static const char *const columns[] = {"viewer",  "operator",      "launcher", "image-manager", "quota-manager",
-                                      "auditor", "administrator", ""};
+static const char *const columns[] = {"viewer",        "operator", "launcher",      "image-manager",
+                                      "quota-manager", "auditor",  "administrator", ""};
 #define COLUMNS (sizeof columns / sizeof *columns)
 
 /* Where the role is granted, and where the operation is asked for. "": all tenants; the host. */
@@ -83,10 +83,11 @@ static char letter(enum access_outcome outcome)
     return "ARNH"[outcome];
 }
 
-static enum access_outcome decide(struct made *made, const struct access_caller *caller, const char *operation,
-                                  const char *tenant, struct access_decision *out)
+static enum access_outcome decide(struct made *made, const struct access_caller *caller,
+                                  const char *operation, const char *tenant, struct access_decision *out)
 {
-    struct access_request r = {.operation = operation_find(operation), .tenant = *tenant ? tenant : NULL, .now = NOW};
+    struct access_request r = {
+        .operation = operation_find(operation), .tenant = *tenant ? tenant : NULL, .now = NOW};
     CLEAN_JSON *labels = json_object();
     struct cofre_err err = {""};
     assert_non_null(r.operation);
@@ -193,7 +194,8 @@ static void labels_bound_a_grant_and_a_denial(void **state)
     struct made made;
     struct access_decision decision;
     struct cofre_err err;
-    CLEAN_JSON *dev = made_json("{'env': 'dev', 'team': 'a'}"), *prod = made_json("{'env': 'prod', 'team': 'a'}"),
+    CLEAN_JSON *dev = made_json("{'env': 'dev', 'team': 'a'}"),
+               *prod = made_json("{'env': 'prod', 'team': 'a'}"),
                *secret = made_json("{'env': 'dev', 'secret': 'yes'}");
     const struct access_caller ann = made_caller("user:ann");
     (void)state;
@@ -206,17 +208,21 @@ static void labels_bound_a_grant_and_a_denial(void **state)
         const json_t *labels, *after;
         enum access_outcome outcome;
     } cases[] = {
-        {"guest.start", dev, NULL, ACCESS_ALLOWED},  {"guest.start", prod, NULL, ACCESS_REFUSED},
-        {"guest.show", prod, NULL, ACCESS_ALLOWED},  {"guest.start", secret, NULL, ACCESS_ABSENT},
-        {"guest.show", secret, NULL, ACCESS_ABSENT}, {"guest.update", dev, dev, ACCESS_ALLOWED},
-        {"guest.update", dev, prod, ACCESS_REFUSED}, {"guest.update", prod, dev, ACCESS_REFUSED},
+        {"guest.start", dev, NULL, ACCESS_ALLOWED},    {"guest.start", prod, NULL, ACCESS_REFUSED},
+        {"guest.show", prod, NULL, ACCESS_ALLOWED},    {"guest.start", secret, NULL, ACCESS_ABSENT},
+        {"guest.show", secret, NULL, ACCESS_ABSENT},   {"guest.update", dev, dev, ACCESS_ALLOWED},
+        {"guest.update", dev, prod, ACCESS_REFUSED},   {"guest.update", prod, dev, ACCESS_REFUSED},
         {"guest.update", dev, secret, ACCESS_REFUSED}, {"guest.create", dev, NULL, ACCESS_ALLOWED},
-        {"guest.create", prod, NULL, ACCESS_REFUSED}, {"guest.list", NULL, NULL, ACCESS_ALLOWED},
+        {"guest.create", prod, NULL, ACCESS_REFUSED},  {"guest.list", NULL, NULL, ACCESS_ALLOWED},
         {"image.add", NULL, NULL, ACCESS_REFUSED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct access_request r = {.operation = operation_find(cases[i].operation), .tenant = "blue", .resource = "web",
-                                   .labels = cases[i].labels, .labels_after = cases[i].after, .now = NOW};
+        struct access_request r = {.operation = operation_find(cases[i].operation),
+                                   .tenant = "blue",
+                                   .resource = "web",
+                                   .labels = cases[i].labels,
+                                   .labels_after = cases[i].after,
+                                   .now = NOW};
         assert_int_equal(access_decide(&decision, made.access, made.db, &ann, &r, &err), 0);
         if (decision.outcome != cases[i].outcome)
             fail_msg("case %zu, %s: %s", i, cases[i].operation, decision.reason);
@@ -261,12 +267,14 @@ static unsigned draw(unsigned below)
     return (unsigned)(numbers % below);
 }
 
-static const char *const label_texts[] = {"{}", "{'env': 'dev'}", "{'env': 'prod'}", "{'env': 'dev', 'team': 'a'}"};
+static const char *const label_texts[] = {"{}", "{'env': 'dev'}", "{'env': 'prod'}",
+                                          "{'env': 'dev', 'team': 'a'}"};
 
 static void add_at_random(struct made *made, bool deny)
 {
     static const char *const tenants[] = {"", "blue", "red"}, *const names[] = {"user:ann", "group:corp:all"};
-    (void)made_grant(made, names[draw(2)], columns[draw(COLUMNS - 1)], tenants[draw(3)], label_texts[draw(4)], deny);
+    (void)made_grant(made, names[draw(2)], columns[draw(COLUMNS - 1)], tenants[draw(3)], label_texts[draw(4)],
+                     deny);
 }
 
 static void read_all(const struct held *held, bool may[3][5][OPERATIONS], bool sees[3][5])
@@ -279,7 +287,8 @@ static void read_all(const struct held *held, bool may[3][5][OPERATIONS], bool s
             int64_t number;
             for (enum operation_number o = 0; o < OPERATIONS; o++)
                 may[t][l][o] = held_may(held, o, &place, &number, NULL) == 0;
-            sees[t][l] = tenants[t] && (labels ? held_sees_guest(held, tenants[t], labels) : held_sees(held, tenants[t]));
+            sees[t][l] = tenants[t] &&
+                         (labels ? held_sees_guest(held, tenants[t], labels) : held_sees(held, tenants[t]));
         }
 }
 
@@ -328,7 +337,8 @@ static void the_document_has_the_roles_that_the_program_has(void **state)
         const struct role *role = &role_built_in[i];
         size_t len = (size_t)snprintf(wanted, sizeof wanted, "\n| `%s` | %s | ", role->name, role->help);
         for (size_t j = 0; role->patterns[j]; j++)
-            len += (size_t)snprintf(wanted + len, sizeof wanted - len, "%s`%s`", j ? ", " : "", role->patterns[j]);
+            len += (size_t)snprintf(wanted + len, sizeof wanted - len, "%s`%s`", j ? ", " : "",
+                                    role->patterns[j]);
         (void)snprintf(wanted + len, sizeof wanted - len, " |\n");
         if (!memmem(file.data, file.len, wanted, strlen(wanted)))
             fail_msg("docs/cofred.md has no line \"%s\"", wanted + 1);
