@@ -148,7 +148,7 @@ int access_constraint_force(struct db *db, const char *tenant, json_t *definitio
 
 /*
  * After access_decide has allowed it, in the same transaction. args: the path's and body's members in one object. *answer is
- * the caller's. -COFRE_NEGATIVE: refused (403, or 409 where the sentence says that something is there); the sentence may be told.
+ * the caller's. What is refused or fails has changed nothing. -COFRE_NEGATIVE: refused (403, or 409 where the sentence says that something is there); the sentence may be told.
  */
 typedef int (*access_operation)(json_t **answer, struct access *access, struct db *db,
                                 const struct access_caller *caller, const json_t *args, int64_t now,

@@ -220,7 +220,10 @@ static int check_room(struct db *db, const struct grant *g, const char *labels, 
 
 static int keep(struct db *db, struct grant *g, const char *labels, int64_t now, struct cofre_err *err)
 {
-    int rc = rows_number(&g->number, db, err);
+    int rc = rows_try(db, err);
+    if (rc < 0)
+        return rc;
+    rc = rows_number(&g->number, db, err);
     if (rc == 0)
         rc = DB_RUN(db,
                     "INSERT INTO access_grant (number, subject, role, tenant, labels, deny, until, wide, "
@@ -231,7 +234,7 @@ static int keep(struct db *db, struct grant *g, const char *labels, int64_t now,
                     db_integer(g->wide), db_integer(now), db_text(g->by));
     if (rc >= 0 && g->deny)
         rc = grants_check_administrator(db, now, err);
-    return rc < 0 ? rc : 0;
+    return rows_tried(db, rc, err);
 }
 
 int grant_add(json_t **answer, struct access *access, struct db *db, const struct access_caller *caller,
@@ -296,6 +299,17 @@ static int find(struct grant *out, struct db *db, const json_t *args, struct cof
                      : 0;
 }
 
+static int take_back(struct db *db, const struct grant *g, int64_t now, struct cofre_err *err)
+{
+    int rc = rows_try(db, err);
+    if (rc < 0)
+        return rc;
+    rc = DB_RUN(db, "DELETE FROM access_grant WHERE number = $1", NULL, NULL, err, db_integer(g->number));
+    if (rc >= 0 && !g->deny && !*g->tenant)
+        rc = grants_check_administrator(db, now, err);
+    return rows_tried(db, rc, err);
+}
+
 int grant_remove(json_t **answer, struct access *access, struct db *db, const struct access_caller *caller,
                  const json_t *args, int64_t now, struct cofre_err *err)
 {
@@ -308,11 +322,7 @@ int grant_remove(json_t **answer, struct access *access, struct db *db, const st
         rc = held_load(&held, db, caller, now, err);
     if (rc == 0 && g.deny)
         rc = check_taker(&held, db, &g, err);
-    if (rc == 0)
-        rc = DB_RUN(db, "DELETE FROM access_grant WHERE number = $1", NULL, NULL, err, db_integer(g.number));
-    if (rc >= 0 && !g.deny && !*g.tenant)
-        rc = grants_check_administrator(db, now, err);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : take_back(db, &g, now, err);
 }
 
 /* Listing */

@@ -57,6 +57,18 @@ static int keep(struct db *db, const char *name, const json_t *patterns, const c
     return rc < 0 ? rc : 0;
 }
 
+static int keep_if_one_stays(struct db *db, const char *name, const json_t *patterns, const char *help,
+                             const char *by, int64_t now, struct cofre_err *err)
+{
+    int rc = rows_try(db, err);
+    if (rc < 0)
+        return rc;
+    rc = keep(db, name, patterns, help, by, now, err);
+    if (rc == 0)
+        rc = grants_check_administrator(db, now, err);
+    return rows_tried(db, rc, err);
+}
+
 static int check_room(struct db *db, struct cofre_err *err)
 {
     int64_t roles = 0;
@@ -82,9 +94,7 @@ int role_define(json_t **answer, struct access *access, struct db *db, const str
     if (rc == 0)
         rc = check_room(db, err);
     if (rc == 0)
-        rc = keep(db, name, patterns, help, access_caller_name(caller), now, err);
-    if (rc == 0)
-        rc = grants_check_administrator(db, now, err);
+        rc = keep_if_one_stays(db, name, patterns, help, access_caller_name(caller), now, err);
     if (rc == 0)
         *answer = json_pack("{s:s, s:O, s:s, s:b}", "name", name, "operations", patterns, "help", help,
                             "builtin", 0);

@@ -51,8 +51,9 @@ static void a_place_gets_its_tries_back_one_by_one(void **state)
 static void ports_of_one_address_are_one_place_and_other_addresses_are_not(void **state)
 {
     struct guard *guard = begin();
-    const struct identity here = at("192.0.2.7:1"), port = at("192.0.2.7:65535"), mapped = at("[::ffff:192.0.2.7]:5"),
-                          next = at("192.0.2.8:1"), six = at("[2001:db8::1]:1"), same = at("[2001:db8::ffff:2]:9"),
+    const struct identity here = at("192.0.2.7:1"), port = at("192.0.2.7:65535"),
+                          mapped = at("[::ffff:192.0.2.7]:5"), next = at("192.0.2.8:1"),
+                          six = at("[2001:db8::1]:1"), same = at("[2001:db8::ffff:2]:9"),
                           far = at("[2001:db8:0:1::1]:1");
     struct identity uid = {.kind = IDENTITY_UNIX, .uid = 1000, .address = "unix"}, other = uid;
     other.uid = 1001;
@@ -102,9 +103,11 @@ static void bad_tokens_are_counted_and_then_not_looked_at(void **state)
     (void)state;
     made_start(&made);
     for (int i = 0; i < GUARD_BURST; i++)
-        assert_int_equal(access_identify(&caller, made.access, &here, "eyJ.bad.one", NOW, &err), -COFRE_NEGATIVE);
+        assert_int_equal(access_identify(&caller, made.access, &here, "eyJ.bad.one", NOW, &err),
+                         -COFRE_NEGATIVE);
     assert_int_equal(access_identify(&caller, made.access, &here, "eyJ.bad.one", NOW, &err), -COFRE_LACKING);
-    assert_int_equal(access_identify(&caller, made.access, &there, "eyJ.bad.one", NOW, &err), -COFRE_NEGATIVE);
+    assert_int_equal(access_identify(&caller, made.access, &there, "eyJ.bad.one", NOW, &err),
+                     -COFRE_NEGATIVE);
     /* a bad token is not replaced by the connection's user, who without one is himself */
     assert_int_equal(access_identify(&caller, made.access, &uid, "", NOW, &err), -COFRE_NEGATIVE);
     assert_int_equal(caller.own, 0);

@@ -8,13 +8,18 @@
 
 static struct identity over_unix(uint32_t uid, uint32_t gid)
 {
-    return (struct identity){
-        .version = IDENTITY_VERSION, .kind = IDENTITY_UNIX, .uid = uid, .gid = gid, .pid = 17, .address = "unix"};
+    return (struct identity){.version = IDENTITY_VERSION,
+                             .kind = IDENTITY_UNIX,
+                             .uid = uid,
+                             .gid = gid,
+                             .pid = 17,
+                             .address = "unix"};
 }
 
 static struct identity over_tls(const char *subject, uint8_t key)
 {
-    struct identity identity = {.version = IDENTITY_VERSION, .kind = IDENTITY_CERTIFICATE, .address = "192.0.2.7:40312"};
+    struct identity identity = {
+        .version = IDENTITY_VERSION, .kind = IDENTITY_CERTIFICATE, .address = "192.0.2.7:40312"};
     (void)snprintf(identity.subject, sizeof identity.subject, "%s", subject);
     memset(identity.key, key, sizeof identity.key);
     return identity;
@@ -51,7 +56,8 @@ static void a_certificate_is_its_subject_and_its_key(void **state)
 static void a_connection_without_a_certificate_is_nobody(void **state)
 {
     struct access_caller caller;
-    const struct identity identity = {.version = IDENTITY_VERSION, .kind = IDENTITY_ANYBODY, .address = "192.0.2.7:1"};
+    const struct identity identity = {
+        .version = IDENTITY_VERSION, .kind = IDENTITY_ANYBODY, .address = "192.0.2.7:1"};
     (void)state;
     assert_int_equal(access_identify_connection(&caller, &nothing, &identity, NULL), 0);
     assert_int_equal(caller.own, 0);
@@ -62,9 +68,10 @@ static void a_connection_without_a_certificate_is_nobody(void **state)
 /* Subjects that would be somebody else's if texts were put together without their kinds. */
 static void no_subject_is_another_kind_of_who(void **state)
 {
-    static const char *const subjects[] = {"uid:0",   "user:ann", "oidc:corp:ann-17", "group:corp:ops",
-                                           "gid:0",   "cert:CN=ann", "key:00",        "nobody"};
-    static const char *const others[] = {"uid:0", "user:ann", "oidc:corp:ann-17", "group:corp:ops", "gid:0", "cert:CN=ann"};
+    static const char *const subjects[] = {"uid:0", "user:ann",    "oidc:corp:ann-17", "group:corp:ops",
+                                           "gid:0", "cert:CN=ann", "key:00",           "nobody"};
+    static const char *const others[] = {"uid:0",          "user:ann", "oidc:corp:ann-17",
+                                         "group:corp:ops", "gid:0",    "cert:CN=ann"};
     (void)state;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         struct access_caller caller;
@@ -79,7 +86,8 @@ static void no_subject_is_another_kind_of_who(void **state)
 
 static void subjects_that_are_not_plain_text_are_refused(void **state)
 {
-    static const char *const subjects[] = {"CN=ann\n", "CN=ann\nuid:0", "CN=\xc3\xa4", "CN=\x7f", " CN=ann", "CN=ann "};
+    static const char *const subjects[] = {"CN=ann\n", "CN=ann\nuid:0", "CN=\xc3\xa4",
+                                           "CN=\x7f",  " CN=ann",       "CN=ann "};
     (void)state;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         struct access_caller caller;
@@ -159,11 +167,35 @@ static void a_certificate_that_is_two_users_is_refused(void **state)
 
 static void texts_that_are_nobody_are_refused(void **state)
 {
-    static const char *const texts[] = {
-        "",         "ann",       "user:",      "user:Ann",    "user:a b",      "user:-a",      "uid:",      "uid:-1",
-        "uid:01",   "uid:0x10",  "uid: 1",     "uid:1 ",      "uid:4294967295", "uid:4294967296", "uid:99999999999",
-        "key:00",   "key:AB",    "oidc:corp",  "oidc::sub",   "oidc:corp:",    "oidc:Corp:a",  "oidc:corp:a b",
-        "group:x",  "UID:0",     "uid:0\n",    "cert:",       " uid:0",        "nobody:",      "*"};
+    static const char *const texts[] = {"",
+                                        "ann",
+                                        "user:",
+                                        "user:Ann",
+                                        "user:a b",
+                                        "user:-a",
+                                        "uid:",
+                                        "uid:-1",
+                                        "uid:01",
+                                        "uid:0x10",
+                                        "uid: 1",
+                                        "uid:1 ",
+                                        "uid:4294967295",
+                                        "uid:4294967296",
+                                        "uid:99999999999",
+                                        "key:00",
+                                        "key:AB",
+                                        "oidc:corp",
+                                        "oidc::sub",
+                                        "oidc:corp:",
+                                        "oidc:Corp:a",
+                                        "oidc:corp:a b",
+                                        "group:x",
+                                        "UID:0",
+                                        "uid:0\n",
+                                        "cert:",
+                                        " uid:0",
+                                        "nobody:",
+                                        "*"};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct access_principal p;

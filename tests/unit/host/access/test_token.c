@@ -23,7 +23,8 @@
 
 #define ISSUER "https://login.example/realm"
 #define CLAIMS                                                                                               \
-    "'iss': 'https://login.example/realm', 'aud': 'cofred', 'sub': 'ann-17', 'exp': 1800000300, 'iat': 1799999990"
+    "'iss': 'https://login.example/realm', 'aud': 'cofred', 'sub': 'ann-17', 'exp': 1800000300, 'iat': "     \
+    "1799999990"
 
 static json_t *ec, *rsa, *other; /* whole keys */
 static struct access_issuer corp = {
@@ -103,7 +104,8 @@ static char *sign(const char *header, const char *claims, const json_t *key)
 
 static char *unsigned_with(const char *header, const char *claims, const char *signature)
 {
-    CLEAN_JSON *h = made_json(header), *c = made_json(claims), *ht = jose_b64_enc_dump(h), *ct = jose_b64_enc_dump(c);
+    CLEAN_JSON *h = made_json(header), *c = made_json(claims), *ht = jose_b64_enc_dump(h),
+               *ct = jose_b64_enc_dump(c);
     return joined(json_string_value(ht), json_string_value(ct), signature);
 }
 
@@ -111,7 +113,8 @@ static int check(struct access_caller *caller, const char *token, struct cofre_e
 {
     CLEAN_TOKEN_KEYS keys = published();
     *err = (struct cofre_err){""};
-    int rc = token_check(caller, (struct view){(const uint8_t *)token, strlen(token)}, &corp, &keys, NOW, err);
+    int rc =
+        token_check(caller, (struct view){(const uint8_t *)token, strlen(token)}, &corp, &keys, NOW, err);
     assert_true((rc == 0) == (caller->own == 1));
     assert_true(rc == 0 || (caller->principals == 0 && *err->text));
     return rc;
@@ -121,7 +124,8 @@ static void a_good_token_says_who_and_in_which_groups(void **state)
 {
     struct access_caller caller;
     struct cofre_err err;
-    CLEAN_FREE char *a = sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS ", 'groups': ['ops', '/admins', 'bad name', 7]}", ec);
+    CLEAN_FREE char *a = sign("{'alg': 'ES256', 'kid': 'first'}",
+                              "{" CLAIMS ", 'groups': ['ops', '/admins', 'bad name', 7]}", ec);
     CLEAN_FREE char *b = sign("{'alg': 'RS256', 'kid': 'second', 'typ': 'at+jwt'}", "{" CLAIMS "}", rsa);
     CLEAN_FREE char *c = sign("{'alg': 'PS384'}", "{" CLAIMS "}", rsa);
     (void)state;
@@ -161,9 +165,12 @@ static void claims_that_are_not_for_us_or_of_now_are_refused(void **state)
         {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': 'a', 'exp': 1800000300, 'iat': 1800000061}", "iat"},
         {"{'iss': '" ISSUER "', 'aud': 'cofred', 'exp': 1800000300}", "nothing that stands behind"},
         {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': 7, 'exp': 1800000300}", "nothing that stands behind"},
-        {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': '', 'exp': 1800000300}", "nothing that stands behind"},
-        {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': 'a b', 'exp': 1800000300}", "nothing that stands behind"},
-        {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': 'a\\nuid:0', 'exp': 1800000300}", "nothing that stands behind"},
+        {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': '', 'exp': 1800000300}",
+         "nothing that stands behind"},
+        {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': 'a b', 'exp': 1800000300}",
+         "nothing that stands behind"},
+        {"{'iss': '" ISSUER "', 'aud': 'cofred', 'sub': 'a\\nuid:0', 'exp': 1800000300}",
+         "nothing that stands behind"},
         {"{" CLAIMS ", 'groups': 'ops'}", "no list"},
     };
     (void)state;
@@ -231,12 +238,21 @@ static void no_algorithm_but_a_signature_by_the_key_counts(void **state)
 {
     CLEAN_FREE char *good = sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
     const char *signature = strrchr(good, '.') + 1;
-    static const char *const headers[] = {
-        "{'alg': 'none'}", "{'alg': 'None', 'kid': 'first'}", "{'alg': 'nOnE'}", "{'kid': 'first'}",
-        "{'alg': null, 'kid': 'first'}", "{'alg': 'HS256', 'kid': 'first'}", "{'alg': 'HS512', 'kid': 'second'}",
-        "{'alg': 'ES512', 'kid': 'first'}", "{'alg': 'RS256', 'kid': 'first'}", "{'alg': 'ES256', 'kid': 'second'}",
-        "{'alg': 'ES384', 'kid': 'first'}", "{'alg': 'RS1', 'kid': 'second'}", "{'alg': 'dir'}",
-        "{'alg': 'ES256 ', 'kid': 'first'}", "{'alg': ['ES256'], 'kid': 'first'}"};
+    static const char *const headers[] = {"{'alg': 'none'}",
+                                          "{'alg': 'None', 'kid': 'first'}",
+                                          "{'alg': 'nOnE'}",
+                                          "{'kid': 'first'}",
+                                          "{'alg': null, 'kid': 'first'}",
+                                          "{'alg': 'HS256', 'kid': 'first'}",
+                                          "{'alg': 'HS512', 'kid': 'second'}",
+                                          "{'alg': 'ES512', 'kid': 'first'}",
+                                          "{'alg': 'RS256', 'kid': 'first'}",
+                                          "{'alg': 'ES256', 'kid': 'second'}",
+                                          "{'alg': 'ES384', 'kid': 'first'}",
+                                          "{'alg': 'RS1', 'kid': 'second'}",
+                                          "{'alg': 'dir'}",
+                                          "{'alg': 'ES256 ', 'kid': 'first'}",
+                                          "{'alg': ['ES256'], 'kid': 'first'}"};
     struct access_caller caller;
     struct cofre_err err;
     (void)state;
@@ -295,8 +311,17 @@ static void no_changed_byte_is_accepted(void **state)
 static void what_is_too_large_or_no_token_is_refused(void **state)
 {
     static char huge[2 * TOKEN_MAX];
-    static const char *const texts[] = {"", ".", "..", "e", "ey", "ey.ey.ey", "ey.ey.ey.ey.ey", "Bearer ey.ey.ey",
-                                        "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJub25lIn0..", "\xff\xfe"};
+    static const char *const texts[] = {"",
+                                        ".",
+                                        "..",
+                                        "e",
+                                        "ey",
+                                        "ey.ey.ey",
+                                        "ey.ey.ey.ey.ey",
+                                        "Bearer ey.ey.ey",
+                                        "eyJhbGciOiJub25lIn0.e30.",
+                                        "eyJhbGciOiJub25lIn0..",
+                                        "\xff\xfe"};
     struct access_caller caller;
     struct cofre_err err;
     (void)state;
@@ -341,22 +366,26 @@ static void key_sets_that_are_none_are_refused(void **state)
     CLEAN_JSON *weak_public = short_rsa(), *public = public_of(ec);
     CLEAN_JSON *off = json_deep_copy(public), *weak_set = json_pack("{s:[O]}", "keys", weak_public);
     (void)json_object_set(off, "y", json_object_get(off, "x"));
-    CLEAN_JSON *off_set = json_pack("{s:[O]}", "keys", off), *private_set = json_pack("{s:[O,O]}", "keys", public, ec);
+    CLEAN_JSON *off_set = json_pack("{s:[O]}", "keys", off),
+               *private_set = json_pack("{s:[O,O]}", "keys", public, ec);
     CLEAN_JSON *encrypts = json_deep_copy(public);
     (void)json_object_set_new(encrypts, "use", json_string("enc"));
-    CLEAN_JSON *enc_set = json_pack("{s:[O]}", "keys", encrypts), *none = made_json("{'keys': []}"), *no = made_json("{'keys': {}}"),
+    CLEAN_JSON *enc_set = json_pack("{s:[O]}", "keys", encrypts), *none = made_json("{'keys': []}"),
+               *no = made_json("{'keys': {}}"),
                *oct = made_json("{'keys': [{'kty': 'oct', 'k': 'c2VjcmV0'}]}");
     const struct {
         const json_t *set;
         const char *reason;
-    } cases[] = {{weak_set, "1024 bits"}, {off_set, "is none"}, {private_set, "private or secret"}, {enc_set, "no key"},
-                 {none, "no key"},        {no, "no JSON Web"},  {oct, "private or secret"}};
+    } cases[] = {{weak_set, "1024 bits"},   {off_set, "is none"}, {private_set, "private or secret"},
+                 {enc_set, "no key"},       {none, "no key"},     {no, "no JSON Web"},
+                 {oct, "private or secret"}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct token_keys keys;
         struct cofre_err err = {""};
         CLEAN_FREE char *text = json_dumps(cases[i].set, 0);
-        assert_int_equal(token_keys_read(&keys, (struct view){(const uint8_t *)text, strlen(text)}, &err), -COFRE_MALFORMED);
+        assert_int_equal(token_keys_read(&keys, (struct view){(const uint8_t *)text, strlen(text)}, &err),
+                         -COFRE_MALFORMED);
         assert_int_equal(keys.count, 0);
         if (!strstr(err.text, cases[i].reason))
             fail_msg("case %zu: %s", i, err.text);
@@ -377,21 +406,25 @@ static void a_key_file_is_read_again_when_it_changes(void **state)
     assert_non_null(mkdtemp(folder));
     (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s/keys", folder);
     assert_int_equal(token_key_file_renew(&file, &issuer, NOW, &err), -COFRE_LACKING);
-    assert_int_equal(file_write(issuer.key_file, (struct view){(const uint8_t *)whole, strlen(whole)}, 0600, &err), 0);
+    assert_int_equal(
+        file_write(issuer.key_file, (struct view){(const uint8_t *)whole, strlen(whole)}, 0600, &err), 0);
     assert_int_equal(token_key_file_renew(&file, &issuer, NOW, &err), 0);
     assert_int_equal(file.keys.count, 2);
-    assert_int_equal(file_write(issuer.key_file, (struct view){(const uint8_t *)only, strlen(only)}, 0600, &err), 0);
+    assert_int_equal(
+        file_write(issuer.key_file, (struct view){(const uint8_t *)only, strlen(only)}, 0600, &err), 0);
     assert_int_equal(token_key_file_renew(&file, &issuer, NOW, &err), 0);
     assert_int_equal(file.keys.count, 1);
     assert_int_equal(file_write(issuer.key_file, (struct view){(const uint8_t *)"{", 1}, 0600, &err), 0);
     assert_int_equal(token_key_file_renew(&file, &issuer, NOW, &err), -COFRE_LACKING);
     assert_int_equal(file.keys.count, 0);
-    assert_int_equal(file_write(issuer.key_file, (struct view){(const uint8_t *)whole, strlen(whole)}, 0600, &err), 0);
+    assert_int_equal(
+        file_write(issuer.key_file, (struct view){(const uint8_t *)whole, strlen(whole)}, 0600, &err), 0);
     (void)snprintf(issuer.key_url, sizeof issuer.key_url, "https://login.example/keys");
     struct stat st;
     assert_int_equal(stat(issuer.key_file, &st), 0);
     assert_int_equal(token_key_file_renew(&file, &issuer, st.st_mtim.tv_sec + TOKEN_KEYS_AGE, &err), 0);
-    assert_int_equal(token_key_file_renew(&file, &issuer, st.st_mtim.tv_sec + TOKEN_KEYS_AGE + 1, &err), -COFRE_LACKING);
+    assert_int_equal(token_key_file_renew(&file, &issuer, st.st_mtim.tv_sec + TOKEN_KEYS_AGE + 1, &err),
+                     -COFRE_LACKING);
     assert_int_equal(file.keys.count, 0);
     token_key_file_free(&file);
     assert_int_equal(unlink(issuer.key_file), 0);
