@@ -38,14 +38,15 @@ static int try(const char *who, const char *operation, const char *args)
 static int64_t rows(void)
 {
     int64_t count = -1;
-    assert_int_equal(db_run(made.db, "SELECT COUNT(*) FROM access_grant", NULL, 0, rows_take_integer, &count, &err), 1);
+    assert_int_equal(
+        db_run(made.db, "SELECT COUNT(*) FROM access_grant", NULL, 0, rows_take_integer, &count, &err), 1);
     return count;
 }
 
 static void number_of(char args[64], int64_t number, const char *tenant)
 {
-    (void)snprintf(args, 64, "{'grant': '%lld'%s%s%s}", (long long)number, *tenant ? ", 'tenant': '" : "", tenant,
-                   *tenant ? "'" : "");
+    (void)snprintf(args, 64, "{'grant': '%lld'%s%s%s}", (long long)number, *tenant ? ", 'tenant': '" : "",
+                   tenant, *tenant ? "'" : "");
 }
 
 static void the_first_administrator_is_made_once(void **state)
@@ -53,7 +54,9 @@ static void the_first_administrator_is_made_once(void **state)
     (void)state;
     assert_int_equal(access_begin(made.db, "uid:0", NOW, &err), 1);
     assert_int_equal(rows(), 1);
-    assert_int_equal(try("user:root", "grant.add", "{'identity': 'user:ann', 'role': 'administrator', 'tenant': 'blue'}"), 0);
+    assert_int_equal(
+        try("user:root", "grant.add", "{'identity': 'user:ann', 'role': 'administrator', 'tenant': 'blue'}"),
+        0);
     assert_int_equal(rows(), 2);
 }
 
@@ -92,24 +95,34 @@ static void nobody_grants_what_he_does_not_hold_there(void **state)
 static void what_is_held_in_part_is_handed_on_in_part(void **state)
 {
     (void)state;
-    assert_int_equal(try("user:root", "role.define", "{'role': 'giver', 'operations': ['grant.*', 'guest.*']}"), 0);
+    assert_int_equal(
+        try("user:root", "role.define", "{'role': 'giver', 'operations': ['grant.*', 'guest.*']}"), 0);
     (void)made_grant(&made, "user:ann", "giver", "blue", "{'env': 'dev'}", false);
     (void)made_grant(&made, "user:ann", "giver", "blue", "{}", false);
     (void)made_grant(&made, "user:ann", "operator", "blue", "{'secret': 'yes'}", true);
-    assert_true(try("user:ann", "grant.add", "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue'}") < 0);
+    assert_true(try("user:ann", "grant.add", "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue'}") <
+                0);
     assert_true(try("user:ann", "grant.add",
-                    "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'env': 'dev'}}") < 0);
-    assert_int_equal(try("user:ann", "grant.add",
-                         "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': 'no'}}"), 0);
-    assert_int_equal(db_script(made.db, "UPDATE access_grant SET until = 1800000100 WHERE subject = 'user:ann'", &err), 0);
+                    "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'env': 'dev'}}") <
+                0);
+    assert_int_equal(
+        try("user:ann", "grant.add",
+            "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': 'no'}}"),
+        0);
+    assert_int_equal(
+        db_script(made.db, "UPDATE access_grant SET until = 1800000100 WHERE subject = 'user:ann'", &err), 0);
+    assert_true(
+        try("user:ann", "grant.add",
+            "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': 'mine'}}") < 0);
     assert_true(try("user:ann", "grant.add",
-                    "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': 'mine'}}") < 0);
-    assert_true(try("user:ann", "grant.add",
-                    "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': 'mine'}, 'until': "
+                    "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': "
+                    "'mine'}, 'until': "
                     "'2027-01-15T08:01:41Z'}") < 0);
     assert_int_equal(try("user:ann", "grant.add",
-                         "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': 'mine'}, 'until': "
-                         "'2027-01-15T08:01:40Z'}"), 0);
+                         "{'identity': 'user:eve', 'role': 'giver', 'tenant': 'blue', 'labels': {'secret': "
+                         "'mine'}, 'until': "
+                         "'2027-01-15T08:01:40Z'}"),
+                     0);
 }
 
 static void the_last_administrator_stays(void **state)
@@ -117,7 +130,8 @@ static void the_last_administrator_stays(void **state)
     char args[64];
     (void)state;
     int64_t number = 0;
-    assert_int_equal(db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
+    assert_int_equal(
+        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
     number_of(args, number, "");
     assert_true(try("user:root", "grant.remove", args) < 0);
     assert_non_null(strstr(err.text, "administrator"));
@@ -144,7 +158,8 @@ static void what_is_refused_leaves_no_trace_in_the_transaction(void **state)
     char args[64];
     int64_t number = 0;
     (void)state;
-    assert_int_equal(db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
+    assert_int_equal(
+        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
     number_of(args, number, "");
     struct two two = {.refused = args};
     assert_int_equal(db_atomically(made.db, refused_and_something_else, &two, &err), 0);
@@ -157,7 +172,8 @@ static void who_may_be_nobody_is_no_last_administrator(void **state)
     char args[64], other[64];
     int64_t number = 0;
     (void)state;
-    assert_int_equal(db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
+    assert_int_equal(
+        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
     number_of(args, number, "");
     /* a group is nobody for certain, one of a tenant not of the host, one of some labels not of all */
     (void)made_grant(&made, "group:corp:ops", "administrator", "", "{}", false);
@@ -175,9 +191,13 @@ static void no_denial_shuts_out_the_last_administrator_or_its_giver(void **state
 {
     (void)state;
     (void)made_grant(&made, "user:bob", "administrator", "blue", "{}", false);
-    assert_true(try("user:root", "grant.add", "{'identity': 'user:root', 'role': 'administrator', 'deny': true}") < 0);
-    assert_true(try("user:bob", "grant.add", "{'identity': 'user:bob', 'role': 'administrator', 'tenant': 'blue', 'deny': true}") < 0);
-    assert_int_equal(try("user:bob", "grant.add", "{'identity': 'user:bob', 'role': 'image-manager', 'tenant': 'blue', 'deny': true}"), 0);
+    assert_true(try("user:root", "grant.add",
+                    "{'identity': 'user:root', 'role': 'administrator', 'deny': true}") < 0);
+    assert_true(try("user:bob", "grant.add",
+                    "{'identity': 'user:bob', 'role': 'administrator', 'tenant': 'blue', 'deny': true}") < 0);
+    assert_int_equal(try("user:bob", "grant.add",
+                         "{'identity': 'user:bob', 'role': 'image-manager', 'tenant': 'blue', 'deny': true}"),
+                     0);
 }
 
 /* ann is denied by the host's administrator, and tries what she has to be free of it. */
@@ -186,7 +206,8 @@ static void nobody_frees_himself_of_a_denial(void **state)
     char args[64];
     (void)state;
     (void)made_grant(&made, "user:ann", "administrator", "blue", "{}", false);
-    assert_int_equal(try("user:root", "role.define", "{'role': 'starting', 'operations': ['guest.start']}"), 0);
+    assert_int_equal(try("user:root", "role.define", "{'role': 'starting', 'operations': ['guest.start']}"),
+                     0);
     const int64_t denied = made_grant(&made, "user:ann", "starting", "blue", "{}", true);
     number_of(args, denied, "blue");
     assert_true(try("user:ann", "grant.remove", args) < 0);
@@ -194,8 +215,10 @@ static void nobody_frees_himself_of_a_denial(void **state)
     assert_true(try("user:ann", "grant.remove", args) < 0);
     assert_true(try("user:ann", "role.define", "{'role': 'starting', 'operations': ['guest.list']}") < 0);
     assert_true(try("user:ann", "role.delete", "{'role': 'starting'}") < 0);
-    assert_true(try("user:ann", "grant.add", "{'identity': 'user:eve', 'role': 'launcher', 'tenant': 'blue'}") < 0);
-    assert_true(try("user:ann", "grant.add", "{'identity': 'uid:1', 'role': 'starting', 'tenant': 'blue'}") < 0);
+    assert_true(
+        try("user:ann", "grant.add", "{'identity': 'user:eve', 'role': 'launcher', 'tenant': 'blue'}") < 0);
+    assert_true(try("user:ann", "grant.add", "{'identity': 'uid:1', 'role': 'starting', 'tenant': 'blue'}") <
+                0);
     /* of the host's administrators one who is denied himself is no better off */
     (void)made_grant(&made, "user:dan", "administrator", "", "{}", false);
     const int64_t wide = made_grant(&made, "user:dan", "starting", "", "{}", true);
@@ -214,7 +237,9 @@ static void a_tenants_denial_does_not_bind_who_grants_in_all(void **state)
     const struct access_request r = {.operation = operation_find("guest.list"), .tenant = "blue", .now = NOW};
     (void)state;
     (void)made_grant(&made, "user:ann", "administrator", "blue", "{}", false);
-    assert_int_equal(try("user:ann", "grant.add", "{'identity': 'user:root', 'role': 'launcher', 'tenant': 'blue', 'deny': true}"), 0);
+    assert_int_equal(try("user:ann", "grant.add",
+                         "{'identity': 'user:root', 'role': 'launcher', 'tenant': 'blue', 'deny': true}"),
+                     0);
     assert_int_equal(access_decide(&decision, made.access, made.db, &root, &r, &err), 0);
     assert_int_equal(decision.outcome, ACCESS_REFUSED);
     number_of(args, decision.grant, "blue");
@@ -236,7 +261,8 @@ static void another_tenants_grants_are_not_there(void **state)
     json_t *list = NULL;
     const struct access_caller ann = made_caller("user:ann");
     int rc;
-    assert_int_equal(made_do(&made, &ann, "grant.list", "{'tenant': 'blue'}", &rc, &list, &err), ACCESS_ALLOWED);
+    assert_int_equal(made_do(&made, &ann, "grant.list", "{'tenant': 'blue'}", &rc, &list, &err),
+                     ACCESS_ALLOWED);
     assert_int_equal(json_array_size(json_object_get(list, "grants")), 1);
     json_decref(list);
     assert_int_equal(made_do(&made, &ann, "grant.list", "{}", &rc, NULL, &err), ACCESS_REFUSED);
@@ -251,7 +277,8 @@ static void roles_that_are_granted_stay_what_they_are(void **state)
     assert_true(try("user:root", "role.define", "{'role': 'odd', 'operations': ['guest.fly']}") < 0);
     assert_true(try("user:root", "role.define", "{'role': 'odd', 'operations': ['guest']}") < 0);
     assert_true(try("user:root", "role.define", "{'role': 'odd', 'operations': []}") < 0);
-    assert_int_equal(try("user:root", "role.define", "{'role': 'definer', 'operations': ['role.*', 'guest.list']}"), 0);
+    assert_int_equal(
+        try("user:root", "role.define", "{'role': 'definer', 'operations': ['role.*', 'guest.list']}"), 0);
     (void)made_grant(&made, "user:ann", "definer", "", "{}", false);
     assert_true(try("user:root", "role.delete", "{'role': 'definer'}") < 0);
     /* a role that she has, or that others have, does not become more than she has */
