@@ -17,9 +17,8 @@ static const struct schema_member role[] = {
 const struct schema schema_role = {"Role", "What a role may.", role, NULL};
 
 static const struct schema_member grant[] = {
-    {"identity", TEXT(1, 600), true,
-     "\"unix:UID\", \"unix-group:GID\", \"certificate:SUBJECT\", \"key:SHA-256 of the public key\", "
-     "\"oidc:ISSUER|SUBJECT\", \"oidc-group:ISSUER|GROUP\""},
+    {"identity", TEXT(1, 335), true,
+     "\"user:\", \"cert:\", \"key:\", \"uid:\", \"gid:\", \"oidc:\" or \"group:\" and a name of that kind"},
     {"role", NAME, true, "that it gets"},
     {"tenant", NAME, false, "where it has the role; everywhere where it is not said"},
     {"labels", LABELS, false, "of the guests that it is for; all where it is not said"},
