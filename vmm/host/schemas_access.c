@@ -17,10 +17,8 @@ static const struct schema_member role[] = {
 const struct schema schema_role = {"Role", "What a role may.", role, NULL};
 
 static const struct schema_member grant[] = {
-    {"identity", TEXT(1, 336), true,
-     "\"user:NAME\" of the configuration, \"cert:SUBJECT\", \"key:SHA-256 of the public key\", \"uid:N\", "
-     "\"gid:N\", "
-     "\"oidc:ISSUER:SUBJECT\", \"group:ISSUER:NAME\""},
+    {"identity", TEXT(1, 335), true,
+     "\"user:\", \"cert:\", \"key:\", \"uid:\", \"gid:\", \"oidc:\" or \"group:\" and a name of that kind"},
     {"role", NAME, true, "that it gets"},
     {"tenant", NAME, false, "where it has the role; everywhere where it is not said"},
     {"labels", LABELS, false, "of the guests that it is for; all where it is not said"},

@@ -116,7 +116,7 @@ PAGE(roles, schema_roles_shown, "RolesShown", "Roles.", schema_role_shown);
 
 static const struct schema_member grant[] = {
     {"id", CHECKED(SCHEMA_IS_NUMBER), true, NULL},
-    {"identity", TEXT(1, 600), true, NULL},
+    {"identity", TEXT(1, 335), true, NULL},
     {"role", NAME, true, NULL},
     {"tenant", NAME, false, NULL},
     {"labels", LABELS, false, NULL},
@@ -140,7 +140,7 @@ static const struct schema_member approval[] = {
     {"state", WORD(approvals_states), true, NULL},
     {"operation", CHECKED(SCHEMA_IS_OPERATION), true, NULL},
     {"tenant", NAME, false, NULL},
-    {"by", TEXT(1, 600), true, "who asked"},
+    {"by", TEXT(1, 335), true, "who asked"},
     {"request", ANY, false, "what was asked"},
     {"until", TIME, false, "when it is too late"},
     {"decided_by", TEXT(1, 600), false, "who gave or refused it"},
@@ -210,7 +210,7 @@ ANSWER(schema_host_shown, "HostShown", "The host.", host);
 
 static const struct schema_shape grant_each = OBJECT(schema_grant_shown);
 static const struct schema_member session[] = {
-    {"identity", TEXT(1, 600), true, "that the caller has shown"},
+    {"identity", TEXT(1, 335), true, "that the caller has shown"},
     {"operations", LIST(0, OPERATIONS_SHOWN_MAX, text_shape), false, "that he may, somewhere"},
     {"grants", LIST(0, 1000, grant_each), false, "by which he may"},
     END,

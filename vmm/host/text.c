@@ -94,8 +94,8 @@ static bool is_cpus(const char *text, size_t len, const struct schema_shape *sha
             (++at, !take_number(&last, text, len, &at, CPUS_MAX) || last <= first))
             return false;
         next = last + 1;
-    } while (at < len && text[at++] == ',');
-    return at == len && text[len - 1] != ',';
+    } while (at < len && text[at] == ',' && ++at);
+    return at == len;
 }
 
 static bool is_base64(const char *text, size_t len, const struct schema_shape *shape)

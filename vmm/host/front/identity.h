@@ -37,8 +37,4 @@ struct identity {
 /* False for what is no identity: another version or kind, texts without end. For who receives one. */
 bool identity_is_good(const struct identity *identity);
 
-/* "unix:1000", "certificate:CN=ops,O=Example", "anybody": room for any. */
-#define IDENTITY_NAME_MAX (IDENTITY_SUBJECT_MAX + 16)
-void identity_name(char out[IDENTITY_NAME_MAX], const struct identity *identity);
-
 #endif

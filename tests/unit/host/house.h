@@ -1,0 +1,51 @@
+/* A gate, a zygote and a decider that is made up, each in its process as cofred has them; and clients. */
+#ifndef COFRE_TESTS_HOST_HOUSE_H
+#define COFRE_TESTS_HOST_HOUSE_H
+
+#include <openssl/types.h>
+#include <sys/types.h>
+
+#include "vmm/base/bytes.h"
+
+struct house {
+    char dir[64], socket[96];
+    int port; /* of TLS, on 127.0.0.1 */
+    pid_t gate, zygote, decider;
+    EVP_PKEY *ca_key;
+    X509 *ca;
+};
+
+struct house_limits {
+    unsigned connections, of_one, request_seconds, idle_seconds, beat_seconds;
+};
+
+void house_build(struct house *house, const struct house_limits *limits);
+void house_end(struct house *house); /* each process has ended without a fault */
+/* How many parsers there are; their pids in *out. */
+size_t house_parsers(const struct house *house, pid_t *out, size_t max);
+size_t house_await_parsers(const struct house *house,
+                           size_t count); /* until there are so many, at most seconds */
+
+/* Connections of clients. who: the certificate's subject name (CN), NULL without one; of another authority where stranger. */
+int house_connect(const struct house *house);
+int house_connect_tcp(const struct house *house);
+SSL *house_connect_tls(const struct house *house, const char *who, bool stranger);
+void house_tls_free(SSL *ssl);
+
+/* Sends the text and reads to the end, or as long as an answer takes that says its length; *out is terminated. */
+struct answer {
+    int status; /* 0: there was none */
+    char *head, *body;
+    size_t body_len;
+};
+void answer_free(struct answer *answer);
+#define CLEAN_ANSWER __attribute__((cleanup(answer_free))) struct answer
+void send_text(int fd, const char *text, size_t len);
+/* Reads one answer, its body unchunked. False where the connection ended before. */
+bool read_answer(int fd, struct answer *out);
+bool read_answer_tls(SSL *ssl, struct answer *out);
+/* A new connection by the unix socket, one request, one answer. */
+struct answer ask(const struct house *house, const char *text);
+struct answer ask_len(const struct house *house, const char *text, size_t len);
+
+#endif
