@@ -17,6 +17,7 @@ void made_start(struct made *made)
     assert_non_null(mkdtemp(made->folder));
     (void)snprintf(name, sizeof name, "%s/db", made->folder);
     assert_int_equal(db_open(&made->db, name, &err), 0);
+    assert_int_equal(db_script(made->db, "PRAGMA synchronous = off", &err), 0); /* no power is cut here */
     assert_int_equal(db_script(made->db, access_schema, &err), 0);
     assert_int_equal(access_new(&made->access, &made->config, &err), 0);
 }

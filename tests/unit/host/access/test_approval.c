@@ -30,13 +30,17 @@ static int end(void **state)
     return 0;
 }
 
-static struct access_decision ask_at(const struct access_caller *caller, const char *operation, const char *guest,
-                                     const json_t *body, int64_t now)
+static struct access_decision ask_at(const struct access_caller *caller, const char *operation,
+                                     const char *guest, const json_t *body, int64_t now)
 {
     struct access_decision decision;
     CLEAN_JSON *labels = json_object();
-    const struct access_request r = {.operation = operation_find(operation), .tenant = "blue", .resource = guest,
-                                     .labels = labels, .body = body, .now = now};
+    const struct access_request r = {.operation = operation_find(operation),
+                                     .tenant = "blue",
+                                     .resource = guest,
+                                     .labels = labels,
+                                     .body = body,
+                                     .now = now};
     assert_int_equal(access_decide(&decision, made.access, made.db, caller, &r, &err), 0);
     return decision;
 }
@@ -46,7 +50,8 @@ static struct access_decision ask(const struct access_caller *caller, const char
     return ask_at(caller, "guest.delete", guest, NULL, NOW);
 }
 
-static int settle(const struct access_caller *caller, const char *operation, int64_t number, const char *tenant)
+static int settle(const struct access_caller *caller, const char *operation, int64_t number,
+                  const char *tenant)
 {
     char args[96];
     int rc;
@@ -76,7 +81,8 @@ static void what_was_approved_is_done_once(void **state)
 
 static void what_was_approved_is_that_request_of_that_caller(void **state)
 {
-    const struct access_caller cat = made_caller("user:cat"), ann = made_caller("user:ann"), bob = made_caller("user:bob");
+    const struct access_caller cat = made_caller("user:cat"), ann = made_caller("user:ann"),
+                               bob = made_caller("user:bob");
     CLEAN_JSON *body = made_json("{'force': true}");
     (void)state;
     const struct access_decision held = ask(&cat, "web");
@@ -102,7 +108,8 @@ static void an_approval_grants_nothing(void **state)
 
 static void who_asked_does_not_approve_under_another_name(void **state)
 {
-    struct access_caller ann = made_caller("user:ann"), cert = made_caller("cert:CN=ann"), uid = made_caller("uid:1000");
+    struct access_caller ann = made_caller("user:ann"), cert = made_caller("cert:CN=ann"),
+                         uid = made_caller("uid:1000");
     (void)state;
     (void)made_grant(&made, "cert:CN=ann", "administrator", "blue", "{}", false);
     (void)made_grant(&made, "uid:1000", "administrator", "blue", "{}", false);
@@ -123,8 +130,8 @@ static void who_asked_does_not_approve_under_another_name(void **state)
 
 static void only_who_may_approve_there_does(void **state)
 {
-    const struct access_caller ann = made_caller("user:ann"), cat = made_caller("user:cat"), red = made_caller("user:red"),
-                               eve = made_caller("user:eve");
+    const struct access_caller ann = made_caller("user:ann"), cat = made_caller("user:cat"),
+                               red = made_caller("user:red"), eve = made_caller("user:eve");
     (void)state;
     const struct access_decision held = ask(&ann, "web");
     assert_int_equal(settle(&cat, "approval.give", held.approval, "blue"), -COFRE_NEGATIVE);
@@ -168,15 +175,21 @@ static void a_tenants_list_is_changed_by_two(void **state)
     const struct access_caller ann = made_caller("user:ann"), bob = made_caller("user:bob");
     int rc;
     (void)state;
-    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue', 'approval': ['grant.*']}", &rc, NULL, &err),
+    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue', 'approval': ['grant.*']}",
+                             &rc, NULL, &err),
                      ACCESS_ALLOWED);
     assert_int_equal(rc, 0);
-    assert_int_equal(made_do(&made, &ann, "grant.add", "{'tenant': 'blue', 'identity': 'uid:9', 'role': 'administrator'}", &rc,
-                             NULL, &err), ACCESS_HELD);
-    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue'}", &rc, NULL, &err), ACCESS_HELD);
-    assert_int_equal(made_do(&made, &bob, "constraint.set", "{'tenant': 'blue'}", &rc, NULL, &err), ACCESS_HELD);
+    assert_int_equal(made_do(&made, &ann, "grant.add",
+                             "{'tenant': 'blue', 'identity': 'uid:9', 'role': 'administrator'}", &rc, NULL,
+                             &err),
+                     ACCESS_HELD);
+    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue'}", &rc, NULL, &err),
+                     ACCESS_HELD);
+    assert_int_equal(made_do(&made, &bob, "constraint.set", "{'tenant': 'blue'}", &rc, NULL, &err),
+                     ACCESS_HELD);
     json_t *list = NULL;
-    assert_int_equal(made_do(&made, &bob, "approval.list", "{'tenant': 'blue'}", &rc, &list, &err), ACCESS_ALLOWED);
+    assert_int_equal(made_do(&made, &bob, "approval.list", "{'tenant': 'blue'}", &rc, &list, &err),
+                     ACCESS_ALLOWED);
     const json_t *approvals = json_object_get(list, "approvals"), *second = json_array_get(approvals, 1);
     assert_int_equal(json_array_size(approvals), 3);
     assert_string_equal(json_string_value(json_object_get(second, "operation")), "constraint.set");
@@ -185,9 +198,11 @@ static void a_tenants_list_is_changed_by_two(void **state)
     const long long number = strtoll(json_string_value(json_object_get(second, "id")), NULL, 10);
     assert_int_equal(settle(&bob, "approval.give", number, "blue"), 0);
     json_decref(list);
-    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue'}", &rc, NULL, &err), ACCESS_ALLOWED);
-    assert_int_equal(made_do(&made, &ann, "grant.add", "{'tenant': 'blue', 'identity': 'uid:8', 'role': 'viewer'}", &rc, NULL,
-                             &err), ACCESS_ALLOWED);
+    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue'}", &rc, NULL, &err),
+                     ACCESS_ALLOWED);
+    assert_int_equal(made_do(&made, &ann, "grant.add",
+                             "{'tenant': 'blue', 'identity': 'uid:8', 'role': 'viewer'}", &rc, NULL, &err),
+                     ACCESS_ALLOWED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)

@@ -10,12 +10,12 @@
 #include "vmm/host/access/constraint.h"
 #include "vmm/host/schemas.h"
 
-#define A16 "aaaaaaaaaaaaaaaa"
-#define B16 "bbbbbbbbbbbbbbbb"
-#define A32 A16 A16 A16 A16
-#define B32 B16 B16 B16 B16
-#define A48 A32 A16 A16
-#define B48 B32 B16 B16
+#define A16    "aaaaaaaaaaaaaaaa"
+#define B16    "bbbbbbbbbbbbbbbb"
+#define A32    A16 A16 A16 A16
+#define B32    B16 B16 B16 B16
+#define A48    A32 A16 A16
+#define B48    B32 B16 B16
 #define KERNEL "'kernel': 'sha256:" A32 "'"
 #define SNP    "{'tee': 'snp', " KERNEL
 #define TDX    "{'tee': 'tdx', " KERNEL
@@ -105,8 +105,8 @@ static void each_rule_refuses_what_it_is_for(void **state)
 static void what_is_not_measured_is_not_listed(void **state)
 {
     const struct access_prediction nothing = {0};
-    CLEAN_JSON *document = made_json("{'measurements': ['" A48 "'], 'rtmr0': ['" A48 "']}"), *snp = made_json(SNP "}"),
-               *tdx = made_json(TDX "}");
+    CLEAN_JSON *document = made_json("{'measurements': ['" A48 "'], 'rtmr0': ['" A48 "']}"),
+               *snp = made_json(SNP "}"), *tdx = made_json(TDX "}");
     (void)state;
     assert_int_equal(constraint_judge(document, snp, &nothing, NULL), -COFRE_NEGATIVE);
     assert_int_equal(constraint_judge(document, tdx, &nothing, NULL), -COFRE_NEGATIVE);
@@ -137,10 +137,14 @@ static void one_value_alone_is_put_where_a_definition_has_none(void **state)
 
 static void documents_that_cannot_be_are_refused(void **state)
 {
-    static const char *const documents[] = {
-        "{'measurements': []}",        "{'measurements': ['aa']}",    "{'guest_policy': {'turbo': 'any'}}",
-        "{'guest_policy': {'smt': 1}}", "{'td_attributes': {'debug': 'yes'}}", "{'approval': ['guest.fly']}",
-        "{'approval': [7]}",           "{'host_data': 'aa'}"};
+    static const char *const documents[] = {"{'measurements': []}",
+                                            "{'measurements': ['aa']}",
+                                            "{'guest_policy': {'turbo': 'any'}}",
+                                            "{'guest_policy': {'smt': 1}}",
+                                            "{'td_attributes': {'debug': 'yes'}}",
+                                            "{'approval': ['guest.fly']}",
+                                            "{'approval': [7]}",
+                                            "{'host_data': 'aa'}"};
     (void)state;
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
         CLEAN_JSON *document = made_json(documents[i]);
@@ -181,15 +185,20 @@ static void a_constraint_is_kept_for_its_tenant(void **state)
     made_start(&made);
     (void)made_grant(&made, "user:ann", "administrator", "", "{}", false);
     assert_int_equal(access_constraint_check(made.db, "blue", emulated, NULL, &err), 0);
-    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue', 'tees': ['snp']}", &rc, NULL, &err), ACCESS_ALLOWED);
+    assert_int_equal(
+        made_do(&made, &ann, "constraint.set", "{'tenant': 'blue', 'tees': ['snp']}", &rc, NULL, &err),
+        ACCESS_ALLOWED);
     assert_int_equal(rc, 0);
     assert_int_equal(access_constraint_check(made.db, "blue", emulated, NULL, &err), -COFRE_NEGATIVE);
     assert_int_equal(access_constraint_check(made.db, "red", emulated, NULL, &err), 0);
-    assert_int_equal(made_do(&made, &ann, "constraint.show", "{'tenant': 'blue'}", &rc, &answer, &err), ACCESS_ALLOWED);
+    assert_int_equal(made_do(&made, &ann, "constraint.show", "{'tenant': 'blue'}", &rc, &answer, &err),
+                     ACCESS_ALLOWED);
     CLEAN_JSON *wanted = made_json("{'constraints': {'tees': ['snp']}}");
     assert_true(json_equal(answer, wanted));
     json_decref(answer);
-    assert_int_equal(made_do(&made, &ann, "constraint.set", "{'tenant': 'blue', 'measurements': []}", &rc, NULL, &err), ACCESS_ALLOWED);
+    assert_int_equal(
+        made_do(&made, &ann, "constraint.set", "{'tenant': 'blue', 'measurements': []}", &rc, NULL, &err),
+        ACCESS_ALLOWED);
     assert_int_equal(rc, -COFRE_USAGE);
     assert_int_equal(access_constraint_check(made.db, "blue", emulated, NULL, &err), -COFRE_NEGATIVE);
     made_end(&made);

@@ -27,6 +27,7 @@
     "1799999990"
 
 static json_t *ec, *rsa, *other; /* whole keys */
+static struct token_keys published;
 static struct access_issuer corp = {
     .name = "corp", .issuer = ISSUER, .audience = "cofred", .groups = "groups", .skew = 60};
 
@@ -47,13 +48,20 @@ static json_t *public_of(const json_t *jwk)
     return copy;
 }
 
+static char *set_text(void)
+{
+    CLEAN_JSON *set = json_pack("{s:[o,o]}", "keys", public_of(ec), public_of(rsa));
+    return json_dumps(set, 0);
+}
+
 static int make_keys(void **state)
 {
     (void)state;
     ec = generate("{'kty': 'EC', 'crv': 'P-256', 'kid': 'first'}");
     rsa = generate("{'kty': 'RSA', 'bits': 2048, 'kid': 'second'}");
     other = generate("{'kty': 'EC', 'crv': 'P-256', 'kid': 'first'}");
-    return 0;
+    CLEAN_FREE char *text = set_text();
+    return token_keys_read(&published, (struct view){(const uint8_t *)text, strlen(text)}, NULL);
 }
 
 static int free_keys(void **state)
@@ -62,23 +70,8 @@ static int free_keys(void **state)
     json_decref(ec);
     json_decref(rsa);
     json_decref(other);
+    token_keys_free(&published);
     return 0;
-}
-
-static char *set_text(void)
-{
-    CLEAN_JSON *set = json_pack("{s:[o,o]}", "keys", public_of(ec), public_of(rsa));
-    return json_dumps(set, 0);
-}
-
-static struct token_keys published(void)
-{
-    struct token_keys keys;
-    struct cofre_err err = {""};
-    CLEAN_FREE char *text = set_text();
-    if (token_keys_read(&keys, (struct view){(const uint8_t *)text, strlen(text)}, &err) < 0)
-        fail_msg("%s", err.text);
-    return keys;
 }
 
 static char *joined(const char *header, const char *payload, const char *signature)
@@ -111,10 +104,9 @@ static char *unsigned_with(const char *header, const char *claims, const char *s
 
 static int check(struct access_caller *caller, const char *token, struct cofre_err *err)
 {
-    CLEAN_TOKEN_KEYS keys = published();
     *err = (struct cofre_err){""};
-    int rc =
-        token_check(caller, (struct view){(const uint8_t *)token, strlen(token)}, &corp, &keys, NOW, err);
+    int rc = token_check(caller, (struct view){(const uint8_t *)token, strlen(token)}, &corp, &published, NOW,
+                         err);
     assert_true((rc == 0) == (caller->own == 1));
     assert_true(rc == 0 || (caller->principals == 0 && *err->text));
     return rc;
