@@ -12,7 +12,9 @@
 #include "vmm/host/access/token.h"
 
 #define ISSUER "https://login.example"
-#define CLAIMS "{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"cofred\"],\"sub\":\"ann\",\"exp\":1717200100,\"nbf\":1717199000,\"groups\":[\"ops\",\"/a b\",7]}"
+#define CLAIMS                                                                                               \
+    "{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"cofred\"],\"sub\":\"ann\",\"exp\":1717200100,\"nbf\":"         \
+                         "1717199000,\"groups\":[\"ops\",\"/a b\",7]}"
 
 static json_t *key;
 static struct token_keys keys;
@@ -36,7 +38,8 @@ static char *sign(const char *claims, size_t len)
 static void make(void)
 {
     CLEAN_JOSE *cfg = quiet_jose();
-    const struct access_issuer issuer = {.name = "corp", .issuer = ISSUER, .audience = "cofred", .key_file = "/keys", .skew = 60};
+    const struct access_issuer issuer = {
+        .name = "corp", .issuer = ISSUER, .audience = "cofred", .key_file = "/keys", .skew = 60};
     key = json_pack("{s:s, s:s, s:s}", "kty", "EC", "crv", "P-256", "kid", "first");
     FUZZ_CHECK(jose_jwk_gen(cfg, key));
     CLEAN_JSON *public = json_deep_copy(key);
@@ -55,7 +58,8 @@ static void check_caller(const struct access_caller *caller)
         struct access_principal again;
         FUZZ_CHECK(strncmp(caller->principal[i].text, i ? "group:corp:" : "oidc:corp:", i ? 11 : 10) == 0);
         FUZZ_CHECK(access_principal_parse(&again, caller->principal[i].text, NULL) == 0);
-        FUZZ_CHECK(again.kind == caller->principal[i].kind && strcmp(again.text, caller->principal[i].text) == 0);
+        FUZZ_CHECK(again.kind == caller->principal[i].kind &&
+                   strcmp(again.text, caller->principal[i].text) == 0);
     }
 }
 
@@ -106,11 +110,14 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     static const char *const claims[] = {
         CLAIMS,
-        "{\"iss\":\"" ISSUER "\",\"aud\":\"cofred\",\"sub\":\"a|b:c\",\"exp\":1717200000.5,\"iat\":1717200000}",
+        "{\"iss\":\"" ISSUER
+        "\",\"aud\":\"cofred\",\"sub\":\"a|b:c\",\"exp\":1717200000.5,\"iat\":1717200000}",
     };
     if (!signed_token)
         make();
-    const char *seed = index == 0 ? signed_token : index <= sizeof claims / sizeof *claims ? claims[index - 1] : "";
+    const char *seed = index == 0                                ? signed_token
+                       : index <= sizeof claims / sizeof *claims ? claims[index - 1]
+                                                                 : "";
     memcpy(out, seed, strlen(seed));
     return strlen(seed);
 }
