@@ -228,6 +228,19 @@ static void nobody_frees_himself_of_a_denial(void **state)
     assert_int_equal(try("user:root", "grant.remove", args), 0);
 }
 
+/* What is denied in one tenant is lacking of all of them. */
+static void a_denial_in_one_tenant_counts_where_all_are_granted(void **state)
+{
+    (void)state;
+    (void)made_grant(&made, "user:dan", "administrator", "", "{}", false);
+    (void)made_grant(&made, "user:dan", "operator", "blue", "{}", true);
+    assert_true(try("user:dan", "grant.add", "{'identity': 'user:eve', 'role': 'launcher'}") < 0);
+    assert_true(
+        try("user:dan", "grant.add", "{'identity': 'user:eve', 'role': 'launcher', 'tenant': 'blue'}") < 0);
+    assert_int_equal(
+        try("user:dan", "grant.add", "{'identity': 'user:eve', 'role': 'launcher', 'tenant': 'red'}"), 0);
+}
+
 /* A tenant's administrator cannot keep the host's out. */
 static void a_tenants_denial_does_not_bind_who_grants_in_all(void **state)
 {
@@ -356,6 +369,7 @@ int main(void)
         TEST(who_may_be_nobody_is_no_last_administrator),
         TEST(no_denial_shuts_out_the_last_administrator_or_its_giver),
         TEST(nobody_frees_himself_of_a_denial),
+        TEST(a_denial_in_one_tenant_counts_where_all_are_granted),
         TEST(a_tenants_denial_does_not_bind_who_grants_in_all),
         TEST(another_tenants_grants_are_not_there),
         TEST(roles_that_are_granted_stay_what_they_are),
