@@ -136,21 +136,37 @@ static bool is_tenants(enum operation_number operation)
     return operations[operation].scope == OF_TENANT || operations[operation].scope == OF_MEMBER;
 }
 
-/* One that is granted for some labels is a sign of the tenant, whatever is denied of other things. */
-static bool sees_by(const struct held *held, const struct held_grant *g, const char *tenant)
+static bool reaches(const struct held_grant *g, const char *tenant)
 {
-    if (g->deny || (*g->tenant && strcmp(g->tenant, tenant) != 0))
-        return false;
-    for (enum operation_number i = 0; i < OPERATIONS; i++)
-        if (is_tenants(i) && has(g->set, i) && may(held, i, tenant, g->labels))
-            return true;
-    return false;
+    return !*g->tenant || strcmp(g->tenant, tenant) == 0;
 }
 
+/* Of sets, not of operations one by one: whoever may grant in a tenant decides how many grants there are to compare. */
+role_set held_left(const struct held *held, const struct held_grant *grant, const char *tenant)
+{
+    role_set left = grant->deny || !reaches(grant, tenant) ? 0 : grant->set;
+    for (size_t i = 0; left && i < held->count; i++) {
+        const struct held_grant *g = &held->grant[i];
+        if (g->deny && reaches(g, tenant) && labels_within(g->labels, grant->labels))
+            left &= ~g->set;
+    }
+    return left;
+}
+
+static role_set tenants_set(void)
+{
+    role_set set = 0;
+    for (enum operation_number i = 0; i < OPERATIONS; i++)
+        set |= is_tenants(i) ? ROLE_SET_OF(i) : 0;
+    return set;
+}
+
+/* One that is granted for some labels is a sign of the tenant, whatever is denied of other things. */
 bool held_sees(const struct held *held, const char *tenant)
 {
+    const role_set tenants = tenants_set();
     for (size_t i = 0; i < held->count; i++)
-        if (sees_by(held, &held->grant[i], tenant))
+        if (held_left(held, &held->grant[i], tenant) & tenants)
             return true;
     return false;
 }
@@ -165,11 +181,6 @@ bool held_sees_guest(const struct held *held, const char *tenant, const json_t *
 static bool lasts(const struct held_grant *g, int64_t until)
 {
     return g->until == 0 || (until != 0 && until <= g->until);
-}
-
-static bool reaches(const struct held_grant *g, const char *tenant)
-{
-    return !*g->tenant || strcmp(g->tenant, tenant) == 0;
 }
 
 /* All of what has these labels in that tenant (""; in all) is allowed, or some of it denied. */

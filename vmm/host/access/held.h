@@ -36,6 +36,8 @@ struct held_place {
 /* 0 where it is granted and not denied. Negative otherwise, with a sentence for the log. *number: the grant that decided, or 0. */
 int held_may(const struct held *held, enum operation_number operation, const struct held_place *place,
              int64_t *number, struct cofre_err *err);
+/* What denials leave of one grant there, for what has its labels; tenant "": on the host and in all. */
+role_set held_left(const struct held *held, const struct held_grant *grant, const char *tenant);
 /* Anything at all of what tenants have. */
 bool held_sees(const struct held *held, const char *tenant);
 bool held_sees_guest(const struct held *held, const char *tenant, const json_t *labels);

@@ -12,14 +12,7 @@ static role_set granted(const struct held *held)
 {
     role_set set = 0;
     for (size_t i = 0; i < held->count; i++)
-        for (enum operation_number o = 0; o < OPERATIONS; o++) {
-            const struct held_grant *g = &held->grant[i];
-            const struct held_place place = {*g->tenant ? g->tenant : NULL,
-                                             json_object_size(g->labels) ? g->labels : NULL};
-            int64_t number;
-            if (!g->deny && (g->set & ROLE_SET_OF(o)) && held_may(held, o, &place, &number, NULL) == 0)
-                set |= ROLE_SET_OF(o);
-        }
+        set |= held_left(held, &held->grant[i], held->grant[i].tenant);
     return set;
 }
 
