@@ -31,7 +31,7 @@
 #define HANDS_CMDLINE_MAX     2048 /* bytes, with the end's zero */
 #define HANDS_SERIAL_SIZE     20   /* of a disk */
 #define HANDS_DESCRIPTORS_MAX (5 + HANDS_DISKS_MAX)
-#define HANDS_SENTENCE_SIZE   512
+#define HANDS_SENTENCE_SIZE   508
 
 enum hands_what {
     /* Requests, and their answers */
