@@ -114,8 +114,7 @@ static int check_limits(const struct hands_limits *l, struct cofre_err *err)
     return 0;
 }
 
-#define GIVEN_SNP                                                                                            \
-    (HANDS_ID_BLOCK | HANDS_ID_AUTH | HANDS_CERTIFICATES | HANDS_POLICY | HANDS_HOST_DATA)
+#define GIVEN_SNP   (HANDS_ID_BLOCK | HANDS_ID_AUTH | HANDS_CERTIFICATES | HANDS_POLICY | HANDS_HOST_DATA)
 #define GIVEN_RTMRS (HANDS_RTMR0 | HANDS_RTMR0 << 1 | HANDS_RTMR0 << 2 | HANDS_RTMR0 << 3)
 #define GIVEN_TDX                                                                                            \
     (HANDS_ATTRIBUTES | HANDS_MRCONFIGID | HANDS_MROWNER | HANDS_MROWNERCONFIG | (uint32_t)GIVEN_RTMRS)
@@ -169,8 +168,9 @@ static int check_devices(const struct hands_start *s, struct cofre_err *err)
         const struct hands_network *n = &s->network[i];
         bool tap = n->kind == HANDS_TAP && n->bridge < HANDS_BRIDGES_MAX;
         bool passt = n->kind == HANDS_PASST && n->bridge == 0;
-        if (i >= s->networks ? !bytes_are_zero(n, sizeof *n)
-                             : (!tap && !passt) || (n->mac[0] & 1) || !bytes_are_zero(n->zero, sizeof n->zero))
+        if (i >= s->networks
+                ? !bytes_are_zero(n, sizeof *n)
+                : (!tap && !passt) || (n->mac[0] & 1) || !bytes_are_zero(n->zero, sizeof n->zero))
             return wrong(err, "a network that is none");
     }
     return 0;

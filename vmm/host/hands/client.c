@@ -139,8 +139,8 @@ static void on_readable(evutil_socket_t socket, short what, void *context)
         return;
     }
     c->freed = &freed;
-    bool good = hands_answer_check(&answer, (size_t)size, &why) == 0 &&
-                deliver(c, &answer, count ? fd : -1, &why);
+    bool good =
+        hands_answer_check(&answer, (size_t)size, &why) == 0 && deliver(c, &answer, count ? fd : -1, &why);
     if (!good && count)
         close(fd);
     if (freed)

@@ -22,8 +22,7 @@ int flat_read(int directory, const char *name, char *out, size_t size, struct co
     out[used] = 0;
     if (n < 0)
         return cofre_fail(err, COFRE_FAILED, "%s: %s", name, strerror(errno));
-    return used < size - 1 ? 0
-                           : cofre_fail(err, COFRE_FAILED, "%s: longer than %zu bytes", name, size - 1);
+    return used < size - 1 ? 0 : cofre_fail(err, COFRE_FAILED, "%s: longer than %zu bytes", name, size - 1);
 }
 
 int flat_write(int directory, const char *name, const char *text, struct cofre_err *err)
@@ -148,9 +147,8 @@ bool flat_bits_format(char *out, size_t size, const uint64_t *bits, unsigned wor
         unsigned last = first;
         while (has(bits, words, last + 1))
             last++;
-        int n = last == first
-                    ? snprintf(out + used, size - used, "%s%u", used ? "," : "", first)
-                    : snprintf(out + used, size - used, "%s%u-%u", used ? "," : "", first, last);
+        int n = last == first ? snprintf(out + used, size - used, "%s%u", used ? "," : "", first)
+                              : snprintf(out + used, size - used, "%s%u-%u", used ? "," : "", first, last);
         if (n < 0 || (size_t)n >= size - used)
             return false;
         used += (size_t)n;

@@ -11,8 +11,8 @@
 #include "vmm/host/hands/flat.h"
 #include "vmm/host/hands/group.h"
 
-#define PERIOD_US   100000 /* of the CPU quota; the kernel's default */
-#define LIST_SIZE   4096   /* of CPUs */
+#define PERIOD_US    100000 /* of the CPU quota; the kernel's default */
+#define LIST_SIZE    4096   /* of CPUs */
 #define WEIGHT_USUAL 100
 
 typedef bool format(char *out, size_t size, const struct hands_limits *l);
@@ -83,16 +83,18 @@ static bool limits_disks(const struct hands_limits *l)
     return l->read_bytes || l->write_bytes || l->read_operations || l->write_operations;
 }
 
-static int lacking(const struct groups *g, const char *limit, enum hands_controller bit, struct cofre_err *err)
+static int lacking(const struct groups *g, const char *limit, enum hands_controller bit,
+                   struct cofre_err *err)
 {
     const char *name = "";
     for (unsigned i = 0; i < CONTROLLERS; i++)
         if (controllers[i].bit == bit)
             name = controllers[i].name;
-    return cofre_fail(err, COFRE_LACKING,
-                      "limits.%s: the control group %s has no controller \"%s\": this kernel lacks it, or it was "
-                      "not delegated to cofred (Delegate=)",
-                      limit, g->path, name);
+    return cofre_fail(
+        err, COFRE_LACKING,
+        "limits.%s: the control group %s has no controller \"%s\": this kernel lacks it, or it was "
+        "not delegated to cofred (Delegate=)",
+        limit, g->path, name);
 }
 
 static bool within(const uint64_t *some, const uint64_t *all, unsigned words)
@@ -165,9 +167,10 @@ static int check_disks(const struct groups *g, const struct hands_limits *l, con
         return lacking(g, "disk", HANDS_IO, err);
     for (unsigned i = 0; i < count; i++)
         if (!devices[i])
-            return cofre_fail(err, COFRE_LACKING,
-                              "limits.disk: an image of this guest's lies in a file system without a device of its "
-                              "own (overlay, tmpfs, btrfs), whose use cannot be limited");
+            return cofre_fail(
+                err, COFRE_LACKING,
+                "limits.disk: an image of this guest's lies in a file system without a device of its "
+                "own (overlay, tmpfs, btrfs), whose use cannot be limited");
     return 0;
 }
 
@@ -249,7 +252,8 @@ static int take(int group, const struct keyed *k, bool summed, struct hands_stat
                 : k->key ? flat_keyed(value, text, k->key)
                          : flat_number(value, text);
     return good ? 0
-                : cofre_fail(err, COFRE_FAILED, "%s: %s is no number", k->file, k->key ? k->key : "what it has");
+                : cofre_fail(err, COFRE_FAILED, "%s: %s is no number", k->file,
+                             k->key ? k->key : "what it has");
 }
 
 int group_statistics(const struct groups *g, int group, struct hands_statistics *out, struct cofre_err *err)

@@ -35,11 +35,12 @@
 
 enum hands_what {
     /* Requests, and their answers */
-    HANDS_START = 1,  /* struct hands_start, descriptors -> nothing; the process is there, and a news tells of its launch */
-    HANDS_LIMIT,      /* struct hands_limits -> nothing */
-    HANDS_FREEZE,     /* -> nothing, when none of its processes runs any more */
-    HANDS_THAW,       /* -> nothing */
-    HANDS_TERMINATE,  /* -> nothing: SIGTERM, by which cofre-vmm asks the guest to power off, and the second time cuts its power */
+    HANDS_START =
+        1, /* struct hands_start, descriptors -> nothing; the process is there, and a news tells of its launch */
+    HANDS_LIMIT,  /* struct hands_limits -> nothing */
+    HANDS_FREEZE, /* -> nothing, when none of its processes runs any more */
+    HANDS_THAW,   /* -> nothing */
+    HANDS_TERMINATE, /* -> nothing: SIGTERM, by which cofre-vmm asks the guest to power off, and the second time cuts its power */
     HANDS_KILL,       /* -> nothing: all of its processes, at once; a news tells of the end */
     HANDS_STATISTICS, /* -> struct hands_statistics */
     HANDS_OPEN,       /* struct hands_open -> one descriptor */
@@ -61,15 +62,15 @@ struct hands_header {
 /* 0 in any of these: no limit. All but the network's apply to the guest's process and all that it starts. A limit that this
  * host cannot keep is refused with the name of what it lacks, never left out. */
 struct hands_limits {
-    uint32_t cpu_weight;                   /* 1 to 10000; 0: 100, as every group has it */
-    uint32_t cpu_quota;                    /* thousandths of a CPU */
-    uint64_t cpus[HANDS_CPUS_MAX / 64];    /* bit N: CPU N; none: all of cofred's */
-    uint32_t node;                         /* NUMA node N as N + 1 */
-    uint32_t processes;                    /* and threads */
-    uint64_t memory;                       /* bytes: the guest's, the VMM's, and their page cache */
-    uint64_t read_bytes, write_bytes;      /* a second, of each device that has images of its disks */
+    uint32_t cpu_weight;                /* 1 to 10000; 0: 100, as every group has it */
+    uint32_t cpu_quota;                 /* thousandths of a CPU */
+    uint64_t cpus[HANDS_CPUS_MAX / 64]; /* bit N: CPU N; none: all of cofred's */
+    uint32_t node;                      /* NUMA node N as N + 1 */
+    uint32_t processes;                 /* and threads */
+    uint64_t memory;                    /* bytes: the guest's, the VMM's, and their page cache */
+    uint64_t read_bytes, write_bytes;   /* a second, of each device that has images of its disks */
     uint64_t read_operations, write_operations;
-    uint64_t network_in, network_out;      /* bytes a second, of each of its taps, as the guest sees it */
+    uint64_t network_in, network_out; /* bytes a second, of each of its taps, as the guest sees it */
 };
 
 enum hands_tee { HANDS_TEE_NONE, HANDS_TEE_SNP, HANDS_TEE_TDX };
@@ -100,21 +101,21 @@ enum hands_network_kind { HANDS_PASST = 1, HANDS_TAP };
 
 struct hands_network {
     uint32_t kind;
-    uint32_t bridge;  /* HANDS_TAP: index in the configuration's bridges */
-    uint8_t mac[6];   /* all zero: one is drawn by cofre-vmm */
+    uint32_t bridge; /* HANDS_TAP: index in the configuration's bridges */
+    uint8_t mac[6];  /* all zero: one is drawn by cofre-vmm */
     uint8_t zero[2];
 };
 
 /* Descriptors: those of enum hands_given, then the disks' in their order, regular files or (disks) block devices. Whoever sends
  * them closes its own: an image stays locked as long as one of them is open. */
 struct hands_start {
-    uint32_t tee;      /* of enum hands_tee */
-    uint32_t emulated; /* 1: on a plain KVM */
-    uint32_t cpus;     /* 1 to 255 */
-    uint32_t vsock;    /* 1: it has one, for HANDS_FILE_VSOCK */
+    uint32_t tee;       /* of enum hands_tee */
+    uint32_t emulated;  /* 1: on a plain KVM */
+    uint32_t cpus;      /* 1 to 255 */
+    uint32_t vsock;     /* 1: it has one, for HANDS_FILE_VSOCK */
     uint32_t no_reboot; /* 1: it ends where it would restart */
-    uint32_t given;    /* of enum hands_given */
-    uint64_t memory;   /* bytes, of RAM */
+    uint32_t given;     /* of enum hands_given */
+    uint64_t memory;    /* bytes, of RAM */
     uint64_t policy, attributes;
     uint8_t host_data[32];
     uint8_t mrconfigid[48], mrowner[48], mrownerconfig[48];
@@ -144,14 +145,14 @@ enum hands_state { HANDS_IS_RUNNING = 1, HANDS_IS_FROZEN, HANDS_HAS_ENDED };
 
 /* How its process ended. Where hands was not there to see it, status is -1, and the result file has to say. */
 struct hands_ended {
-    int32_t status; /* exit code, or 128 and the signal */
+    int32_t status;         /* exit code, or 128 and the signal */
     uint32_t out_of_memory; /* processes of it killed for its limit on memory */
 };
 
 struct hands_entry {
     uint32_t guest;
-    uint32_t state; /* of enum hands_state */
-    uint32_t launches; /* lines in HANDS_FILE_LAUNCHES */
+    uint32_t state;           /* of enum hands_state */
+    uint32_t launches;        /* lines in HANDS_FILE_LAUNCHES */
     struct hands_ended ended; /* HANDS_HAS_ENDED */
 };
 
@@ -180,7 +181,7 @@ struct hands_statistics {
     uint64_t out_of_memory;           /* processes killed for the limit */
     uint64_t processes;               /* and threads, now */
     uint64_t read_bytes, write_bytes, read_operations, write_operations;
-    uint64_t network_in, network_out;                 /* bytes by taps, as the guest sees it */
+    uint64_t network_in, network_out; /* bytes by taps, as the guest sees it */
     uint64_t network_in_packets, network_out_packets;
 };
 
@@ -200,8 +201,8 @@ struct hands_host {
     uint32_t controllers; /* of enum hands_controller: that are here */
     uint32_t guests, guests_max;
     uint32_t bridges;
-    uint64_t cpus[HANDS_CPUS_MAX / 64]; /* that guests may run on */
-    uint64_t memory, memory_available;  /* bytes; MemAvailable */
+    uint64_t cpus[HANDS_CPUS_MAX / 64];                    /* that guests may run on */
+    uint64_t memory, memory_available;                     /* bytes; MemAvailable */
     uint64_t huge_2m, huge_2m_free, huge_1g, huge_1g_free; /* pages */
     uint32_t nodes, miscs;
     struct hands_node node[HANDS_NODES_MAX];

@@ -36,8 +36,7 @@ static void huge_pages(struct hands_host *out)
     };
     char text[64];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (flat_read(AT_FDCWD, files[i].file, text, sizeof text, NULL) ||
-            !flat_number(files[i].value, text))
+        if (flat_read(AT_FDCWD, files[i].file, text, sizeof text, NULL) || !flat_number(files[i].value, text))
             *files[i].value = 0;
 }
 

@@ -24,8 +24,10 @@ static const struct {
     const char *name;
     int flags;
 } files[] = {
-    [HANDS_FILE_CONSOLE] = {"console", O_RDONLY},   [HANDS_FILE_RESULT] = {"result", O_RDONLY},
-    [HANDS_FILE_LOG] = {"log", O_RDONLY},           [HANDS_FILE_LAUNCHES] = {"launches", O_RDONLY},
+    [HANDS_FILE_CONSOLE] = {"console", O_RDONLY},
+    [HANDS_FILE_RESULT] = {"result", O_RDONLY},
+    [HANDS_FILE_LOG] = {"log", O_RDONLY},
+    [HANDS_FILE_LAUNCHES] = {"launches", O_RDONLY},
     [HANDS_FILE_INPUT] = {"input", O_WRONLY | O_NONBLOCK},
 };
 
@@ -116,8 +118,10 @@ static void flatten(int top, const char *name, unsigned *budget)
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         snprintf(moved, sizeof moved, ".moved-%u", (*budget)--);
-        if (unlinkat(dirfd(entries), e->d_name, 0) < 0)
-            (void)renameat(dirfd(entries), e->d_name, top, moved);
+        if (unlinkat(dirfd(entries), e->d_name, 0) == 0)
+            continue;
+        (void)fchmodat(dirfd(entries), e->d_name, 0700, 0); /* to move it is to write to it */
+        (void)renameat(dirfd(entries), e->d_name, top, moved);
     }
     if (entries)
         closedir(entries);
@@ -156,7 +160,9 @@ static int empty_run(int place, uid_t user, struct cofre_err *err)
     while (run >= 0 && budget && !empty)
         empty = sweep(run, &budget);
     as_ourselves();
-    return empty || !there ? 0 : cofre_fail(err, COFRE_FAILED, "a guest's files in run: they are not all removed");
+    return empty || !there
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "a guest's files in run: they are not all removed");
 }
 
 int place_remove(int places, uint32_t guest, uid_t user, struct cofre_err *err)
@@ -206,8 +212,8 @@ int place_files_open(int place, struct place_files *out, struct cofre_err *err)
         *all[i].fd = openat(place, files[all[i].file].name, all[i].flags | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (*all[i].fd >= 0)
             continue;
-        int rc = cofre_fail(err, COFRE_FAILED, "a guest's file %s: %s", files[all[i].file].name,
-                            strerror(errno));
+        int rc =
+            cofre_fail(err, COFRE_FAILED, "a guest's file %s: %s", files[all[i].file].name, strerror(errno));
         place_files_close(out);
         return rc;
     }

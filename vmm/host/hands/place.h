@@ -15,7 +15,8 @@
 /* Returns a descriptor of DIRECTORY, which is made where it is not there. COFRE_USAGE where others than this user can write to it. */
 int places_open(const char *directory, struct cofre_err *err);
 /* Calls with the number of each guest that has a directory. */
-int places_each(int places, void (*call)(void *context, uint32_t guest), void *context, struct cofre_err *err);
+int places_each(int places, void (*call)(void *context, uint32_t guest), void *context,
+                struct cofre_err *err);
 
 /* Returns a descriptor of the new directory. COFRE_USAGE where there is one. */
 int place_make(int places, uint32_t guest, uid_t user, struct cofre_err *err);

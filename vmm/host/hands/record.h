@@ -10,13 +10,13 @@
 struct record {
     uint32_t guest;
     uid_t user;
-    pid_t pid;          /* 0: not started so far */
-    uint64_t started;   /* the process' start, in the kernel's ticks since boot (proc(5), stat, field 22) */
-    uint8_t boot[16];   /* the kernel's boot id, by which the former says anything */
-    int32_t status;     /* as in struct hands_ended; -1: not known */
-    uint32_t ended;     /* 1: it was seen to end */
-    uint32_t taps;      /* bit N: network N is a tap */
-    uint32_t passt;     /* bit N: by passt */
+    pid_t pid;        /* 0: not started so far */
+    uint64_t started; /* the process' start, in the kernel's ticks since boot (proc(5), stat, field 22) */
+    uint8_t boot[16]; /* the kernel's boot id, by which the former says anything */
+    int32_t status;   /* as in struct hands_ended; -1: not known */
+    uint32_t ended;   /* 1: it was seen to end */
+    uint32_t taps;    /* bit N: network N is a tap */
+    uint32_t passt;   /* bit N: by passt */
     uint32_t devices;
     dev_t device[HANDS_DISKS_MAX]; /* under the disks' images; 0: none that has limits */
     struct hands_limits limits;

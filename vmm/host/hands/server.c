@@ -22,7 +22,7 @@
 #include "vmm/host/hands/privilege.h"
 
 #define EVENTS_AT_ONCE    64
-#define DESCRIPTORS_EACH  8   /* that hands itself has open of a guest; with room */
+#define DESCRIPTORS_EACH  8 /* that hands itself has open of a guest; with room */
 #define DESCRIPTORS_OTHER 128
 
 /* A guest, and what is due to the decider about it. A question that takes time is answered later; there is one at a time. */
@@ -334,10 +334,8 @@ static void list(struct hands *h)
     out->count = h->slots;
     for (unsigned i = 0; i < h->slots; i++) {
         const struct guest *g = &h->slot[i]->guest;
-        out->entry[i] = (struct hands_entry){.guest = g->record.guest,
-                                             .state = guest_state(g),
-                                             .launches = g->launches,
-                                             .ended = g->ended};
+        out->entry[i] = (struct hands_entry){
+            .guest = g->record.guest, .state = guest_state(g), .launches = g->launches, .ended = g->ended};
     }
     say(h, HANDS_ANSWER_HEAD + offsetof(struct hands_list, entry) + h->slots * sizeof out->entry[0], -1);
 }
@@ -360,10 +358,10 @@ static void open_file(struct hands *h, struct slot *s, uint32_t file)
 {
     struct cofre_err why;
     const struct guest *g = &s->guest;
-    CLEAN_FD fd = g->place < 0 ? cofre_fail(&why, COFRE_LACKING, "guest %" PRIu32 ": its files are gone",
-                                            g->record.guest)
-                               : place_file(g->place, (enum hands_file)file, g->record.guest, g->record.user,
-                                            &why);
+    CLEAN_FD fd =
+        g->place < 0
+            ? cofre_fail(&why, COFRE_LACKING, "guest %" PRIu32 ": its files are gone", g->record.guest)
+            : place_file(g->place, (enum hands_file)file, g->record.guest, g->record.user, &why);
     if (fd < 0)
         say_code(h, fd, &why);
     else
@@ -432,8 +430,9 @@ static void serve_checked(struct hands *h, const struct hands_request *r, const 
     else if (r->header.what == HANDS_REMOVE)
         say_code(h, 0, NULL); /* nothing of it is there */
     else
-        say_code(h, cofre_fail(&why, COFRE_LACKING, "guest %" PRIu32 ": there is none of this number",
-                               r->header.guest),
+        say_code(h,
+                 cofre_fail(&why, COFRE_LACKING, "guest %" PRIu32 ": there is none of this number",
+                            r->header.guest),
                  &why);
 }
 

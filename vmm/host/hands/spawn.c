@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -45,8 +46,11 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Whatever hands itself was started with ends here. */
 static bool take_descriptors(const struct spawn *s)
 {
+    if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return false;
     for (int i = 0; i < 3; i++)
         if (dup2(s->standard[i], i) < 0)
             return false;

@@ -21,7 +21,8 @@ struct spawn {
     gid_t groups[SPAWN_GROUPS_MAX];
     unsigned group_count;
     int standard[3];
-    int inherited[HANDS_DESCRIPTORS_MAX + HANDS_NETWORKS_MAX + 2]; /* which are closed on execve(2) else; -1 is none */
+    int inherited[HANDS_DESCRIPTORS_MAX + HANDS_NETWORKS_MAX +
+                  2]; /* which are closed on execve(2) else; -1 is none */
     unsigned inherited_count;
 };
 

@@ -22,9 +22,9 @@
 #define HANDLE_ROOT   0x00010000u
 #define HANDLE_IN     0xffff0000u /* the ingress discipline's, whatever is asked for */
 #define FILTER_PRIO   1
-#define BURST_MIN     131072      /* two of the largest packets that a card hands over whole */
-#define BURST_PART    20          /* of a second's bytes: 50 ms */
-#define WAITING_PART  10          /* how much may wait for the guest: 100 ms */
+#define BURST_MIN     131072 /* two of the largest packets that a card hands over whole */
+#define BURST_PART    20     /* of a second's bytes: 50 ms */
+#define WAITING_PART  10     /* how much may wait for the guest: 100 ms */
 #define CELL_LOG      9
 #define TICK_NS_SHIFT 6 /* of the kernel's packet scheduler */
 #define NANOSECONDS   1000000000ull
@@ -43,7 +43,8 @@ int tap_make(const char *name, struct cofre_err *err)
     CLEAN_FD fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return cofre_fail(err, COFRE_LACKING,
-                          "/dev/net/tun: %s; the kernel's module tun gives it: modprobe tun", strerror(errno));
+                          "/dev/net/tun: %s; the kernel's module tun gives it: modprobe tun",
+                          strerror(errno));
     if (ioctl(fd, TUNSETIFF, &ifr) < 0)
         return cofre_fail(err, COFRE_FAILED, "%s: TUNSETIFF: %s", name, strerror(errno));
     return TAKE_FD(fd);
@@ -76,8 +77,7 @@ static int talk(struct ask *ask, mnl_cb_t answered, void *context)
     char *answer = rc < 0 ? NULL : malloc(ANSWER_SIZE);
     for (rc = answer ? MNL_CB_OK : rc; rc > MNL_CB_STOP;) {
         ssize_t n = mnl_socket_recvfrom(socket, answer, ANSWER_SIZE);
-        rc = n < 0 ? -1
-                   : mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(socket), answered, context);
+        rc = n < 0 ? -1 : mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(socket), answered, context);
     }
     int error = rc < 0 ? errno : 0;
     free(answer);
@@ -142,8 +142,9 @@ static int remove_discipline(int interface, const char *name, uint32_t parent, u
     struct ask ask;
     (void)discipline(&ask, RTM_DELQDISC, 0, interface, parent, handle);
     int error = talk(&ask, NULL, NULL);
-    return error && error != ENOENT && error != EINVAL ? failed(err, name, "its limit cannot be removed", error)
-                                                       : 0;
+    return error && error != ENOENT && error != EINVAL
+               ? failed(err, name, "its limit cannot be removed", error)
+               : 0;
 }
 
 static int shape(int interface, const char *name, uint64_t rate, struct cofre_err *err)
