@@ -42,7 +42,8 @@ static void a_key_is_a_line_s_beginning(void **state)
 static void devices_are_summed(void **state)
 {
     (void)state;
-    const char *text = "8:0 rbytes=5 wbytes=1 rios=2 wios=3 dbytes=9 dios=1\n254:0 rbytes=7 wbytes=0 rios=1 wios=0\n";
+    const char *text =
+        "8:0 rbytes=5 wbytes=1 rios=2 wios=3 dbytes=9 dios=1\n254:0 rbytes=7 wbytes=0 rios=1 wios=0\n";
     uint64_t n = 0;
     assert_true(flat_sum(&n, text, "rbytes"));
     assert_int_equal(n, 12);

@@ -414,8 +414,8 @@ static void limits_that_the_host_cannot_keep_are_refused_by_name(void **state)
         unsigned controller;
         struct hands_limits limits;
     } all[] = {
-        {"cpu_weight", HANDS_CPU, {.cpu_weight = 200}},  {"cpu_quota", HANDS_CPU, {.cpu_quota = 500}},
-        {"cpus", HANDS_CPUSET, {.cpus = {1}}},           {"memory", HANDS_MEMORY, {.memory = 64 << 20}},
+        {"cpu_weight", HANDS_CPU, {.cpu_weight = 200}}, {"cpu_quota", HANDS_CPU, {.cpu_quota = 500}},
+        {"cpus", HANDS_CPUSET, {.cpus = {1}}},          {"memory", HANDS_MEMORY, {.memory = 64 << 20}},
         {"processes", HANDS_PIDS, {.processes = 4}},
     };
     assert_int_equal(world_guest(w, 1, "wait", NULL), 0);
