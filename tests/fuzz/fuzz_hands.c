@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-
 #include "tests/fuzz/fuzz.h"
 #include "vmm/base/bytes.h"
 #include "vmm/host/hands/command.h"
@@ -21,7 +20,8 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {
     static struct hands_request request;
     static struct hands_answer answer;
-    static const char text[] = "usage_usec 12\nuser_usec 5\n0-3,6\n8:0 rbytes=5 wbytes=1 rios=2 wios=3\nmax\n";
+    static const char text[] =
+        "usage_usec 12\nuser_usec 5\n0-3,6\n8:0 rbytes=5 wbytes=1 rios=2 wios=3\nmax\n";
     struct hands_start *s = &request.start;
     size_t size = hands_request_size(HANDS_START);
     memset(&request, 0, sizeof request);
@@ -43,8 +43,8 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         break;
     case 2:
         s->tee = HANDS_TEE_TDX;
-        s->given |= HANDS_ATTRIBUTES | HANDS_MRCONFIGID | HANDS_MROWNER | HANDS_MROWNERCONFIG |
-                    HANDS_RTMR0 * 15;
+        s->given |=
+            HANDS_ATTRIBUTES | HANDS_MRCONFIGID | HANDS_MROWNER | HANDS_MROWNERCONFIG | HANDS_RTMR0 * 15;
         s->networks = 2;
         s->network[0] = (struct hands_network){.kind = HANDS_PASST};
         s->network[1] = (struct hands_network){.kind = HANDS_TAP, .bridge = 3, .mac = {2, 0, 0, 0, 0, 1}};
@@ -82,8 +82,9 @@ static bool is_descriptor(const char *word)
 
 static void check_value(const char *option, const char *value)
 {
-    static const char *const files[] = {"--kernel",  "--initrd",        "--id-block", "--id-auth", "--certificates",
-                                        "--console", "--console-input", "--launches", "--disk"};
+    static const char *const files[] = {"--kernel",        "--initrd",       "--id-block",
+                                        "--id-auth",       "--certificates", "--console",
+                                        "--console-input", "--launches",     "--disk"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (strcmp(option, files[i]) == 0)
             FUZZ_CHECK(is_descriptor(value));
@@ -169,7 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    static void (*const takers[KINDS])(const uint8_t *data, size_t size) = {take_request, take_answer, take_text};
+    static void (*const takers[KINDS])(const uint8_t *data, size_t size) = {take_request, take_answer,
+                                                                            take_text};
     takers[data[0] % KINDS](data + 1, size - 1);
     return 0;
 }

@@ -69,6 +69,17 @@ static void kernel(void)
     dprintf(console, "kernel %.*s\n", (int)(n > 0 ? n : 0), text);
 }
 
+static void emulated(void)
+{
+    char name[4096], text[64];
+    snprintf(name, sizeof name, "%s/vcek.key", getenv("COFRE_EMULATED_DIR"));
+    int fd = open(name, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text);
+    int written = open(name, O_WRONLY);
+    dprintf(console, "read %.*s, write: %s\n", (int)(n > 0 ? n : 0), text,
+            written < 0 ? strerror(errno) : "it can be");
+}
+
 static void fork_many(const char *count)
 {
     for (int i = 0; i < atoi(count); i++) {
@@ -158,6 +169,8 @@ static void obey(char *word)
         kernel();
     else if (strcmp(word, "launch") == 0)
         dprintf(launches, "{}\n");
+    else if (strcmp(word, "emulated") == 0)
+        emulated();
     else if (strcmp(word, "fork") == 0)
         fork_many(argument);
     else if (strcmp(word, "litter") == 0)

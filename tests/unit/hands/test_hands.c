@@ -138,6 +138,29 @@ static void a_guest_that_is_asked_to_end_leaves_its_result(void **state)
     assert_string_equal(world_read(w, 1, HANDS_FILE_RESULT), "{\"ended\": \"power-off\"}\n");
 }
 
+/* Root's alone where it lies; a guest has a copy, and cannot write to it. */
+static void an_emulated_guest_has_the_platform_s_keys_to_read(void **state)
+{
+    (void)state;
+    need(true, "");
+    char key[128];
+    struct hands_start start = world_start("emulated wait");
+    start.tee = HANDS_TEE_SNP;
+    start.emulated = 1;
+    CLEAN_FD kernel = open(w->kernel, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(world_ask(w, HANDS_START, 1, &start, &kernel, 1), -COFRE_LACKING);
+    world_stop_hands(w, false);
+    snprintf(key, sizeof key, "%s/vcek.key", w->emulated);
+    CLEAN_FD fd = open(key, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "a key\n", 6), 6);
+    w->config.emulated = w->emulated;
+    world_start_hands(w);
+    assert_int_equal(world_ask(w, HANDS_START, 1, &start, &kernel, 1), 0);
+    assert_says(1, "read a key\n, write: Permission denied");
+    w->config.emulated = NULL;
+    unlink(key);
+}
+
 static void its_console_can_be_written_to(void **state)
 {
     (void)state;
@@ -544,6 +567,7 @@ int main(int argc, char **argv)
         TEST(it_has_its_own_descriptors_and_no_other),
         TEST(an_end_is_told_with_its_status),
         TEST(a_guest_that_is_asked_to_end_leaves_its_result),
+        TEST(an_emulated_guest_has_the_platform_s_keys_to_read),
         TEST(its_console_can_be_written_to),
         TEST(a_frozen_guest_does_nothing_until_it_is_thawed),
         TEST(all_that_a_guest_started_ends_with_it),

@@ -73,6 +73,9 @@ const char *world_make(struct world *w, const char *stand_in)
     if (!copy(stand_in, w->program) || !put(w->disk, data, 0600) ||
         !put(w->kernel, (struct view){data.data, 18}, 0600))
         return "no files";
+    snprintf(w->emulated, sizeof w->emulated, "%s/emulated", w->directory);
+    if (mkdir(w->emulated, 0700) < 0)
+        return "no files";
     w->bridge = make_bridge("cofre-br0");
     w->config = (struct hands_config){.program = w->program,
                                       .directory = w->guests,
@@ -102,6 +105,7 @@ void world_free(struct world *w)
         (void)unlink(files[i]);
     (void)rmdir(w->cgroup);
     (void)rmdir(w->guests);
+    (void)rmdir(w->emulated);
     (void)rmdir(w->directory);
 }
 

@@ -13,7 +13,7 @@
 
 struct world {
     struct hands_config config;
-    char directory[64], guests[96], cgroup[128], program[96], kernel[96], disk[96];
+    char emulated[96], directory[64], guests[96], cgroup[128], program[96], kernel[96], disk[96];
     bool bridge; /* there is one */
     unsigned controllers;
     pid_t hands;

@@ -148,16 +148,19 @@ static int spawn(struct guest *g, const struct ground *ground, const struct hand
                  const struct outfit *o, struct cofre_err *err)
 {
     const struct command_descriptors *d = &o->descriptors;
-    char run[PATH_MAX];
+    char run[PATH_MAX], emulated[PATH_MAX];
     CLEAN_FREE struct command *command = malloc(sizeof *command);
     struct spawned process;
     if (!command)
         return cofre_fail(err, COFRE_FAILED, "out of memory");
     command_make(command, ground->config->program, g->record.guest, s, d);
     snprintf(run, sizeof run, "%s/%" PRIu32 "/run", ground->config->directory, g->record.guest);
+    snprintf(emulated, sizeof emulated, "%s/%" PRIu32 "/emulated", ground->config->directory,
+             g->record.guest);
     struct spawn how = {.program = ground->config->program,
                         .argv = command->argv,
                         .run_directory = run,
+                        .emulated = s->emulated ? emulated : NULL,
                         .group = g->group,
                         .user = g->record.user,
                         .group_count = ground->device_groups,
@@ -197,6 +200,8 @@ static int make(struct guest *g, const struct ground *ground, const struct hands
     rc = group_limit(&ground->groups, g->group, &s->limits, g->record.device, g->record.devices, err);
     if (rc == 0)
         rc = make_taps(&g->record, &o->descriptors, ground, s, err);
+    if (rc == 0 && s->emulated)
+        rc = place_copy_emulated(g->place, ground->config->emulated, g->record.user, err);
     if (rc == 0)
         rc = place_files_open(g->place, &o->files, err);
     o->descriptors.console = o->files.console;
@@ -228,6 +233,8 @@ int guest_start(struct guest *g, const struct ground *ground, uint32_t number, u
                         .ended = {.status = NOT_KNOWN}};
     memcpy(g->record.boot, ground->boot, sizeof g->record.boot);
     memset(outfit.descriptors.tap, -1, sizeof outfit.descriptors.tap);
+    if (s->emulated && !ground->config->emulated)
+        return cofre_fail(err, COFRE_LACKING, "emulated: this host is not configured for emulated guests");
     if (access(ground->config->program, X_OK) < 0)
         return cofre_fail(err, COFRE_LACKING, "%s: %s", ground->config->program, strerror(errno));
     int rc = take_descriptors(&g->record, &outfit.descriptors, s, fds, err);

@@ -9,12 +9,16 @@
 
 /* From cofred's configuration file, which root wrote: paths are taken as they are. */
 struct hands_config {
-    const char *program; /* cofre-vmm */
-    const char *
-        directory; /* "/run/cofre/guests": of files for each guest; made, with mode 0711, where it is not there */
-    const char *
-        cgroup; /* "/sys/fs/cgroup/cofre.slice/cofred.service": delegated to cofred, version 2. Processes that are in it
-                              move to its subgroup "manager"; each guest has a subgroup "guest-N" */
+    /* cofre-vmm */
+    const char *program;
+    /* "/run/cofre/guests": of files for each guest; made, with mode 0711, where it is not there */
+    const char *directory;
+    /* "/var/lib/cofre/emulated": the emulated platforms' keys, of which each emulated guest gets a copy; NULL: no guest here is
+     * emulated */
+    const char *emulated;
+    /* "/sys/fs/cgroup/cofre.slice/cofred.service": delegated to cofred, version 2. Processes that are in it move to its subgroup
+     * "manager"; each guest has a subgroup "guest-N" */
+    const char *cgroup;
     uid_t first_user; /* of users (and groups of these numbers) that are nobody else's; not 0 */
     unsigned guests;  /* how many of them, and so of guests at a time; at most HANDS_GUESTS_MAX */
     const char *bridge[HANDS_BRIDGES_MAX]; /* that guests' taps may be ports of */

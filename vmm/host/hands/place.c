@@ -16,9 +16,11 @@
 #include "vmm/host/hands/as_user.h"
 #include "vmm/host/hands/command.h"
 
-#define NAME_SIZE    16
-#define AT_ONCE      100000 /* files of a guest's user that one removal takes */
-#define LAUNCHES_MAX 65536  /* bytes of the file launches that are looked at */
+#define NAME_SIZE          16
+#define AT_ONCE            100000 /* files of a guest's user that one removal takes */
+#define EMULATED_FILES_MAX 64
+#define EMULATED_FILE_MAX  65536
+#define LAUNCHES_MAX       65536 /* bytes of the file launches that are looked at */
 
 static const struct {
     const char *name;
@@ -218,6 +220,44 @@ int place_files_open(int place, struct place_files *out, struct cofre_err *err)
         return rc;
     }
     return 0;
+}
+
+static int copy_file(int from, int to, const char *name, uid_t user, struct cofre_err *err)
+{
+    char data[EMULATED_FILE_MAX];
+    struct stat st;
+    CLEAN_FD in = openat(from, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (in < 0 || fstat(in, &st) < 0)
+        return cofre_fail(err, COFRE_FAILED, "the emulated platform's %s: %s", name, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    ssize_t n = read(in, data, sizeof data);
+    if (n < 0 || n == (ssize_t)sizeof data)
+        return cofre_fail(err, COFRE_FAILED, "the emulated platform's %s: it cannot be read, or is too long",
+                          name);
+    CLEAN_FD out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (out < 0 || write(out, data, (size_t)n) != n || fchown(out, 0, user) < 0 || fchmod(out, 0440) < 0)
+        return cofre_fail(err, COFRE_FAILED, "a guest's copy of %s: %s", name, strerror(errno));
+    return 0;
+}
+
+int place_copy_emulated(int place, const char *from, uid_t user, struct cofre_err *err)
+{
+    if (mkdirat(place, "emulated", 0700) < 0)
+        return cofre_fail(err, COFRE_FAILED, "a guest's directory emulated: %s", strerror(errno));
+    CLEAN_FD to = open_directory(place, "emulated");
+    DIR *entries = opendir(from);
+    if (!entries)
+        return cofre_fail(err, COFRE_LACKING, "%s: %s; cofre emulated-root makes it", from, strerror(errno));
+    int rc = fchown(to, 0, user) == 0 && fchmod(to, 0750) == 0
+                 ? 0
+                 : cofre_fail(err, COFRE_FAILED, "a guest's directory emulated: %s", strerror(errno));
+    unsigned count = 0;
+    for (struct dirent *e; rc == 0 && count < EMULATED_FILES_MAX && (e = readdir(entries)); count++)
+        if (e->d_name[0] != '.')
+            rc = copy_file(dirfd(entries), to, e->d_name, user, err);
+    closedir(entries);
+    return rc;
 }
 
 /* Who listens there learns of a connection from the guest's own user; a link leads to what that user may connect to. */

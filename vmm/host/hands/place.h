@@ -1,8 +1,9 @@
 /*
- * A guest's directory, DIRECTORY/NUMBER, of which all but one is root's alone:
+ * A guest's directory, DIRECTORY/NUMBER, of which all but two are root's alone:
  *   record                            what the next hands has to know (record.h)
  *   console result log launches       what cofre-vmm writes, by descriptors that it is started with
  *   input                             a pipe, its standard input
+ *   emulated/                         of an emulated guest: its copy of the platform's keys, to read
  *   run/                              the guest's user's: the run directory of cofre-vmm, with its sockets
  */
 #ifndef COFRE_HOST_HANDS_PLACE_H
@@ -31,6 +32,9 @@ struct place_files {
 };
 int place_files_open(int place, struct place_files *out, struct cofre_err *err);
 void place_files_close(struct place_files *files);
+
+/* Copies the small files of a directory to emulated/, for the guest's user to read. */
+int place_copy_emulated(int place, const char *from, uid_t user, struct cofre_err *err);
 
 /* For the decider: a descriptor of that file. */
 int place_file(int place, enum hands_file file, uint32_t guest, uid_t user, struct cofre_err *err);

@@ -71,13 +71,14 @@ static bool become(const struct spawn *s)
 /* What fails here is in the guest's log. */
 static _Noreturn void child(const struct spawn *s, int go)
 {
-    char byte, run[4096];
+    char byte, run[4096], emulated[4096];
     if (read(go, &byte, 1) != 1)
         _exit(NOT_STARTED);
     default_signals();
     umask(077);
     snprintf(run, sizeof run, "COFRE_RUN_DIR=%s", s->run_directory);
-    char *const environment[] = {run, NULL};
+    snprintf(emulated, sizeof emulated, "COFRE_EMULATED_DIR=%s", s->emulated ? s->emulated : "");
+    char *const environment[] = {run, s->emulated ? emulated : NULL, NULL};
     if (take_descriptors(s) && become(s))
         execve(s->program, s->argv, environment);
     dprintf(STDERR_FILENO, "cofred: %s was not started: %s\n", s->program, strerror(errno));

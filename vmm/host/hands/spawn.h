@@ -1,6 +1,6 @@
 /*
  * The process of a guest: made in its group by clone3(2), so that it was never outside of it; held until hands has written down
- * who it is; then its own user, without environment, and cofre-vmm. It is nobody's to wait for: its end is seen by a pidfd,
+ * who it is; then its own user, almost without environment, and cofre-vmm. It is nobody's to wait for: its end is seen by a pidfd,
  * by this hands and the next.
  */
 #ifndef COFRE_HOST_HANDS_SPAWN_H
@@ -15,7 +15,8 @@
 struct spawn {
     const char *program;
     char *const *argv;
-    const char *run_directory; /* the one thing in its environment, as COFRE_RUN_DIR */
+    const char *run_directory; /* in its environment, as COFRE_RUN_DIR */
+    const char *emulated;      /* the same as COFRE_EMULATED_DIR; NULL. There is nothing else in it */
     int group;                 /* its control group */
     uid_t user;                /* and the group of this number */
     gid_t groups[SPAWN_GROUPS_MAX];
