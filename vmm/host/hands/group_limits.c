@@ -41,18 +41,13 @@ static bool quota(char *out, size_t size, const struct hands_limits *l)
 
 static bool cpus(char *out, size_t size, const struct hands_limits *l)
 {
-    bool given = !bytes_are_zero(l->cpus, sizeof l->cpus);
-    if (!given || !flat_bits_format(out, size, l->cpus, HANDS_CPUS_MAX / 64))
-        snprintf(out, size, "\n"); /* the parent's */
-    return given;
+    return flat_bits_format(out, size, l->cpus, HANDS_CPUS_MAX / 64) && out[0];
 }
 
 static bool node(char *out, size_t size, const struct hands_limits *l)
 {
     if (l->node)
         snprintf(out, size, "%u", l->node - 1);
-    else
-        snprintf(out, size, "\n");
     return l->node != 0;
 }
 
@@ -66,7 +61,7 @@ static bool processes(char *out, size_t size, const struct hands_limits *l)
     return number(out, size, l->processes);
 }
 
-/* False from format: no limit; what is written then is what a group has that nobody limited. */
+/* False from format: no limit; what is written then (set) is what a group has that nobody limited. */
 static const struct limit {
     const char *name, *file;
     enum hands_controller controller;
@@ -198,16 +193,36 @@ static int limit_disk(int group, const struct hands_limits *l, dev_t device, str
     return flat_write(group, "io.max", line, err);
 }
 
+/* A cpuset with processes can be widened, but not emptied any more: all that the parent has takes the place of none. One that
+ * is empty stays so, and follows its parent. */
+static int widen(const struct groups *g, int group, const char *file, struct cofre_err *err)
+{
+    char now[LIST_SIZE], all[LIST_SIZE], effective[64];
+    snprintf(effective, sizeof effective, "%s.effective", file);
+    int rc = flat_read(group, file, now, sizeof now, err);
+    if (rc || now[0] == 0 || now[0] == '\n')
+        return rc;
+    rc = flat_read(g->parent, effective, all, sizeof all, err);
+    return rc ? rc : flat_write(group, file, all, err);
+}
+
+static int set(const struct groups *g, int group, const struct limit *limit, const struct hands_limits *l,
+               struct cofre_err *err)
+{
+    char text[LIST_SIZE];
+    bool given = limit->format(text, sizeof text, l);
+    if (!(g->controllers & limit->controller))
+        return 0;
+    return !given && limit->controller == HANDS_CPUSET ? widen(g, group, limit->file, err)
+                                                       : flat_write(group, limit->file, text, err);
+}
+
 int group_limit(const struct groups *g, int group, const struct hands_limits *l, const dev_t *devices,
                 unsigned count, struct cofre_err *err)
 {
-    char text[LIST_SIZE];
     int rc = check(g, group, l, devices, count, err);
-    for (size_t i = 0; i < LIMITS && rc == 0; i++) {
-        (void)limits[i].format(text, sizeof text, l);
-        if (g->controllers & limits[i].controller)
-            rc = flat_write(group, limits[i].file, text, err);
-    }
+    for (size_t i = 0; i < LIMITS && rc == 0; i++)
+        rc = set(g, group, &limits[i], l, err);
     for (unsigned i = 0; i < count && rc == 0; i++)
         if (devices[i] && g->controllers & HANDS_IO)
             rc = limit_disk(group, l, devices[i], err);

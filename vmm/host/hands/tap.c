@@ -22,9 +22,9 @@
 #define HANDLE_ROOT   0x00010000u
 #define HANDLE_IN     0xffff0000u /* the ingress discipline's, whatever is asked for */
 #define FILTER_PRIO   1
-#define BURST_MIN     131072 /* two of the largest packets that a card hands over whole */
-#define BURST_PART    20     /* of a second's bytes: 50 ms */
-#define WAITING_PART  10     /* how much may wait for the guest: 100 ms */
+#define BURST_MIN     69632 /* the largest packet that a card hands over whole, with its headers */
+#define BURST_PART    20    /* of a second's bytes: 50 ms */
+#define WAITING_PART  10    /* how much may wait for the guest: 100 ms */
 #define CELL_LOG      9
 #define TICK_NS_SHIFT 6 /* of the kernel's packet scheduler */
 #define NANOSECONDS   1000000000ull
@@ -174,7 +174,7 @@ static void put_police(struct nlmsghdr *m, uint64_t rate)
     uint64_t ticks = (burst_of(rate) * NANOSECONDS / rate) >> TICK_NS_SHIFT;
     struct tc_police police = {.action = TC_POLICE_SHOT,
                                .burst = ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks,
-                               .mtu = BURST_MIN,
+                               .mtu = BURST_MIN, /* a larger one is none */
                                .rate = rate_of(rate)};
     struct nlattr *options = mnl_attr_nest_start(m, TCA_OPTIONS);
     struct nlattr *actions = mnl_attr_nest_start(m, TCA_MATCHALL_ACT);
