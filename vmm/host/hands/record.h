@@ -1,5 +1,6 @@
 /* What hands writes down of a guest, for the hands that comes after it. The file lies where only root can write, and is
- * taken strictly all the same: one that is not whole is none. */
+ * taken strictly all the same: one that is not whole is none, and its guest is ended. So a hands of a later version goes on to
+ * read the records of this one. */
 #ifndef COFRE_HOST_HANDS_RECORD_H
 #define COFRE_HOST_HANDS_RECORD_H
 
