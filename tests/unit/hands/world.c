@@ -27,7 +27,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 
-#define SECONDS 20
+#define SECONDS 60
 
 static bool put(const char *path, struct view data, unsigned mode)
 {

@@ -43,7 +43,7 @@ int world_ask(struct world *w, enum hands_what what, uint32_t guest, const void 
 int world_guest(struct world *w, uint32_t guest, const char *words, const struct hands_limits *limits);
 /* A start message for more than that; the kernel's descriptor comes first. */
 struct hands_start world_start(const char *words);
-/* Turns the loop until it is so; fails the test after 20 seconds. */
+/* Turns the loop until it is so; fails the test after 60 seconds. */
 void world_until(struct world *w, bool (*so)(struct world *w, uint32_t guest, const char *text),
                  uint32_t guest, const char *text);
 bool world_has_ended(struct world *w, uint32_t guest, const char *none);
