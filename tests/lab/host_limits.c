@@ -310,7 +310,7 @@ static void a_guest_that_takes_more_memory_than_its_limit_ends(void **state)
     (void)state;
     struct hands_limits limits = {.memory = 8 * MIB};
     assert_int_equal(world_ask(w, HANDS_LIMIT, LOADED, &limits, NULL, 0), -COFRE_LACKING);
-    limits.memory = statistics()->memory + 32 * MIB;
+    limits.memory = statistics()->memory + 16 * MIB;
     limit(&limits);
     tell("memory");
     world_until(w, world_has_ended, LOADED, NULL);
