@@ -32,6 +32,7 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         "cofre.root=verity,hash=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,"
         "salt=fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210,blocks=1264 init=/bin/sh\n",
         "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrity",
     };
     if (index >= sizeof seeds / sizeof *seeds)
         return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/base/file.h"
+#include "vmm/init/luks_header.h"
 
 static void cleanup_crypt(struct crypt_device **cd)
 {
@@ -14,7 +15,7 @@ static int take(char **argv, struct cofre_err *err)
 {
     __attribute__((cleanup(cleanup_crypt))) struct crypt_device *cd = NULL;
     CLEAN_BYTES key = {0};
-    char volume[64];
+    char volume[LUKS_VOLUME_KEY_MAX];
     size_t len = sizeof volume;
     int rc = file_read(&key, argv[2], 512, err);
     (void)crypt_metadata_locking(NULL, 0);

@@ -34,6 +34,8 @@ static const char help[] =
     "  --trust URL           the service that the guest asks for it, https://HOST[:PORT]\n"
     "  --relay ADDRESS       how the guest reaches it: vsock:2:PORT, which the host passes on "
     "(docs/vsock.md)\n"
+    "  --integrity           of luks: a sector that was changed is not read, but an error (writes cost "
+    "more)\n"
     "  --ca F                who vouches for the service's certificate, PEM\n"
     "  --policy NAME         the service's policy that is to judge the guest\n"
     "  --key-name NAME       what the service calls the key\n"
@@ -74,6 +76,7 @@ enum {
     CORIM_ISSUER,
     VALUES,
     JSON = VALUES,
+    INTEGRITY,
     HELP
 };
 
@@ -96,6 +99,7 @@ static const struct option options[] = {
     {"corim-until", required_argument, NULL, CORIM_UNTIL},
     {"corim-key", required_argument, NULL, CORIM_KEY},
     {"corim-issuer", required_argument, NULL, CORIM_ISSUER},
+    {"integrity", no_argument, NULL, INTEGRITY},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {0},
@@ -139,6 +143,8 @@ static int parse_options(struct request *r, int argc, char **argv, struct cofre_
             return cofre_fail(err, COFRE_USAGE, "cofre image --help lists the options");
         if (o == JSON)
             r->json = true;
+        else if (o == INTEGRITY)
+            r->spec.integrity = true;
         else
             r->value[o] = optarg;
     }
@@ -156,6 +162,8 @@ static int check_kind(struct request *r, struct cofre_err *err)
     if (kind == ROOT_KINDS)
         return cofre_fail(err, COFRE_USAGE, "--root %s is not known (verity, luks)", r->value[ROOT]);
     r->spec.root = (enum root_kind)kind;
+    if (kind != ROOT_LUKS && r->spec.integrity)
+        return cofre_fail(err, COFRE_USAGE, "--integrity goes with --root luks");
     for (int i = KEY; i <= KEY_NAME; i++) {
         if (kind == ROOT_LUKS && !r->value[i] && i != RELAY)
             return cofre_fail(err, COFRE_USAGE, "--%s is missing: --root luks needs it", options[i].name);

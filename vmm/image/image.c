@@ -122,7 +122,7 @@ static int make_luks(struct making *m, struct cofre_err *err)
 {
     CLEAN_BYTES key = {0};
     int rc = read_key(&key, m->spec->key, err);
-    return rc < 0 ? rc : luks_make(m->out->disk, m->plain, m->root.uuid, key.data, err);
+    return rc < 0 ? rc : luks_make(m->out->disk, m->plain, &m->root, key.data, err);
 }
 
 /* An encrypted one's UUID is another than the file system's in it: whoever sees the one is told nothing of the other's input. */
@@ -130,6 +130,7 @@ static int identify(struct making *m, struct cofre_err *err)
 {
     uint8_t uuid[32];
     m->root.kind = m->spec->root;
+    m->root.integrity = m->spec->integrity;
     if (m->root.kind != ROOT_LUKS)
         return 0;
     SHA256(m->survey.digest, sizeof m->survey.digest, uuid);
@@ -226,9 +227,11 @@ static int fill_initrd(struct initrd *initrd, const struct making *m, struct cof
 static int make_initrd(struct making *m, struct cofre_err *err)
 {
     struct initrd *initrd;
+    const unsigned for_root = m->root.kind == ROOT_VERITY ? MODULES_VERITY
+                              : m->root.integrity         ? MODULES_LUKS | MODULES_INTEGRITY
+                                                          : MODULES_LUKS;
     int rc = modules_choose(&m->modules, bytes_view(&m->survey.dep), bytes_view(&m->survey.builtin),
-                            MODULES_ALWAYS | (m->root.kind == ROOT_VERITY ? MODULES_VERITY : MODULES_LUKS),
-                            m->spec->rootfs, err);
+                            MODULES_ALWAYS | for_root, m->spec->rootfs, err);
     if (rc == 0)
         rc = survey_modules(m->module, &m->modules, &m->survey, m->spec->rootfs, err);
     if (rc == 0)

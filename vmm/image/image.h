@@ -8,6 +8,7 @@ struct image_spec {
     const char *rootfs; /* folder or tar, with boot/vmlinuz-VERSION and lib/modules/VERSION */
     const char *folder; /* where the files go; is made, or what has their names there is replaced */
     enum root_kind root;
+    bool integrity;  /* of ROOT_LUKS: each sector has a tag, and one that was changed is not read */
     const char *key; /* of ROOT_LUKS: the file with the 32 bytes that open it; made where it is not there */
     const char *ca;  /* of ROOT_LUKS: who vouches for the service that has the key, PEM */
     const char *cmdline; /* what the kernel gets besides */

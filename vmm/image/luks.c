@@ -2,119 +2,122 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libcryptsetup.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/image/dm_integrity.h"
+#include "vmm/image/luks_format.h"
+#include "vmm/image/luks_sector.h"
 
-static void cleanup_crypt(struct crypt_device **cd)
-{
-    crypt_free(*cd);
-}
-static void cleanup_cipher(EVP_CIPHER_CTX **ctx)
-{
-    EVP_CIPHER_CTX_free(*ctx);
-}
-/* Drawn here, and gone with the call. */
-struct volume_key {
-    uint8_t data[LUKS_VOLUME_KEY_SIZE];
+/* As many as are encrypted at a time. Pieces do not lie across areas of tags. */
+#define PIECE 64u
+_Static_assert(DM_INTEGRITY_AREA_BLOCKS % PIECE == 0, "a piece is in one area");
+
+/* One making. */
+struct disk {
+    const char *path;
+    int from, to;
+    bool integrity;
+    uint64_t sectors;
+    struct dm_integrity layout;          /* with integrity */
+    uint8_t volume[LUKS_VOLUME_KEY_MAX]; /* drawn here, and gone with the call */
+    struct luks_sealer *sealer;
+    uint8_t data[PIECE * LUKS_SECTOR_SIZE], tags[PIECE * LUKS_TAG_SIZE];
 };
-static void cleanup_key(struct volume_key *key)
+
+static void disk_free(struct disk **disk)
 {
-    OPENSSL_cleanse(key->data, sizeof key->data);
+    struct disk *d = *disk;
+    if (!d)
+        return;
+    luks_sealer_free(d->sealer);
+    cleanup_close(&d->from);
+    cleanup_close(&d->to);
+    OPENSSL_cleanse(d, sizeof *d);
+    free(d);
 }
 
-static int make_header(const char *path, const char *uuid, const struct volume_key *volume,
-                       const uint8_t *key, struct cofre_err *err)
+static int disk_error(const struct disk *d, struct cofre_err *err)
 {
-    __attribute__((cleanup(cleanup_crypt))) struct crypt_device *cd = NULL;
-    const struct crypt_pbkdf_type kdf = {.type = CRYPT_KDF_PBKDF2,
-                                         .hash = LUKS_HASH,
-                                         .iterations = LUKS_ITERATIONS,
-                                         .flags = CRYPT_PBKDF_NO_BENCHMARK};
-    struct crypt_params_luks2 params = {.pbkdf = &kdf, .sector_size = LUKS_SECTOR_SIZE};
-    (void)crypt_metadata_locking(NULL, 0); /* nobody else knows the file yet; the locks' folder is root's */
-    int rc = crypt_init(&cd, path);
-    if (rc == 0)
-        rc = crypt_set_data_offset(cd, LUKS_DATA_OFFSET / 512);
-    if (rc == 0)
-        rc = crypt_format(cd, CRYPT_LUKS2, LUKS_CIPHER, LUKS_MODE, uuid, (const char *)volume->data,
-                          sizeof volume->data, &params);
-    if (rc == 0)
-        rc = crypt_keyslot_add_by_volume_key(cd, 0, (const char *)volume->data, sizeof volume->data,
-                                             (const char *)key, LUKS_KEY_SIZE);
-    return rc < 0
-               ? cofre_fail(err, COFRE_FAILED, "%s: libcryptsetup makes no header: %s", path, strerror(-rc))
-               : 0;
+    return cofre_fail(err, COFRE_FAILED, "%s: %s", d->path, strerror(errno));
 }
 
-/* dm-crypt's plain64: the number of the sector, of 512 bytes even where sectors are larger, as 64 bits, little-endian. */
-static bool encrypt_sector(EVP_CIPHER_CTX *ctx, uint8_t sector[LUKS_SECTOR_SIZE], uint64_t number)
+/* As long as it will be: libcryptsetup looks whether header and data fit. */
+static int open_files(struct disk *d, const char *plain, struct cofre_err *err)
 {
-    uint8_t iv[16] = {0};
-    int len = 0;
-    put_le64(iv, number * (LUKS_SECTOR_SIZE / 512));
-    return EVP_EncryptInit_ex2(ctx, NULL, NULL, iv, NULL) &&
-           EVP_EncryptUpdate(ctx, sector, &len, sector, LUKS_SECTOR_SIZE) && len == LUKS_SECTOR_SIZE;
+    struct stat st;
+    d->from = open(plain, O_RDONLY | O_CLOEXEC);
+    if (d->from < 0 || fstat(d->from, &st) < 0)
+        return cofre_fail(err, COFRE_FAILED, "%s: %s", plain, strerror(errno));
+    d->sectors = (uint64_t)st.st_size / LUKS_SECTOR_SIZE;
+    if (!d->sectors || st.st_size % LUKS_SECTOR_SIZE)
+        return cofre_fail(err, COFRE_FAILED, "%s: is no file system of whole sectors", plain);
+    d->layout = dm_integrity_of(d->sectors);
+    const uint64_t size = d->integrity ? dm_integrity_size(&d->layout) : (uint64_t)st.st_size;
+    d->to = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    return d->to < 0 || ftruncate(d->to, (off_t)(LUKS_DATA_OFFSET + size)) < 0 ? disk_error(d, err) : 0;
 }
 
-#define PIECE (64u * LUKS_SECTOR_SIZE)
-
-static int encrypt(int to, int from, EVP_CIPHER_CTX *ctx, const char *path, struct cofre_err *err)
+/* at: from where the header ends. */
+static int put(const struct disk *d, const void *data, size_t len, uint64_t at, struct cofre_err *err)
 {
-    CLEAN_BYTES piece = {0};
-    int rc = bytes_alloc(&piece, PIECE, err);
-    uint64_t at = 0;
-    for (ssize_t n = 1; rc == 0 && n > 0; at += (uint64_t)n) {
-        n = pread(from, piece.data, PIECE, (off_t)at);
-        if (n < 0 || n % LUKS_SECTOR_SIZE)
-            return cofre_fail(err, COFRE_FAILED, "%s: the file system under it: %s", path,
-                              n < 0 ? strerror(errno) : "no whole sectors");
-        for (ssize_t i = 0; i < n; i += LUKS_SECTOR_SIZE)
-            if (!encrypt_sector(ctx, piece.data + i, (at + (uint64_t)i) / LUKS_SECTOR_SIZE))
-                return cofre_fail(err, COFRE_FAILED, "%s: OpenSSL encrypts no sector", path);
-        if (pwrite(to, piece.data, (size_t)n, (off_t)(LUKS_DATA_OFFSET + at)) != n)
-            return cofre_fail(err, COFRE_FAILED, "%s: %s", path, strerror(errno));
+    return pwrite(d->to, data, len, (off_t)(LUKS_DATA_OFFSET + at)) == (ssize_t)len ? 0 : disk_error(d, err);
+}
+
+static int put_integrity(const struct disk *d, struct cofre_err *err)
+{
+    uint8_t superblock[DM_INTEGRITY_SUPERBLOCK];
+    CLEAN_BYTES section = {0};
+    int rc = bytes_alloc(&section, DM_INTEGRITY_SECTION, err);
+    dm_integrity_put_superblock(superblock, &d->layout);
+    if (rc == 0)
+        rc = put(d, superblock, sizeof superblock, 0, err);
+    for (uint32_t i = 0; rc == 0 && i < d->layout.sections; i++) {
+        dm_integrity_put_section(section.data, i);
+        rc = put(d, section.data, section.len, dm_integrity_section(i), err);
     }
     return rc;
 }
 
-static int make_data(const char *path, int from, const struct volume_key *volume, struct cofre_err *err)
+static int put_piece(struct disk *d, uint64_t first, size_t count, struct cofre_err *err)
 {
-    CLEAN_FD to = open(path, O_WRONLY | O_CLOEXEC);
-    __attribute__((cleanup(cleanup_cipher))) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (to < 0)
-        return cofre_fail(err, COFRE_FAILED, "%s: %s", path, strerror(errno));
-    if (!ctx || !EVP_EncryptInit_ex2(ctx, EVP_aes_256_xts(), volume->data, NULL, NULL))
-        return cofre_fail(err, COFRE_FAILED, "%s: OpenSSL has no AES-XTS", path);
-    return encrypt(to, from, ctx, path, err);
+    const size_t len = count * LUKS_SECTOR_SIZE;
+    if (pread(d->from, d->data, len, (off_t)(first * LUKS_SECTOR_SIZE)) != (ssize_t)len)
+        return cofre_fail(err, COFRE_FAILED, "%s: the file system under it: %s", d->path, strerror(errno));
+    for (size_t i = 0; i < count; i++)
+        if (!luks_sector_seal(d->sealer, d->data + i * LUKS_SECTOR_SIZE, first + i,
+                              d->tags + i * LUKS_TAG_SIZE))
+            return cofre_fail(err, COFRE_FAILED, "%s: OpenSSL encrypts no sector", d->path);
+    if (!d->integrity)
+        return put(d, d->data, len, first * LUKS_SECTOR_SIZE, err);
+    int rc = put(d, d->data, len, dm_integrity_block(&d->layout, first), err);
+    return rc < 0 ? rc : put(d, d->tags, count * LUKS_TAG_SIZE, dm_integrity_tag(&d->layout, first), err);
 }
 
-/* As long as it will be: libcryptsetup looks whether header and data fit. */
-static int make_file(const char *path, int from, struct cofre_err *err)
+static int put_sectors(struct disk *d, struct cofre_err *err)
 {
-    struct stat st;
-    CLEAN_FD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || fstat(from, &st) < 0 || ftruncate(fd, (off_t)LUKS_DATA_OFFSET + st.st_size) < 0)
-        return cofre_fail(err, COFRE_FAILED, "%s: %s", path, strerror(errno));
-    return 0;
+    int rc = luks_sealer_make(&d->sealer, d->volume, d->integrity, err);
+    for (uint64_t at = 0; rc == 0 && at < d->sectors; at += PIECE)
+        rc = put_piece(d, at, d->sectors - at < PIECE ? d->sectors - at : PIECE, err);
+    return rc;
 }
 
-int luks_make(const char *path, const char *plain, const char uuid[ROOT_UUID_SIZE],
-              const uint8_t key[LUKS_KEY_SIZE], struct cofre_err *err)
+int luks_make(const char *path, const char *plain, const struct root *root, const uint8_t key[LUKS_KEY_SIZE],
+              struct cofre_err *err)
 {
-    __attribute__((cleanup(cleanup_key))) struct volume_key volume;
-    CLEAN_FD from = open(plain, O_RDONLY | O_CLOEXEC);
-    if (from < 0)
-        return cofre_fail(err, COFRE_FAILED, "%s: %s", plain, strerror(errno));
-    if (RAND_priv_bytes(volume.data, sizeof volume.data) != 1)
+    __attribute__((cleanup(disk_free))) struct disk *d = calloc(1, sizeof *d);
+    if (!d)
+        return cofre_fail(err, COFRE_FAILED, "%s: out of memory", path);
+    *d = (struct disk){.path = path, .from = -1, .to = -1, .integrity = root->integrity};
+    if (RAND_priv_bytes(d->volume, sizeof d->volume) != 1)
         return cofre_fail(err, COFRE_FAILED, "%s: no random bytes for its key", path);
-    int rc = make_file(path, from, err);
+    int rc = open_files(d, plain, err);
     if (rc == 0)
-        rc = make_header(path, uuid, &volume, key, err);
-    return rc < 0 ? rc : make_data(path, from, &volume, err);
+        rc = luks_format(path, root, d->volume, key, err);
+    if (rc == 0 && d->integrity)
+        rc = put_integrity(d, err);
+    return rc < 0 ? rc : put_sectors(d, err);
 }

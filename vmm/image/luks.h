@@ -1,4 +1,5 @@
-/* LUKS2 around a file system, by libcryptsetup for the header and OpenSSL for the data, without a device mapper. */
+/* LUKS2 around a file system, without a device mapper: header (luks_format), sectors (luks_sector) and, with integrity, where their
+ * tags go (dm_integrity). */
 #ifndef COFRE_IMAGE_LUKS_H
 #define COFRE_IMAGE_LUKS_H
 
@@ -7,9 +8,9 @@
 
 /*
  * The file system in the file plain, whole sectors of LUKS_SECTOR_SIZE, goes encrypted to the file path, which is replaced, behind a
- * header of the one form that vmm/init/luks_header.h takes. The volume key is drawn here, and lies in one slot, which key opens.
+ * header of the form that root names, with its UUID. The volume key is drawn here, and lies in one slot, which key opens.
  */
-int luks_make(const char *path, const char *plain, const char uuid[ROOT_UUID_SIZE],
-              const uint8_t key[LUKS_KEY_SIZE], struct cofre_err *err);
+int luks_make(const char *path, const char *plain, const struct root *root, const uint8_t key[LUKS_KEY_SIZE],
+              struct cofre_err *err);
 
 #endif

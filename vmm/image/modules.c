@@ -32,6 +32,9 @@ static const struct wanted {
     {MODULES_LUKS, true, "ecb"},
     {MODULES_LUKS, false, "aes_generic"},
     {MODULES_LUKS, false, "aesni_intel"},
+    {MODULES_INTEGRITY, true, "dm_integrity"},
+    {MODULES_INTEGRITY, true, "authenc"},
+    {MODULES_INTEGRITY, true, "hmac"},
 };
 
 static bool next_line(struct view *rest, struct view *line)

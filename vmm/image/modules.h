@@ -9,6 +9,7 @@ enum modules_for {
     MODULES_ALWAYS = 1, /* devices, and where evidence comes from */
     MODULES_VERITY = 2,
     MODULES_LUKS = 4,
+    MODULES_INTEGRITY = 8, /* of LUKS, besides */
 };
 
 #define MODULES_MAX 128

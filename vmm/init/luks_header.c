@@ -21,25 +21,48 @@ static const struct rule area[] = {{"type", TEXT, .text = "raw"},
                                    {.member = "offset", .kind = ANY_TEXT},
                                    {.member = "size", .kind = ANY_TEXT},
                                    {"encryption", TEXT, .text = LUKS_CIPHER "-" LUKS_MODE},
-                                   {"key_size", NUMBER, .number = LUKS_VOLUME_KEY_SIZE},
+                                   {"key_size", NUMBER, .number = LUKS_CIPHER_KEY_SIZE},
                                    {0}};
 static const struct rule kdf[] = {{"type", TEXT, .text = "pbkdf2"},
                                   {"hash", TEXT, .text = LUKS_HASH},
                                   {"iterations", NUMBER, .number = LUKS_ITERATIONS},
                                   {.member = "salt", .kind = ANY_TEXT},
                                   {0}};
-static const struct rule keyslot[] = {
-    {"type", TEXT, .text = "luks2"}, {"key_size", NUMBER, .number = LUKS_VOLUME_KEY_SIZE},
+static const struct rule plain_slot[] = {
+    {"type", TEXT, .text = "luks2"}, {"key_size", NUMBER, .number = LUKS_CIPHER_KEY_SIZE},
     {"af", OBJECT, .object = af},    {"area", OBJECT, .object = area},
     {"kdf", OBJECT, .object = kdf},  {0}};
-static const struct rule segment[] = {{"type", TEXT, .text = "crypt"},
-                                      {"offset", TEXT, .text = "16777216"},
-                                      {"size", TEXT, .text = "dynamic"},
-                                      {"iv_tweak", TEXT, .text = "0"},
-                                      {"encryption", TEXT, .text = LUKS_CIPHER "-" LUKS_MODE},
-                                      {"sector_size", NUMBER, .number = LUKS_SECTOR_SIZE},
-                                      {0}};
-_Static_assert(LUKS_DATA_OFFSET == 16777216, "the segment's offset as text");
+static const struct rule integrity_slot[] = {
+    {"type", TEXT, .text = "luks2"}, {"key_size", NUMBER, .number = LUKS_VOLUME_KEY_MAX},
+    {"af", OBJECT, .object = af},    {"area", OBJECT, .object = area},
+    {"kdf", OBJECT, .object = kdf},  {0}};
+static const struct rule plain_segment[] = {{"type", TEXT, .text = "crypt"},
+                                            {"offset", TEXT, .text = "16777216"},
+                                            {"size", TEXT, .text = "dynamic"},
+                                            {"iv_tweak", TEXT, .text = "0"},
+                                            {"encryption", TEXT, .text = LUKS_CIPHER "-" LUKS_MODE},
+                                            {"sector_size", NUMBER, .number = LUKS_SECTOR_SIZE},
+                                            {0}};
+/* The journal holds sectors as the disk does, encrypted and with their tags: there is nothing in it to encrypt again. */
+static const struct rule tags[] = {{"type", TEXT, .text = LUKS_INTEGRITY},
+                                   {"journal_encryption", TEXT, .text = "none"},
+                                   {"journal_integrity", TEXT, .text = "none"},
+                                   {0}};
+static const struct rule integrity_segment[] = {
+    {"type", TEXT, .text = "crypt"},
+    {"offset", TEXT, .text = "16777216"},
+    {"size", TEXT, .text = "dynamic"},
+    {"iv_tweak", TEXT, .text = "0"},
+    {"encryption", TEXT, .text = LUKS_CIPHER "-" LUKS_INTEGRITY_MODE},
+    {"sector_size", NUMBER, .number = LUKS_SECTOR_SIZE},
+    {"integrity", OBJECT, .object = tags},
+    {0}};
+_Static_assert(LUKS_DATA_OFFSET == 16777216, "the segments' offset as text");
+
+/* By whether there is integrity. */
+static const struct form {
+    const struct rule *segment, *keyslot;
+} forms[] = {{plain_segment, plain_slot}, {integrity_segment, integrity_slot}};
 
 static int refuse(const char *what, const char *member, struct cofre_err *err)
 {
@@ -79,7 +102,7 @@ static int check_object(const json_t *object, const struct rule *rules, const ch
     return json_object_size(object) == count ? 0 : refuse(what, "what is in it", err);
 }
 
-static int check_keyslots(json_t *keyslots, struct cofre_err *err)
+static int check_keyslots(json_t *keyslots, const struct form *form, struct cofre_err *err)
 {
     const char *name;
     json_t *one;
@@ -87,7 +110,7 @@ static int check_keyslots(json_t *keyslots, struct cofre_err *err)
         return refuse("key slots", "", err);
     json_object_foreach(keyslots, name, one)
     {
-        int rc = check_object(one, keyslot, "a key slot", err);
+        int rc = check_object(one, form->keyslot, "a key slot", err);
         if (rc < 0)
             return rc;
     }
@@ -106,7 +129,17 @@ static int check_digests(const json_t *digests, struct cofre_err *err)
     return type && strcmp(type, "pbkdf2") == 0 ? 0 : refuse("digest", "type", err);
 }
 
-int luks_header_check(struct view text, struct cofre_err *err)
+/* The one that a host is likely to try: the disk of an image that was made without. */
+static int check_segment(const json_t *segment, bool integrity, struct cofre_err *err)
+{
+    if (integrity && !json_object_get(segment, "integrity"))
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "the disk is encrypted without integrity, which cofre.root demands; it is not opened");
+    return check_object(segment, forms[integrity].segment, "the segment", err);
+}
+
+int luks_header_check(struct view text, bool integrity, struct cofre_err *err)
 {
     static const char *const known[] = {"config", "digests", "keyslots", "segments", "tokens"};
     CLEAN_JSON *header = NULL;
@@ -125,8 +158,8 @@ int luks_header_check(struct view text, struct cofre_err *err)
         return refuse("tokens", "", err);
     if (json_object_size(segments) != 1)
         return refuse("segments", "", err);
-    int rc = check_object(json_object_get(segments, "0"), segment, "the segment", err);
+    int rc = check_segment(json_object_get(segments, "0"), integrity, err);
     if (rc == 0)
-        rc = check_keyslots(json_object_get(header, "keyslots"), err);
+        rc = check_keyslots(json_object_get(header, "keyslots"), &forms[integrity], err);
     return rc < 0 ? rc : check_digests(json_object_get(header, "digests"), err);
 }

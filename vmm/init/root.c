@@ -87,10 +87,14 @@ static bool read_uuid(char out[ROOT_UUID_SIZE], struct view text)
     return true;
 }
 
-static bool read_luks(char out[ROOT_UUID_SIZE], struct view rest)
+static bool read_luks(struct root *out, struct view rest)
 {
+    static const char with[] = ",integrity";
     struct view uuid;
-    return value_of(next_part(&rest), "uuid", &uuid) && read_uuid(out, uuid) && !rest.len;
+    out->integrity = rest.len >= sizeof with - 1 &&
+                     memcmp(rest.data + rest.len - (sizeof with - 1), with, sizeof with - 1) == 0;
+    rest.len -= out->integrity ? sizeof with - 1 : 0;
+    return value_of(rest, "uuid", &uuid) && read_uuid(out->uuid, uuid);
 }
 
 const char *const root_kind_names[] = {[ROOT_VERITY] = "verity", [ROOT_LUKS] = "luks"};
@@ -101,7 +105,7 @@ static bool read_root(struct root *out, struct view rest)
     for (unsigned i = 0; i < ROOT_KINDS; i++)
         if (kind.len == strlen(root_kind_names[i]) && memcmp(kind.data, root_kind_names[i], kind.len) == 0) {
             out->kind = (enum root_kind)i;
-            return i == ROOT_VERITY ? read_verity(&out->verity, rest) : read_luks(out->uuid, rest);
+            return i == ROOT_VERITY ? read_verity(&out->verity, rest) : read_luks(out, rest);
         }
     return false;
 }
@@ -130,7 +134,8 @@ void root_format(char out[ROOT_WORD_SIZE], const struct root *root)
 {
     char hash[2 * ROOT_HASH_SIZE + 1], salt[2 * ROOT_HASH_SIZE + 1];
     if (root->kind == ROOT_LUKS) {
-        (void)snprintf(out, ROOT_WORD_SIZE, "cofre.root=luks,uuid=%s", root->uuid);
+        (void)snprintf(out, ROOT_WORD_SIZE, "cofre.root=luks,uuid=%s%s", root->uuid,
+                       root->integrity ? ",integrity" : "");
         return;
     }
     hex_encode(hash, root->verity.hash, ROOT_HASH_SIZE);

@@ -2,7 +2,7 @@
  * Where an image's guest has its root file system, as its command line says. The command line is measured, so this is the word of
  * who built the image; the disk is the host's.
  *   cofre.root=verity,hash=HEX,salt=HEX,blocks=N   dm-verity: SHA-256, blocks of 4 KiB, the tree behind the last block
- *   cofre.root=luks,uuid=UUID                      LUKS2; vmm/init/luks_header.h says what else must hold of it
+ *   cofre.root=luks,uuid=UUID[,integrity]          LUKS2, with integrity or without; vmm/init/luks_header.h says what else must hold
  */
 #ifndef COFRE_INIT_ROOT_H
 #define COFRE_INIT_ROOT_H
@@ -28,6 +28,7 @@ struct root {
     enum root_kind kind;
     struct root_verity verity;
     char uuid[ROOT_UUID_SIZE]; /* of LUKS */
+    bool integrity;            /* of LUKS: the disk has tags; one that has none is not taken */
 };
 
 /* Of /proc/cmdline. No such word, two of them, or one that is not exactly as above is -COFRE_MALFORMED. */

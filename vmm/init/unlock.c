@@ -63,7 +63,7 @@ static int read_key(const struct key *key, struct cofre_err *err)
                       : cofre_fail(err, COFRE_NEGATIVE, "what came is no key of %d bytes", LUKS_KEY_SIZE);
 }
 
-static int load(struct crypt_device **cd, const char *disk, const char *uuid, struct cofre_err *err)
+static int load(struct crypt_device **cd, const char *disk, const struct root *root, struct cofre_err *err)
 {
     const char *json;
     int rc = crypt_init(cd, disk);
@@ -72,9 +72,9 @@ static int load(struct crypt_device **cd, const char *disk, const char *uuid, st
     if (crypt_load(*cd, CRYPT_LUKS2, NULL) < 0 || crypt_dump_json(*cd, &json, 0) < 0)
         return cofre_fail(err, COFRE_NEGATIVE,
                           "the disk has no LUKS2 header that can be read; it is not opened");
-    if (!crypt_get_uuid(*cd) || strcmp(crypt_get_uuid(*cd), uuid) != 0)
+    if (!crypt_get_uuid(*cd) || strcmp(crypt_get_uuid(*cd), root->uuid) != 0)
         return cofre_fail(err, COFRE_NEGATIVE, "the disk is another one: its UUID is not cofre.root's");
-    return luks_header_check((struct view){(const uint8_t *)json, strlen(json)}, err);
+    return luks_header_check((struct view){(const uint8_t *)json, strlen(json)}, root->integrity, err);
 }
 
 static int unlock(const char *disk, struct cofre_err *err)
@@ -92,7 +92,7 @@ static int unlock(const char *disk, struct cofre_err *err)
     if (rc == 0)
         rc = read_key(&key, err);
     if (rc == 0)
-        rc = load(&cd, disk, root.uuid, err);
+        rc = load(&cd, disk, &root, err);
     if (rc < 0)
         return rc;
     rc = crypt_activate_by_passphrase(cd, "root", CRYPT_ANY_SLOT, (const char *)key.page, LUKS_KEY_SIZE, 0);

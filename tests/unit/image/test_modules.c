@@ -51,6 +51,34 @@ static void what_a_module_needs_comes_before_it(void **state)
     modules_free(&m);
 }
 
+static void integrity_wants_more(void **state)
+{
+    (void)state;
+    struct modules m;
+    struct cofre_err err;
+    static const char more[] = "kernel/drivers/block/virtio_blk.ko:\n"
+                               "kernel/drivers/md/dm-mod.ko:\n"
+                               "kernel/drivers/md/dm-integrity.ko: kernel/drivers/md/dm-mod.ko\n"
+                               "kernel/crypto/authenc.ko:\n",
+                      also[] = "k/ext4.ko\nk/virtio_pci.ko\nk/vmw_vsock_virtio_transport.ko\nk/dm-crypt.ko\n"
+                               "k/xts.ko\nk/ecb.ko\nk/hmac.ko\n";
+    const unsigned luks = MODULES_ALWAYS | MODULES_LUKS;
+    assert_int_equal(
+        modules_choose(&m, view_of(more), view_of(also), luks | MODULES_INTEGRITY, "rootfs", NULL), 0);
+    chosen_are(&m, "virtio_blk dm_mod dm_integrity authenc ");
+    modules_free(&m);
+    assert_int_equal(modules_choose(&m, view_of(more), view_of(also), luks, "rootfs", NULL), 0);
+    chosen_are(&m, "virtio_blk ");
+    modules_free(&m);
+    assert_int_equal(modules_choose(&m, view_of("kernel/drivers/block/virtio_blk.ko:\n"), view_of(also),
+                                    luks | MODULES_INTEGRITY, "rootfs", &err),
+                     -COFRE_LACKING);
+    assert_string_equal(
+        err.text,
+        "rootfs: there is no module dm_integrity, nor is it in the kernel itself; the guest needs it");
+    modules_free(&m);
+}
+
 static void names_the_module_that_is_missing(void **state)
 {
     (void)state;
@@ -120,11 +148,9 @@ static void knows_a_module_by_its_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_module_needs_comes_before_it),
-        cmocka_unit_test(names_the_module_that_is_missing),
-        cmocka_unit_test(reads_odd_files_to_their_end),
-        cmocka_unit_test(bounds_what_a_module_needs),
-        cmocka_unit_test(knows_a_module_by_its_name),
+        cmocka_unit_test(what_a_module_needs_comes_before_it), cmocka_unit_test(integrity_wants_more),
+        cmocka_unit_test(names_the_module_that_is_missing),    cmocka_unit_test(reads_odd_files_to_their_end),
+        cmocka_unit_test(bounds_what_a_module_needs),          cmocka_unit_test(knows_a_module_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

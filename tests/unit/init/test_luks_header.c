@@ -13,14 +13,16 @@
 #include "vmm/base/json.h"
 #include "vmm/init/luks_header.h"
 
-static int check_text(const char *text, struct cofre_err *err)
+static const char *const headers[] = {header_of_an_image, header_with_integrity};
+
+static int check_text(const char *text, bool integrity, struct cofre_err *err)
 {
-    return luks_header_check((struct view){(const uint8_t *)text, strlen(text)}, err);
+    return luks_header_check((struct view){(const uint8_t *)text, strlen(text)}, integrity, err);
 }
 
-static json_t *header(void)
+static json_t *header(bool integrity)
 {
-    json_t *header = json_loads(header_of_an_image, 0, NULL);
+    json_t *header = json_loads(headers[integrity], 0, NULL);
     assert_non_null(header);
     return header;
 }
@@ -35,11 +37,11 @@ static json_t *at(json_t *object, const char *path)
     return object;
 }
 
-static void refused(json_t *changed, const char *what)
+static void refused(json_t *changed, bool integrity, const char *what)
 {
     struct cofre_err err;
     char *text = json_dumps(changed, 0);
-    if (check_text(text, &err) != -COFRE_NEGATIVE || !strstr(err.text, "the disk is not opened"))
+    if (check_text(text, integrity, &err) != -COFRE_NEGATIVE || !strstr(err.text, "is not opened"))
         fail_msg("%s is taken: %s", what, text);
     free(text);
     json_decref(changed);
@@ -49,15 +51,55 @@ static void takes_the_header_of_an_image(void **state)
 {
     (void)state;
     struct cofre_err err;
-    if (check_text(header_of_an_image, &err) < 0)
-        fail_msg("%s", err.text);
-    /* And one with a second key, as while a key is changed for another. */
-    json_t *two = header();
-    json_object_set_new(at(two, "keyslots"), "1", json_deep_copy(at(two, "keyslots/0")));
-    char *text = json_dumps(two, 0);
-    assert_int_equal(check_text(text, NULL), 0);
-    free(text);
-    json_decref(two);
+    for (int integrity = 0; integrity < 2; integrity++) {
+        if (check_text(headers[integrity], integrity, &err) < 0)
+            fail_msg("%s", err.text);
+        /* And one with a second key, as while a key is changed for another. */
+        json_t *two = header(integrity);
+        json_object_set_new(at(two, "keyslots"), "1", json_deep_copy(at(two, "keyslots/0")));
+        char *text = json_dumps(two, 0);
+        assert_int_equal(check_text(text, integrity, NULL), 0);
+        free(text);
+        json_decref(two);
+    }
+}
+
+static void refuses_the_form_that_was_not_asked_for(void **state)
+{
+    (void)state;
+    struct cofre_err err;
+    assert_int_equal(check_text(header_of_an_image, true, &err), -COFRE_NEGATIVE);
+    assert_string_equal(
+        err.text, "the disk is encrypted without integrity, which cofre.root demands; it is not opened");
+    assert_int_equal(check_text(header_with_integrity, false, &err), -COFRE_NEGATIVE);
+    assert_string_equal(err.text, "the disk's header is not as it was made: the segment: encryption is "
+                                  "another; the disk is not opened");
+}
+
+/* Tags that the kernel keeps, and that nobody checks. */
+static void refuses_integrity_that_is_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *member, *value;
+    } bad[] = {
+        {"segments/0/integrity", "type", "\"none\""},
+        {"segments/0/integrity", "type", "\"crc32c\""},
+        {"segments/0/integrity", "journal_encryption", "\"ctr(aes)\""},
+        {"segments/0/integrity", "more", "1"},
+        {"segments/0", "encryption", "\"aes-xts-plain64\""},
+        {"segments/0", "encryption", "\"cipher_null-random\""},
+        {"segments/0", "sector_size", "512"},
+        {"keyslots/0", "key_size", "64"},
+        {"keyslots/0/area", "key_size", "96"},
+        {"config", "flags", "[\"no-journal\"]"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        json_t *changed = header(true);
+        json_object_set_new(at(changed, bad[i].path), bad[i].member,
+                            json_loads(bad[i].value, JSON_DECODE_ANY, NULL));
+        refused(changed, true, bad[i].value);
+    }
 }
 
 /* What each known attack by a header changes. */
@@ -99,15 +141,15 @@ static void refuses_other_values(void **state)
         {"", "more", "{}"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        json_t *changed = header(), *object = *bad[i].path ? at(changed, bad[i].path) : changed;
+        json_t *changed = header(false), *object = *bad[i].path ? at(changed, bad[i].path) : changed;
         assert_non_null(object);
         json_object_set_new(object, bad[i].member, json_loads(bad[i].value, JSON_DECODE_ANY, NULL));
-        refused(changed, bad[i].value);
+        refused(changed, false, bad[i].value);
     }
 }
 
 /* Each member, wherever it is, left out, or of another type. */
-static void leave_out(json_t *top, json_t *object, const char *path)
+static void leave_out(json_t *top, json_t *object, const char *path, bool integrity)
 {
     static const char *const free_to_be[] = {"digest", "salt", "hash", "iterations", "keyslots"};
     const char *name;
@@ -125,12 +167,12 @@ static void leave_out(json_t *top, json_t *object, const char *path)
             continue;
         json_t *changed = json_deep_copy(top), *inside = *path ? at(changed, path) : changed;
         json_object_del(inside, name);
-        refused(changed, inner);
+        refused(changed, integrity, inner);
         changed = json_deep_copy(top);
         json_object_set_new(*path ? at(changed, path) : changed, name, json_integer(-1));
-        refused(changed, inner);
+        refused(changed, integrity, inner);
         if (json_is_object(value))
-            leave_out(top, value, inner);
+            leave_out(top, value, inner, integrity);
     }
     json_decref(names);
 }
@@ -138,9 +180,11 @@ static void leave_out(json_t *top, json_t *object, const char *path)
 static void refuses_what_is_left_out(void **state)
 {
     (void)state;
-    json_t *top = header();
-    leave_out(top, top, "");
-    json_decref(top);
+    for (int integrity = 0; integrity < 2; integrity++) {
+        json_t *top = header(integrity);
+        leave_out(top, top, "", integrity);
+        json_decref(top);
+    }
 }
 
 static void refuses_what_is_no_header(void **state)
@@ -148,13 +192,16 @@ static void refuses_what_is_no_header(void **state)
     (void)state;
     static const char *const bad[] = {"", "{}", "[]", "{\"keyslots\": 1}", "\"x\"", "{"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(check_text(bad[i], NULL), -COFRE_NEGATIVE);
+        for (int integrity = 0; integrity < 2; integrity++)
+            assert_int_equal(check_text(bad[i], integrity, NULL), -COFRE_NEGATIVE);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_the_header_of_an_image),
+        cmocka_unit_test(refuses_the_form_that_was_not_asked_for),
+        cmocka_unit_test(refuses_integrity_that_is_none),
         cmocka_unit_test(refuses_other_values),
         cmocka_unit_test(refuses_what_is_left_out),
         cmocka_unit_test(refuses_what_is_no_header),

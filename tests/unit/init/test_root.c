@@ -41,12 +41,16 @@ static void reads_what_is_encrypted(void **state)
     (void)state;
     struct root root;
     char word[ROOT_WORD_SIZE];
-    static const char text[] = "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8";
-    assert_int_equal(parse(&root, text, NULL), 0);
-    assert_int_equal(root.kind, ROOT_LUKS);
-    assert_string_equal(root.uuid, "96d9e729-6ef7-8bb0-8c9a-b86d268844b8");
-    root_format(word, &root);
-    assert_string_equal(word, text);
+    static const char *const text[] = {"cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
+                                       "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrity"};
+    for (int integrity = 0; integrity < 2; integrity++) {
+        assert_int_equal(parse(&root, text[integrity], NULL), 0);
+        assert_int_equal(root.kind, ROOT_LUKS);
+        assert_string_equal(root.uuid, "96d9e729-6ef7-8bb0-8c9a-b86d268844b8");
+        assert_int_equal(root.integrity, integrity);
+        root_format(word, &root);
+        assert_string_equal(word, text[integrity]);
+    }
 }
 
 static void wants_one_word(void **state)
@@ -73,6 +77,14 @@ static void refuses_other_words(void **state)
         "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844B8",
         "cofre.root=luks,uuid=96d9e72906ef7-8bb0-8c9a-b86d268844b8",
         "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,x",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrit",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8integrity",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrity=no",
+        "cofre.root=luks,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8,integrity,integrity",
+        "cofre.root=luks,integrity,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
+        "cofre.root=luks,integrity",
+        "cofre.root=integrity,uuid=96d9e729-6ef7-8bb0-8c9a-b86d268844b8",
         "cofre.root=verity,hash=" ONES ",salt=" TWOS,
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=",
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=0",
@@ -80,6 +92,7 @@ static void refuses_other_words(void **state)
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=7x",
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=18446744073709551617",
         "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=77,x",
+        "cofre.root=verity,hash=" ONES ",salt=" TWOS ",blocks=77,integrity",
         "cofre.root=verity,hash=" ONES "1,salt=" TWOS ",blocks=77",
         "cofre.root=verity,hash=1,salt=" TWOS ",blocks=77",
         "cofre.root=verity,salt=" TWOS ",hash=" ONES ",blocks=77",
