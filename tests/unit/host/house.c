@@ -303,15 +303,16 @@ struct source {
     SSL *ssl;
 };
 
-static bool read_byte(const struct source *s, char *out)
+static size_t read_part(const struct source *s, char *out, size_t len)
 {
-    return (s->ssl ? SSL_read(s->ssl, out, 1) : (int)recv(s->fd, out, 1, 0)) == 1;
+    const ssize_t got = s->ssl ? SSL_read(s->ssl, out, (int)len) : recv(s->fd, out, len, 0);
+    return got > 0 ? (size_t)got : 0;
 }
 
 static bool read_line(const struct source *s, char *out, size_t room)
 {
     size_t len = 0;
-    while (len < room - 1 && read_byte(s, out + len))
+    while (len < room - 1 && read_part(s, out + len, 1))
         if (out[len++] == '\n') {
             out[len] = 0;
             return true;
@@ -337,9 +338,12 @@ static bool read_some(const struct source *s, struct answer *out, size_t len)
 {
     out->body = realloc(out->body, out->body_len + len + 1);
     assert_non_null(out->body);
-    for (size_t i = 0; i < len; i++)
-        if (!read_byte(s, out->body + out->body_len++))
+    for (size_t got; len; len -= got) {
+        got = read_part(s, out->body + out->body_len, len);
+        if (!got)
             return false;
+        out->body_len += got;
+    }
     out->body[out->body_len] = 0;
     return true;
 }
