@@ -87,7 +87,7 @@ const struct operation operations[OPERATIONS] = {
     [OPERATION_ROLE_DELETE] = {"role.delete", "DELETE", "/v1/roles/{role}", OF_HOST, NULL, NULL, NULL,
         CHANGES, 204, NULL, "Deletes a role that nobody has."},
     [OPERATION_GRANT_ADD] = {"grant.add", "POST", "/v1/grants", OF_MEMBER, NULL, &schema_grant, &schema_grant_shown,
-        CHANGES | DANGEROUS, 201, NULL, "Gives an identity a role, or denies it one; of a tenant, or of the host."},
+        CHANGES | DANGEROUS, 201, NULL, "Gives an identity a role, or denies it one; in a tenant, or on the host and in all tenants."},
     [OPERATION_GRANT_LIST] = {"grant.list", "GET", "/v1/grants", OF_MEMBER, &schema_grants_query, NULL, &schema_grants_shown,
         0, 200, NULL, "Lists who has which role."},
     [OPERATION_GRANT_REMOVE] = {"grant.remove", "DELETE", "/v1/grants/{grant}", OF_MEMBER, &schema_of_tenant, NULL, NULL,
@@ -99,7 +99,7 @@ const struct operation operations[OPERATIONS] = {
     [OPERATION_APPROVAL_LIST] = {"approval.list", "GET", "/v1/approvals", OF_MEMBER, &schema_grants_query, NULL, &schema_approvals_shown,
         0, 200, NULL, "Lists what waits for a second approver."},
     [OPERATION_APPROVAL_GIVE] = {"approval.give", "POST", "/v1/approvals/{approval}/give", OF_MEMBER, &schema_of_tenant, NULL, &schema_approval_shown,
-        CHANGES, 200, NULL, "Approves what somebody else asked for, and has it done."},
+        CHANGES, 200, NULL, "Approves what somebody else asked for, who may then ask again, once."},
     [OPERATION_APPROVAL_REFUSE] = {"approval.refuse", "POST", "/v1/approvals/{approval}/refuse", OF_MEMBER, &schema_of_tenant, &schema_refusal, &schema_approval_shown,
         CHANGES, 200, NULL, "Refuses what somebody asked for."},
 

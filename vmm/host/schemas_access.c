@@ -23,6 +23,7 @@ static const struct schema_member grant[] = {
     {"tenant", NAME, false, "where it has the role; everywhere where it is not said"},
     {"labels", LABELS, false, "of the guests that it is for; all where it is not said"},
     {"deny", BOOLEAN, false, "whether the role's operations are denied instead, whatever else is granted"},
+    {"until", TIME, false, "when it ends; it does not, where it is not said"},
     END,
 };
 const struct schema schema_grant = {"Grant", "A role of an identity.", grant, NULL};
@@ -49,23 +50,63 @@ const struct schema schema_refusal = {"Refusal", "Why it is refused.", refusal, 
 
 /* Constraints on launch */
 
-static const char *const tees[] = {"none", "snp", "tdx", NULL};
+static const char *const tees[] = {"none", "snp", "tdx", NULL}, *const bits[] = {"required", "forbidden",
+                                                                                 "any", NULL};
 static const struct schema_shape tee_shape = WORD(tees), measurement_shape = HEX(48, 48),
-                                 digest_shape = DIGEST, host_data_shape = HEX(32, 32);
+                                 digest_shape = DIGEST, host_data_shape = HEX(32, 32),
+                                 config_shape = HEX(48, 48);
+
+/* As attest/policy.h names them; a test compares them. */
+#define BIT(name)                                                                                            \
+    {                                                                                                        \
+        name, WORD(bits), false, NULL                                                                        \
+    }
+static const struct schema_member guest_policy[] = {BIT("debug"),
+                                                    BIT("migrate_ma"),
+                                                    BIT("smt"),
+                                                    BIT("single_socket"),
+                                                    BIT("cxl"),
+                                                    BIT("aes_256_xts"),
+                                                    BIT("rapl_disable"),
+                                                    BIT("ciphertext_hiding"),
+                                                    BIT("page_swap_disable"),
+                                                    END};
+static const struct schema schema_guest_policy = {
+    "GuestPolicyBits",
+    "Bits of an SNP guest's policy; debug and migrate_ma are forbidden where nothing is said.", guest_policy,
+    NULL};
+static const struct schema_member td_attributes[] = {
+    BIT("debug"), BIT("migratable"), BIT("sept_ve_disable"), BIT("pks"), BIT("kl"), BIT("perfmon"), END};
+static const struct schema schema_td_attributes = {"TdAttributes",
+                                                   "Attributes of a TD; debug and migratable are forbidden, "
+                                                   "sept_ve_disable is required where nothing is said.",
+                                                   td_attributes, NULL};
 
 static const struct schema_member constraints[] = {
     {"tees", LIST(1, 3, tee_shape), false, "that a guest may have; all where it is not said"},
     {"emulated", BOOLEAN, false, "whether an emulated TEE may be used; not, where it is not said"},
-    {"measurements", LIST(0, 256, measurement_shape), false,
-     "launch digests or MRTDs that may run; any where it is not said"},
-    {"kernels", LIST(0, 256, digest_shape), false, "images that may be a guest's kernel"},
-    {"policy_set", BITS, false, "SNP: bits of the guest's policy that must be set"},
-    {"policy_clear", BITS, false, "SNP: bits of the guest's policy that must not be set"},
-    {"attributes_set", BITS, false, "TDX: attributes that must be set"},
-    {"attributes_clear", BITS, false, "TDX: attributes that must not be set"},
-    {"host_data", LIST(0, 64, host_data_shape), false, "SNP: one of these must be the guest's host data"},
+    {"measurements", LIST(1, 256, measurement_shape), false,
+     "launch digests or MRTDs that may run; any, and plain guests, where it is not said"},
+    {"rtmr0", LIST(1, 256, measurement_shape), false, "TDX: what RTMR 0 may be at the start"},
+    {"rtmr1", LIST(1, 256, measurement_shape), false, "TDX: what RTMR 1 may be at the start"},
+    {"rtmr2", LIST(1, 256, measurement_shape), false, "TDX: what RTMR 2 may be at the start"},
+    {"rtmr3", LIST(1, 256, measurement_shape), false, "TDX: what RTMR 3 may be at the start"},
+    {"kernels", LIST(1, 256, digest_shape), false, "images that may be a guest's kernel"},
+    {"initrds", LIST(1, 256, digest_shape), false,
+     "images that may be a guest's initial RAM disk, which it must have"},
+    {"guest_policy", OBJECT(schema_guest_policy), false, NULL},
+    {"td_attributes", OBJECT(schema_td_attributes), false, NULL},
+    {"host_data", LIST(1, 64, host_data_shape), false,
+     "SNP: what the guest's host data may be; one alone is put where a definition has none"},
+    {"mrconfigid", LIST(1, 64, config_shape), false,
+     "TDX: what MRCONFIGID may be; one alone is put where a definition has none"},
+    {"mrowner", LIST(1, 64, config_shape), false,
+     "TDX: what MROWNER may be; one alone is put where a definition has none"},
     {"id_block", BOOLEAN, false, "SNP: whether a guest must bring an ID block"},
     {"expect", BOOLEAN, false, "whether a guest's definition must say what it is measured as"},
+    {"approval", LIST(0, 64, operation_shape), false,
+     "dangerous operations that need somebody else's approval in this tenant; with any, constraint.set does "
+     "as well"},
     END,
 };
 const struct schema schema_constraints = {"Constraints", "What a guest must be to be started.", constraints,

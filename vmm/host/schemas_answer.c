@@ -121,6 +121,8 @@ static const struct schema_member grant[] = {
     {"tenant", NAME, false, NULL},
     {"labels", LABELS, false, NULL},
     {"deny", BOOLEAN, false, NULL},
+    {"until", TIME, false, NULL},
+    {"by", TEXT(1, 600), false, "who granted it"},
     END,
 };
 ANSWER(schema_grant_shown, "GrantShown", "A role of an identity.", grant);
@@ -132,7 +134,7 @@ static const struct schema_member constraints[] = {
 };
 ANSWER(schema_constraints_shown, "ConstraintsShown", "What a tenant's guests must be.", constraints);
 
-static const char *const approvals_states[] = {"waiting", "given", "refused", "expired", NULL};
+static const char *const approvals_states[] = {"waiting", "given", "refused", "used", NULL};
 static const struct schema_member approval[] = {
     {"id", CHECKED(SCHEMA_IS_NUMBER), true, NULL},
     {"state", WORD(approvals_states), true, NULL},
@@ -141,6 +143,8 @@ static const struct schema_member approval[] = {
     {"by", TEXT(1, 335), true, "who asked"},
     {"request", ANY, false, "what was asked"},
     {"until", TIME, false, "when it is too late"},
+    {"decided_by", TEXT(1, 600), false, "who gave or refused it"},
+    {"reason", TEXT(0, 512), false, "of who refused it"},
     END,
 };
 ANSWER(schema_approval_shown, "ApprovalShown", "What waits for a second approver.", approval);

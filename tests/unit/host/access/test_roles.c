@@ -1,0 +1,361 @@
+/* Who may what: every cell of the table of roles, operations and places, as it is meant; and what holds of any grants. */
+#include "tests/unit/host/access/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/host/access/made.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
+#include "vmm/base/json.h"
+#include "vmm/host/access/held.h"
+#include "vmm/host/access/role.h"
+
+/* Of the columns below; the last has no grant. */
+static const char *const columns[] = {"viewer",        "operator", "launcher",      "image-manager",
+                                      "quota-manager", "auditor",  "administrator", ""};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+/* Where the role is granted, and where the operation is asked for. "": all tenants; the host. */
+static const struct {
+    const char *granted, *asked;
+} places[] = {{"blue", "blue"}, {"blue", "red"}, {"blue", ""}, {"", "blue"}, {"", ""}};
+#define PLACES (sizeof places / sizeof *places)
+
+/* A allowed, R refused, N not to be seen, - there is no such place for it. */
+static const struct {
+    const char *operation, *outcome[PLACES];
+} table[] = {
+    /* clang-format off */
+    {"tenant.create", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
+    {"tenant.list", {"AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"}},
+    {"tenant.show", {"AAAAAAAN", "NNNNNNNN", "--------", "AAAAAAAN", "--------"}},
+    {"tenant.update", {"RRRRARAN", "NNNNNNNN", "--------", "RRRRARAN", "--------"}},
+    {"tenant.delete", {"RRRRRRAN", "NNNNNNNN", "--------", "RRRRRRAN", "--------"}},
+    {"guest.create", {"RRARRRAN", "NNNNNNNN", "--------", "RRARRRAN", "--------"}},
+    {"guest.list", {"AAARAAAN", "NNNNNNNN", "--------", "AAARAAAN", "--------"}},
+    {"guest.show", {"AAANRAAN", "NNNNNNNN", "--------", "AAANRAAN", "--------"}},
+    {"guest.update", {"RRANRRAN", "NNNNNNNN", "--------", "RRANRRAN", "--------"}},
+    {"guest.delete", {"RRANRRAN", "NNNNNNNN", "--------", "RRANRRAN", "--------"}},
+    {"guest.start", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.stop", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.kill", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.restart", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.pause", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.resume", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.limit", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.wait", {"AAANRRAN", "NNNNNNNN", "--------", "AAANRRAN", "--------"}},
+    {"guest.console", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.input", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.logs", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.evidence", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
+    {"guest.statistics", {"AAANARAN", "NNNNNNNN", "--------", "AAANARAN", "--------"}},
+    {"image.add", {"RRRARRAN", "NNNNNNNN", "--------", "RRRARRAN", "--------"}},
+    {"image.list", {"AAAARAAN", "NNNNNNNN", "--------", "AAAARAAN", "--------"}},
+    {"image.show", {"AAAARAAN", "NNNNNNNN", "--------", "AAAARAAN", "--------"}},
+    {"image.delete", {"RRRARRAN", "NNNNNNNN", "--------", "RRRARRAN", "--------"}},
+    {"image.tag", {"RRRARRAN", "NNNNNNNN", "--------", "RRRARRAN", "--------"}},
+    {"role.define", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
+    {"role.list", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
+    {"role.delete", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
+    {"grant.add", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
+    {"grant.list", {"RRRRRAAN", "NNNNNNNN", "RRRRRRRR", "RRRRRAAN", "RRRRRAAR"}},
+    {"grant.remove", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
+    {"constraint.set", {"RRRRRRAN", "NNNNNNNN", "--------", "RRRRRRAN", "--------"}},
+    {"constraint.show", {"AAARRAAN", "NNNNNNNN", "--------", "AAARRAAN", "--------"}},
+    {"approval.list", {"RRRRRAAN", "NNNNNNNN", "RRRRRRRR", "RRRRRAAN", "RRRRRAAR"}},
+    {"approval.give", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
+    {"approval.refuse", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
+    {"audit.entries", {"RRRRRAAN", "NNNNNNNN", "RRRRRRRR", "RRRRRAAN", "RRRRRAAR"}},
+    {"audit.head", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
+    {"audit.proof", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
+    {"audit.consistency", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
+    {"host.show", {"--------", "--------", "RRRRRRRR", "--------", "RRRRAAAR"}},
+    {"host.metrics", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
+    {"event.stream", {"AAARRAAN", "NNNNNNNN", "AAARRAAR", "AAARRAAN", "AAARRAAR"}},
+    {"session.show", {"AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"}},
+    /* clang-format on */
+};
+
+static char letter(enum access_outcome outcome)
+{
+    return "ARNH"[outcome];
+}
+
+static enum access_outcome decide(struct made *made, const struct access_caller *caller,
+                                  const char *operation, const char *tenant, struct access_decision *out)
+{
+    struct access_request r = {
+        .operation = operation_find(operation), .tenant = *tenant ? tenant : NULL, .now = NOW};
+    CLEAN_JSON *labels = json_object();
+    struct cofre_err err = {""};
+    assert_non_null(r.operation);
+    if (strstr(r.operation->path, "{guest}"))
+        r.resource = "web";
+    if (r.resource || strcmp(operation, "guest.create") == 0)
+        r.labels = labels;
+    assert_int_equal(access_decide(out, made->access, made->db, caller, &r, &err), 0);
+    assert_true(*out->reason);
+    assert_true(out->outcome == ACCESS_ALLOWED || *out->answer);
+    return out->outcome;
+}
+
+static void check_cell(struct made *made, size_t place, size_t column)
+{
+    const struct access_caller caller = made_caller("user:ann");
+    const char *role = columns[column];
+    struct cofre_err err = {""};
+    struct access_decision decision;
+    if (*role)
+        (void)made_grant(made, "user:ann", role, places[place].granted, "{}", false);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const char wanted = table[i].outcome[place][column];
+        if (wanted == '-')
+            continue;
+        const char got = letter(decide(made, &caller, table[i].operation, places[place].asked, &decision));
+        if (got != wanted)
+            fail_msg("%s of %s in \"%s\", asked in \"%s\": %c instead of %c (%s)", table[i].operation, role,
+                     places[place].granted, places[place].asked, got, wanted, decision.reason);
+    }
+    assert_true(db_script(made->db, "DELETE FROM access_grant", &err) == 0);
+}
+
+static void every_cell_of_the_table_is_as_it_is_meant(void **state)
+{
+    struct made made;
+    (void)state;
+    made_start(&made);
+    for (size_t place = 0; place < PLACES; place++)
+        for (size_t column = 0; column < COLUMNS; column++)
+            check_cell(&made, place, column);
+    made_end(&made);
+}
+
+static void the_table_has_every_operation_and_every_role(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof table / sizeof *table, OPERATIONS);
+    for (size_t i = 0; i < OPERATIONS; i++)
+        assert_string_equal(table[i].operation, operations[i].name);
+    assert_int_equal(COLUMNS - 1, role_built_in_count);
+    for (size_t i = 0; i + 1 < COLUMNS; i++)
+        assert_string_equal(columns[i], role_built_in[i].name);
+}
+
+/* Who is nobody may not even what everybody may. */
+static void nobody_is_refused_everything(void **state)
+{
+    struct made made;
+    const struct access_caller nobody = {.from = "192.0.2.7:1"};
+    struct access_decision decision;
+    (void)state;
+    made_start(&made);
+    for (size_t i = 0; i < OPERATIONS; i++)
+        assert_int_equal(decide(&made, &nobody, operations[i].name, "blue", &decision), ACCESS_REFUSED);
+    made_end(&made);
+}
+
+static void what_is_not_there_and_what_is_not_to_be_seen_have_one_answer(void **state)
+{
+    struct made made;
+    struct access_decision hidden, missing, foreign;
+    struct cofre_err err;
+    CLEAN_JSON *labels = made_json("{'tier': 'gold'}");
+    const struct access_caller ann = made_caller("user:ann");
+    (void)state;
+    made_start(&made);
+    (void)made_grant(&made, "user:ann", "operator", "blue", "{'tier': 'tin'}", false);
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        if (!strstr(operations[i].path, "{guest}"))
+            continue;
+        struct access_request r = {
+            .operation = &operations[i], .tenant = "blue", .resource = "db", .labels = labels, .now = NOW};
+        assert_int_equal(access_decide(&hidden, made.access, made.db, &ann, &r, &err), 0);
+        r.labels = NULL;
+        r.absent = true;
+        assert_int_equal(access_decide(&missing, made.access, made.db, &ann, &r, &err), 0);
+        assert_int_equal(hidden.outcome, ACCESS_ABSENT);
+        assert_int_equal(missing.outcome, ACCESS_ABSENT);
+        assert_string_equal(hidden.answer, missing.answer);
+        r.tenant = "red";
+        assert_int_equal(access_decide(&missing, made.access, made.db, &ann, &r, &err), 0);
+        r.absent = false;
+        r.labels = labels;
+        assert_int_equal(access_decide(&foreign, made.access, made.db, &ann, &r, &err), 0);
+        assert_int_equal(foreign.outcome, ACCESS_ABSENT);
+        assert_string_equal(foreign.answer, missing.answer);
+    }
+    made_end(&made);
+}
+
+static void labels_bound_a_grant_and_a_denial(void **state)
+{
+    struct made made;
+    struct access_decision decision;
+    struct cofre_err err;
+    CLEAN_JSON *dev = made_json("{'env': 'dev', 'team': 'a'}"),
+               *prod = made_json("{'env': 'prod', 'team': 'a'}"),
+               *secret = made_json("{'env': 'dev', 'secret': 'yes'}");
+    const struct access_caller ann = made_caller("user:ann");
+    (void)state;
+    made_start(&made);
+    (void)made_grant(&made, "user:ann", "launcher", "blue", "{'env': 'dev'}", false);
+    (void)made_grant(&made, "user:ann", "viewer", "blue", "{}", false);
+    (void)made_grant(&made, "user:ann", "launcher", "blue", "{'secret': 'yes'}", true);
+    const struct {
+        const char *operation;
+        const json_t *labels, *after;
+        enum access_outcome outcome;
+    } cases[] = {
+        {"guest.start", dev, NULL, ACCESS_ALLOWED},    {"guest.start", prod, NULL, ACCESS_REFUSED},
+        {"guest.show", prod, NULL, ACCESS_ALLOWED},    {"guest.start", secret, NULL, ACCESS_ABSENT},
+        {"guest.show", secret, NULL, ACCESS_ABSENT},   {"guest.update", dev, dev, ACCESS_ALLOWED},
+        {"guest.update", dev, prod, ACCESS_REFUSED},   {"guest.update", prod, dev, ACCESS_REFUSED},
+        {"guest.update", dev, secret, ACCESS_REFUSED}, {"guest.create", dev, NULL, ACCESS_ALLOWED},
+        {"guest.create", prod, NULL, ACCESS_REFUSED},  {"guest.list", NULL, NULL, ACCESS_ALLOWED},
+        {"image.add", NULL, NULL, ACCESS_REFUSED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct access_request r = {.operation = operation_find(cases[i].operation),
+                                   .tenant = "blue",
+                                   .resource = "web",
+                                   .labels = cases[i].labels,
+                                   .labels_after = cases[i].after,
+                                   .now = NOW};
+        assert_int_equal(access_decide(&decision, made.access, made.db, &ann, &r, &err), 0);
+        if (decision.outcome != cases[i].outcome)
+            fail_msg("case %zu, %s: %s", i, cases[i].operation, decision.reason);
+    }
+    struct access_view *view = NULL;
+    assert_int_equal(access_view_open(&view, made.db, &ann, NOW, &err), 0);
+    assert_true(access_view_tenant(view, "blue"));
+    assert_false(access_view_tenant(view, "red"));
+    assert_true(access_view_guest(view, "blue", prod));
+    assert_false(access_view_guest(view, "blue", secret));
+    assert_false(access_view_guest(view, "red", dev));
+    access_view_close(view);
+    made_end(&made);
+}
+
+static void a_grant_ends_when_it_says(void **state)
+{
+    struct made made;
+    struct access_decision decision;
+    struct cofre_err err;
+    const struct access_caller ann = made_caller("user:ann");
+    (void)state;
+    made_start(&made);
+    (void)made_grant(&made, "user:ann", "viewer", "blue", "{}", false);
+    assert_int_equal(db_script(made.db, "UPDATE access_grant SET until = 1800000001", &err), 0);
+    struct access_request r = {.operation = operation_find("guest.list"), .tenant = "blue", .now = NOW};
+    assert_int_equal(access_decide(&decision, made.access, made.db, &ann, &r, &err), 0);
+    assert_int_equal(decision.outcome, ACCESS_ALLOWED);
+    r.now = NOW + 1;
+    assert_int_equal(access_decide(&decision, made.access, made.db, &ann, &r, &err), 0);
+    assert_int_equal(decision.outcome, ACCESS_ABSENT);
+    made_end(&made);
+}
+
+/* Sets of grants at random, and one denial more, on all that can be asked: what is allowed afterwards was allowed before. */
+static uint64_t numbers = 88172645463325252u;
+static unsigned draw(unsigned below)
+{
+    numbers ^= numbers << 13;
+    numbers ^= numbers >> 7;
+    numbers ^= numbers << 17;
+    return (unsigned)(numbers % below);
+}
+
+static const char *const label_texts[] = {"{}", "{'env': 'dev'}", "{'env': 'prod'}",
+                                          "{'env': 'dev', 'team': 'a'}"};
+
+static void add_at_random(struct made *made, bool deny)
+{
+    static const char *const tenants[] = {"", "blue", "red"}, *const names[] = {"user:ann", "group:corp:all"};
+    (void)made_grant(made, names[draw(2)], columns[draw(COLUMNS - 1)], tenants[draw(3)], label_texts[draw(4)],
+                     deny);
+}
+
+static void read_all(const struct held *held, bool may[3][5][OPERATIONS], bool sees[3][5])
+{
+    static const char *const tenants[] = {NULL, "blue", "red"};
+    for (size_t t = 0; t < 3; t++)
+        for (size_t l = 0; l < 5; l++) {
+            CLEAN_JSON *labels = l < 4 ? made_json(label_texts[l]) : NULL;
+            const struct held_place place = {tenants[t], labels};
+            int64_t number;
+            for (enum operation_number o = 0; o < OPERATIONS; o++)
+                may[t][l][o] = held_may(held, o, &place, &number, NULL) == 0;
+            sees[t][l] = tenants[t] &&
+                         (labels ? held_sees_guest(held, tenants[t], labels) : held_sees(held, tenants[t]));
+        }
+}
+
+static void one_denial_more_never_allows_more(void **state)
+{
+    struct made made;
+    struct cofre_err err;
+    const struct access_caller ann = made_member("user:ann", "group:corp:all");
+    static bool before[3][5][OPERATIONS], after[3][5][OPERATIONS];
+    bool seen_before[3][5], seen_after[3][5];
+    unsigned lost = 0;
+    (void)state;
+    made_start(&made);
+    for (int round = 0; round < 60; round++) {
+        CLEAN_HELD held = {0}, more = {0};
+        assert_int_equal(db_script(made.db, "DELETE FROM access_grant", &err), 0);
+        for (unsigned i = draw(5); i-- > 0;)
+            add_at_random(&made, draw(3) == 0);
+        add_at_random(&made, false);
+        assert_int_equal(held_load(&held, made.db, &ann, NOW, &err), 0);
+        read_all(&held, before, seen_before);
+        add_at_random(&made, true);
+        assert_int_equal(held_load(&more, made.db, &ann, NOW, &err), 0);
+        read_all(&more, after, seen_after);
+        for (size_t i = 0; i < sizeof before; i++) {
+            assert_true(((bool *)before)[i] || !((bool *)after)[i]);
+            lost += ((bool *)before)[i] && !((bool *)after)[i];
+        }
+        for (size_t i = 0; i < sizeof seen_before; i++)
+            assert_true(((bool *)seen_before)[i] || !((bool *)seen_after)[i]);
+    }
+    assert_true(lost > 1000); /* denials took something */
+    made_end(&made);
+}
+
+/* docs/cofred.md, between its two comments: a line for each role, with its patterns in its order. */
+static void the_document_has_the_roles_that_the_program_has(void **state)
+{
+    char path[4096], wanted[2048];
+    CLEAN_BYTES file = {0};
+    struct cofre_err err;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/docs/cofred.md", getenv("COFRE_SOURCE"));
+    assert_int_equal(file_read(&file, path, 1 << 20, &err), 0);
+    for (size_t i = 0; i < role_built_in_count; i++) {
+        const struct role *role = &role_built_in[i];
+        size_t len = (size_t)snprintf(wanted, sizeof wanted, "\n| `%s` | %s | ", role->name, role->help);
+        for (size_t j = 0; role->patterns[j]; j++)
+            len += (size_t)snprintf(wanted + len, sizeof wanted - len, "%s`%s`", j ? ", " : "",
+                                    role->patterns[j]);
+        (void)snprintf(wanted + len, sizeof wanted - len, " |\n");
+        if (!memmem(file.data, file.len, wanted, strlen(wanted)))
+            fail_msg("docs/cofred.md has no line \"%s\"", wanted + 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_table_has_every_operation_and_every_role),
+        cmocka_unit_test(every_cell_of_the_table_is_as_it_is_meant),
+        cmocka_unit_test(nobody_is_refused_everything),
+        cmocka_unit_test(what_is_not_there_and_what_is_not_to_be_seen_have_one_answer),
+        cmocka_unit_test(labels_bound_a_grant_and_a_denial),
+        cmocka_unit_test(a_grant_ends_when_it_says),
+        cmocka_unit_test(one_denial_more_never_allows_more),
+        cmocka_unit_test(the_document_has_the_roles_that_the_program_has),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
