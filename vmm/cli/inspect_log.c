@@ -154,6 +154,69 @@ static void describe_change(json_t *out, const struct log_entry *entry)
         json_object_set_new(out, "detail", json_string(entry->detail));
 }
 
+static void put_label(json_t *out, const char *key, const char *text)
+{
+    if (*text)
+        json_object_set_new(out, key, json_string(text));
+}
+
+/* What is there of the optional ones, each of which begins with its length. */
+static void put_optional(json_t *out, const char *key, const void *value)
+{
+    const uint8_t *bytes = value;
+    char text[2 * LOG_REGISTERS_SIZE + 1];
+    hex_encode(text, bytes + 1, bytes[0]);
+    put_label(out, key, text);
+}
+
+static void describe_operation(json_t *out, const struct log_entry *entry)
+{
+    static const char *const outcomes[] = {[LOG_OPERATION_ALLOWED] = "allowed",
+                                           [LOG_OPERATION_REFUSED] = "refused",
+                                           [LOG_OPERATION_FAILED] = "failed",
+                                           [LOG_OPERATION_DONE] = "done"};
+    json_object_set_new(out, "operation", json_string(entry->operation));
+    json_object_set_new(out, "outcome", json_string(outcomes[entry->outcome]));
+    json_object_set_new(out, "actor", json_string(entry->subject));
+    json_object_set_new(out, "identity", json_string(entry->identity));
+    put_label(out, "from", entry->from);
+    put_label(out, "tenant", entry->tenant);
+    put_label(out, "name", entry->object_name);
+    put_label(out, "request", entry->request);
+    put_optional(out, "before", &entry->before);
+    put_optional(out, "after", &entry->after);
+    if (entry->count != 1)
+        json_object_set_new(out, "count", json_integer(entry->count));
+    put_label(out, "detail", entry->detail);
+}
+
+static void describe_launch(json_t *out, const struct log_entry *entry)
+{
+    static const char *const outcomes[] = {
+        [LOG_LAUNCH_RUNS] = "runs", [LOG_LAUNCH_STOPPED] = "stopped", [LOG_LAUNCH_FAILED] = "failed"};
+    json_object_set_new(out, "guest", json_integer(entry->guest));
+    put_label(out, "tenant", entry->tenant);
+    put_label(out, "name", entry->object_name);
+    json_object_set_new(out, "outcome", json_string(outcomes[entry->outcome]));
+    put_label(out, "tee", entry->tee);
+    json_object_set_new(out, "emulated", json_boolean(entry->emulated));
+    put_optional(out, "expected", &entry->expected);
+    put_optional(out, "predicted", &entry->predicted);
+    put_optional(out, "reported", &entry->reported);
+    put_optional(out, "predicted_registers", &entry->predicted_registers);
+    put_optional(out, "reported_registers", &entry->reported_registers);
+    put_optional(out, "kernel", &entry->kernel);
+    put_optional(out, "initrd", &entry->initrd);
+    put_optional(out, "cmdline", &entry->cmdline);
+    put_optional(out, "firmware", &entry->firmware);
+    put_optional(out, "id_block", &entry->id_block);
+    inspect_put_address(out, "policy", entry->guest_policy);
+    put_optional(out, "host_data", &entry->host_data);
+    put_optional(out, "evidence", &entry->launch_evidence);
+    put_label(out, "request", entry->request);
+    put_label(out, "detail", entry->detail);
+}
+
 static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
 {
     static const struct {
@@ -161,7 +224,9 @@ static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
         void (*describe)(json_t *out, const struct log_entry *entry);
     } kinds[] = {[LOG_ENTRY_GENESIS] = {"genesis", describe_genesis},
                  [LOG_ENTRY_VERDICT] = {"verdict", describe_verdict},
-                 [LOG_ENTRY_CHANGE] = {"change", describe_change}};
+                 [LOG_ENTRY_CHANGE] = {"change", describe_change},
+                 [LOG_ENTRY_OPERATION] = {"operation", describe_operation},
+                 [LOG_ENTRY_LAUNCH] = {"launch", describe_launch}};
     struct log_entry entry;
     char time[TIME_TEXT_SIZE];
     int rc = log_entry_read(&entry, file, err);
