@@ -94,7 +94,7 @@ static int describe_file(json_t **out, struct view file, struct cofre_err *err)
     struct log_item item;
     struct log_head last;
     struct view head = {0}, content;
-    uint64_t committed, entries = 0, heads = 0, place = LOG_HEADER_SIZE;
+    uint64_t committed, entries = 0, removed = 0, heads = 0, place = LOG_HEADER_SIZE;
     if (!log_header_read(&committed, file) || committed > file.len)
         return cofre_fail(err, COFRE_MALFORMED, "it is shorter than what was committed");
     while (place < committed) {
@@ -102,7 +102,8 @@ static int describe_file(json_t **out, struct view file, struct cofre_err *err)
         if (log_item_read(&item, rest, err) <= 0 || !view_sub(rest, item.prefix, item.len, &content))
             return cofre_fail(err, COFRE_MALFORMED, "byte %llu begins no item", (unsigned long long)place);
         head = item.kind == LOG_ITEM_HEAD ? content : head;
-        entries += item.kind == LOG_ITEM_ENTRY;
+        entries += item.kind != LOG_ITEM_HEAD;
+        removed += item.kind == LOG_ITEM_REMOVED;
         heads += item.kind == LOG_ITEM_HEAD;
         place += item.prefix + item.len;
     }
@@ -111,6 +112,8 @@ static int describe_file(json_t **out, struct view file, struct cofre_err *err)
         return cofre_within(err, rc, "its last head");
     *out = json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)committed, "entries", (json_int_t)entries,
                      "heads", (json_int_t)heads);
+    if (removed)
+        json_object_set_new(*out, "removed", json_integer((json_int_t)removed));
     log_put_head(*out, &last);
     put_signer(*out, head);
     return 0;
