@@ -12,12 +12,13 @@ static int within(const struct log_file *f, int rc, struct cofre_err *err)
 
 /* What goes into the file, and into what follows from it */
 
-int log_file_note_entry(struct log_file *f, struct view entry, uint64_t place, struct cofre_err *err)
+int log_file_note_entry(struct log_file *f, const struct log_hash *leaf, uint64_t place,
+                        struct cofre_err *err)
 {
     uint8_t bytes[8];
     put_le64(bytes, place);
     int rc = growing_file_append(&f->places, (struct view){bytes, sizeof bytes}, err);
-    return rc < 0 ? rc : log_tree_append(&f->tree, entry, err);
+    return rc < 0 ? rc : log_tree_append_leaf(&f->tree, leaf, err);
 }
 
 static int put_item(struct log_file *f, enum log_item_kind kind, struct view content, struct cofre_err *err)
@@ -60,6 +61,7 @@ int log_file_note_head(struct log_file *f, struct view head, const struct log_st
 
 int log_file_append(struct log_file *f, struct view entry, uint64_t *index, struct cofre_err *err)
 {
+    struct log_hash leaf;
     int rc = check_usable(f, err);
     if (rc == 0 && entry.len > LOG_ENTRY_MAX)
         rc = cofre_fail(err, COFRE_USAGE, "an entry of %zu bytes, where %u are the most", entry.len,
@@ -67,9 +69,11 @@ int log_file_append(struct log_file *f, struct view entry, uint64_t *index, stru
     if (rc < 0)
         return within(f, rc, err);
     uint64_t place = growing_file_size(&f->items), number = f->tree.size;
-    rc = put_item(f, LOG_ITEM_ENTRY, entry, err);
+    rc = log_hash_leaf(&f->tree.hasher, &leaf, entry, err);
     if (rc == 0)
-        rc = log_file_note_entry(f, entry, place, err);
+        rc = put_item(f, LOG_ITEM_ENTRY, entry, err);
+    if (rc == 0)
+        rc = log_file_note_entry(f, &leaf, place, err);
     if (rc == 0 && index)
         *index = number;
     return within(f, noting_failure(f, rc), err);
@@ -152,6 +156,9 @@ static int read_entry(struct log_file *f, uint64_t index, struct bytes *out, str
         rc = growing_file_read(&f->items, le64(place), prefix, len, err);
     if (rc == 0)
         rc = log_item_read(&item, (struct view){prefix, len}, err);
+    if (rc > 0 && item.kind == LOG_ITEM_REMOVED)
+        rc = cofre_fail(err, COFRE_NEGATIVE, "entry %" PRIu64 " was removed, and only its hash is left",
+                        index);
     if (rc < 0)
         return rc;
     rc = bytes_alloc(out, item.len, err);

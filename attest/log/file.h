@@ -60,7 +60,7 @@ int log_file_commit(struct log_file *f, struct cofre_err *err);
 struct view log_file_head(const struct log_file *f);
 const struct log_state *log_file_state(const struct log_file *f);
 
-/* Entry number index, below the state's size. The caller frees *out. */
+/* Entry number index, below the state's size. The caller frees *out. -COFRE_NEGATIVE: it was removed. */
 int log_file_entry(struct log_file *f, uint64_t index, struct bytes *out, struct cofre_err *err);
 
 /* For proofs. */

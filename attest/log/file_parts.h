@@ -20,7 +20,8 @@ struct log_file {
 };
 
 /* file.c: what goes into the file, and what follows from it. */
-int log_file_note_entry(struct log_file *f, struct view entry, uint64_t place, struct cofre_err *err);
+int log_file_note_entry(struct log_file *f, const struct log_hash *leaf, uint64_t place,
+                        struct cofre_err *err);
 int log_file_current(struct log_file *f, struct log_state *out, struct cofre_err *err);
 /* Its last head, in front of byte number length. */
 int log_file_note_head(struct log_file *f, struct view head, const struct log_state *state, uint64_t length,

@@ -41,6 +41,21 @@ static int replay_head(struct log_file *f, struct view head, uint64_t end, struc
     return rc < 0 ? rc : log_file_note_head(f, head, &state, end, err);
 }
 
+static int replay_entry(struct log_file *f, struct view entry, uint64_t place, struct cofre_err *err)
+{
+    struct log_hash leaf;
+    int rc = log_hash_leaf(&f->tree.hasher, &leaf, entry, err);
+    return rc < 0 ? rc : log_file_note_entry(f, &leaf, place, err);
+}
+
+/* Of which the hash is left, whose length the item's reader has checked. */
+static int replay_removed(struct log_file *f, struct view hash, uint64_t place, struct cofre_err *err)
+{
+    struct log_hash leaf;
+    memcpy(leaf.data, hash.data, sizeof leaf.data);
+    return log_file_note_entry(f, &leaf, place, err);
+}
+
 /* The item at *offset, which is then behind it. 0: the file ends in it, or it is none. */
 static int replay_item(struct log_file *f, struct window *w, uint64_t *offset, struct cofre_err *err)
 {
@@ -55,8 +70,11 @@ static int replay_item(struct log_file *f, struct window *w, uint64_t *offset, s
     struct view content = {bytes.data + item.prefix, item.len};
     uint64_t place = *offset;
     *offset += bytes.len;
-    rc = item.kind == LOG_ITEM_ENTRY ? log_file_note_entry(f, content, place, err)
-                                     : replay_head(f, content, *offset, err);
+    if (item.kind == LOG_ITEM_HEAD)
+        rc = replay_head(f, content, *offset, err);
+    else
+        rc = item.kind == LOG_ITEM_ENTRY ? replay_entry(f, content, place, err)
+                                         : replay_removed(f, content, place, err);
     return rc < 0 ? rc : 1;
 }
 

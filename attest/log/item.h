@@ -1,7 +1,8 @@
 /*
  * What a log's file is made of: a sequence of CBOR items (RFC 8742). First the text "cofre-log-1" and a number, always of
  * 64 bits: how many bytes of the file were on the disk when the last head was. Then each byte string is an entry, in order,
- * and each byte string with tag 24 (RFC 8949, section 3.4.5.1) is a signed head over all entries before it.
+ * and each byte string with tag 24 (RFC 8949, section 3.4.5.1) is a signed head over all entries before it. An array of one
+ * byte string is an entry that was removed: its leaf's hash, from which all else follows as before.
  */
 #ifndef COFRE_ATTEST_LOG_ITEM_H
 #define COFRE_ATTEST_LOG_ITEM_H
@@ -18,7 +19,7 @@ void log_header_write(uint8_t out[LOG_HEADER_SIZE], uint64_t committed);
 /* False where a log's file does not begin so. */
 bool log_header_read(uint64_t *committed, struct view bytes);
 
-enum log_item_kind { LOG_ITEM_ENTRY, LOG_ITEM_HEAD };
+enum log_item_kind { LOG_ITEM_ENTRY, LOG_ITEM_HEAD, LOG_ITEM_REMOVED };
 
 struct log_item {
     enum log_item_kind kind;

@@ -40,13 +40,25 @@ void log_tree_close(struct log_tree *tree)
     log_hasher_free(&tree->hasher);
 }
 
+uint64_t log_tree_leaf(uint64_t index)
+{
+    return position(0, index);
+}
+
 int log_tree_append(struct log_tree *tree, struct view entry, struct cofre_err *err)
 {
-    struct log_hash made[LOG_PATH_MAX];
+    struct log_hash leaf;
+    int rc = log_hash_leaf(&tree->hasher, &leaf, entry, err);
+    return rc < 0 ? rc : log_tree_append_leaf(tree, &leaf, err);
+}
+
+int log_tree_append_leaf(struct log_tree *tree, const struct log_hash *leaf, struct cofre_err *err)
+{
+    struct log_hash made[LOG_PATH_MAX] = {*leaf};
     unsigned level = 0;
+    int rc = 0;
     if (tree->size == LOG_SIZE_MAX)
         return cofre_fail(err, COFRE_FAILED, "the log is full");
-    int rc = log_hash_leaf(&tree->hasher, &made[0], entry, err);
     for (; rc == 0 && tree->size >> level & 1; level++)
         rc = log_hash_node(&tree->hasher, &made[level + 1], &tree->peak[level], &made[level], err);
     if (rc == 0)

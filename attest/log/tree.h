@@ -36,6 +36,11 @@ void log_tree_close(struct log_tree *tree);
 /* Nothing is read. After a failure the tree is as it was before. */
 int log_tree_append(struct log_tree *tree, struct view entry, struct cofre_err *err);
 
+/* The same where only the leaf's hash is known. */
+int log_tree_append_leaf(struct log_tree *tree, const struct log_hash *leaf, struct cofre_err *err);
+/* Where the list has the leaf's hash of an entry. */
+uint64_t log_tree_leaf(uint64_t index);
+
 /* Of the first size entries, of which the tree has as many or more: else -COFRE_USAGE. */
 int log_tree_root(struct log_tree *tree, uint64_t size, struct log_hash *out, struct cofre_err *err);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "attest/service/signer.h"
-#include "attest/store/verdict_log.h"
+#include "attest/store/db_log.h"
 
 /* As much of the text as has room, and no half of a letter. */
 static void put(char *to, size_t size, const char *text)
@@ -38,15 +38,15 @@ int change_entry(struct log_entry *entry, const struct change *change, int64_t n
 
 int change_log(const struct trust *trust, struct db *db, const struct change *change, struct cofre_err *err)
 {
-    CLEAN_VERDICT_LOG log = {0};
+    CLEAN_DB_LOG log = {0};
     int64_t number;
     struct log_entry entry;
     int rc = change_entry(&entry, change, trust->clock(), err);
     if (rc == 0)
-        rc = verdict_log_open_to_append(&log, db, err);
+        rc = db_log_open_to_append(&log, db, err);
     if (rc == 0)
-        rc = verdict_log_begin(&log, trust->config->name, entry.time, err);
+        rc = db_log_begin(&log, trust->config->name, entry.time, err);
     if (rc == 0)
-        rc = verdict_log_write(&log, &entry, &number, err);
+        rc = db_log_write(&log, &entry, &number, err);
     return rc < 0 ? rc : signer_sign_head(trust->signer, &log, trust->config->name, entry.time, err);
 }

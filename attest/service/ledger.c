@@ -7,7 +7,7 @@
 #include "attest/service/result_text.h"
 #include "attest/service/signer.h"
 #include "attest/store/challenge.h"
-#include "attest/store/verdict_log.h"
+#include "attest/store/db_log.h"
 #include "vmm/base/log.h"
 
 #define LOG_ROOM  "trust"
@@ -63,7 +63,7 @@ static int take_earlier(void *context, const struct result *r, struct cofre_err 
 
 /* -COFRE_NEGATIVE is the record's own; any other failure is the batch's. A request that comes again is known by its key
  * before its nonce, which the first one used, is looked at. */
-static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64_t now, struct cofre_err *err)
+static int keep(struct outcome *o, struct db_log *log, struct db *db, int64_t now, struct cofre_err *err)
 {
     struct record *r = o->record;
     int rc =
@@ -78,7 +78,7 @@ static int keep(struct outcome *o, struct verdict_log *log, struct db *db, int64
         if (rc < 0)
             return cofre_fail(err, (enum cofre_error) - rc, "%s", o->err.text);
     }
-    rc = verdict_log_write(log, &r->entry, &r->result.log_index, err);
+    rc = db_log_write(log, &r->entry, &r->result.log_index, err);
     if (rc == 0)
         rc = result_keep(db, &r->result, err);
     return rc == 0 && r->more ? r->more->keep(r, db, log, now, err) : rc;
@@ -88,12 +88,12 @@ static int keep_all(struct db *db, void *context, struct cofre_err *err)
 {
     struct batch *batch = context;
     struct trust *trust = batch->ledger->trust;
-    CLEAN_VERDICT_LOG log = {0};
+    CLEAN_DB_LOG log = {0};
     const int64_t now = trust->clock();
-    int rc = verdict_log_open_to_append(&log, db, err);
+    int rc = db_log_open_to_append(&log, db, err);
     const uint64_t before = log.tree.size;
     if (rc == 0)
-        rc = verdict_log_begin(&log, trust->config->name, now, err);
+        rc = db_log_begin(&log, trust->config->name, now, err);
     for (size_t i = 0; i < batch->count && rc >= 0; i++) {
         struct outcome *o = &batch->outcome[i];
         free(o->before);

@@ -8,8 +8,8 @@
 
 #include "attest/log/entry.h"
 #include "attest/service/trust.h"
+#include "attest/store/db_log.h"
 #include "attest/store/result.h"
-#include "attest/store/verdict_log.h"
 
 /* What a request leaves; owned by the ledger once it is given. */
 struct record {
@@ -32,8 +32,7 @@ struct record {
  * database's, and nothing is kept.
  */
 struct record_more {
-    int (*keep)(struct record *record, struct db *db, struct verdict_log *log, int64_t now,
-                struct cofre_err *err);
+    int (*keep)(struct record *record, struct db *db, struct db_log *log, int64_t now, struct cofre_err *err);
     void (*answer)(struct record *record); /* answers record->request */
     void (*free)(void *context);
 };

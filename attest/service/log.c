@@ -1,8 +1,7 @@
 /* /v1/log: the log of verdicts. Anybody may see that it only grows; what is in it is for those who may read. */
-#include "attest/log/receipt.h"
 #include "attest/service/handlers.h"
 #include "attest/service/route.h"
-#include "attest/store/verdict_log.h"
+#include "attest/store/db_log.h"
 #include "vmm/base/number.h"
 
 #define COSE_TYPE "application/cose"
@@ -27,7 +26,7 @@ void log_show_head(struct call *call)
     CLEAN_BYTES head = {0};
     struct cofre_err err;
     int64_t size;
-    int rc = verdict_log_head(call->db, &size, copy, &head, &err);
+    int rc = db_log_head(call->db, &size, copy, &head, &err);
     answer(call, rc, &err, COSE_TYPE, &head);
 }
 
@@ -55,7 +54,7 @@ void log_show_entry(struct call *call)
     int64_t number = 0;
     int rc = number_of(call->part[0], &number, &err);
     if (rc == 0)
-        rc = verdict_log_entry(call->db, number, copy, &entry, &err);
+        rc = db_log_entry(call->db, number, copy, &entry, &err);
     if (rc == 0 && !may_see(call, bytes_view(&entry))) {
         request_problem(call->request, 403, "forbidden", "entry %lld tells of a change, which %s may not see",
                         (long long)number, call->caller.name);
@@ -64,39 +63,14 @@ void log_show_entry(struct call *call)
     answer(call, rc, &err, CBOR_TYPE, &entry);
 }
 
-/* A receipt by the newest head: of the entry, or of growth since the size. */
-static int prove(struct call *call, enum log_receipt_kind kind, struct bytes *out, struct cofre_err *err)
-{
-    CLEAN_BYTES head = {0};
-    CLEAN_VERDICT_LOG log = {0};
-    struct log_receipt proof = {.kind = kind};
-    int64_t number = 0, size = 0;
-    int rc = number_of(call->part[0], &number, err);
-    if (rc == 0)
-        rc = verdict_log_head(call->db, &size, copy, &head, err);
-    if (rc == 0)
-        rc = verdict_log_open(&log, call->db, err);
-    if (rc < 0)
-        return rc;
-    if (kind == LOG_RECEIPT_INCLUSION) {
-        proof.inclusion = (struct log_inclusion){.size = (uint64_t)size, .index = (uint64_t)number};
-        rc = log_tree_prove_inclusion(&log.tree, &proof.inclusion, err);
-    } else {
-        proof.consistency = (struct log_consistency){.size1 = (uint64_t)number, .size2 = (uint64_t)size};
-        rc = log_tree_prove_consistency(&log.tree, &proof.consistency, err);
-    }
-    if (rc == -COFRE_USAGE)
-        return cofre_fail(err, COFRE_NEGATIVE, "the log has no %s %lld; its last head is over %lld entries",
-                          kind == LOG_RECEIPT_INCLUSION ? "entry" : "size", (long long)number,
-                          (long long)size);
-    return rc < 0 ? rc : log_receipt_make(out, bytes_view(&head), &proof, err);
-}
-
 static void answer_proof(struct call *call, enum log_receipt_kind kind)
 {
     CLEAN_BYTES receipt = {0};
     struct cofre_err err;
-    int rc = prove(call, kind, &receipt, &err);
+    int64_t number = 0;
+    int rc = number_of(call->part[0], &number, &err);
+    if (rc == 0)
+        rc = db_log_prove(call->db, kind, number, &receipt, &err);
     answer(call, rc, &err, COSE_TYPE, &receipt);
 }
 

@@ -137,11 +137,11 @@ int signer_translate(struct signer *s, struct bytes *jwt, struct view cwt, struc
     return rc < 0 ? rc : signer_sign_jwt(s, jwt, &ear, err);
 }
 
-int signer_sign_head(struct signer *s, struct verdict_log *log, const char *name, int64_t now,
+int signer_sign_head(struct signer *s, struct db_log *log, const char *name, int64_t now,
                      struct cofre_err *err)
 {
     pthread_rwlock_rdlock(&s->lock);
-    int rc = verdict_log_sign(log, name, key_set_current(&s->held.keys), now, err);
+    int rc = db_log_sign(log, name, key_set_current(&s->held.keys), now, err);
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }

@@ -5,7 +5,7 @@
 
 #include "attest/corim/corim.h"
 #include "attest/service/config.h"
-#include "attest/store/verdict_log.h"
+#include "attest/store/db_log.h"
 #include "attest/token/token.h"
 
 struct signer;
@@ -19,7 +19,7 @@ int signer_sign_cwt(struct signer *signer, struct bytes *out, const struct ear *
 int signer_sign_jwt(struct signer *signer, struct bytes *out, const struct ear *ear, struct cofre_err *err);
 /* What a CWT says as a JWT by the current key. -COFRE_NEGATIVE: the CWT was signed by none of these keys. */
 int signer_translate(struct signer *signer, struct bytes *jwt, struct view cwt, struct cofre_err *err);
-int signer_sign_head(struct signer *signer, struct verdict_log *log, const char *name, int64_t now,
+int signer_sign_head(struct signer *signer, struct db_log *log, const char *name, int64_t now,
                      struct cofre_err *err);
 int signer_sign_corim(struct signer *signer, struct bytes *out, const struct corim *corim,
                       struct cofre_err *err);

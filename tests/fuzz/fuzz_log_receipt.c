@@ -97,6 +97,25 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
                                .object_name = "web",
                                .object_version = 1,
                                .actor = "ann"};
+    struct log_entry operation = {.kind = LOG_ENTRY_OPERATION,
+                                  .time = FUZZ_NOW,
+                                  .outcome = LOG_OPERATION_DONE,
+                                  .object_name = "guest/web",
+                                  .subject = "ann",
+                                  .tenant = "acme",
+                                  .identity = "token",
+                                  .operation = "guest.start",
+                                  .after = {LOG_HASH_SIZE, {1}},
+                                  .count = 1};
+    struct log_entry launch = {.kind = LOG_ENTRY_LAUNCH,
+                               .time = FUZZ_NOW,
+                               .tee = "snp",
+                               .object_name = "web",
+                               .tenant = "acme",
+                               .guest = 7,
+                               .reported = {LOG_MEASUREMENT_SIZE, {2}},
+                               .guest_policy = 0x30000,
+                               .host_data = {32, {3}}};
     switch (index) {
     case 0:
         FUZZ_CHECK(signed_log_head(log, SIZE, &seed));
@@ -115,6 +134,12 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         break;
     case 5:
         FUZZ_CHECK(log_entry_write(&seed, &change, NULL) == 0);
+        break;
+    case 6:
+        FUZZ_CHECK(log_entry_write(&seed, &operation, NULL) == 0);
+        break;
+    case 7:
+        FUZZ_CHECK(log_entry_write(&seed, &launch, NULL) == 0);
         break;
     default:
         return 0;

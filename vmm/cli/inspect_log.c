@@ -94,7 +94,7 @@ static int describe_file(json_t **out, struct view file, struct cofre_err *err)
     struct log_item item;
     struct log_head last;
     struct view head = {0}, content;
-    uint64_t committed, entries = 0, heads = 0, place = LOG_HEADER_SIZE;
+    uint64_t committed, entries = 0, removed = 0, heads = 0, place = LOG_HEADER_SIZE;
     if (!log_header_read(&committed, file) || committed > file.len)
         return cofre_fail(err, COFRE_MALFORMED, "it is shorter than what was committed");
     while (place < committed) {
@@ -102,7 +102,8 @@ static int describe_file(json_t **out, struct view file, struct cofre_err *err)
         if (log_item_read(&item, rest, err) <= 0 || !view_sub(rest, item.prefix, item.len, &content))
             return cofre_fail(err, COFRE_MALFORMED, "byte %llu begins no item", (unsigned long long)place);
         head = item.kind == LOG_ITEM_HEAD ? content : head;
-        entries += item.kind == LOG_ITEM_ENTRY;
+        entries += item.kind != LOG_ITEM_HEAD;
+        removed += item.kind == LOG_ITEM_REMOVED;
         heads += item.kind == LOG_ITEM_HEAD;
         place += item.prefix + item.len;
     }
@@ -111,6 +112,8 @@ static int describe_file(json_t **out, struct view file, struct cofre_err *err)
         return cofre_within(err, rc, "its last head");
     *out = json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)committed, "entries", (json_int_t)entries,
                      "heads", (json_int_t)heads);
+    if (removed)
+        json_object_set_new(*out, "removed", json_integer((json_int_t)removed));
     log_put_head(*out, &last);
     put_signer(*out, head);
     return 0;
@@ -154,6 +157,69 @@ static void describe_change(json_t *out, const struct log_entry *entry)
         json_object_set_new(out, "detail", json_string(entry->detail));
 }
 
+static void put_label(json_t *out, const char *key, const char *text)
+{
+    if (*text)
+        json_object_set_new(out, key, json_string(text));
+}
+
+/* What is there of the optional ones, each of which begins with its length. */
+static void put_optional(json_t *out, const char *key, const void *value)
+{
+    const uint8_t *bytes = value;
+    char text[2 * LOG_REGISTERS_SIZE + 1];
+    hex_encode(text, bytes + 1, bytes[0]);
+    put_label(out, key, text);
+}
+
+static void describe_operation(json_t *out, const struct log_entry *entry)
+{
+    static const char *const outcomes[] = {[LOG_OPERATION_ALLOWED] = "allowed",
+                                           [LOG_OPERATION_REFUSED] = "refused",
+                                           [LOG_OPERATION_FAILED] = "failed",
+                                           [LOG_OPERATION_DONE] = "done"};
+    json_object_set_new(out, "operation", json_string(entry->operation));
+    json_object_set_new(out, "outcome", json_string(outcomes[entry->outcome]));
+    json_object_set_new(out, "actor", json_string(entry->subject));
+    json_object_set_new(out, "identity", json_string(entry->identity));
+    put_label(out, "from", entry->from);
+    put_label(out, "tenant", entry->tenant);
+    put_label(out, "name", entry->object_name);
+    put_label(out, "request", entry->request);
+    put_optional(out, "before", &entry->before);
+    put_optional(out, "after", &entry->after);
+    if (entry->count != 1)
+        json_object_set_new(out, "count", json_integer(entry->count));
+    put_label(out, "detail", entry->detail);
+}
+
+static void describe_launch(json_t *out, const struct log_entry *entry)
+{
+    static const char *const outcomes[] = {
+        [LOG_LAUNCH_RUNS] = "runs", [LOG_LAUNCH_STOPPED] = "stopped", [LOG_LAUNCH_FAILED] = "failed"};
+    json_object_set_new(out, "guest", json_integer(entry->guest));
+    put_label(out, "tenant", entry->tenant);
+    put_label(out, "name", entry->object_name);
+    json_object_set_new(out, "outcome", json_string(outcomes[entry->outcome]));
+    put_label(out, "tee", entry->tee);
+    json_object_set_new(out, "emulated", json_boolean(entry->emulated));
+    put_optional(out, "expected", &entry->expected);
+    put_optional(out, "predicted", &entry->predicted);
+    put_optional(out, "reported", &entry->reported);
+    put_optional(out, "predicted_registers", &entry->predicted_registers);
+    put_optional(out, "reported_registers", &entry->reported_registers);
+    put_optional(out, "kernel", &entry->kernel);
+    put_optional(out, "initrd", &entry->initrd);
+    put_optional(out, "cmdline", &entry->cmdline);
+    put_optional(out, "firmware", &entry->firmware);
+    put_optional(out, "id_block", &entry->id_block);
+    inspect_put_address(out, "policy", entry->guest_policy);
+    put_optional(out, "host_data", &entry->host_data);
+    put_optional(out, "evidence", &entry->launch_evidence);
+    put_label(out, "request", entry->request);
+    put_label(out, "detail", entry->detail);
+}
+
 static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
 {
     static const struct {
@@ -161,7 +227,9 @@ static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
         void (*describe)(json_t *out, const struct log_entry *entry);
     } kinds[] = {[LOG_ENTRY_GENESIS] = {"genesis", describe_genesis},
                  [LOG_ENTRY_VERDICT] = {"verdict", describe_verdict},
-                 [LOG_ENTRY_CHANGE] = {"change", describe_change}};
+                 [LOG_ENTRY_CHANGE] = {"change", describe_change},
+                 [LOG_ENTRY_OPERATION] = {"operation", describe_operation},
+                 [LOG_ENTRY_LAUNCH] = {"launch", describe_launch}};
     struct log_entry entry;
     char time[TIME_TEXT_SIZE];
     int rc = log_entry_read(&entry, file, err);

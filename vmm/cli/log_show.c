@@ -82,6 +82,14 @@ int log_print_head(const struct log_call *call, json_t *result, struct cofre_err
 
 /* show */
 
+static int add(json_t *entries, uint64_t number, json_t *said, struct cofre_err *err)
+{
+    return json_object_set_new(said, "number", json_integer((json_int_t)number)) == 0 &&
+                   json_array_append_new(entries, said) == 0
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "out of memory");
+}
+
 static int describe(json_t *entries, uint64_t number, struct view bytes, struct cofre_err *err)
 {
     json_t *said = NULL;
@@ -89,10 +97,7 @@ static int describe(json_t *entries, uint64_t number, struct view bytes, struct 
         said = json_pack("{s:I}", "bytes", (json_int_t)bytes.len); /* somebody else's */
     else if (inspect_log_entry.describe(&said, bytes, err) < 0)
         return -COFRE_MALFORMED;
-    return json_object_set_new(said, "number", json_integer((json_int_t)number)) == 0 &&
-                   json_array_append_new(entries, said) == 0
-               ? 0
-               : cofre_fail(err, COFRE_FAILED, "out of memory");
+    return add(entries, number, said, err);
 }
 
 int log_show(const struct log_call *call, json_t *result, struct cofre_err *err)
@@ -109,7 +114,9 @@ int log_show(const struct log_call *call, json_t *result, struct cofre_err *err)
     for (; rc == 0 && number < log_file_state(f)->size; number++) {
         CLEAN_BYTES entry = {0};
         rc = log_file_entry(f, number, &entry, err);
-        if (rc == 0)
+        if (rc == -COFRE_NEGATIVE)
+            rc = add(entries, number, json_pack("{s:s}", "entry", "removed"), err);
+        else if (rc == 0)
             rc = describe(entries, number, bytes_view(&entry), err);
     }
     return rc;

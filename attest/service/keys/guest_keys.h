@@ -3,7 +3,7 @@
 #define COFRE_ATTEST_SERVICE_KEYS_GUEST_KEYS_H
 
 #include "attest/service/keys/keyring.h"
-#include "attest/store/verdict_log.h"
+#include "attest/store/db_log.h"
 #include "keys/life.h"
 
 /*

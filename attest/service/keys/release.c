@@ -257,7 +257,7 @@ static int check_quorum(struct release *r, const struct key_release *row, struct
 }
 
 static int write_down(const struct release *r, const struct key_release *row, struct db *db,
-                      struct verdict_log *log, struct cofre_err *err)
+                      struct db_log *log, struct cofre_err *err)
 {
     char guest[2 * KEY_GUEST_SIZE + 1], detail[LOG_DETAIL_MAX + 1];
     struct log_entry entry;
@@ -275,11 +275,10 @@ static int write_down(const struct release *r, const struct key_release *row, st
     int rc = key_release_keep(db, row, err);
     if (rc == 0)
         rc = change_entry(&entry, &change, row->at, err);
-    return rc < 0 ? rc : verdict_log_write(log, &entry, &number, err);
+    return rc < 0 ? rc : db_log_write(log, &entry, &number, err);
 }
 
-static int keep(struct record *record, struct db *db, struct verdict_log *log, int64_t now,
-                struct cofre_err *err)
+static int keep(struct record *record, struct db *db, struct db_log *log, int64_t now, struct cofre_err *err)
 {
     struct release *r = record->context;
     const struct key_release row = {.result = record->id,

@@ -283,6 +283,56 @@ static void each_changed_byte_is_noticed(void **state)
     }
 }
 
+/* The file with entry 2 of seven as its hash only; returns where that is. */
+static size_t remove_an_entry(struct bytes *out, const struct bytes *file)
+{
+    uint8_t prefix[LOG_ITEM_PREFIX_MAX];
+    struct log_item item;
+    size_t at = LOG_HEADER_SIZE, entries = 0;
+    for (;; at += item.prefix + item.len) {
+        assert_int_equal(log_item_read(&item, (struct view){file->data + at, file->len - at}, NULL), 1);
+        if (item.kind == LOG_ITEM_ENTRY && entries++ == 2)
+            break;
+    }
+    CLEAN_HASHER h = {0};
+    struct log_hash leaf;
+    const struct view entry = {file->data + at + item.prefix, item.len};
+    assert_int_equal(log_hasher_init(&h, NULL), 0);
+    assert_int_equal(log_hash_leaf(&h, &leaf, entry, NULL), 0);
+    const size_t len = log_item_prefix(prefix, LOG_ITEM_REMOVED, sizeof leaf);
+    const size_t behind = at + item.prefix + item.len;
+    assert_int_equal(bytes_alloc(out, at + len + sizeof leaf + file->len - behind, NULL), 0);
+    memcpy(out->data, file->data, at);
+    memcpy(out->data + at, prefix, len);
+    memcpy(out->data + at + len, &leaf, sizeof leaf);
+    memcpy(out->data + at + len + sizeof leaf, file->data + behind, file->len - behind);
+    log_header_write(out->data, out->len);
+    return at;
+}
+
+static void an_entry_may_have_been_removed_and_its_hash_not(void **state)
+{
+    (void)state;
+    CLEAN_BYTES file = {0}, less = {0}, entry = {0};
+    CLEAN_LOG_FILE *f = NULL;
+    uint64_t ends[8];
+    struct cofre_err err;
+    make_small(&file, ends);
+    const size_t at = remove_an_entry(&less, &file);
+    write_other(bytes_view(&less));
+    f = made_open(other, false);
+    assert_int_equal(log_file_state(f)->size, 7);
+    assert_int_equal(log_file_entry(f, 2, &entry, &err), -COFRE_NEGATIVE);
+    assert_non_null(strstr(err.text, "entry 2 was removed"));
+    assert_int_equal(log_file_entry(f, 3, &entry, &err), 0);
+    for (size_t i = at; i < at + 3 + LOG_HASH_SIZE; i++) {
+        less.data[i] ^= 1;
+        write_other(bytes_view(&less));
+        assert_true(try_open(other, false, true, NULL, &err) < 0);
+        less.data[i] ^= 1;
+    }
+}
+
 static void rubbish_behind_what_was_committed_is_cut_off(void **state)
 {
     (void)state;
@@ -340,6 +390,7 @@ int main(void)
         IN_A_LOG(a_file_cut_anywhere_is_the_log_up_to_a_head),
         IN_A_LOG(a_file_cut_below_what_was_committed_is_refused),
         IN_A_LOG(each_changed_byte_is_noticed),
+        IN_A_LOG(an_entry_may_have_been_removed_and_its_hash_not),
         IN_A_LOG(rubbish_behind_what_was_committed_is_cut_off),
         IN_A_LOG(files_that_are_no_logs_are_refused),
     };

@@ -20,9 +20,9 @@
 #include "attest/store/collateral.h"
 #include "attest/store/credential.h"
 #include "attest/store/db_kind.h"
+#include "attest/store/db_log.h"
 #include "attest/store/result.h"
 #include "attest/store/schema.h"
-#include "attest/store/verdict_log.h"
 #include "tests/unit/store/database.h"
 
 static struct database server;
@@ -105,7 +105,7 @@ static struct view number(uint8_t space[static 32], int64_t i)
     return (struct view){space, 32};
 }
 
-static void keep_one(struct db *db, struct verdict_log *log, int64_t i)
+static void keep_one(struct db *db, struct db_log *log, int64_t i)
 {
     struct log_entry entry = {.kind = LOG_ENTRY_VERDICT, .time = i, .outcome = LOG_PASSED, .tee = "snp"};
     uint8_t request[32], evidence[32];
@@ -124,8 +124,8 @@ static void keep_one(struct db *db, struct verdict_log *log, int64_t i)
                        .cwt = {(const uint8_t *)"\xd2", 1},
                        .jwt = "e30.e30.e30"};
     (void)snprintf(id, sizeof id, "%032llx", (unsigned long long)i * 0x9e3779b97f4a7c15u);
-    if (challenge_keep(db, r.request, i, &err) < 0 ||
-        verdict_log_write(log, &entry, &r.log_index, &err) < 0 || result_keep(db, &r, &err) < 0)
+    if (challenge_keep(db, r.request, i, &err) < 0 || db_log_write(log, &entry, &r.log_index, &err) < 0 ||
+        result_keep(db, &r, &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -135,16 +135,16 @@ struct range {
 
 static int fill(struct db *db, void *context, struct cofre_err *err)
 {
-    CLEAN_VERDICT_LOG log = {0};
+    CLEAN_DB_LOG log = {0};
     const struct range *range = context;
     EVP_PKEY *key = EVP_EC_gen("P-256");
     int rc = 0;
-    assert_int_equal(verdict_log_open_to_append(&log, db, err), 0);
-    assert_int_equal(verdict_log_begin(&log, "log", 1, err), 0);
+    assert_int_equal(db_log_open_to_append(&log, db, err), 0);
+    assert_int_equal(db_log_begin(&log, "log", 1, err), 0);
     for (int64_t i = range->from; i < range->to && rc == 0; i++) {
         keep_one(db, &log, i);
         if (i % 10 == 0 || i == range->to - 1)
-            rc = verdict_log_sign(&log, "log", key, 1, err);
+            rc = db_log_sign(&log, "log", key, 1, err);
     }
     EVP_PKEY_free(key);
     return rc;
@@ -206,17 +206,17 @@ static void ask_for_nonces(struct db *db, int64_t last)
 
 static void ask_for_the_log(struct db *db, int64_t last)
 {
-    CLEAN_VERDICT_LOG log = {0};
+    CLEAN_DB_LOG log = {0};
     struct cofre_err err = {""};
     struct log_inclusion proof = {.index = 1, .size = (uint64_t)last + 2};
     int64_t size;
     int found = 0;
-    assert_int_equal(verdict_log_open(&log, db, &err), 0);
+    assert_int_equal(db_log_open(&log, db, &err), 0);
     assert_int_equal(log_tree_prove_inclusion(&log.tree, &proof, &err), 0);
-    assert_int_equal(verdict_log_entry(db, last, take_bytes, &found, &err), 0);
-    assert_int_equal(verdict_log_head(db, &size, take_bytes, &found, &err), 0);
+    assert_int_equal(db_log_entry(db, last, take_bytes, &found, &err), 0);
+    assert_int_equal(db_log_head(db, &size, take_bytes, &found, &err), 0);
     assert_int_equal(size, last + 2);
-    assert_int_equal(verdict_log_next_head(db, 1, &size, take_bytes, &found, &err), 0);
+    assert_int_equal(db_log_next_head(db, 1, &size, take_bytes, &found, &err), 0);
     assert_int_equal(found, 3);
 }
 

@@ -1,4 +1,4 @@
-#include "attest/store/verdict_log.h"
+#include "attest/store/db_log.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -20,20 +20,29 @@ static int take_hash(void *context, const struct db_value *column, size_t column
     return 0;
 }
 
-static int read_hash(void *context, uint64_t position, struct log_hash *out, struct cofre_err *err)
+static int find_hash(struct db *db, uint64_t position, struct log_hash *out, struct cofre_err *err)
 {
-    const struct verdict_log *log = context;
-    int rc = DB_RUN(log->db, "SELECT hash FROM log_hash WHERE position = $1", take_hash, out, err,
+    int rc = DB_RUN(db, "SELECT hash FROM log_hash WHERE position = $1", take_hash, out, err,
                     db_integer((int64_t)position));
     if (rc == 0)
         return cofre_fail(err, COFRE_FAILED, "hash %llu of the log is missing", (unsigned long long)position);
     return rc < 0 ? rc : 0;
 }
 
+static int read_hash(void *context, uint64_t position, struct log_hash *out, struct cofre_err *err)
+{
+    return find_hash(((const struct db_log *)context)->db, position, out, err);
+}
+
+int db_log_leaf(struct db *db, int64_t number, struct log_hash *out, struct cofre_err *err)
+{
+    return find_hash(db, log_tree_leaf((uint64_t)number), out, err);
+}
+
 static int append_hashes(void *context, uint64_t position, const struct log_hash *hash, size_t count,
                          struct cofre_err *err)
 {
-    const struct verdict_log *log = context;
+    const struct db_log *log = context;
     int rc = 0;
     for (size_t i = 0; i < count && rc >= 0; i++)
         rc =
@@ -42,12 +51,12 @@ static int append_hashes(void *context, uint64_t position, const struct log_hash
     return rc < 0 ? rc : 0;
 }
 
-static int open_tree(struct verdict_log *out, struct db *db, int rc, int64_t size, struct cofre_err *err)
+static int open_tree(struct db_log *out, struct db *db, int rc, int64_t size, struct cofre_err *err)
 {
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return cofre_fail(err, COFRE_FAILED, "the log of verdicts is not in the database");
+        return cofre_fail(err, COFRE_FAILED, "the log is not in the database");
     out->db = db;
     const struct log_hash_list list = {out, read_hash, append_hashes};
     return log_tree_open(&out->tree, &list, (uint64_t)size, err);
@@ -55,18 +64,18 @@ static int open_tree(struct verdict_log *out, struct db *db, int rc, int64_t siz
 
 static const char SIZE[] = "SELECT size FROM log_state";
 
-int verdict_log_open(struct verdict_log *out, struct db *db, struct cofre_err *err)
+int db_log_open(struct db_log *out, struct db *db, struct cofre_err *err)
 {
     int64_t size = 0;
-    *out = (struct verdict_log){0};
+    *out = (struct db_log){0};
     int rc = db_run(db, SIZE, NULL, 0, take_integer, &size, err);
     return open_tree(out, db, rc, size, err);
 }
 
-int verdict_log_open_to_append(struct verdict_log *out, struct db *db, struct cofre_err *err)
+int db_log_open_to_append(struct db_log *out, struct db *db, struct cofre_err *err)
 {
     int64_t size = 0;
-    *out = (struct verdict_log){0};
+    *out = (struct db_log){0};
     int rc =
         db_run(db, "UPDATE log_state SET size = size", NULL, 0, NULL, NULL, err); /* whoever holds the row */
     if (rc >= 0)
@@ -74,13 +83,13 @@ int verdict_log_open_to_append(struct verdict_log *out, struct db *db, struct co
     return open_tree(out, db, rc, size, err);
 }
 
-void verdict_log_close(struct verdict_log *log)
+void db_log_close(struct db_log *log)
 {
     if (log->db)
         log_tree_close(&log->tree);
 }
 
-int verdict_log_append(struct verdict_log *log, struct view entry, int64_t *number, struct cofre_err *err)
+int db_log_append(struct db_log *log, struct view entry, int64_t *number, struct cofre_err *err)
 {
     *number = (int64_t)log->tree.size;
     int rc = DB_RUN(log->db, "INSERT INTO log_entry (number, entry) VALUES ($1, $2)", NULL, NULL, err,
@@ -88,15 +97,14 @@ int verdict_log_append(struct verdict_log *log, struct view entry, int64_t *numb
     return rc < 0 ? rc : log_tree_append(&log->tree, entry, err);
 }
 
-int verdict_log_write(struct verdict_log *log, const struct log_entry *entry, int64_t *number,
-                      struct cofre_err *err)
+int db_log_write(struct db_log *log, const struct log_entry *entry, int64_t *number, struct cofre_err *err)
 {
     CLEAN_BYTES bytes = {0};
     int rc = log_entry_write(&bytes, entry, err);
-    return rc < 0 ? rc : verdict_log_append(log, bytes_view(&bytes), number, err);
+    return rc < 0 ? rc : db_log_append(log, bytes_view(&bytes), number, err);
 }
 
-int verdict_log_begin(struct verdict_log *log, const char *name, int64_t now, struct cofre_err *err)
+int db_log_begin(struct db_log *log, const char *name, int64_t now, struct cofre_err *err)
 {
     struct log_entry genesis = {.kind = LOG_ENTRY_GENESIS, .time = now};
     int64_t number;
@@ -105,11 +113,10 @@ int verdict_log_begin(struct verdict_log *log, const char *name, int64_t now, st
     (void)snprintf(genesis.name, sizeof genesis.name, "%s", name);
     if (RAND_bytes(genesis.random, sizeof genesis.random) != 1)
         return cofre_fail(err, COFRE_FAILED, "there are no random bytes");
-    return verdict_log_write(log, &genesis, &number, err);
+    return db_log_write(log, &genesis, &number, err);
 }
 
-int verdict_log_sign(struct verdict_log *log, const char *name, EVP_PKEY *key, int64_t now,
-                     struct cofre_err *err)
+int db_log_sign(struct db_log *log, const char *name, EVP_PKEY *key, int64_t now, struct cofre_err *err)
 {
     CLEAN_BYTES message = {0};
     uint8_t kid[COSE_THUMBPRINT_SIZE];
@@ -132,7 +139,7 @@ int verdict_log_sign(struct verdict_log *log, const char *name, EVP_PKEY *key, i
 }
 
 struct taker {
-    verdict_log_take take;
+    db_log_take take;
     void *context;
     int64_t size;
 };
@@ -145,19 +152,24 @@ static int take_bytes(void *context, const struct db_value *column, size_t colum
     return taker->take(taker->context, column[0].bytes, err);
 }
 
-int verdict_log_entry(struct db *db, int64_t number, verdict_log_take take, void *context,
-                      struct cofre_err *err)
+int db_log_entry(struct db *db, int64_t number, db_log_take take, void *context, struct cofre_err *err)
 {
     struct taker taker = {take, context, 0};
     int rc = DB_RUN(db, "SELECT entry FROM log_entry WHERE number = $1", take_bytes, &taker, err,
                     db_integer(number));
     if (rc == 0)
-        return cofre_fail(err, COFRE_NEGATIVE, "the log has no entry %lld", (long long)number);
+        return cofre_fail(err, COFRE_NEGATIVE, "the log has no entry %lld, or not any more",
+                          (long long)number);
     return rc < 0 ? rc : 0;
 }
 
-int verdict_log_head(struct db *db, int64_t *size, verdict_log_take take, void *context,
-                     struct cofre_err *err)
+int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err)
+{
+    return DB_RUN(db, "DELETE FROM log_entry WHERE number >= 1 AND number < $1", NULL, NULL, err,
+                  db_integer(before));
+}
+
+int db_log_head(struct db *db, int64_t *size, db_log_take take, void *context, struct cofre_err *err)
 {
     struct taker taker = {take, context, 0};
     int rc = db_run(db, "SELECT head, size FROM log_head ORDER BY size DESC LIMIT 1", NULL, 0, take_bytes,
@@ -168,8 +180,8 @@ int verdict_log_head(struct db *db, int64_t *size, verdict_log_take take, void *
     return rc < 0 ? rc : 0;
 }
 
-int verdict_log_next_head(struct db *db, int64_t after, int64_t *size, verdict_log_take take, void *context,
-                          struct cofre_err *err)
+int db_log_next_head(struct db *db, int64_t after, int64_t *size, db_log_take take, void *context,
+                     struct cofre_err *err)
 {
     struct taker taker = {take, context, 0};
     int rc = DB_RUN(db, "SELECT head, size FROM log_head WHERE size > $1 ORDER BY size LIMIT 1", take_bytes,
