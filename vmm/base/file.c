@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/number.h"
+
+#define DESCRIPTOR_MAX 1048576
 
 static enum cofre_error code_of_open(int error)
 {
@@ -60,15 +63,38 @@ static int read_all(int fd, struct bytes *out, size_t size_hint, size_t max, con
     return 0;
 }
 
+int file_named_descriptor(const char *path)
+{
+    uint64_t number;
+    if (strncmp(path, "fd=", 3) != 0 || number_parse(&number, path + 3, "fd", 0, DESCRIPTOR_MAX, NULL))
+        return -1;
+    return (int)number;
+}
+
+int file_open_named(const char *path, int flags, unsigned mode)
+{
+    int named = file_named_descriptor(path);
+    if (named < 0)
+        return open(path, flags | O_CLOEXEC, mode);
+    int has = fcntl(named, F_GETFL), wanted = flags & O_ACCMODE;
+    if (has >= 0 && (has & O_PATH || ((has & O_ACCMODE) != O_RDWR && (has & O_ACCMODE) != wanted))) {
+        errno = EACCES;
+        return -1;
+    }
+    return has < 0 ? -1 : fcntl(named, F_DUPFD_CLOEXEC, 0);
+}
+
 /* *size is 0 where only reading tells it. */
 static int open_to_read(int *fd, size_t *size, const char *path, struct cofre_err *err)
 {
     struct stat st;
-    *fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    *fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : file_open_named(path, O_RDONLY | O_NOCTTY, 0);
     if (*fd < 0)
         return cofre_fail(err, code_of_open(errno), "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(*fd, &st) < 0)
         return cofre_fail(err, COFRE_FAILED, "%s: %s", path, strerror(errno));
+    if (file_named_descriptor(path) >= 0)
+        (void)lseek(*fd, 0, SEEK_SET); /* a pipe has no beginning */
     if (S_ISDIR(st.st_mode))
         return cofre_fail(err, COFRE_USAGE, "%s: is a directory", path);
     *size = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;

@@ -4,7 +4,12 @@
 
 #include "vmm/base/bytes.h"
 
-/* Reads a regular file or pipe of at most max bytes; "-" is standard input. A longer one is refused, not cut.
+/* As open(2), close-on-exec; or for the name "fd=N" a copy of the open descriptor N, which was opened for as much (else EACCES). */
+int file_open_named(const char *path, int flags, unsigned mode);
+/* N; -1 for another name. */
+int file_named_descriptor(const char *path);
+
+/* Reads a regular file or pipe of at most max bytes; "-" is standard input, "fd=N" a descriptor, from its file's beginning. A longer one is refused, not cut.
  */
 int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err *err);
 /* Opens one of at most max bytes to be mapped: a regular file as it is; a pipe, or "-", as a copy in memory. The caller closes

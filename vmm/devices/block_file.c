@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 
 /* QEMU's places: what a holder does, then what it lets nobody else do. */
 enum { LOCK_DOES = 100, LOCK_KEEPS = 200 };
@@ -120,14 +121,17 @@ int block_file_open(struct block_file *f, struct cofre_err *err)
 {
     struct stat st;
     f->fd = -1;
-    f->is_device = stat(f->path, &st) == 0 && S_ISBLK(st.st_mode);
+    int named = file_named_descriptor(f->path);
+    f->is_device = (named < 0 ? stat(f->path, &st) : fstat(named, &st)) == 0 && S_ISBLK(st.st_mode);
     int flags = f->read_only ? O_RDONLY : O_RDWR | (f->is_device ? O_EXCL : 0);
-    f->fd = open(f->path, flags | (f->direct ? O_DIRECT : 0) | O_CLOEXEC);
+    f->fd = file_open_named(f->path, flags | (f->direct ? O_DIRECT : 0), 0);
     if (f->fd < 0 && errno == EBUSY)
         return in_use(f, err);
     if (f->fd < 0)
         return cofre_fail(err, COFRE_LACKING, "disk %s: %s%s", f->path, strerror(errno),
                           f->direct && errno == EINVAL ? "; its file system may have no direct I/O" : "");
+    if (named >= 0 && f->direct && !(fcntl(f->fd, F_GETFL) & O_DIRECT))
+        return cofre_fail(err, COFRE_USAGE, "disk %s: \",direct\" is for who opens it (O_DIRECT)", f->path);
     int rc = measure(f, err);
     if (rc == 0 && f->direct)
         rc = align(f, err);

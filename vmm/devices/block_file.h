@@ -18,7 +18,8 @@
 #define BLOCK_ALIGN_MAX 4096u /* no block or alignment is more */
 
 struct block_file {
-    char *path;             /* heap; set before block_file_open, as are the next two */
+    char *
+        path; /* heap, or "fd=N" (file_open_named): then O_EXCL was for who opened it; set before block_file_open, as are the next two */
     bool read_only, direct; /* direct: past the host's page cache */
     bool is_device;
     int fd;         /* -1: not open */

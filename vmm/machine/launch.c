@@ -5,6 +5,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -92,6 +93,8 @@ static void clean(struct launch *launch)
 {
     cleanup_close(&launch->control);
     cleanup_close(&launch->ended_fd);
+    free(launch->first);
+    launch->first = NULL;
     (void)wait_for(launch->door); /* which ends with the guest's process */
 }
 
@@ -164,14 +167,33 @@ void launch_report_check(struct launch_report *r, int status)
     end->code = COFRE_FAILED;
 }
 
-/* The first message says what was launched, and the second how it ended. Where the launch failed there is but one. */
-static void take_reports(int control, struct launch_report *out)
+static void take_first(struct launch *launch)
 {
     struct launch_report r;
-    *out = (struct launch_report){0};
-    if (recv(control, out, sizeof *out, MSG_DONTWAIT) != (ssize_t)sizeof *out)
-        *out = (struct launch_report){0};
-    if (recv(control, &r, sizeof r, MSG_DONTWAIT) != (ssize_t)sizeof r)
+    if (launch->first || recv(launch->control, &r, sizeof r, MSG_DONTWAIT) != (ssize_t)sizeof r)
+        return;
+    launch->first = malloc(sizeof r);
+    if (launch->first)
+        *launch->first = r;
+}
+
+bool launch_is_final(struct launch *launch, struct launch_report *out)
+{
+    take_first(launch);
+    if (!launch->first || told(launch->first))
+        return false;
+    *out = *launch->first;
+    check_text(out->jail_missing, sizeof out->jail_missing);
+    return true;
+}
+
+/* The first message says what was launched, and the second how it ended. Where the launch failed there is but one. */
+static void take_reports(struct launch *launch, struct launch_report *out)
+{
+    struct launch_report r;
+    take_first(launch);
+    *out = launch->first ? *launch->first : (struct launch_report){0};
+    if (recv(launch->control, &r, sizeof r, MSG_DONTWAIT) != (ssize_t)sizeof r)
         return;
     memcpy(out->seconds, r.seconds, sizeof out->seconds);
     out->end = r.end;
@@ -180,7 +202,7 @@ static void take_reports(int control, struct launch_report *out)
 void launch_finish(struct launch *launch, struct launch_report *out)
 {
     int status = wait_for(launch->pid);
-    take_reports(launch->control, out);
+    take_reports(launch, out);
     launch_report_check(out, status);
     clean(launch);
 }

@@ -13,11 +13,13 @@
 
 #include "vmm/machine/machine.h"
 
+struct launch_report;
 struct launch {
     pid_t pid;
-    pid_t door;   /* what connects it with the world (door.h); -1 */
-    int ended_fd; /* readable when the process is gone: for poll(2) */
-    int control;
+    pid_t door;                  /* what connects it with the world (door.h); -1 */
+    int ended_fd;                /* readable when the process is gone: for poll(2) */
+    int control;                 /* readable when the launch is final: for poll(2), and launch_is_final */
+    struct launch_report *first; /* heap: what was said of it then; NULL */
 };
 
 /* What became of it. */
@@ -33,6 +35,9 @@ struct launch_report {
  * frees its own. not_for_guest, ended by -1, are descriptors that the child closes. */
 int launch_start(struct launch *out, const struct machine_config *config, const int not_for_guest[],
                  struct cofre_err *err);
+/* Takes what the process says when its launch is final, and nothing of the guest has run: *out, which is to be believed. False where
+ * it says something else. Called once, when control is readable. */
+bool launch_is_final(struct launch *launch, struct launch_report *out);
 /* Asks for the guest's end, as if its power was cut; its disks are flushed. The caller's death does the same. */
 void launch_stop(struct launch *launch);
 /* Ends the process without asking. */

@@ -1,5 +1,6 @@
 /* cofre-vmm, also known as `cofre run`: one guest, for as long as it restarts; each launch in a process of its own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "tdx/launch/launch.h"
 #include "vmm/agent/client.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 #include "vmm/base/rundir.h"
 #include "vmm/kvm/probe.h"
 #include "vmm/machine/console.h"
@@ -34,6 +36,7 @@ struct run {
     char name[80];
     char directory[4096]; /* empty: none made */
     int claim;            /* of the directory */
+    int launches;         /* file; -1 */
     int signals;
     bool stopping;         /* a signal came: no other launch */
     bool watchdog_expired; /* in the last launch */
@@ -88,16 +91,42 @@ static int make_rundir(struct run *run, struct cofre_err *err)
     return 0;
 }
 
+/* Whoever reads the file knows then what runs, while it does. */
+static int write_launch_down(struct run *run, struct launch *launch, struct cofre_err *err)
+{
+    struct launch_report report;
+    struct run_result *result = &run->result;
+    if (!launch_is_final(launch, &report))
+        return 0;
+    result->given = report.given;
+    memcpy(result->measurement.value, report.measurement, sizeof report.measurement);
+    memcpy(result->jail_missing, report.jail_missing, sizeof result->jail_missing);
+    return run_result_launched(result, run->launches, err);
+}
+
 /* Until the guest's process ends (*ended), a signal comes, or the time is over (milliseconds; -1: never). launch may be
  * NULL. */
-static int wait_for(struct run *run, const struct launch *launch, int milliseconds, bool *ended,
+static int wait_for(struct run *run, struct launch *launch, int milliseconds, bool *ended,
                     struct cofre_err *err)
 {
+    bool looks = launch && run->launches >= 0 && !launch->first;
     struct pollfd fds[] = {{.fd = run->signals, .events = POLLIN},
-                           {.fd = launch ? launch->ended_fd : -1, .events = POLLIN}};
-    while (poll(fds, 2, milliseconds) < 0)
-        if (errno != EINTR)
+                           {.fd = launch ? launch->ended_fd : -1, .events = POLLIN},
+                           {.fd = looks ? launch->control : -1, .events = POLLIN}};
+    for (;;) {
+        if (poll(fds, 3, milliseconds) < 0) {
+            if (errno == EINTR)
+                continue;
             return cofre_fail(err, COFRE_FAILED, "poll: %s", strerror(errno));
+        }
+        int rc = fds[2].revents ? write_launch_down(run, launch, err) : 0;
+        if (rc)
+            return rc;
+        bool only_launched = fds[2].revents && !fds[0].revents && !fds[1].revents;
+        fds[2].fd = fds[2].revents ? -1 : fds[2].fd;
+        if (!only_launched)
+            break;
+    }
     struct signalfd_siginfo taken;
     if (fds[0].revents && read(run->signals, &taken, sizeof taken) != (ssize_t)sizeof taken)
         return cofre_fail(err, COFRE_FAILED, "signalfd: %s", strerror(errno));
@@ -194,7 +223,13 @@ static int run_launch(struct run *run, struct cofre_err *err)
     struct launch launch;
     struct launch_report report;
     const struct machine_config config = machine_config(run);
-    int rc = launch_start(&launch, &config, (const int[]){run->signals, run->claim, -1}, err);
+    int not_for_guest[4], count = 0;
+    const int own[] = {run->signals, run->claim, run->launches};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i] >= 0)
+            not_for_guest[count++] = own[i];
+    not_for_guest[count] = -1;
+    int rc = launch_start(&launch, &config, not_for_guest, err);
     forget_guest(run);
     if (rc)
         return rc;
@@ -253,15 +288,21 @@ static int launch(struct run *run, struct cofre_err *err)
     return run_launch(run, err);
 }
 
-/* A file that came from standard input cannot be read again. */
+static bool is_piped(const char *path)
+{
+    int named = file_named_descriptor(path);
+    return strcmp(path, "-") == 0 || (named >= 0 && lseek(named, 0, SEEK_CUR) < 0);
+}
+
+/* A file that came from standard input, or a pipe, cannot be read again. */
 static bool has_piped_file(const struct run_options *o)
 {
     const char *const files[] = {o->guest.kernel, o->guest.initrd};
     bool piped = false;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        piped |= files[i] && strcmp(files[i], "-") == 0;
+        piped |= files[i] && is_piped(files[i]);
     for (unsigned i = 0; i < o->tee_options; i++)
-        piped |= strcmp(o->tee_option[i].value, "-") == 0;
+        piped |= is_piped(o->tee_option[i].value);
     return piped;
 }
 
@@ -284,12 +325,24 @@ static bool restarts(struct run *run, int *rc, struct cofre_err *err)
     return *rc == 0 && !run->stopping;
 }
 
+static int open_launches(struct run *run, struct cofre_err *err)
+{
+    const char *path = run->options.launches;
+    if (path)
+        run->launches = file_open_named(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    return !path || run->launches >= 0
+               ? 0
+               : cofre_fail(err, COFRE_USAGE, "--launches %s: %s", path, strerror(errno));
+}
+
 static int run_guest(struct run *run, struct cofre_err *err)
 {
     const struct run_options *o = &run->options;
     int rc = make_rundir(run, err);
     if (rc == 0)
-        rc = console_open(&run->console, o->console, o->json, err);
+        rc = console_open(&run->console, o->console, o->console_input, o->json, err);
+    if (rc == 0)
+        rc = open_launches(run, err);
     if (rc)
         return rc;
     do
@@ -318,6 +371,7 @@ static void clean_up(struct run *run)
     forget_guest(run);
     if (run->directory[0])
         rundir_release(run->directory, run->claim);
+    cleanup_close(&run->launches);
     close(run->signals);
 }
 
@@ -332,7 +386,7 @@ static void say_how_it_ended(const struct run_result *result)
 
 int main(int argc, char **argv)
 {
-    struct run run = {.signals = -1, .claim = -1, .console = {.in = -1, .out = -1}};
+    struct run run = {.signals = -1, .claim = -1, .launches = -1, .console = {.in = -1, .out = -1}};
     struct cofre_err err = {{0}};
     struct run_options *o = &run.options;
     int rc = run_options_parse(o, argc, argv, tees, &err);

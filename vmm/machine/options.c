@@ -21,6 +21,8 @@ enum option_id {
     OPTION_EXPECT,
     OPTION_NAME,
     OPTION_CONSOLE,
+    OPTION_CONSOLE_INPUT,
+    OPTION_LAUNCHES,
     OPTION_NO_REBOOT,
     OPTION_WATCHDOG,
     OPTION_JSON,
@@ -51,6 +53,9 @@ static const struct {
      "the guest's output: a file, or none; default standard output (input: standard input),\n"
      "                             with --json standard error",
      OPTION_CONSOLE},
+    {"console-input", "F", "the guest's input, beside --console: a file or pipe", OPTION_CONSOLE_INPUT},
+    {"launches", "F", "a line of JSON for each launch, when it is final, at the end of a file",
+     OPTION_LAUNCHES},
     {"no-reboot", NULL, "end with the guest when it restarts; else that is a new launch", OPTION_NO_REBOOT},
     {"watchdog", "ACTION",
      "a watchdog (i6300esb) for the guest; when it expires: reset (a new launch) or stop", OPTION_WATCHDOG},
@@ -100,6 +105,7 @@ void run_options_help(const struct tee_ops *const *tees)
          "again. After "
          "a second\n"
          "restart within a minute it waits, from 1 second up to 60.\n"
+         "A file F may be fd=N: the open descriptor N of who starts this program.\n"
          "Exit codes: 0 the guest ended itself or was stopped; 1 its measurement or its files are not those "
          "expected; 2 wrong\n"
          "usage; 3 malformed input; 4 the host lacks something; 5 other failure. COFRE_LOG=kvm=debug shows "
@@ -225,6 +231,12 @@ static int take(struct run_options *out, const struct option *option, const char
         return 0;
     case OPTION_CONSOLE:
         out->console = value;
+        return 0;
+    case OPTION_CONSOLE_INPUT:
+        out->console_input = value;
+        return 0;
+    case OPTION_LAUNCHES:
+        out->launches = value;
         return 0;
     case OPTION_NO_REBOOT:
         out->no_reboot = true;

@@ -20,8 +20,10 @@ struct run_options {
     struct machine_numa numa;
     uint32_t vsock_cid; /* 0: none */
     enum machine_watchdog watchdog;
-    const char *name;    /* NULL: by process id */
-    const char *console; /* NULL: standard output, or standard error with json */
+    const char *name;          /* NULL: by process id */
+    const char *console;       /* NULL: standard output, or standard error with json */
+    const char *console_input; /* NULL: standard input where there is no console either, else none */
+    const char *launches;      /* NULL: none */
     bool expects;
     uint8_t expected[48];
 };

@@ -1,6 +1,9 @@
 #include "vmm/machine/result.h"
 
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static json_t *hex_or_null(bool there, const struct tee_measurement *m)
 {
@@ -35,6 +38,21 @@ static json_t *phases(const struct run_result *r)
             json_array_append_new(
                 array, json_pack("{s:s, s:f}", "name", phase_name(i), "seconds", r->phases.seconds[i]));
     return array;
+}
+
+int run_result_launched(const struct run_result *r, int fd, struct cofre_err *err)
+{
+    json_t *object = json_pack("{s:i, s:s, s:b, s:s?, s:o, s:o, s:s?}", "launch", (int)r->launches, "tee",
+                               r->tee ? r->tee->name : "none", "emulated", r->emulated, "name", r->name,
+                               "measurement", measurement(r), "registers", registers(r), "jail_missing",
+                               r->jail_missing[0] ? r->jail_missing : NULL);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL, *line = NULL;
+    int length = text ? asprintf(&line, "%s\n", text) : -1; /* in one call: a reader sees whole lines */
+    bool written = length > 0 && write(fd, line, (size_t)length) == length;
+    json_decref(object);
+    free(text);
+    free(line);
+    return written ? 0 : cofre_fail(err, COFRE_FAILED, "--launches: a launch could not be written down");
 }
 
 int run_result_print(const struct run_result *r, struct cofre_err *err)

@@ -24,4 +24,8 @@ struct run_result {
  * "launches", "panicked", "watchdog_expired", "jail_missing" (a sentence's list, or null), "ended", "why", "exit_code"} and a newline, to standard output. */
 int run_result_print(const struct run_result *result, struct cofre_err *err);
 
+/* {"launch" (its number), "tee", "emulated", "name", "measurement", "registers", "jail_missing"}, as above, in one line, appended to the file:
+ * of a launch that is final, before its guest has run. */
+int run_result_launched(const struct run_result *result, int fd, struct cofre_err *err);
+
 #endif

@@ -150,12 +150,35 @@ static void a_guest_that_is_stopped_says_so(void **state)
     assert_int_equal(report.end.code, 0);
 }
 
+static bool is_told_final(void)
+{
+    struct pollfd fd = {.fd = launch.control, .events = POLLIN};
+    assert_int_equal(poll(&fd, 1, PATIENCE), 1);
+    return launch_is_final(&launch, &report);
+}
+
+static void a_final_launch_is_told_while_the_guest_runs(void **state)
+{
+    (void)state;
+    start();
+    assert_true(is_told_final());
+    assert_int_equal(report.end.how, MACHINE_RUNNING);
+    assert_true(report.seconds[PHASE_LAUNCHED] > 0 && report.seconds[PHASE_ENDED] == 0);
+    struct pollfd ended = {.fd = launch.ended_fd, .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, 0), 0);
+    launch_stop(&launch);
+    finish();
+    assert_int_equal(report.end.how, MACHINE_STOPPED);
+    assert_true(report.seconds[PHASE_LAUNCHED] > 0 && report.seconds[PHASE_ENDED] > 0);
+}
+
 static void a_launch_that_fails_gives_its_reason_and_never_ran(void **state)
 {
     (void)state;
     config.vsock_cid = 2; /* the host's own */
     config.vsock_directory = "";
     start();
+    assert_false(is_told_final());
     finish();
     assert_int_equal(report.end.how, MACHINE_RUNNING);
     assert_int_not_equal(report.end.code, 0);
@@ -349,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tells_how_the_guest_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guest_that_is_stopped_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_final_launch_is_told_while_the_guest_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_launch_that_fails_gives_its_reason_and_never_ran, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_process_that_is_killed_is_told_from_a_guest_that_ended, set_up,

@@ -1,0 +1,276 @@
+#include "vmm/host/hands/group.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/base/number.h"
+#include "vmm/host/hands/command.h"
+#include "vmm/host/hands/controllers.h"
+#include "vmm/host/hands/flat.h"
+
+#define MANAGER "manager"
+
+const struct controller controllers[CONTROLLERS] = {
+    {"cpu", HANDS_CPU},   {"cpuset", HANDS_CPUSET}, {"memory", HANDS_MEMORY},   {"io", HANDS_IO},
+    {"pids", HANDS_PIDS}, {"misc", HANDS_MISC},     {"hugetlb", HANDS_HUGETLB},
+};
+
+static int open_directory(int at, const char *path)
+{
+    return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* Each part of the path that is not there. */
+static int make_path(const char *path, struct cofre_err *err)
+{
+    char part[PATH_MAX];
+    if (path[0] != '/' || strlen(path) >= sizeof part)
+        return cofre_fail(err, COFRE_USAGE, "%s: a control group is named by its whole path", path);
+    for (const char *end = path; end;) {
+        end = strchr(end + 1, '/');
+        snprintf(part, sizeof part, "%.*s", end ? (int)(end - path) : (int)strlen(path), path);
+        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+            return cofre_fail(err, COFRE_FAILED, "control group %s: %s", part, strerror(errno));
+    }
+    return 0;
+}
+
+/* The root group cannot be a parent: its limits are the host's. */
+static int check_kind(const struct groups *g, struct cofre_err *err)
+{
+    struct statfs fs;
+    if (fstatfs(g->parent, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+        return cofre_fail(err, COFRE_LACKING,
+                          "%s: not in a file system of control groups of version 2 (mount -t cgroup2)",
+                          g->path);
+    return faccessat(g->parent, "cgroup.type", F_OK, 0) == 0
+               ? 0
+               : cofre_fail(err, COFRE_USAGE, "%s: the root of all groups cannot be delegated", g->path);
+}
+
+/* Processes of other pid namespaces are 0 here, and not ours to move. */
+static int move_processes(const struct groups *g, struct cofre_err *err)
+{
+    char text[FLAT_SIZE];
+    int rc = flat_read(g->parent, "cgroup.procs", text, sizeof text, err);
+    if (rc || !text[0])
+        return rc;
+    if (mkdirat(g->parent, MANAGER, 0755) < 0 && errno != EEXIST)
+        return cofre_fail(err, COFRE_FAILED, "control group %s/%s: %s", g->path, MANAGER, strerror(errno));
+    char *rest = text;
+    for (char *pid; rc == 0 && (pid = strsep(&rest, "\n")) && *pid;)
+        if (flat_write(g->parent, MANAGER "/cgroup.procs", pid, err) && errno != ESRCH)
+            rc = cofre_within(err, -COFRE_FAILED, "control group %s", g->path);
+    return rc;
+}
+
+/* In one line of names. */
+static bool has_name(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = list; (at = strstr(at, name)); at += length)
+        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\n' || !at[length]))
+            return true;
+    return false;
+}
+
+/* Each by itself, so that one which the kernel refuses keeps no other away. */
+static int enable(struct groups *g, struct cofre_err *err)
+{
+    char have[1024], word[16];
+    int rc = flat_read(g->parent, "cgroup.controllers", have, sizeof have, err);
+    for (unsigned i = 0; i < CONTROLLERS && rc == 0; i++) {
+        snprintf(word, sizeof word, "+%s", controllers[i].name);
+        if (has_name(have, controllers[i].name))
+            (void)flat_write(g->parent, "cgroup.subtree_control", word, NULL);
+    }
+    if (rc == 0)
+        rc = flat_read(g->parent, "cgroup.subtree_control", have, sizeof have, err);
+    for (unsigned i = 0; i < CONTROLLERS && rc == 0; i++)
+        if (has_name(have, controllers[i].name))
+            g->controllers |= controllers[i].bit;
+    return rc ? cofre_within(err, rc, "control group %s", g->path) : 0;
+}
+
+int groups_open(struct groups *out, const char *path, struct cofre_err *err)
+{
+    *out = (struct groups){.parent = -1, .path = path};
+    int rc = make_path(path, err);
+    if (rc)
+        return rc;
+    out->parent = open_directory(AT_FDCWD, path);
+    if (out->parent < 0)
+        return cofre_fail(err, COFRE_FAILED, "control group %s: %s", path, strerror(errno));
+    rc = check_kind(out, err);
+    if (rc == 0)
+        rc = move_processes(out, err);
+    return rc ? rc : enable(out, err);
+}
+
+void groups_close(struct groups *groups)
+{
+    cleanup_close(&groups->parent);
+    groups->parent = -1;
+}
+
+/* Names in misc.max, one a line; all of them 0, but one of what this TEE takes of each guest. */
+static int forbid_misc(int group, const char *allowed, struct cofre_err *err)
+{
+    char text[FLAT_SIZE], line[128];
+    int rc = flat_read(group, "misc.max", text, sizeof text, err);
+    char *rest = text;
+    for (char *name; rc == 0 && (name = strsep(&rest, "\n")) && *name;) {
+        name[strcspn(name, " ")] = 0;
+        snprintf(line, sizeof line, "%.64s %d", name, strcmp(name, allowed) == 0);
+        rc = flat_write(group, "misc.max", line, err);
+    }
+    return rc;
+}
+
+/* "hugetlb.2MB.max" and its like, whichever sizes this processor has. */
+static int forbid_huge_pages(int group, struct cofre_err *err)
+{
+    int rc = 0;
+    DIR *files = fdopendir(open_directory(group, "."));
+    for (struct dirent *e; files && rc == 0 && (e = readdir(files));) {
+        const char *end = strrchr(e->d_name, '.');
+        if (strncmp(e->d_name, "hugetlb.", 8) == 0 && end && strcmp(end, ".max") == 0)
+            rc = flat_write(group, e->d_name, "0", err);
+    }
+    if (files)
+        closedir(files);
+    return rc;
+}
+
+static int forbid(const struct groups *g, int group, enum hands_tee tee, bool emulated, struct cofre_err *err)
+{
+    const char *const scarce[] = {"", "sev_es", "tdx"};
+    int rc = 0;
+    if (g->controllers & HANDS_MEMORY) {
+        rc = flat_write(group, "memory.oom.group", "1", err);
+        if (rc == 0 && faccessat(group, "memory.swap.max", F_OK, 0) == 0)
+            rc = flat_write(group, "memory.swap.max", "0", err);
+    }
+    if (rc == 0 && g->controllers & HANDS_HUGETLB)
+        rc = forbid_huge_pages(group, err);
+    if (rc == 0 && g->controllers & HANDS_MISC)
+        rc = forbid_misc(group, emulated ? "" : scarce[tee], err);
+    return rc;
+}
+
+int group_make(const struct groups *g, uint32_t guest, enum hands_tee tee, bool emulated,
+               struct cofre_err *err)
+{
+    char name[COMMAND_NAME_SIZE];
+    command_name(name, guest);
+    if (mkdirat(g->parent, name, 0755) < 0)
+        return cofre_fail(err, errno == EEXIST ? COFRE_USAGE : COFRE_FAILED, "control group %s/%s: %s",
+                          g->path, name, strerror(errno));
+    CLEAN_FD group = open_directory(g->parent, name);
+    int rc = group < 0 ? cofre_fail(err, COFRE_FAILED, "control group %s: %s", name, strerror(errno))
+                       : forbid(g, group, tee, emulated, err);
+    if (rc == 0)
+        return TAKE_FD(group);
+    (void)unlinkat(g->parent, name, AT_REMOVEDIR);
+    return rc;
+}
+
+int group_open(const struct groups *g, uint32_t guest, struct cofre_err *err)
+{
+    char name[COMMAND_NAME_SIZE];
+    command_name(name, guest);
+    int group = open_directory(g->parent, name);
+    return group >= 0 ? group
+                      : cofre_fail(err, errno == ENOENT ? COFRE_LACKING : COFRE_FAILED,
+                                   "control group %s/%s: %s", g->path, name, strerror(errno));
+}
+
+int group_remove(const struct groups *g, uint32_t guest, struct cofre_err *err)
+{
+    char name[COMMAND_NAME_SIZE];
+    command_name(name, guest);
+    if (unlinkat(g->parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    return cofre_fail(err, COFRE_FAILED, "control group %s/%s cannot be removed: %s", g->path, name,
+                      strerror(errno));
+}
+
+int groups_each(const struct groups *g, void (*call)(void *context, uint32_t guest), void *context,
+                struct cofre_err *err)
+{
+    DIR *entries = fdopendir(open_directory(g->parent, "."));
+    if (!entries)
+        return cofre_fail(err, COFRE_FAILED, "control group %s: %s", g->path, strerror(errno));
+    for (struct dirent *e; (e = readdir(entries));) {
+        uint64_t guest;
+        char name[COMMAND_NAME_SIZE];
+        if (strncmp(e->d_name, "guest-", 6) != 0 ||
+            number_parse(&guest, e->d_name + 6, "guest", 1, UINT32_MAX, NULL))
+            continue;
+        command_name(name, (uint32_t)guest);
+        if (strcmp(name, e->d_name) == 0)
+            call(context, (uint32_t)guest);
+    }
+    closedir(entries);
+    return 0;
+}
+
+int group_freeze(int group, bool freeze, struct cofre_err *err)
+{
+    return flat_write(group, "cgroup.freeze", freeze ? "1" : "0", err);
+}
+
+int group_kill(int group, struct cofre_err *err)
+{
+    return flat_write(group, "cgroup.kill", "1", err);
+}
+
+int group_events_open(int group)
+{
+    return openat(group, "cgroup.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* A group that cannot be asked any more has been removed. */
+static bool event(int events, const char *key)
+{
+    char text[256] = "";
+    uint64_t value;
+    ssize_t n = pread(events, text, sizeof text - 1, 0);
+    return n > 0 && flat_keyed(&value, text, key) && value;
+}
+
+bool group_populated(int events)
+{
+    return event(events, "populated");
+}
+
+bool group_frozen(int events)
+{
+    return event(events, "frozen");
+}
+
+/* "0::/cofre.slice/guest-7" among the lines: a path as this process' namespace sees it, so that only its end is compared. */
+bool group_has(uint32_t guest, pid_t pid)
+{
+    char name[COMMAND_NAME_SIZE], file[32], text[FLAT_SIZE];
+    command_name(name, guest);
+    snprintf(file, sizeof file, "/proc/%d/cgroup", pid);
+    if (flat_read(AT_FDCWD, file, text, sizeof text, NULL))
+        return false;
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        const char *end = strrchr(line, '/');
+        if (strncmp(line, "0::", 3) == 0)
+            return end && strcmp(end + 1, name) == 0;
+    }
+    return false;
+}
