@@ -3,6 +3,9 @@
 
 #include "vmm/host/decide/parts.h"
 
+#define LOG_ROOM "decide"
+#include "vmm/base/log.h"
+
 struct alarm {
     struct decider *decider;
     uint32_t run;
@@ -37,7 +40,9 @@ void alarm_set(struct decider *d, uint32_t run, unsigned seconds, void (*ring)(s
         return;
     *a = (struct alarm){.decider = d, .run = run, .ring = ring, .event = evtimer_new(d->base, rings, a)};
     TAILQ_INSERT_TAIL(&d->alarms, a, entry);
-    evtimer_add(a->event, &(struct timeval){.tv_sec = seconds, .tv_usec = seconds ? 0 : 1});
+    const struct timeval time = {.tv_sec = seconds};
+    if (!a->event || evtimer_add(a->event, &time) < 0)
+        log_error("no timer for run %u", run);
 }
 
 void alarms_drop(struct decider *d, uint32_t run)

@@ -118,11 +118,11 @@ int definition_to_start(struct hands_start *out, const json_t *definition, const
     (void)snprintf(out->cmdline, sizeof out->cmdline, "%s", member_text(definition, "cmdline", ""));
     if (member_at(definition, "policy")) {
         out->given |= HANDS_POLICY;
-        out->policy = member_unsigned(definition, "policy", 0);
+        out->policy = strtoull(member_text(definition, "policy", "0"), NULL, 16);
     }
     if (member_at(definition, "attributes")) {
         out->given |= HANDS_ATTRIBUTES;
-        out->attributes = member_unsigned(definition, "attributes", 0);
+        out->attributes = strtoull(member_text(definition, "attributes", "0"), NULL, 16);
     }
     const struct {
         uint8_t *out;

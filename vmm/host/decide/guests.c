@@ -99,7 +99,7 @@ int work_guest_create(struct call *call, struct cofre_err *err)
     if (rc >= 0)
         rc = admission_check_guests(call, err);
     if (rc >= 0)
-        rc = guest_add(g, call->db, definition, access_caller_name(&call->who), err);
+        rc = guest_row_add(g, call->db, definition, access_caller_name(&call->who), err);
     if (rc >= 0)
         rc = use_images(call, definition, err);
     if (rc >= 0)
@@ -188,7 +188,7 @@ int work_guest_update(struct call *call, struct cofre_err *err)
     g->labels = labels ? json_deep_copy(labels) : json_object();
     g->started_version = 0;
     if (rc >= 0)
-        rc = guest_change(call->db, g, err);
+        rc = guest_row_change(call->db, g, err);
     if (rc >= 0)
         rc = use_images(call, definition, err);
     if (rc >= 0)
@@ -209,11 +209,11 @@ static int gone(struct call *call, struct cofre_err *err)
     if (call->hands_rc < 0)
         return cofre_within(err, cofre_fail(err, COFRE_FAILED, "%s", call->hands_err.text),
                             "guest %s is marked as deleted, and its remains cannot be removed yet", call_part(call, 1));
-    int rc = guest_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
+    int rc = guest_row_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
     if (rc == 0)
         rc = guest_images_drop(call->decider->images, call->db, call->guest.number, err);
     if (rc >= 0 && call->guest.number)
-        rc = guest_remove(call->db, call->guest.number, err);
+        rc = guest_row_remove(call->db, call->guest.number, err);
     if (rc >= 0 && call->guest.number)
         event_happens(call->decider, "deleted", &call->guest);
     return rc < 0 ? rc : 0;

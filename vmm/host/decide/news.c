@@ -135,7 +135,7 @@ static int launched(struct call *call, struct cofre_err *err)
 {
     const struct tidings *t = call->data;
     struct guest_row *g = &call->guest;
-    int rc = guest_find_run(g, call->db, t->run, err);
+    int rc = guest_row_find_run(g, call->db, t->run, err);
     if (rc != 0)
         return rc < 0 ? rc : 0; /* it was started anew, or deleted, meanwhile */
     const char *given = json_string_value(json_object_get(json_object_get(t->result, "measurement"), "given"));
@@ -171,7 +171,7 @@ static bool wants_again(const struct guest_row *g, const json_t *definition, boo
 static int start_again(struct call *call, struct cofre_err *err)
 {
     const struct tidings *t = call->data;
-    int rc = guest_find_run(&call->guest, call->db, t->run, err);
+    int rc = guest_row_find_run(&call->guest, call->db, t->run, err);
     if (rc == 0 && call->guest.again && (call->guest.state == GUEST_STOPPED || call->guest.state == GUEST_FAILED)) {
         tidings_free(call->data); /* guest_begin keeps its own there */
         call->data = NULL;
@@ -206,7 +206,7 @@ static int ended(struct call *call, struct cofre_err *err)
     const struct tidings *t = call->data;
     struct guest_row *g = &call->guest;
     CLEAN_JSON *definition = NULL;
-    int rc = guest_find_run(g, call->db, t->run, err);
+    int rc = guest_row_find_run(g, call->db, t->run, err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
     if (g->state == GUEST_STOPPED || g->state == GUEST_FAILED || g->state == GUEST_DELETING)
@@ -322,11 +322,11 @@ static const struct hands_entry *entry_of(struct meeting *m, uint32_t run)
 static int delete_it(struct call *call, struct cofre_err *err)
 {
     const struct tidings *t = call->data;
-    int rc = guest_find_run(&call->guest, call->db, t->run, err);
+    int rc = guest_row_find_run(&call->guest, call->db, t->run, err);
     if (rc == 0)
         rc = guest_images_drop(call->decider->images, call->db, call->guest.number, err);
     if (rc >= 0 && call->guest.number)
-        rc = guest_remove(call->db, call->guest.number, err);
+        rc = guest_row_remove(call->db, call->guest.number, err);
     return rc < 0 ? rc : 0;
 }
 

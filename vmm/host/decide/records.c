@@ -208,9 +208,8 @@ static int read_time(int64_t *out, const struct call *call, const char *name, in
 {
     const char *text = member_text(call->request.query, name, NULL);
     *out = otherwise;
-    if (!text || time_parse(out, text))
-        return 0;
-    return cofre_fail(err, COFRE_MALFORMED, "%s: this is no time", name);
+    int rc = text ? time_parse(out, text, name, err) : 0;
+    return rc < 0 ? -COFRE_MALFORMED : 0;
 }
 
 int work_audit_entries(struct call *call, struct cofre_err *err)

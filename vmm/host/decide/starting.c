@@ -129,7 +129,7 @@ static int open_all(struct starter *s, struct cofre_err *err)
 static int check_wanted(struct starter *s, struct cofre_err *err)
 {
     CLEAN_GUEST_ROW guest = {.number = 0};
-    int rc = guest_find_run(&guest, s->decider->db, s->run, err);
+    int rc = guest_row_find_run(&guest, s->decider->db, s->run, err);
     return rc == 0 && guest.state == GUEST_STARTING
                ? 0
            : rc < 0 ? rc

@@ -207,7 +207,7 @@ static int find_target(struct call *call, bool *absent, struct cofre_err *err)
         return 0;
     int rc = tenant_find(&call->tenant, call->db, tenant, err);
     if (rc == 0 && names_guest(call->request.operation))
-        rc = guest_find(&call->guest, call->db, tenant, resource(call), err);
+        rc = guest_row_find(&call->guest, call->db, tenant, resource(call), err);
     *absent = rc == 1;
     return rc < 0 ? rc : 0;
 }
@@ -306,7 +306,7 @@ static int attempt(struct call *call, struct cofre_err *err)
     return rc < 0 ? rc : record(call, err);
 }
 
-static int work(struct db *db, void *context, struct cofre_err *err)
+static int run_all(struct db *db, void *context, struct cofre_err *err)
 {
     struct decider *d = context;
     CLEAN_AUDIT_TURN turn = {0};
@@ -353,7 +353,7 @@ void turn_run(evutil_socket_t fd, short events, void *decider)
     (void)events;
     if (STAILQ_EMPTY(&d->waiting))
         return;
-    int rc = db_atomically(d->db, work, d, &err);
+    int rc = db_atomically(d->db, run_all, d, &err);
     if (rc < 0)
         log_error("%s", err.text);
     else

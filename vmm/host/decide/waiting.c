@@ -92,7 +92,8 @@ static void wait_for_it(struct call *call)
     w->call = call;
     (void)snprintf(w->state, sizeof w->state, "%s", member_text(call->request.query, "state", ""));
     TAILQ_INSERT_TAIL(&d->waiters, w, entry);
-    evtimer_add(w->late, &(struct timeval){.tv_sec = (time_t)call_query(call, "seconds", SECONDS)});
+    const struct timeval time = {.tv_sec = (time_t)call_query(call, "seconds", SECONDS)};
+    evtimer_add(w->late, &time);
 }
 
 int work_guest_wait(struct call *call, struct cofre_err *err)

@@ -68,7 +68,7 @@ static int found(struct guest_row *out, int rc)
     return rc < 0 ? rc : rc == 0;
 }
 
-int guest_find(struct guest_row *out, struct db *db, const char *tenant, const char *name,
+int guest_row_find(struct guest_row *out, struct db *db, const char *tenant, const char *name,
                struct cofre_err *err)
 {
     *out = (struct guest_row){.number = 0};
@@ -76,7 +76,7 @@ int guest_find(struct guest_row *out, struct db *db, const char *tenant, const c
                              out, err, db_text(tenant), db_text(name)));
 }
 
-int guest_find_run(struct guest_row *out, struct db *db, uint32_t run, struct cofre_err *err)
+int guest_row_find_run(struct guest_row *out, struct db *db, uint32_t run, struct cofre_err *err)
 {
     *out = (struct guest_row){.number = 0};
     return found(out, DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE run = $1", take_one, out, err,
@@ -86,6 +86,7 @@ int guest_find_run(struct guest_row *out, struct db *db, uint32_t run, struct co
 static int take_number(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
 {
     (void)columns;
+    (void)err;
     *(int64_t *)context = column[0].integer;
     return 0;
 }
@@ -129,7 +130,7 @@ static int add_version(struct db *db, uint32_t number, int64_t version, const js
     return rc < 0 ? rc : 0;
 }
 
-int guest_add(struct guest_row *guest, struct db *db, const json_t *definition, const char *by,
+int guest_row_add(struct guest_row *guest, struct db *db, const json_t *definition, const char *by,
               struct cofre_err *err)
 {
     CLEAN_FREE char *labels = json_dumps(guest->labels, JSON_COMPACT | JSON_SORT_KEYS);
@@ -151,7 +152,7 @@ int guest_add(struct guest_row *guest, struct db *db, const json_t *definition, 
     return rc < 0 ? rc : add_version(db, guest->number, 1, definition, guest->made, by, err);
 }
 
-int guest_change(struct db *db, const struct guest_row *g, struct cofre_err *err)
+int guest_row_change(struct db *db, const struct guest_row *g, struct cofre_err *err)
 {
     CLEAN_FREE char *labels = json_dumps(g->labels, JSON_COMPACT | JSON_SORT_KEYS);
     if (!labels)
@@ -172,7 +173,7 @@ int guest_change(struct db *db, const struct guest_row *g, struct cofre_err *err
     return rc < 0 ? rc : 0;
 }
 
-int guest_remove(struct db *db, uint32_t number, struct cofre_err *err)
+int guest_row_remove(struct db *db, uint32_t number, struct cofre_err *err)
 {
     int rc = DB_RUN(db, "DELETE FROM guest_version WHERE guest = $1", NULL, NULL, err, db_integer(number));
     if (rc >= 0)

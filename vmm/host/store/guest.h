@@ -28,16 +28,16 @@ void guest_row_free(struct guest_row *guest);
 #define CLEAN_GUEST_ROW __attribute__((cleanup(guest_row_free))) struct guest_row
 
 /* 1: there is none. */
-int guest_find(struct guest_row *out, struct db *db, const char *tenant, const char *name,
+int guest_row_find(struct guest_row *out, struct db *db, const char *tenant, const char *name,
                struct cofre_err *err);
-int guest_find_run(struct guest_row *out, struct db *db, uint32_t run, struct cofre_err *err);
+int guest_row_find_run(struct guest_row *out, struct db *db, uint32_t run, struct cofre_err *err);
 
 /* Draws its number; version is 1. -COFRE_USAGE: the tenant has one of that name. */
-int guest_add(struct guest_row *guest, struct db *db, const json_t *definition, const char *by,
+int guest_row_add(struct guest_row *guest, struct db *db, const json_t *definition, const char *by,
               struct cofre_err *err);
 /* All but what names it. */
-int guest_change(struct db *db, const struct guest_row *guest, struct cofre_err *err);
-int guest_remove(struct db *db, uint32_t number, struct cofre_err *err);
+int guest_row_change(struct db *db, const struct guest_row *guest, struct cofre_err *err);
+int guest_row_remove(struct db *db, uint32_t number, struct cofre_err *err);
 /* A run that no other guest ever had. */
 int guest_draw_run(uint32_t *out, struct db *db, struct cofre_err *err);
 
