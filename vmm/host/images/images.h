@@ -48,7 +48,8 @@ struct images;
 /* Takes the folder's descriptor over, in any case. -COFRE_LACKING where another process has this store. */
 int images_open(struct images **out, int folder, struct cofre_err *err);
 void images_close(struct images *images);
-/* Removes each file that no row names; no transaction is under way, and nothing else goes on. The result is their number. */
+/* Removes each file that no row names; no transaction is under way, and nothing else goes on. The result is their number.
+ * -COFRE_USAGE where the folder is another database's, whose files it would take for nobody's. */
 int images_sweep(struct images *images, struct db *db, struct cofre_err *err);
 /* After a transaction: removes the files that it left without a row. What fails waits for the next sweep. */
 int images_settle(struct images *images, struct db *db, struct cofre_err *err);
@@ -123,12 +124,15 @@ int guest_disk_plan(struct images *images, struct db *db, const char *tenant, ui
                     const struct image_digest *image, uint64_t size, uint64_t quota, struct cofre_err *err);
 int guest_disk_find(struct guest_disk *out, struct db *db, uint32_t guest, unsigned place,
                     struct cofre_err *err);
-/* Before the guest's first start. In any thread: makes the file, shared with the image's blocks where the file system can (FICLONE).
+/* Before the guest's first start, while its row stays. In any thread: makes the file, shared with the image's blocks where the file system can (FICLONE).
  * image: as image_open gave it, or -1 of an empty one. Then, in a transaction, guest_disk_made. */
 int guest_disk_make(struct images *images, const struct guest_disk *disk, int image, struct cofre_err *err);
 int guest_disk_made(struct db *db, const struct guest_disk *disk, struct cofre_err *err);
 /* To read and write; one that was made and is not there is an error, never made anew. */
 int guest_disk_open(int *fd, const struct images *images, const struct guest_disk *disk,
+                    struct cofre_err *err);
+/* One that the guest's next definition does not have. */
+int guest_disk_drop(struct images *images, struct db *db, uint32_t guest, unsigned place,
                     struct cofre_err *err);
 /* The guest is deleted: its disks go, and so does what it used. */
 int guest_images_drop(struct images *images, struct db *db, uint32_t guest, struct cofre_err *err);
