@@ -127,9 +127,9 @@ static int broken(struct image_upload *u, int rc)
 static int must_be(const struct image_upload *u, enum state state, struct cofre_err *err)
 {
     return u->state == (int)state ? 0
-                             : cofre_fail(err, COFRE_FAILED,
-                                          u->state == BROKEN ? "the upload failed before"
-                                                             : "the upload is over, or is not yet");
+                                  : cofre_fail(err, COFRE_FAILED,
+                                               u->state == BROKEN ? "the upload failed before"
+                                                                  : "the upload is over, or is not yet");
 }
 
 int image_upload_write(struct image_upload *u, struct view bytes, struct cofre_err *err)

@@ -14,7 +14,7 @@
 
 void fixture_make(struct fixture *f, const char *parent)
 {
-    char path[96];
+    char path[160];
     struct cofre_err err;
     *f = (struct fixture){.db = NULL};
     if (!parent)
@@ -33,7 +33,7 @@ void fixture_make(struct fixture *f, const char *parent)
 
 void fixture_open(struct fixture *f)
 {
-    char path[96];
+    char path[160];
     struct cofre_err err;
     (void)snprintf(path, sizeof path, "%s/store", f->folder);
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -77,7 +77,7 @@ static int count_one(const char *path, const struct stat *st, int type, struct F
 
 unsigned fixture_files(const struct fixture *f)
 {
-    char path[96];
+    char path[160];
     (void)snprintf(path, sizeof path, "%s/store", f->folder);
     files = 0;
     assert_int_equal(nftw(path, count_one, 8, FTW_PHYS), 0);

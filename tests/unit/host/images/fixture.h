@@ -5,7 +5,7 @@
 #include "vmm/host/images/images.h"
 
 struct fixture {
-    char folder[64]; /* in it: db, and the store */
+    char folder[128]; /* in it: db, and the store */
     struct db *db;
     struct images *images;
 };

@@ -214,7 +214,8 @@ static void what_has_a_name_is_on_the_disk_and_what_has_a_row_has_a_name(void **
 {
     (void)state;
     assert_int_equal(add_image(), 0);
-    assert_string_equal(order + strcspn(order, "w"), "wwtmsdsrs");
+    if (strcmp(order, "wwtmssdsrs") != 0) /* with a sync of fs-verity's tree */
+        assert_string_equal(order, "wwtmsdsrs");
     memset(order, 0, sizeof order);
     const struct image_digest digest = fixture_digest(image);
     assert_int_equal(fixture_disk(&f, "web", 7, &digest, 0, PLENTY, NULL), 0);

@@ -129,7 +129,7 @@ static void a_disk_that_was_made_is_never_made_anew(void **state)
     (void)state;
     struct guest_disk disk;
     struct cofre_err err = {""};
-    char path[128], away[128];
+    char path[160], away[160];
     int fd = -1;
     assert_int_equal(guest_disk_plan(f.images, f.db, "web", 7, 0, NULL, 4096, PLENTY, NULL), 0);
     assert_int_equal(guest_disk_find(&disk, f.db, 7, 0, NULL), 0);

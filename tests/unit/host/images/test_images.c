@@ -353,6 +353,46 @@ static void opens_nothing_that_lies_elsewhere(void **state)
     assert_int_equal(fd, -1);
 }
 
+static int take_length(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)columns;
+    (void)err;
+    *(int64_t *)context = column[0].integer;
+    return 0;
+}
+
+/* Where the file system has fs-verity not even root writes to it, and another file in its place is told by the kernel's digest. */
+static void the_kernel_vouches_for_it_where_it_can(void **state)
+{
+    (void)state;
+    const struct image_digest one = fixture_digest(text_of("abc")), two = fixture_digest(text_of("abd"));
+    struct cofre_err err = {""};
+    int64_t length = 0;
+    char path[256], other[256];
+    int fd = -1;
+    assert_int_equal(add("web", "abc"), 0);
+    assert_int_equal(add("web", "abd"), 0);
+    assert_int_equal(
+        db_run(f.db, "SELECT MIN(length(verity)) FROM image", NULL, 0, take_length, &length, NULL), 1);
+    if (length == 0)
+        skip();
+    path_of(path, "web", &one);
+    path_of(other, "web", &two);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(open(path, O_WRONLY), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(image_open(&fd, f.images, f.db, "web", &one, &err), 0);
+    close(fd);
+    assert_int_equal(rename(other, path), 0); /* as long, and under fs-verity */
+    assert_int_equal(image_open(&fd, f.images, f.db, "web", &one, &err), -COFRE_FAILED);
+    assert_string_equal(err.text, "image " ABC ": its file is not the one that was added, as fs-verity says");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(file_write(path, text_of("abc"), 0400, NULL),
+                     0); /* the same bytes, which it does not vouch for */
+    assert_int_equal(image_open(&fd, f.images, f.db, "web", &one, &err), -COFRE_FAILED);
+    assert_string_equal(err.text, "image " ABC ": fs-verity: No data available");
+}
+
 static void an_image_that_a_guest_uses_stays(void **state)
 {
     (void)state;
@@ -489,7 +529,7 @@ static void a_start_removes_what_nobody_has(void **state)
 
 static int open_store(struct images **out, struct cofre_err *err)
 {
-    char path[96];
+    char path[160];
     (void)snprintf(path, sizeof path, "%s/store", f.folder);
     return images_open(out, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err);
 }
@@ -508,7 +548,7 @@ static void does_not_take_another_databases_files_for_nobodys(void **state)
 {
     (void)state;
     struct cofre_err err;
-    char path[96];
+    char path[160];
     struct db *other = NULL;
     assert_int_equal(add("web", "abc"), 0);
     (void)snprintf(path, sizeof path, "%s/other", f.folder);
@@ -532,7 +572,7 @@ static void full(void)
     struct fixture small;
     struct cofre_err err = {""};
     CLEAN_BYTES bytes = {0};
-    char path[96];
+    char path[160];
     (void)snprintf(path, sizeof path, "%s/small", f.folder);
     assert_int_equal(mkdir(path, 0700), 0);
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -588,6 +628,7 @@ int main(void)
         TEST(a_tenant_cannot_tell_what_another_has),
         TEST(a_name_is_a_digest_or_nothing),
         TEST(opens_nothing_that_lies_elsewhere),
+        TEST(the_kernel_vouches_for_it_where_it_can),
         TEST(an_image_that_a_guest_uses_stays),
         TEST(a_tag_moves_and_goes_with_its_image),
         TEST(lists_in_pages_what_a_tenant_has),
