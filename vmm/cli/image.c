@@ -11,6 +11,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/number.h"
+#include "vmm/cli/host.h"
 #include "vmm/cli/measure_corim.h"
 #include "vmm/cli/measured.h"
 #include "vmm/cli/verb.h"
@@ -21,6 +22,7 @@ static const char help[] =
     "       cofre image --rootfs F --root luks --key F --trust URL --ca F --policy NAME --key-name NAME "
     "--out DIR\n"
     "                   [OPTION]...\n"
+    "       cofre image add|list|show|delete|tag ...\n"
     "\n"
     "Builds an image of a root file system: DIR gets the files kernel, initrd, cmdline, disk.img and\n"
     "policy.json, a policy that guests of this image satisfy and no others. Prints what the launch\n"
@@ -47,6 +49,15 @@ static const char help[] =
     "  --corim-key PEM       signs them: an EC key of P-256 or P-384\n"
     "  --corim-issuer TEXT   with --corim-key: who signs\n"
     "  --json                the result as one JSON object\n"
+    "\n"
+    "The images that a host stores which runs cofred (each action explains itself: cofre image add "
+    "--help):\n"
+    "\n"
+    "  add          stores a file; its digest is what definitions name it by\n"
+    "  list         lists the tenant's images and tags\n"
+    "  show         shows an image by its digest or a tag\n"
+    "  delete       deletes an image that no guest needs, or a tag\n"
+    "  tag          gives an image a name\n"
     "\n"
     "No file of the image is newer than SOURCE_DATE_EPOCH (environment; seconds since 1970), where it is "
     "set.\n"
@@ -355,6 +366,8 @@ int verb_image(int argc, char **argv)
         .value = {[CMDLINE] = "console=hvc0", [CPUS] = "1"}, .memory = BOOT_MEMORY_DEFAULT};
     __attribute__((cleanup(result_free))) struct result result = {0};
     struct cofre_err err;
+    if (argc > 1 && host_has_action(argv[0], argv[1]))
+        return verb_host(argc, argv);
     int rc = parse_options(&r, argc, argv, &err);
     if (rc == 1) {
         fputs(help, stdout);

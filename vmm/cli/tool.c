@@ -9,11 +9,16 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
+    {"approval", verb_host},
     {"attest", verb_attest},
     {"collateral", verb_collateral},
     {"connect", verb_connect},
+    {"constraint", verb_host},
     {"doctor", verb_doctor},
     {"emulated-root", verb_emulated_root},
+    {"grant", verb_host},
+    {"guest", verb_host},
+    {"host", verb_host},
     {"id-block", verb_id_block},
     {"image", verb_image},
     {"inspect", verb_inspect},
@@ -21,6 +26,8 @@ static const struct {
     {"log", verb_log},
     {"measure", verb_measure},
     {"policy", verb_policy},
+    {"role", verb_host},
+    {"tenant", verb_host},
     {"verify", verb_verify},
 };
 

@@ -108,8 +108,8 @@ static int take_image(void *context, const struct db_value *c, size_t columns, s
 {
     json_t **out = context;
     (void)columns;
-    *out = json_pack("{s:I, s:o, s:s, s:[], s:[]}", "size", (json_int_t)c[0].integer, "added",
-                     json_time(c[1].integer), "added_by", db_string(&c[2]), "tags", "guests");
+    *out = json_pack("{s:I, s:o, s:s, s:[], s:[]}", "size", (json_int_t)c[0].integer, "created",
+                     json_time(c[1].integer), "created_by", db_string(&c[2]), "tags", "guests");
     return *out ? 0 : cofre_fail(err, COFRE_FAILED, "out of memory");
 }
 

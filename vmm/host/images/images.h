@@ -83,7 +83,7 @@ void image_upload_free(struct image_upload *upload);
 /* A digest's text, or a tag. -COFRE_NEGATIVE: this tenant has none of it. */
 int image_resolve(struct image_digest *out, struct db *db, const char *tenant, const char *name,
                   struct cofre_err *err);
-/* {"digest", "size", "added", "added_by", "tags": [...], "guests": [...]}; the list in the order of digests, after a digest (NULL: from the
+/* {"digest", "size", "created", "created_by", "tags": [...], "guests": [...]}; the list in the order of digests, after a digest (NULL: from the
  * first), at most limit of them. The caller's. */
 int image_show(json_t **out, struct db *db, const char *tenant, const struct image_digest *digest,
                struct cofre_err *err);

@@ -462,8 +462,8 @@ static void lists_in_pages_what_a_tenant_has(void **state)
                 image_digest_parse(&digest, json_string_value(json_object_get(one, "digest")), NULL), 0);
             assert_true((i == 0 && page == 0) || memcmp(&after, &digest, sizeof after) < 0);
             assert_int_equal(json_integer_value(json_object_get(one, "size")), 7);
-            assert_string_equal(json_string_value(json_object_get(one, "added")), "2023-11-14T22:13:20Z");
-            assert_string_equal(json_string_value(json_object_get(one, "added_by")), "ann");
+            assert_string_equal(json_string_value(json_object_get(one, "created")), "2023-11-14T22:13:20Z");
+            assert_string_equal(json_string_value(json_object_get(one, "created_by")), "ann");
             after = digest;
         }
         seen += n;
