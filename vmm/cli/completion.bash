@@ -12,6 +12,16 @@ _cofre()
             return
         fi
         command+=("${COMP_WORDS[1]}")
+        # Some verbs have actions, which --help lists as verbs are; each has options of its own.
+        local actions
+        actions=$("${command[@]}" --help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p')
+        if [ "$COMP_CWORD" -eq 2 ] && [ -n "$actions" ] && [[ $word != -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "$actions" -- "$word")
+            return
+        fi
+        if [ "$COMP_CWORD" -gt 2 ] && grep -qxF -e "${COMP_WORDS[2]}" <<<"$actions"; then
+            command+=("${COMP_WORDS[2]}")
+        fi
     fi
     if [[ $word == -* ]]; then
         local options

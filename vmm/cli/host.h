@@ -9,9 +9,6 @@
 
 #define HOST_WORDS_MAX 3
 
-/* Whether "cofre NOUN WORD" is one of them. */
-bool host_has_action(const char *noun, const char *word);
-
 struct host_run;
 
 struct host_action {
@@ -23,6 +20,44 @@ struct host_action {
     const char *help;                                        /* NULL: the operation's */
     const char *example; /* what stands after the action; NULL: its words */
 };
+
+/* host_actions.c. */
+extern const struct host_action host_actions[];
+extern const size_t host_actions_count;
+const struct host_action *host_find_action(const char *noun, const char *word);
+/* Whether "cofre NOUN WORD" is one of them. */
+bool host_has_action(const char *noun, const char *word);
+/* What stands after the action: its path's parts but the tenant, or what the table calls it. False beyond the last. */
+bool host_word_name(char out[static OPERATION_PART_MAX], const struct host_action *action, size_t index);
+bool host_is_tenants(const struct host_action *action); /* the tenant is what it is about */
+bool host_takes_tenant(const struct host_action *action);
+bool host_has_member(const struct schema *schema, const char *name);
+
+/* host_help.c. Options that are not of an operation's tables. */
+enum host_option_number {
+    HOST_SERVER,
+    HOST_CA,
+    HOST_CERT,
+    HOST_KEY,
+    HOST_TOKEN_FILE,
+    HOST_TENANT,
+    HOST_IN,
+    HOST_OUT,
+    HOST_TAG,
+    HOST_JSON,
+    HOST_WATCH,
+    HOST_HELP,
+    HOST_OPTIONS
+};
+struct host_option {
+    const char *name, *value, *help; /* value NULL: it takes none */
+};
+extern const struct host_option host_options[HOST_OPTIONS];
+bool host_takes(const struct host_action *action, enum host_option_number option);
+/* And those that are. */
+size_t host_action_flags(struct host_flag out[static HOST_FLAGS_MAX], const struct host_action *action);
+void host_print_action(FILE *to, const struct host_action *action);
+void host_print_noun(FILE *to, const char *noun);
 
 /* One command line. */
 struct host_run {
@@ -36,7 +71,7 @@ struct host_run {
     json_t *query, *body;
 };
 
-/* host_verb.c. Calls an operation with the run's server and tenant; word fills its path's parts that are not the tenant. The result
+/* host_ask.c. Calls an operation with the run's server and tenant; word fills its path's parts that are not the tenant. The result
  * is host_call's. */
 int host_ask(json_t **answer, const struct host_run *run, enum operation_number operation,
              const char *const *word, const json_t *query, const json_t *body, struct cofre_err *err);

@@ -7,7 +7,7 @@
 
 #include "vmm/base/bytes.h"
 
-#define HOST_SERVER "unix:/run/cofred/api.sock"
+#define HOST_SERVER_DEFAULT "unix:/run/cofred/api.sock"
 
 struct host_server {
     const char *url;        /* unix:PATH, or https://HOST[:PORT] */
