@@ -39,7 +39,7 @@ static void make_options(struct line *l, const struct host_action *action)
 /* 1 where the help was asked for. */
 static int read_line(struct line *l, int argc, char **argv, struct cofre_err *err)
 {
-    optind = 1;
+    optind = 0; /* from the beginning, whoever read options before */
     for (int o; (o = getopt_long(argc, argv, "", l->option, NULL)) != -1;) {
         if (o == HOST_HELP)
             return 1;

@@ -1,4 +1,5 @@
 /* cofre guest and its like, against a host that is a double: what they ask, and what they say of the answer. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <wordexp.h>
 
@@ -22,34 +22,49 @@
 
 static char asked[65536];
 
-/* The verb in a process of its own, as main calls it; cli_output has what it wrote. */
+/* Standard streams are files of the directory, or nothing. */
+static void streams(const int kept[static 3], const char *input)
+{
+    for (int i = 0; i < 3; i++) {
+        int fd = i ? open("output", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600)
+                   : open(input ? input : "/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0 && kept[i] >= 0 && dup2(fd, i) == i);
+        close(fd);
+    }
+}
+
+/* The verb, as main calls it; cli_output has what it wrote. */
 static int call(const char *arguments, const char *input)
 {
     wordexp_t words;
-    char path[CLI_PATH_SIZE];
-    int status;
+    CLEAN_BYTES output = {0};
+    const int kept[3] = {dup(0), dup(1), dup(2)};
     assert_int_equal(wordexp(arguments, &words, WRDE_NOCMD), 0);
-    cli_path(path, "output");
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        *strrchr(path, '/') = 0;
-        if (chdir(path) < 0 || !freopen("output", "w", stdout) || dup2(STDOUT_FILENO, STDERR_FILENO) < 0 ||
-            !freopen(input ? input : "/dev/null", "r", stdin))
-            _exit(99);
-        int code = verb_host((int)words.we_wordc, words.we_wordv);
-        wordfree(&words);
-        exit(code);
+    (void)unlink("output");
+    (void)fflush(stdout);
+    streams(kept, input);
+    int code = verb_host((int)words.we_wordc, words.we_wordv);
+    (void)fflush(stdout);
+    for (int i = 0; i < 3; i++) {
+        (void)dup2(kept[i], i);
+        close(kept[i]);
     }
     wordfree(&words);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    CLEAN_BYTES output = {0};
+    clearerr(stdin);
     cli_read(&output, "output");
     assert_true(output.len < sizeof cli_output);
     memcpy(cli_output, output.data, output.len);
     cli_output[output.len] = 0;
-    return WEXITSTATUS(status);
+    return code;
+}
+
+static int set_up(void **state)
+{
+    char path[CLI_PATH_SIZE];
+    int rc = cli_setup(state);
+    cli_path(path, "x");
+    *strrchr(path, '/') = 0;
+    return rc < 0 ? rc : chdir(path);
 }
 
 /* "cofre ARGUMENTS --server unix:..." with a host that answers so; asked has the requests. input: a file, or NULL. */
@@ -456,5 +471,5 @@ int main(void)
         cmocka_unit_test(a_console_is_passed_on_byte_by_byte),
         cmocka_unit_test(evidence_is_written_as_verify_takes_it),
     };
-    return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
+    return cmocka_run_group_tests(tests, set_up, cli_teardown);
 }
