@@ -15,7 +15,8 @@ static const char *head_text(char out[HEAD_TEXT_SIZE], const struct log_head *he
     char root[2 * LOG_HASH_SIZE + 1], time[TIME_TEXT_SIZE];
     hex_encode(root, head->state.root.data, LOG_HASH_SIZE);
     time_format(time, head->time);
-    (void)snprintf(out, HEAD_TEXT_SIZE, "%" PRIu64 " entries, root %s, signed %s", head->state.size, root, time);
+    (void)snprintf(out, HEAD_TEXT_SIZE, "%" PRIu64 " entries, root %s, signed %s", head->state.size, root,
+                   time);
     return out;
 }
 
@@ -64,8 +65,9 @@ static struct log_witness *place_of(struct log_witnesses *w, const EVP_PKEY *key
     return &w->witness[w->count++];
 }
 
-static int read_signature(struct log_witnesses *out, struct view message, const struct cose_keys *witness_keys,
-                          const struct cose_keys *log_keys, struct cofre_err *err)
+static int read_signature(struct log_witnesses *out, struct view message,
+                          const struct cose_keys *witness_keys, const struct cose_keys *log_keys,
+                          struct cofre_err *err)
 {
     CLEAN_COSE_SIGN1 m = {0};
     struct log_head head;
@@ -76,7 +78,8 @@ static int read_signature(struct log_witnesses *out, struct view message, const 
         return rc;
     const EVP_PKEY *key = cose_keys_find(witness_keys, cose_sign1_kid(&m))->key;
     if (is_among(key, log_keys))
-        return cofre_fail(err, COFRE_NEGATIVE, "it is by a key of the log itself, whose keeper is no witness");
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "it is by a key of the log itself, whose keeper is no witness");
     struct log_witness *witness = place_of(out, key);
     if (head.state.size > witness->head.state.size) {
         witness->head = head;

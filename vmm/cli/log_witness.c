@@ -87,8 +87,9 @@ static int check_by_receipt(struct sight *s, const char *path, struct cofre_err 
     CLEAN_BYTES receipt = {0};
     struct log_receipt proof;
     if (!path)
-        return cofre_fail(err, COFRE_USAGE,
-                          "witness: with --head, --receipt is of the growth from the head that was seen last");
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "witness: with --head, --receipt is of the growth from the head that was seen last");
     int rc = file_read(&receipt, path, RECEIPT_MAX, err);
     if (rc == 0)
         rc = log_receipt_verify_consistency(&proof, bytes_view(&receipt), &s->known, &s->checker.keys, err);
@@ -170,9 +171,9 @@ static int check_witness(const struct log_witness *w, const struct log_head *hea
                           w->head.name, (unsigned long long)signed_state->size,
                           (unsigned long long)head->state.size);
     if (signed_state->size < head->state.size && !tree)
-        return cofre_fail(err, COFRE_NEGATIVE, "%s has seen %llu entries, and the receipt's head is over %llu",
-                          w->head.name, (unsigned long long)signed_state->size,
-                          (unsigned long long)head->state.size);
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "%s has seen %llu entries, and the receipt's head is over %llu", w->head.name,
+                          (unsigned long long)signed_state->size, (unsigned long long)head->state.size);
     int rc = tree ? log_tree_root(tree, signed_state->size, &root, err) : 0;
     if (rc == 0 && !log_hash_equal(&root, &signed_state->root))
         rc = log_witness_fork(&w->head, head, err);

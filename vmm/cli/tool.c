@@ -19,6 +19,7 @@ static const struct {
     {"inspect", verb_inspect},
     {"keys", verb_keys},
     {"log", verb_log},
+    {"audit", verb_audit},
     {"measure", verb_measure},
     {"policy", verb_policy},
     {"verify", verb_verify},
