@@ -179,16 +179,21 @@ static int read_kind(struct log_receipt *out, struct cose_sign1 *m, struct view 
 int log_receipt_verify_inclusion(struct log_receipt *proof, struct view message, struct view entry,
                                  const struct cose_keys *keys, struct cofre_err *err)
 {
-    CLEAN_COSE_SIGN1 m = {0};
     CLEAN_HASHER h = {0};
     struct log_hash leaf;
-    int rc = read_kind(proof, &m, message, LOG_RECEIPT_INCLUSION, err);
-    if (rc == 0)
-        rc = log_hasher_init(&h, err);
+    int rc = log_hasher_init(&h, err);
     if (rc == 0)
         rc = log_hash_leaf(&h, &leaf, entry, err);
+    return rc < 0 ? rc : log_receipt_verify_leaf(proof, message, &leaf, keys, err);
+}
+
+int log_receipt_verify_leaf(struct log_receipt *proof, struct view message, const struct log_hash *leaf,
+                            const struct cose_keys *keys, struct cofre_err *err)
+{
+    CLEAN_COSE_SIGN1 m = {0};
+    int rc = read_kind(proof, &m, message, LOG_RECEIPT_INCLUSION, err);
     if (rc == 0)
-        rc = log_inclusion_root(&proof->head.state.root, &proof->inclusion, &leaf, err);
+        rc = log_inclusion_root(&proof->head.state.root, &proof->inclusion, leaf, err);
     return rc < 0 ? rc : log_head_verify_root(&m, &proof->head.state.root, keys, err);
 }
 

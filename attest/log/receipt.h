@@ -28,6 +28,9 @@ int log_receipt_read(struct log_receipt *out, struct view message, struct cofre_
  * whole. -COFRE_NEGATIVE where that does not follow. */
 int log_receipt_verify_inclusion(struct log_receipt *proof, struct view message, struct view entry,
                                  const struct cose_keys *keys, struct cofre_err *err);
+/* The same of an entry that was removed, by its leaf's hash. */
+int log_receipt_verify_leaf(struct log_receipt *proof, struct view message, const struct log_hash *leaf,
+                            const struct cose_keys *keys, struct cofre_err *err);
 
 /* The log of the older head, which the caller has verified, grew into one that one of the keys signed. */
 int log_receipt_verify_consistency(struct log_receipt *proof, struct view message,

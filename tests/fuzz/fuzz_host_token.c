@@ -14,7 +14,7 @@
 #define ISSUER "https://login.example"
 #define CLAIMS                                                                                               \
     "{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"cofred\"],\"sub\":\"ann\",\"exp\":1717200100,\"nbf\":"         \
-                         "1717199000,\"groups\":[\"ops\",\"/a b\",7]}"
+    "1717199000,\"groups\":[\"ops\",\"/a b\",7]}"
 
 static json_t *key;
 static struct token_keys keys;

@@ -15,13 +15,18 @@ static const char help[] =
     "       cofre log head   --log F --keys F [--out HEAD]\n"
     "       cofre log show   --log F --keys F [--index N]\n"
     "       cofre log prove  --log F --keys F --index N|--from HEAD --out RECEIPT [--entry-out F]\n"
-    "       cofre log verify --keys F --log F [--head HEAD]\n"
-    "       cofre log verify --keys F --receipt F --entry F|--from HEAD\n"
+    "       cofre log verify --keys F --log F [--head HEAD] [--witnesses F --witness-keys F [--minimum N]]\n"
+    "       cofre log verify --keys F --receipt F --entry F|--from HEAD [--witnesses F ...]\n"
+    "       cofre log witness --state F --key PEM --name TEXT --keys F --log F --out SIGNATURE\n"
+    "       cofre log witness --state F --key PEM --name TEXT --keys F --head HEAD --receipt F --out "
+    "SIGNATURE\n"
     "\n"
     "A log is one file, to which entries are appended and in which none is changed; a copy of it, made\n"
     "at any time, is the log too. Signed heads and receipts let others check it, offline: verify says\n"
     "whether a whole log is what its heads say, an entry is in a log, or a log grew out of an older\n"
-    "one. Exit code 1: it is not so. docs/log.md says what follows from that, and what does not.\n"
+    "one. A witness is a second party, who signs heads that it has seen grow out of the last one that it\n"
+    "saw, and refuses a log that is forked or has become shorter. Exit code 1: it is not so. docs/log.md "
+    "says what follows from that, and what does not.\n"
     "The key is an EC key of P-256 or P-384 (openssl ecparam -name prime256v1 -genkey -noout -out log.pem).\n"
     "\n"
     "  --log F          the log, or a copy of it\n"
@@ -36,6 +41,10 @@ static const char help[] =
     "  --index N        which entry to prove, or to show entries from; the first is 0\n"
     "  --out F          where the receipt or the head goes\n"
     "  --entry-out F    where prove puts the entry itself\n"
+    "  --state F        the head that a witness saw last; for a log that it never saw, --id says which\n"
+    "  --witnesses F    signatures of witnesses, one or several behind one another\n"
+    "  --witness-keys F public keys of the witnesses that count\n"
+    "  --minimum N      how many of them must have signed (default: 1)\n"
     "  --json           the result as one JSON object\n"
     "\n"
     "example: cofre log verify --keys log.pub --receipt verdict.receipt --entry verdict.json\n";
@@ -54,6 +63,10 @@ static const struct option options[] = {
     {"index", required_argument, NULL, LOG_OPT_INDEX},
     {"out", required_argument, NULL, LOG_OPT_OUT},
     {"entry-out", required_argument, NULL, LOG_OPT_ENTRY_OUT},
+    {"state", required_argument, NULL, LOG_OPT_STATE},
+    {"witnesses", required_argument, NULL, LOG_OPT_WITNESSES},
+    {"witness-keys", required_argument, NULL, LOG_OPT_WITNESS_KEYS},
+    {"minimum", required_argument, NULL, LOG_OPT_MINIMUM},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {0},
@@ -73,8 +86,12 @@ static const struct action {
     {"show", BIT(LOG) | BIT(KEYS), BIT(ID) | BIT(INDEX), log_show, false},
     {"prove", BIT(LOG) | BIT(KEYS) | BIT(OUT), BIT(ID) | BIT(INDEX) | BIT(FROM) | BIT(ENTRY_OUT), log_prove,
      false},
-    {"verify", BIT(KEYS), BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(ENTRY) | BIT(FROM), log_verify,
-     true},
+    {"verify", BIT(KEYS),
+     BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(ENTRY) | BIT(FROM) | BIT(WITNESSES) |
+         BIT(WITNESS_KEYS) | BIT(MINIMUM),
+     log_verify, true},
+    {"witness", BIT(STATE) | BIT(KEY) | BIT(NAME) | BIT(KEYS) | BIT(OUT),
+     BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT), log_witness, true},
 };
 
 static const struct action *find_action(const char *name)

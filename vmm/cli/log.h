@@ -19,6 +19,10 @@ enum log_option {
     LOG_OPT_INDEX,
     LOG_OPT_OUT,
     LOG_OPT_ENTRY_OUT,
+    LOG_OPT_STATE,
+    LOG_OPT_WITNESSES,
+    LOG_OPT_WITNESS_KEYS,
+    LOG_OPT_MINIMUM,
     LOG_OPTIONS, /* number of them */
 };
 
@@ -27,13 +31,19 @@ struct log_call {
     const char *option[LOG_OPTIONS];
 };
 
-/* log_keep.c, log_show.c, log_verify.c: 0, or an error with its sentence. result: members to be printed. */
+/* log_keep.c, log_show.c, log_verify.c, log_witness.c: 0, or an error with its sentence. result: members to be printed. */
 int log_create(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_append(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_print_head(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_show(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_prove(const struct log_call *call, json_t *result, struct cofre_err *err);
 int log_verify(const struct log_call *call, json_t *result, struct cofre_err *err);
+int log_witness(const struct log_call *call, json_t *result, struct cofre_err *err);
+
+/* log_witness.c: what --witnesses, --witness-keys and --minimum ask for, of a log whose head was verified, or without its tree of a
+ * head alone. Members witnesses and witnessed of the result. */
+int log_check_witnesses(const struct log_call *call, const struct log_head *head, struct log_tree *tree,
+                        const struct cose_keys *log_keys, json_t *result, struct cofre_err *err);
 
 /* log_keys.c: a private key for signing, with its id; public keys for verifying, PEM or COSE. A PEM key's id is its
  * thumbprint. */
@@ -52,6 +62,10 @@ void log_checker_free(struct log_checker *c);
 #define CLEAN_LOG_CHECKER __attribute__((cleanup(log_checker_free))) struct log_checker
 int log_open_to_read(struct log_file **out, struct log_checker *c, const struct log_call *call,
                      bool check_all, struct cofre_err *err);
+/* log_verify.c: opens a log to read it, and holds it against what else was given: --id, --head, witnesses. *out is the caller's to close
+ * in any case. */
+int log_verify_copy(struct log_file **out, struct log_checker *c, const struct log_call *call, bool check_all,
+                    json_t *result, struct cofre_err *err);
 /* For struct log_heads, with a struct log_checker as its context. */
 int log_check_head(void *context, struct view head, const struct log_state *state, struct cofre_err *err);
 /* -COFRE_NEGATIVE where id, of --id, is given and another log's. */

@@ -30,16 +30,24 @@ static int check_other_head(struct log_file *f, const struct log_checker *c, con
     return rc;
 }
 
+int log_verify_copy(struct log_file **out, struct log_checker *c, const struct log_call *call, bool check_all,
+                    json_t *result, struct cofre_err *err)
+{
+    int rc = log_open_to_read(out, c, call, check_all, err);
+    if (rc == 0 && call->option[LOG_OPT_HEAD])
+        rc = check_other_head(*out, c, call->option[LOG_OPT_HEAD], err);
+    if (rc == 0)
+        rc = log_check_witnesses(call, &c->last, log_file_tree(*out), &c->keys, result, err);
+    if (rc == 0)
+        log_put_head(result, &c->last);
+    return rc;
+}
+
 static int verify_log(const struct log_call *call, json_t *result, struct cofre_err *err)
 {
     CLEAN_LOG_CHECKER c = {0};
     CLEAN_LOG_FILE *f = NULL;
-    int rc = log_open_to_read(&f, &c, call, true, err);
-    if (rc == 0 && call->option[LOG_OPT_HEAD])
-        rc = check_other_head(f, &c, call->option[LOG_OPT_HEAD], err);
-    if (rc == 0)
-        log_put_head(result, &c.last);
-    return rc;
+    return log_verify_copy(&f, &c, call, true, result, err);
 }
 
 static int verify_entry(struct log_receipt *proof, struct view receipt, const struct cose_keys *keys,
@@ -82,6 +90,8 @@ static int verify_receipt(const struct log_call *call, json_t *result, struct co
                                      : verify_growth(&proof, bytes_view(&receipt), &keys, call, result, err);
     if (rc == 0)
         rc = log_check_id(&proof.head, call->option[LOG_OPT_ID], err);
+    if (rc == 0)
+        rc = log_check_witnesses(call, &proof.head, NULL, &keys, result, err);
     if (rc == 0)
         log_put_head(result, &proof.head);
     return rc;

@@ -32,6 +32,7 @@ static const struct {
     {"inspect", TOOL, "says what a file is and what it says"},
     {"keys", TOOL, "keeps the keys that a cofre-trust releases to guests"},
     {"log", TOOL, "keeps a log that only grows, and verifies it and proofs about it"},
+    {"audit", TOOL, "asks a record of operations and launches, and proves its answers to others"},
     {"measure", TOOL, "predicts the launch digest of a guest"},
     {"policy", TOOL, "says what another policy would change"},
     {"role", TOOL, "says what a role may do on a host"},

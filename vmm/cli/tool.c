@@ -24,6 +24,7 @@ static const struct {
     {"inspect", verb_inspect},
     {"keys", verb_keys},
     {"log", verb_log},
+    {"audit", verb_audit},
     {"measure", verb_measure},
     {"policy", verb_policy},
     {"role", verb_host},

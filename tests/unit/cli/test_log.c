@@ -101,6 +101,135 @@ static void growth_verifies_from_a_head_that_is_known(void **state)
     assert_non_null(strstr(cli_output, "it starts from 5 entries, and the older head has 1"));
 }
 
+/* What was before the third entry, and from then on others: by who has the key. */
+static void make_fork(const char *name, unsigned more)
+{
+    char line[128];
+    CLEAN_BYTES file = {0};
+    cli_read(&file, "l");
+    uint8_t *third = memmem(file.data, file.len, "entry 3", 7);
+    assert_non_null(third);
+    size_t kept = (size_t)(third - file.data) - 1;
+    log_header_write(file.data, kept);
+    cli_write(name, (struct view){file.data, kept});
+    write_text("entry", "another entry 3");
+    (void)snprintf(line, sizeof line, "log append --log %s --key log.pem --entry entry", name);
+    while (more-- > 0)
+        ok(line);
+}
+
+/* Witnesses a and b have seen five entries, a has seen all. */
+static void witness(void)
+{
+    json_t *head = NULL;
+    char line[512];
+    ok("--help > /dev/null; rm -f a.state b.state");
+    if (write_keys("P-256", "a.pem", "a.pub") != 0 || write_keys("P-384", "b.pem", "b.pub") != 0)
+        fail();
+    ok("log head --log l --keys log.pub --json");
+    head = json_loads(cli_output, 0, NULL);
+    for (char name = 'a'; name <= 'b'; name++) {
+        (void)snprintf(line, sizeof line,
+                       "log witness --state %c.state --key %c.pem --name %c --keys log.pub --head head5 "
+                       "--out %c5 --id %s",
+                       name, name, name, name, cli_text(head, "id"));
+        ok(line);
+    }
+    json_decref(head);
+    ok("log prove --log l --keys log.pub --from head5 --out growth58");
+    ok("log witness --state a.state --key a.pem --name a --keys log.pub --head head8 --receipt growth58 "
+       "--out a8");
+    ok("--help > /dev/null; cat a.pub b.pub > witnesses.pub; cat a8 b5 > signatures; cat a8 a5 > twice");
+}
+
+static void a_log_that_witnesses_saw_verifies_by_as_many_as_are_asked_for(void **state)
+{
+    (void)state;
+    witness();
+    ok("log verify --keys log.pub --log l --witnesses signatures --witness-keys witnesses.pub --minimum 2 "
+       "--json");
+    json_t *result = json_loads(cli_output, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(result, "witnessed")), 5);
+    json_decref(result);
+    ok("log verify --keys log.pub --log l --witnesses signatures --witness-keys witnesses.pub --json");
+    result = json_loads(cli_output, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(result, "witnessed")), 8);
+    json_decref(result);
+    ok("log prove --log l --keys log.pub --index 3 --out later");
+    ok("log verify --keys log.pub --receipt later --entry entry3 --witnesses a8 --witness-keys a.pub");
+    static const struct {
+        const char *arguments, *sentence;
+    } cases[] = {
+        {"--log l --witnesses twice --witness-keys witnesses.pub --minimum 2",
+         "1 witnesses have signed it, of the 2"},
+        {"--log l --witnesses a8 --witness-keys b.pub", "signed by none of the keys"},
+        {"--log l --witnesses head8 --witness-keys log.pub", "whose keeper is no witness"},
+        {"--receipt later --entry entry3 --witnesses b5 --witness-keys b.pub", "b has seen 5 entries"},
+        {"--log short --witnesses a8 --witness-keys a.pub",
+         "a has seen 8 entries, of which the log has only 5"},
+    };
+    /* A copy whose header says that less was committed. */
+    CLEAN_BYTES file = {0};
+    cli_read(&file, "l");
+    ok("log head --log l --keys log.pub --out h");
+    uint64_t committed = 0;
+    struct log_item item;
+    unsigned entries = 0;
+    for (size_t at = LOG_HEADER_SIZE; at < file.len; at += item.prefix + item.len) {
+        assert_int_equal(log_item_read(&item, (struct view){file.data + at, file.len - at}, NULL), 1);
+        entries += item.kind == LOG_ITEM_ENTRY;
+        if (item.kind == LOG_ITEM_HEAD && entries == 5)
+            committed = at + item.prefix + item.len;
+    }
+    log_header_write(file.data, committed);
+    cli_write("short", (struct view){file.data, committed});
+    ok("log verify --keys log.pub --log short");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[256];
+        (void)snprintf(line, sizeof line, "log verify --keys log.pub %s", cases[i].arguments);
+        assert_int_equal(cli_run(line), 1);
+        if (!strstr(cli_output, cases[i].sentence))
+            fail_msg("%s: %s", cases[i].arguments, cli_output);
+    }
+}
+
+static void a_witness_signs_no_fork_and_nothing_shorter(void **state)
+{
+    (void)state;
+    witness();
+    ok("--help > /dev/null; cp a.state before");
+    make_fork("equal", 5);
+    make_fork("longer", 6);
+    ok("log create --log another --key log.pem --name 'a log'");
+    static const struct {
+        const char *arguments, *sentence;
+        int rc;
+    } cases[] = {
+        {"--head head5", "the log has become shorter. Seen before: 8 entries, root ", 1},
+        {"--log equal", "the log is forked: its keeper signed two", 1},
+        {"--log longer", "the log is forked: its keeper signed two", 1},
+        {"--log longer", "Shown now: 9 entries, root ", 1},
+        {"--log another", "it is the head of another log. Seen before: 8 entries", 1},
+        {"--log other", "signed by none of the keys", 1},
+        {"--head head8 --id 00", "--id is not 64", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[256];
+        (void)snprintf(line, sizeof line,
+                       "log witness --state a.state --key a.pem --name a --keys log.pub --out no %s",
+                       cases[i].arguments);
+        assert_int_equal(cli_run(line), cases[i].rc);
+        if (!strstr(cli_output, cases[i].sentence))
+            fail_msg("%s: %s", cases[i].arguments, cli_output);
+    }
+    ok("--help > /dev/null; cmp a.state before && ! test -e no");
+    assert_int_equal(
+        cli_run("log witness --state none.state --key a.pem --name a --keys log.pub --log l --out no"), 2);
+    assert_int_equal(
+        cli_run("log witness --state a.state --key log.pem --name a --keys log.pub --log l --out no"), 2);
+    ok("log witness --state a.state --key a.pem --name a --keys log.pub --log l --out again");
+}
+
 static void a_copy_is_the_log(void **state)
 {
     (void)state;
@@ -112,18 +241,7 @@ static void a_copy_is_the_log(void **state)
 static void two_views_that_were_signed_are_told_apart(void **state)
 {
     (void)state;
-    ok("--help > /dev/null; cp l fork");
-    CLEAN_BYTES file = {0};
-    cli_read(&file, "l");
-    uint8_t *third = memmem(file.data, file.len, "entry 3", 7);
-    assert_non_null(third);
-    /* What was before the third entry, and from then on another one: by who has the key. */
-    size_t kept = (size_t)(third - file.data) - 1;
-    log_header_write(file.data, kept);
-    cli_write("fork", (struct view){file.data, kept});
-    write_text("entry", "another entry 3");
-    ok("log append --log fork --key log.pem --entry entry");
-    ok("log append --log fork --key log.pem --entry entry");
+    make_fork("fork", 2);
     ok("log verify --keys log.pub --log fork");
     assert_int_equal(cli_run("log verify --keys log.pub --log fork --head head5"), 1);
     assert_non_null(strstr(cli_output, "head5: its 5 entries are others than the log's"));
@@ -264,6 +382,8 @@ int main(void)
         cmocka_unit_test(an_entry_verifies_by_its_receipt_alone),
         cmocka_unit_test(growth_verifies_from_a_head_that_is_known),
         cmocka_unit_test(a_copy_is_the_log),
+        cmocka_unit_test(a_log_that_witnesses_saw_verifies_by_as_many_as_are_asked_for),
+        cmocka_unit_test(a_witness_signs_no_fork_and_nothing_shorter),
         cmocka_unit_test(two_views_that_were_signed_are_told_apart),
         cmocka_unit_test(an_entry_that_was_changed_in_the_file_is_noticed),
         cmocka_unit_test(id_and_keys_are_compared),

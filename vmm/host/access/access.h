@@ -83,9 +83,10 @@ struct access_request {
     const struct operation *operation;
     const char *
         tenant; /* of the path; of grant.* and approval.* of the body or row; NULL: the host's, or all tenants */
-    const char *resource;       /* the guest, image ... of the path; NULL */
-    const json_t *labels;       /* the guest's, an object of texts; NULL where the target has none */
-    const json_t *labels_after; /* where the operation changes them: both must be granted. NULL otherwise */
+    const char *resource; /* the guest, image ... of the path; NULL */
+    const json_t
+        *labels; /* the guest's, or those that a new one would have, an object of texts; NULL: none */
+    const json_t *labels_after; /* those that guest.update leaves: it must be granted for both */
     bool absent;                /* the tenant or the guest is not there */
     const json_t *body;         /* as it was read; part of what a second approver approves. NULL */
     int64_t now;
@@ -103,8 +104,7 @@ struct access_decision {
     char answer[256]; /* a sentence for the caller */
     char reason[256]; /* for the log: the grant that allowed or denied, "nothing grants guest.start in a" */
     int64_t grant;    /* number of the grant that decided; 0: none */
-    int64_t
-        approval; /* of ACCESS_HELD: the row that waits. Of ACCESS_ALLOWED: the one that was used up, or 0 */
+    int64_t approval; /* the row that waits (ACCESS_HELD), or was used up (ACCESS_ALLOWED); 0: none */
 };
 
 /*

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/json.h"
 #include "vmm/host/access/access.h"
 #include "vmm/host/access/approval.h"
 #include "vmm/host/access/held.h"
@@ -68,18 +69,27 @@ static int ask_for_approval(struct access_decision *out, struct access *access, 
     return 0;
 }
 
+/* A guest that has no labels is asked for as one that has none, and not as what cannot have any. */
+static json_t *labels_of(const json_t *labels, bool has_any)
+{
+    return labels ? json_incref((json_t *)(uintptr_t)labels) : has_any ? json_object() : NULL;
+}
+
 /* By what is held alone; what there is of the target makes no difference to how much is looked at. */
 static void decide(struct access_decision *out, const struct held *held, const struct access_request *r)
 {
     const enum operation_number number = operation_number(r->operation);
-    const struct held_place here = {r->tenant, r->labels}, then = {r->tenant, r->labels_after};
+    const bool is_new = number == OPERATION_GUEST_CREATE; /* labels are those that it would have */
+    const bool of_guest = strstr(r->operation->path, "{guest}") != NULL;
+    CLEAN_JSON *labels = labels_of(r->labels, of_guest || is_new),
+               *later = labels_of(r->labels_after, number == OPERATION_GUEST_UPDATE);
+    const struct held_place here = {r->tenant, labels}, then = {r->tenant, later};
     struct cofre_err why = {""}, after = {""};
     int64_t by_after = 0;
     const bool seen = !r->tenant || held_sees(held, r->tenant);
-    const bool is_new = number == OPERATION_GUEST_CREATE; /* labels are those that it would have */
-    const bool guest_seen = is_new || !r->labels || held_sees_guest(held, r->tenant, r->labels);
+    const bool guest_seen = !of_guest || held_sees_guest(held, r->tenant, labels);
     const bool may = held_may(held, number, &here, &out->grant, &why) == 0;
-    const bool may_after = !r->labels_after || held_may(held, number, &then, &by_after, &after) == 0;
+    const bool may_after = !later || held_may(held, number, &then, &by_after, &after) == 0;
     if (!seen)
         (void)hide(out, r, "the caller has nothing in that tenant");
     else if (r->absent)
@@ -154,5 +164,6 @@ bool access_view_tenant(const struct access_view *view, const char *tenant)
 
 bool access_view_guest(const struct access_view *view, const char *tenant, const json_t *labels)
 {
-    return held_sees_guest(&view->held, tenant, labels);
+    CLEAN_JSON *these = labels_of(labels, true);
+    return held_sees_guest(&view->held, tenant, these);
 }

@@ -8,7 +8,7 @@
 #include "vmm/host/access/access.h"
 
 #define KEYS_FETCH_INTERVAL 900 /* seconds between two good answers */
-#define KEYS_FETCH_AGAIN    10  /* after the first that was none; then twice as long each time, to the interval */
+#define KEYS_FETCH_AGAIN    10 /* after the first that was none; then twice as long each time, to the interval */
 
 /* Zeroed to begin. */
 struct keys_fetch {

@@ -165,10 +165,8 @@ static void put(char *to, size_t size, const char *text)
 int audit_operation(struct audit_turn *turn, const struct audit_operation *operation, int64_t *number,
                     struct cofre_err *err)
 {
-    struct log_entry e = {.kind = LOG_ENTRY_OPERATION,
-                          .time = turn->now,
-                          .outcome = operation->outcome,
-                          .count = 1};
+    struct log_entry e = {
+        .kind = LOG_ENTRY_OPERATION, .time = turn->now, .outcome = operation->outcome, .count = 1};
     int64_t unwanted;
     put(e.operation, sizeof e.operation, operation->operation);
     put(e.request, sizeof e.request, operation->request);

@@ -52,8 +52,7 @@ static bool read_registers(struct log_registers *out, const json_t *registers)
     for (size_t i = 0; i < LOG_REGISTERS_SIZE / LOG_MEASUREMENT_SIZE; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "RTMR%zu", i);
-        if (!read_measurement(out->data + i * LOG_MEASUREMENT_SIZE,
-                              json_object_get(registers, name)))
+        if (!read_measurement(out->data + i * LOG_MEASUREMENT_SIZE, json_object_get(registers, name)))
             return false;
     }
     out->len = LOG_REGISTERS_SIZE;

@@ -56,28 +56,29 @@ static void write_down(struct tidings *t, call_work *work)
     call_later(call);
 }
 
-/* The last line of a file; what is no JSON is nothing. */
-static json_t *read_last_line(int fd)
+/* The last line of a file, free() it; NULL: there is none. */
+static char *read_last_line(int fd)
 {
+    const off_t size = lseek(fd, 0, SEEK_END), from = size > FILE_MAX ? size - FILE_MAX : 0;
     CLEAN_FREE char *text = malloc(FILE_MAX + 1);
-    const ssize_t got = text ? pread(fd, text, FILE_MAX, 0) : -1;
+    const ssize_t got = text ? pread(fd, text, FILE_MAX, from) : -1;
     if (got <= 0)
         return NULL;
     text[got] = 0;
-    while (strlen(text) && text[strlen(text) - 1] == '\n')
-        text[strlen(text) - 1] = 0;
+    for (size_t len = strlen(text); len && text[len - 1] == '\n'; len--)
+        text[len - 1] = 0;
     const char *line = strrchr(text, '\n');
-    line = line ? line + 1 : text;
-    json_t *out = NULL;
-    return json_read(&out, (struct view){(const uint8_t *)line, strlen(line)}, COFRE_MALFORMED, NULL) == 0 ? out : NULL;
+    return strdup(line ? line + 1 : text);
 }
 
-static void add(struct tidings *t, int rc, int fd)
+/* What is no JSON is nothing. */
+static void add_result(struct tidings *t, int rc, int fd)
 {
-    if (rc == 0)
-        t->result = read_last_line(fd);
+    CLEAN_FREE char *line = rc == 0 ? read_last_line(fd) : NULL;
     if (fd >= 0)
         close(fd);
+    if (line)
+        (void)json_read(&t->result, (struct view){(const uint8_t *)line, strlen(line)}, COFRE_MALFORMED, NULL);
 }
 
 /* Launched */
@@ -154,7 +155,7 @@ static void launches_opened(void *context, int rc, const struct hands_answer *an
     (void)answer;
     if (rc < 0)
         log_warn("%s", why->text);
-    add(context, rc, fd);
+    add_result(context, rc, fd);
     write_down(context, launched);
 }
 
@@ -227,17 +228,42 @@ static int ended(struct call *call, struct cofre_err *err)
     return rc;
 }
 
+static void open_file(struct tidings *t, enum hands_file file, hands_answered *answered)
+{
+    const struct hands_open open = {.file = file};
+    struct cofre_err err = {""};
+    if (hands_client_ask(t->decider->hands, HANDS_OPEN, t->run, &open, NULL, 0, answered, t, &err) < 0)
+        answered(t, -COFRE_FAILED, NULL, -1, &err);
+}
+
+/* One that did not come so far as to have a result has said why in its log. */
+static void log_opened(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+{
+    struct tidings *t = context;
+    CLEAN_FREE char *line = rc == 0 ? read_last_line(fd) : NULL;
+    (void)answer;
+    (void)why;
+    if (fd >= 0)
+        close(fd);
+    if (line)
+        (void)snprintf(t->why, sizeof t->why, "%s", line);
+    write_down(t, ended);
+}
+
 static void result_opened(void *context, int rc, const struct hands_answer *answer, int fd,
                           const struct cofre_err *why)
 {
+    struct tidings *t = context;
     (void)answer;
     (void)why;
-    struct tidings *t = context;
-    add(t, rc, fd);
+    add_result(t, rc, fd);
     const json_t *code = json_object_get(t->result, "exit_code");
     if (t->status < 0 && json_is_integer(code)) /* hands was not there to see it */
         t->status = (int32_t)json_integer_value(code);
-    write_down(t, ended);
+    if (t->result)
+        write_down(t, ended);
+    else
+        open_file(t, HANDS_FILE_LOG, log_opened);
 }
 
 void news_of_end(struct decider *d, uint32_t run, int32_t status, bool out_of_memory, const char *why)
@@ -249,14 +275,6 @@ void news_of_end(struct decider *d, uint32_t run, int32_t status, bool out_of_me
     t->out_of_memory = out_of_memory;
     (void)snprintf(t->why, sizeof t->why, "%s", why);
     write_down(t, ended);
-}
-
-static void open_file(struct tidings *t, enum hands_file file, hands_answered *answered)
-{
-    const struct hands_open open = {.file = file};
-    struct cofre_err err = {""};
-    if (hands_client_ask(t->decider->hands, HANDS_OPEN, t->run, &open, NULL, 0, answered, t, &err) < 0)
-        answered(t, -COFRE_FAILED, NULL, -1, &err);
 }
 
 static void tell_end(struct decider *d, uint32_t run, const struct hands_ended *ended_how)

@@ -86,7 +86,8 @@ static int start(void **state)
     struct access_issuer *issuer = &config.issuer[config.issuers++];
     (void)snprintf(issuer->name, sizeof issuer->name, "corp");
     (void)snprintf(issuer->key_file, sizeof issuer->key_file, "%s/keys", folder);
-    (void)snprintf(issuer->key_url, sizeof issuer->key_url, "http://127.0.0.1:%d/keys", ntohs(address.sin_port));
+    (void)snprintf(issuer->key_url, sizeof issuer->key_url, "http://127.0.0.1:%d/keys",
+                   ntohs(address.sin_port));
     return pthread_create(&thread, NULL, serve, NULL);
 }
 

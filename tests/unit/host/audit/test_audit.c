@@ -270,13 +270,15 @@ static void results_of_launches_become_members(void **state)
         int rc;
         int64_t outcome;
     } cases[] = {
-        {"{'tee':'snp','emulated':true,'measurement':{'predicted':'" GIVEN "','given':'" GIVEN "'},'registers':{}}", 0,
-         LOG_LAUNCH_RUNS},
-        {"{'tee':'snp','emulated':true,'measurement':{'predicted':'" GIVEN "','given':'" OTHER "'},'registers':{}}", 0,
-         LOG_LAUNCH_STOPPED},
+        {"{'tee':'snp','emulated':true,'measurement':{'predicted':'" GIVEN "','given':'" GIVEN
+         "'},'registers':{}}",
+         0, LOG_LAUNCH_RUNS},
+        {"{'tee':'snp','emulated':true,'measurement':{'predicted':'" GIVEN "','given':'" OTHER
+         "'},'registers':{}}",
+         0, LOG_LAUNCH_STOPPED},
         {"{'tee':'none','emulated':false,'measurement':null,'registers':{}}", 0, LOG_LAUNCH_RUNS},
-        {"{'tee':'tdx','emulated':false,'measurement':{'predicted':'" GIVEN "','given':null},'registers':{'RTMR1':'" GIVEN
-         "'}}",
+        {"{'tee':'tdx','emulated':false,'measurement':{'predicted':'" GIVEN
+         "','given':null},'registers':{'RTMR1':'" GIVEN "'}}",
          0, LOG_LAUNCH_RUNS},
         {"{'tee':'tdx','emulated':false,'measurement':null,'registers':{'RTMR1':'00'}}", -COFRE_MALFORMED, 0},
         {"{'tee':'snp','emulated':true,'measurement':{'predicted':'zz','given':null}}", -COFRE_MALFORMED, 0},
