@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attest/store/db_log.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/unix_socket.h"
 #include "vmm/host/config.h"
@@ -32,12 +33,13 @@
 #define SETTLED   60 /* seconds after which an end is no sign of trouble with the start */
 
 static const char help[] =
-    "usage: cofred --config F [--check]\n"
+    "usage: cofred --config F [--check | --copy-log F]\n"
     "\n"
     "Runs guests for many tenants: who asks, by its API, gets what roles allow, and all of it is on record.\n"
     "\n"
     "  --config F  the configuration (docs/cofred.md)\n"
     "  --check     says what is wrong with it, and starts nothing\n"
+    "  --copy-log F  writes the log of operations into a file, for cofre audit and cofre log; beside a cofred that runs, too\n"
     "  --help      this text\n"
     "\n"
     "SIGTERM: ends, and leaves guests running; the next start finds them.\n"
@@ -284,16 +286,38 @@ static int check(const char *path, struct cofre_err *err)
     return rc;
 }
 
+static int copy_log(const char *path, const char *out, struct cofre_err *err)
+{
+    struct config config;
+    char database[4200];
+    struct db *db = NULL;
+    int rc = config_read(&config, path, err);
+    (void)snprintf(database, sizeof database, "%s/cofred.db", config.state ? config.state : "");
+    if (rc == 0 && access(database, F_OK) < 0)
+        rc = cofre_fail(err, COFRE_LACKING, "%s: %s", database, strerror(errno));
+    if (rc == 0)
+        rc = db_open(&db, database, err);
+    CLEAN_FILE *to = rc == 0 ? fopen(out, "we") : NULL;
+    if (rc == 0)
+        rc = to ? db_log_copy(db, to, err) : cofre_fail(err, COFRE_FAILED, "%s: %s", out, strerror(errno));
+    if (rc == 0 && fflush(to) != 0)
+        rc = cofre_fail(err, COFRE_FAILED, "%s: %s", out, strerror(errno));
+    db_close(db);
+    config_free(&config);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    enum { CONFIG, CHECK, PART, DESCRIPTORS, HELP };
+    enum { CONFIG, CHECK, COPY_LOG, PART, DESCRIPTORS, HELP };
     static const struct option options[] = {{"config", required_argument, NULL, CONFIG},
                                             {"check", no_argument, NULL, CHECK},
+                                            {"copy-log", required_argument, NULL, COPY_LOG},
                                             {"part", required_argument, NULL, PART},
                                             {"descriptors", required_argument, NULL, DESCRIPTORS},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
-    const char *config = NULL, *part = NULL;
+    const char *config = NULL, *part = NULL, *copy = NULL;
     unsigned descriptors = 0;
     bool checks = false;
     struct cofre_err err = {""};
@@ -301,6 +325,7 @@ int main(int argc, char **argv)
         switch (option) {
         case CONFIG: config = optarg; break;
         case CHECK: checks = true; break;
+        case COPY_LOG: copy = optarg; break;
         case PART: part = optarg; break;
         case DESCRIPTORS: descriptors = (unsigned)strtoul(optarg, NULL, 10); break;
         case HELP: fputs(help, stdout); return 0;
@@ -311,7 +336,10 @@ int main(int argc, char **argv)
         return COFRE_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
-    const int rc = part ? part_run(part, config, descriptors, &err) : checks ? check(config, &err) : serve(config, &err);
+    const int rc = part     ? part_run(part, config, descriptors, &err)
+                   : checks ? check(config, &err)
+                   : copy   ? copy_log(config, copy, &err)
+                            : serve(config, &err);
     if (rc < 0)
         fprintf(stderr, "cofred: %s%s%s\n", part ? part : "", part ? ": " : "", err.text);
     return rc < 0 ? -rc : 0;
