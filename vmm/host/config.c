@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/base/json.h"
+#include "vmm/base/file.h"
 #include "vmm/host/access/token.h"
 #include "vmm/host/schemas_parts.h"
 
@@ -62,12 +62,19 @@ static const struct schema_member issuer_members[] = {
     {"name", NAME, true, NULL},
     {"issuer", TEXT(1, 255), true, NULL},
     {"audience", TEXT(1, 255), true, NULL},
-    {"key_file", TEXT(1, 4095), true, NULL},
+    {"key_file", TEXT(1, 4095), false, NULL},
+    {"key_url", TEXT(9, 1023), false, NULL},
     {"groups", TEXT(1, 63), false, NULL},
     {"skew", NUMBER(0, 300), false, NULL},
     END,
 };
-static const struct schema schema_issuer = {"Issuer", NULL, issuer_members, NULL};
+static int issuer_rule(const json_t *one, struct cofre_err *err)
+{
+    return !member_at(one, "key_file") == !member_at(one, "key_url")
+               ? cofre_fail(err, COFRE_MALFORMED, "either key_file or key_url must be there, and not both")
+               : 0;
+}
+static const struct schema schema_issuer = {"Issuer", NULL, issuer_members, issuer_rule};
 static const struct schema_shape issuer_shape = OBJECT(schema_issuer), mapping_shape = LIST(1, 16, text_shape);
 
 static const struct schema_member access_members[] = {
@@ -91,7 +98,7 @@ static const struct schema_member members[] = {
     {"state", TEXT(1, 4000), false, NULL},
     {"run", TEXT(1, 64), false, NULL},
     {"log_name", TEXT(1, 128), true, NULL},
-    {"users", OBJECT(schema_users), false, NULL},
+    {"users", OBJECT(schema_users), true, NULL},
     {"listen", LIST(1, CONFIG_LISTENERS_MAX, listen_shape), true, NULL},
     {"tls", OBJECT(schema_tls), false, NULL},
     {"limits", OBJECT(schema_limits_here), false, NULL},
@@ -119,8 +126,8 @@ static int read_user(struct config_user *out, const char *name, struct cofre_err
     const unsigned long number = strtoul(name, &end, 10);
     if (!found && (*end || number == 0 || number > 4000000000))
         return cofre_fail(err, COFRE_USAGE, "users: there is no user \"%s\"", name);
-    *out = (struct config_user){found ? found->pw_uid : (uid_t)number, found ? found->pw_gid : (gid_t)number, true};
-    return out->uid ? 0 : cofre_fail(err, COFRE_USAGE, "users: neither part may be root");
+    *out = (struct config_user){found ? found->pw_uid : (uid_t)number, found ? found->pw_gid : (gid_t)number};
+    return out->uid && out->gid ? 0 : cofre_fail(err, COFRE_USAGE, "users: neither part may be root");
 }
 
 static int read_listeners(struct config *out, const json_t *list, struct cofre_err *err)
@@ -140,37 +147,53 @@ static int read_listeners(struct config *out, const json_t *list, struct cofre_e
     return 0;
 }
 
-static int read_issuers(struct access_config *out, const json_t *list, struct cofre_err *err)
+/* Keys that are fetched come to a file of the folder that only who fetches them writes to. */
+static int read_issuer(struct config *out, const json_t *one, struct cofre_err *err)
 {
-    const json_t *one;
-    size_t i;
-    int rc = 0;
-    json_array_foreach(list, i, one) {
-        struct access_issuer issuer = {.skew = (int64_t)member_unsigned(one, "skew", 60)};
-        (void)snprintf(issuer.name, sizeof issuer.name, "%s", member_text(one, "name", ""));
-        (void)snprintf(issuer.issuer, sizeof issuer.issuer, "%s", member_text(one, "issuer", ""));
-        (void)snprintf(issuer.audience, sizeof issuer.audience, "%s", member_text(one, "audience", ""));
-        (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s", member_text(one, "key_file", ""));
-        (void)snprintf(issuer.groups, sizeof issuer.groups, "%s", member_text(one, "groups", "groups"));
-        rc = rc < 0 ? rc : access_config_issuer(out, &issuer, err);
-    }
-    return rc;
+    struct access_issuer issuer = {.skew = (int64_t)member_unsigned(one, "skew", 60)};
+    const char *url = member_text(one, "key_url", "");
+    (void)snprintf(issuer.name, sizeof issuer.name, "%s", member_text(one, "name", ""));
+    (void)snprintf(issuer.issuer, sizeof issuer.issuer, "%s", member_text(one, "issuer", ""));
+    (void)snprintf(issuer.audience, sizeof issuer.audience, "%s", member_text(one, "audience", ""));
+    (void)snprintf(issuer.groups, sizeof issuer.groups, "%s", member_text(one, "groups", "groups"));
+    (void)snprintf(issuer.key_url, sizeof issuer.key_url, "%s", url);
+    (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s", member_text(one, "key_file", ""));
+    if (*url)
+        (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s/issuers/%s.json", out->state, issuer.name);
+    out->fetches |= *url != 0;
+    return access_config_issuer(out->access, &issuer, err);
 }
 
-static int read_access(struct access_config *out, const json_t *access, struct cofre_err *err)
+static int read_users(struct config *out, const json_t *users, struct cofre_err *err)
 {
     const char *user;
     json_t *identities;
     const json_t *one;
     size_t i;
-    out->approval_lifetime = (int64_t)member_unsigned(access, "approval_seconds", 0);
-    int rc = read_issuers(out, member_at(access, "issuers"), err);
-    json_object_foreach(json_object_get(access, "users"), user, identities)
-        json_array_foreach(identities, i, one)
-            rc = rc < 0 ? rc : access_config_map(out, user, json_string_value(one), err);
+    json_object_foreach((json_t *)(uintptr_t)users, user, identities)
+        json_array_foreach(identities, i, one) {
+            int rc = access_config_map(out->access, user, json_string_value(one), err);
+            if (rc < 0)
+                return cofre_within(err, rc, "access.users.%s[%zu]", user, i);
+        }
+    return 0;
+}
+
+static int read_access(struct config *out, const json_t *access, struct cofre_err *err)
+{
+    struct access_principal administrator;
+    const json_t *one;
+    size_t i;
+    out->access->approval_lifetime = (int64_t)member_unsigned(access, "approval_seconds", 0);
+    if (access_principal_parse(&administrator, out->administrator, err) < 0)
+        return cofre_within(err, -COFRE_USAGE, "access.administrator");
+    json_array_foreach(member_at(access, "issuers"), i, one)
+        if (read_issuer(out, one, err) < 0)
+            return cofre_within(err, -COFRE_USAGE, "access.issuers[%zu]", i);
     json_array_foreach(member_at(access, "second_approver"), i, one)
-        rc = rc < 0 ? rc : access_config_approval(out, json_string_value(one), err);
-    return rc < 0 ? cofre_within(err, -COFRE_USAGE, "access") : 0;
+        if (access_config_approval(out->access, json_string_value(one), err) < 0)
+            return cofre_within(err, -COFRE_USAGE, "access.second_approver[%zu]", i);
+    return read_users(out, member_at(access, "users"), err);
 }
 
 static void read_hands(struct hands_config *out, const json_t *guests, const char *run)
@@ -205,30 +228,49 @@ static int interpret(struct config *out, struct cofre_err *err)
     read_hands(&out->hands, guests, out->guests);
     out->access = calloc(1, sizeof *out->access);
     int rc = out->access ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for the configuration");
-    if (rc == 0 && users)
+    if (rc == 0)
         rc = read_user(&out->decider, member_text(users, "decider", ""), err);
-    if (rc == 0 && users)
+    if (rc == 0)
         rc = read_user(&out->gate, member_text(users, "gate", ""), err);
     if (rc == 0)
         rc = read_listeners(out, member_at(d, "listen"), err);
-    return rc < 0 ? rc : read_access(out->access, access, err);
+    return rc < 0 ? rc : read_access(out, access, err);
+}
+
+/* A sentence begins with the member's path. */
+static int with_line(struct view file, struct cofre_err *err)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%.*s", (int)strcspn(err->text, ": "), err->text);
+    return cofre_within(err, -COFRE_USAGE, "line %u", config_line(file, path));
+}
+
+int config_parse(struct config *out, struct view file, struct cofre_err *err)
+{
+    *out = (struct config){0};
+    int rc = json_read(&out->document, file, COFRE_USAGE, err);
+    if (rc < 0)
+        return rc;
+    rc = schema_check(out->document, &schema_config, err);
+    if (rc == 0)
+        rc = interpret(out, err);
+    return rc < 0 && rc != -COFRE_FAILED ? with_line(file, err) : rc;
 }
 
 int config_read(struct config *out, const char *path, struct cofre_err *err)
 {
-    json_error_t where;
-    *out = (struct config){.document = json_load_file(path, JSON_REJECT_DUPLICATES, &where)};
-    if (!out->document)
-        return where.line > 0 ? cofre_fail(err, COFRE_USAGE, "%s: line %d: %s", path, where.line, where.text)
-                              : cofre_fail(err, COFRE_USAGE, "%s: %s", path, where.text);
-    int rc = schema_check(out->document, &schema_config, err);
-    if (rc == 0)
-        rc = interpret(out, err);
-    return rc < 0 ? cofre_within(err, rc == -COFRE_FAILED ? rc : -COFRE_USAGE, "%s", path) : 0;
+    CLEAN_BYTES file = {0};
+    *out = (struct config){0};
+    int rc = file_read(&file, path, CONFIG_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    rc = config_parse(out, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
 void config_free(struct config *config)
 {
     json_decref(config->document);
     free(config->access);
+    *config = (struct config){0};
 }

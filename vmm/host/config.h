@@ -4,10 +4,13 @@
 
 #include <sys/types.h>
 
+#include "vmm/base/bytes.h"
+#include "vmm/base/json.h"
 #include "vmm/host/access/access.h"
 #include "vmm/host/hands/hands_server.h"
 
 #define CONFIG_LISTENERS_MAX 8
+#define CONFIG_FILE_MAX      (1u << 20)
 
 struct config {
     json_t *document; /* owned; the texts below are its */
@@ -19,7 +22,6 @@ struct config {
     struct config_user {
         uid_t uid;
         gid_t gid;
-        bool given; /* else each part stays who started cofred */
     } decider, gate;
     struct {
         const char *unix_path; /* NULL: TCP */
@@ -32,11 +34,18 @@ struct config {
     uint64_t reserved_memory;
     struct hands_config hands;
     struct access_config *access; /* owned */
+    bool fetches;                 /* some issuer's keys are fetched, into STATE/issuers */
 };
 
-/* A file's path. Everything in it is checked, and nothing that it names is touched but users' names. -COFRE_USAGE with the member's
- * path, or the line where it is no JSON. */
+/* Everything in it is checked, and nothing that it names is touched but users' names. -COFRE_USAGE with the member's path and its line:
+ * "line 12: listen[0].mode: ...". *out is the caller's, also where this fails. */
+int config_parse(struct config *out, struct view file, struct cofre_err *err);
+/* The same of a file, which errors name. */
 int config_read(struct config *out, const char *path, struct cofre_err *err);
 void config_free(struct config *config);
+
+/* The line, from 1, of what a path leads to, as schema_check names it: "issuers[1].name". Of a path that goes on behind what is there (a
+ * member that is missing) it is the line of what there is. 0: json is none. */
+unsigned config_line(struct view json, const char *path);
 
 #endif

@@ -2,62 +2,53 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attest/collateral/download.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/host/access/keys_fetch.h"
+#include "vmm/host/confine.h"
 #include "vmm/host/decide/decider.h"
 #include "vmm/host/front/gate.h"
 #include "vmm/host/front/zygote.h"
 #include "vmm/host/log_key.h"
 
 #define HANDSHAKE_SECONDS 10
+#define SUPERVISOR        (PART_FIRST_FD + 2) /* of the decider */
 
 static const struct parser_limits parser_limits = {.request_seconds = 30, .idle_seconds = 120, .beat_seconds = 30};
 
-/* No way back: not by a program with other rights, either. */
-static int become(const struct config_user *user, struct cofre_err *err)
+static int run_hands(const struct config *config, struct cofre_err *err)
 {
-    if (user->given && (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
-                        setresuid(user->uid, user->uid, user->uid) < 0))
-        return cofre_fail(err, COFRE_LACKING, "cofred cannot become user %u: %s", (unsigned)user->uid, strerror(errno));
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
-        return cofre_fail(err, COFRE_FAILED, "prctl: %s", strerror(errno));
-    return 0;
+    int rc = confine_to_parent(err);
+    return rc < 0 ? rc : hands_serve(&config->hands, PART_FIRST_FD, err);
 }
 
-static int run_hands(const struct config *config, unsigned fds, struct cofre_err *err)
+static int run_zygote(const struct config *config, struct cofre_err *err)
 {
-    (void)fds;
-    return hands_serve(&config->hands, PART_FIRST_FD, err);
-}
-
-static int run_zygote(const struct config *config, unsigned fds, struct cofre_err *err)
-{
-    (void)fds;
-    int rc = become(&config->gate, err);
+    int rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
     return rc < 0 ? rc : zygote_run(PART_FIRST_FD, &parser_limits, err);
 }
 
-static int run_gate(const struct config *config, unsigned fds, struct cofre_err *err)
+static int run_gate(const struct config *config, struct cofre_err *err)
 {
     struct gate_config gate = {.decider = PART_FIRST_FD,
                                .zygote = PART_FIRST_FD + 1,
                                .limits = {config->connections, config->of_one, HANDSHAKE_SECONDS}};
     SSL_CTX *tls = NULL;
-    for (unsigned i = 2; i < fds && gate.listeners < config->listeners; i++, gate.listeners++) {
-        gate.listener[gate.listeners].fd = PART_FIRST_FD + (int)i;
+    for (; gate.listeners < config->listeners; gate.listeners++) {
+        gate.listener[gate.listeners].fd = PART_FIRST_FD + 2 + (int)gate.listeners;
         gate.listener[gate.listeners].tls = !config->listener[gate.listeners].unix_path;
     }
     int rc = config->certificate ? gate_tls_new(&tls, config->certificate, config->key, config->client_ca, err) : 0;
     gate.tls = tls;
     if (rc == 0) /* the key's file is root's */
-        rc = become(&config->gate, err);
+        rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_PROGRAMS, err);
     if (rc == 0)
         rc = gate_run(&gate, err);
     SSL_CTX_free(tls);
@@ -67,8 +58,7 @@ static int run_gate(const struct config *config, unsigned fds, struct cofre_err 
 static void say_ready(void *context)
 {
     (void)context;
-    (void)!write(PART_FIRST_FD + 2, "", 1);
-    close(PART_FIRST_FD + 2);
+    (void)send(SUPERVISOR, "R", 1, MSG_NOSIGNAL);
 }
 
 static int open_images(int *out, const char *path, struct cofre_err *err)
@@ -79,7 +69,7 @@ static int open_images(int *out, const char *path, struct cofre_err *err)
     return *out >= 0 ? 0 : cofre_fail(err, COFRE_LACKING, "%s cannot be opened: %s", path, strerror(errno));
 }
 
-static int run_decider(const struct config *config, unsigned fds, struct cofre_err *err)
+static int run_decider(const struct config *config, struct cofre_err *err)
 {
     char database[4200], key[4200], images[4200];
     struct decider_config decider = {.database = database,
@@ -90,14 +80,14 @@ static int run_decider(const struct config *config, unsigned fds, struct cofre_e
                                      .reserved_memory = config->reserved_memory,
                                      .hands = PART_FIRST_FD,
                                      .gate = PART_FIRST_FD + 1,
+                                     .alive = SUPERVISOR,
                                      .ready = say_ready};
-    (void)fds;
     for (unsigned i = 0; i < config->hands.bridges; i++)
         decider.bridge[i] = config->hands.bridge[i];
     (void)snprintf(database, sizeof database, "%s/cofred.db", config->state);
     (void)snprintf(key, sizeof key, "%s/log-key.pem", config->state);
     (void)snprintf(images, sizeof images, "%s/images", config->state);
-    int rc = become(&config->decider, err);
+    int rc = confine(config->decider.uid, config->decider.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
     if (rc == 0)
         rc = log_key_make(key, err);
     if (rc == 0)
@@ -105,27 +95,46 @@ static int run_decider(const struct config *config, unsigned fds, struct cofre_e
     return rc < 0 ? rc : decider_run(&decider, err);
 }
 
+static int run_keys(const struct config *config, struct cofre_err *err)
+{
+    int rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_PROGRAMS, err);
+    if (rc == 0)
+        rc = download_prepare(err);
+    return rc < 0 ? rc : keys_fetch_run(config->access, PART_FIRST_FD, err);
+}
+
 static const struct {
     const char *name;
-    int (*run)(const struct config *config, unsigned fds, struct cofre_err *err);
+    int (*run)(const struct config *config, struct cofre_err *err);
 } parts[PARTS] = {[PART_HANDS] = {"hands", run_hands},
                   [PART_ZYGOTE] = {"zygote", run_zygote},
                   [PART_DECIDER] = {"decider", run_decider},
-                  [PART_GATE] = {"gate", run_gate}};
+                  [PART_GATE] = {"gate", run_gate},
+                  [PART_KEYS] = {"keys", run_keys}};
 
 const char *part_name(enum part part)
 {
     return parts[part].name;
 }
 
-int part_run(const char *name, const char *path, unsigned descriptors, struct cofre_err *err)
+/* The parts share the file's position, so it is not used. */
+static int read_config(struct config *out, struct cofre_err *err)
+{
+    static uint8_t text[CONFIG_FILE_MAX];
+    const ssize_t len = pread(PART_CONFIG_FD, text, sizeof text, 0);
+    *out = (struct config){0};
+    return len > 0 ? config_parse(out, (struct view){text, (size_t)len}, err)
+                   : cofre_fail(err, COFRE_USAGE, "a part is started by cofred, and not by hand");
+}
+
+int part_run(const char *name, struct cofre_err *err)
 {
     struct config config;
-    for (int part = 0; part < PARTS; part++)
+    for (enum part part = 0; part < PARTS; part++)
         if (strcmp(parts[part].name, name) == 0) {
-            int rc = config_read(&config, path, err);
+            int rc = read_config(&config, err);
             if (rc == 0)
-                rc = parts[part].run(&config, descriptors, err);
+                rc = parts[part].run(&config, err);
             config_free(&config);
             return rc;
         }

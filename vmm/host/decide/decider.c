@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "vmm/host/decide/parts.h"
 #include "vmm/host/store/tables.h"
@@ -68,6 +69,18 @@ static void asked_to_end(evutil_socket_t fd, short events, void *context)
     event_base_loopbreak(((struct decider *)context)->base);
 }
 
+/* By this the supervisor sees that the loop turns. */
+static void asked_whether_alive(evutil_socket_t fd, short events, void *context)
+{
+    struct decider *d = context;
+    char byte;
+    (void)events;
+    if (recv(fd, &byte, 1, MSG_DONTWAIT) > 0)
+        (void)send(fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    else
+        (void)event_del(d->alive);
+}
+
 /* Start and end */
 
 static int begin_log(struct db *db, void *context, struct cofre_err *err)
@@ -111,6 +124,10 @@ static int open_loop(struct decider *d, struct cofre_err *err)
         !(d->turn = event_new(d->base, -1, 0, turn_run, d)) ||
         !(d->end = evsignal_new(d->base, SIGTERM, asked_to_end, d)) || event_add(d->end, NULL) < 0)
         return cofre_fail(err, COFRE_FAILED, "no event loop");
+    if (d->config->alive >= 0 &&
+        (!(d->alive = event_new(d->base, d->config->alive, EV_READ | EV_PERSIST, asked_whether_alive, d)) ||
+         event_add(d->alive, NULL) < 0))
+        return cofre_fail(err, COFRE_FAILED, "no event for the supervisor");
     int rc = hands_client_new(&d->hands, d->base, d->config->hands, &calls, d, err);
     if (rc == 0)
         rc = callers_new(&d->callers, d->base, d->config->gate, &handler, &limits, err);
@@ -143,6 +160,8 @@ static void close_all(struct decider *d)
         event_free(d->turn);
     if (d->end)
         event_free(d->end);
+    if (d->alive)
+        event_free(d->alive);
     if (d->base)
         event_base_free(d->base);
 }

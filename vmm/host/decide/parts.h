@@ -87,7 +87,7 @@ struct decider {
     struct hands_client *hands;
     struct calls waiting; /* for the next turn */
     struct every_call calls;
-    struct event *turn, *end;
+    struct event *turn, *end, *alive;
     struct hands_host host; /* as hands last said */
     struct waiters waiters;
     struct streams streams;
