@@ -75,7 +75,8 @@ static int issuer_rule(const json_t *one, struct cofre_err *err)
                : 0;
 }
 static const struct schema schema_issuer = {"Issuer", NULL, issuer_members, issuer_rule};
-static const struct schema_shape issuer_shape = OBJECT(schema_issuer), mapping_shape = LIST(1, 16, text_shape);
+static const struct schema_shape issuer_shape = OBJECT(schema_issuer),
+                                 mapping_shape = LIST(1, 16, text_shape);
 
 static const struct schema_member access_members[] = {
     {"administrator", TEXT(1, 335), true, NULL},
@@ -110,9 +111,13 @@ static int whole_rule(const json_t *document, struct cofre_err *err)
 {
     const json_t *one;
     size_t i;
-    json_array_foreach(member_at(document, "listen"), i, one)
-        if (member_at(one, "address") && !member_at(document, "tls"))
-            return cofre_fail(err, COFRE_MALFORMED, "listen[%zu].address: tls must say by which certificate", i);
+    json_array_foreach(
+        member_at(document, "listen"), i,
+        one) if (member_at(one, "address") &&
+                 !member_at(
+                     document,
+                     "tls")) return cofre_fail(err, COFRE_MALFORMED,
+                                               "listen[%zu].address: tls must say by which certificate", i);
     return 0;
 }
 static const struct schema schema_config = {"Config", NULL, members, whole_rule};
@@ -134,7 +139,8 @@ static int read_listeners(struct config *out, const json_t *list, struct cofre_e
 {
     const json_t *one;
     size_t i;
-    json_array_foreach(list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         const char *mode = member_text(one, "mode", "0660");
         char *end;
         out->listener[i].unix_path = member_text(one, "unix", NULL);
@@ -159,7 +165,8 @@ static int read_issuer(struct config *out, const json_t *one, struct cofre_err *
     (void)snprintf(issuer.key_url, sizeof issuer.key_url, "%s", url);
     (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s", member_text(one, "key_file", ""));
     if (*url)
-        (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s/issuers/%s.json", out->state, issuer.name);
+        (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s/issuers/%s.json", out->state,
+                       issuer.name);
     out->fetches |= *url != 0;
     return access_config_issuer(out->access, &issuer, err);
 }
@@ -170,12 +177,12 @@ static int read_users(struct config *out, const json_t *users, struct cofre_err 
     json_t *identities;
     const json_t *one;
     size_t i;
-    json_object_foreach((json_t *)(uintptr_t)users, user, identities)
-        json_array_foreach(identities, i, one) {
-            int rc = access_config_map(out->access, user, json_string_value(one), err);
-            if (rc < 0)
-                return cofre_within(err, rc, "access.users.%s[%zu]", user, i);
-        }
+    json_object_foreach((json_t *)(uintptr_t)users, user, identities) json_array_foreach(identities, i, one)
+    {
+        int rc = access_config_map(out->access, user, json_string_value(one), err);
+        if (rc < 0)
+            return cofre_within(err, rc, "access.users.%s[%zu]", user, i);
+    }
     return 0;
 }
 
@@ -187,12 +194,12 @@ static int read_access(struct config *out, const json_t *access, struct cofre_er
     out->access->approval_lifetime = (int64_t)member_unsigned(access, "approval_seconds", 0);
     if (access_principal_parse(&administrator, out->administrator, err) < 0)
         return cofre_within(err, -COFRE_USAGE, "access.administrator");
-    json_array_foreach(member_at(access, "issuers"), i, one)
-        if (read_issuer(out, one, err) < 0)
-            return cofre_within(err, -COFRE_USAGE, "access.issuers[%zu]", i);
-    json_array_foreach(member_at(access, "second_approver"), i, one)
-        if (access_config_approval(out->access, json_string_value(one), err) < 0)
-            return cofre_within(err, -COFRE_USAGE, "access.second_approver[%zu]", i);
+    json_array_foreach(member_at(access, "issuers"), i,
+                       one) if (read_issuer(out, one, err) < 0) return cofre_within(err, -COFRE_USAGE,
+                                                                                    "access.issuers[%zu]", i);
+    json_array_foreach(member_at(access, "second_approver"), i,
+                       one) if (access_config_approval(out->access, json_string_value(one), err) <
+                                0) return cofre_within(err, -COFRE_USAGE, "access.second_approver[%zu]", i);
     return read_users(out, member_at(access, "users"), err);
 }
 
@@ -206,14 +213,15 @@ static void read_hands(struct hands_config *out, const json_t *guests, const cha
                                  .cgroup = member_text(guests, "cgroup", NULL),
                                  .first_user = (uid_t)member_unsigned(guests, "first_user", 0),
                                  .guests = (unsigned)member_unsigned(guests, "count", 256)};
-    json_array_foreach(member_at(guests, "bridges"), i, one)
-        out->bridge[out->bridges++] = json_string_value(one);
+    json_array_foreach(member_at(guests, "bridges"), i, one) out->bridge[out->bridges++] =
+        json_string_value(one);
 }
 
 static int interpret(struct config *out, struct cofre_err *err)
 {
     const json_t *d = out->document, *users = member_at(d, "users"), *tls = member_at(d, "tls"),
-                 *guests = member_at(d, "guests"), *access = member_at(d, "access"), *limits = member_at(d, "limits");
+                 *guests = member_at(d, "guests"), *access = member_at(d, "access"),
+                 *limits = member_at(d, "limits");
     out->state = member_text(d, "state", "/var/lib/cofred");
     out->run = member_text(d, "run", "/run/cofred");
     out->log_name = member_text(d, "log_name", "");

@@ -13,7 +13,7 @@
 #define CONFIG_FILE_MAX      (1u << 20)
 
 struct config {
-    json_t *document; /* owned; the texts below are its */
+    json_t *document;  /* owned; the texts below are its */
     const char *state; /* directory: database, log's key, images; the decider's user owns it */
     const char *run;   /* directory: guests' files, and mostly the sockets that are listened at */
     char guests[4200]; /* of it, hands' own */
@@ -29,7 +29,8 @@ struct config {
         unsigned mode;
     } listener[CONFIG_LISTENERS_MAX];
     size_t listeners;
-    const char *certificate, *key, *client_ca; /* PEM files; NULL: no listener by TLS, no client certificates */
+    const char *certificate, *key,
+        *client_ca; /* PEM files; NULL: no listener by TLS, no client certificates */
     unsigned connections, of_one;
     uint64_t reserved_memory;
     struct hands_config hands;

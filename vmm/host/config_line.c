@@ -104,8 +104,8 @@ static int on_key(void *context, const unsigned char *key, size_t len)
 {
     struct walk *w = context;
     const size_t before = w->level[w->depth].len;
-    (void)snprintf(w->path + before, sizeof w->path - before, "%s%.*s", before ? "." : "", (int)(len > 64 ? 64 : len),
-                   (const char *)key);
+    (void)snprintf(w->path + before, sizeof w->path - before, "%s%.*s", before ? "." : "",
+                   (int)(len > 64 ? 64 : len), (const char *)key);
     look(w);
     return 1;
 }

@@ -7,8 +7,9 @@
 #include "vmm/base/error.h"
 
 enum {
-    CONFINE_NO_NETWORK = 1 << 0,  /* a network namespace with nothing in it */
-    CONFINE_NO_PROGRAMS = 1 << 1, /* no execve(2), and nothing that reaches into other processes or changes the host */
+    CONFINE_NO_NETWORK = 1 << 0, /* a network namespace with nothing in it */
+    CONFINE_NO_PROGRAMS =
+        1 << 1, /* no execve(2), and nothing that reaches into other processes or changes the host */
 };
 
 /* From root: becomes that user without groups and capabilities, which nothing gives back; its memory is nobody else's to read;

@@ -19,8 +19,9 @@ static int listen_unix(const char *path, unsigned mode, struct cofre_err *err)
     struct sockaddr_un address;
     CLEAN_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(path); /* of one that ended: the lock says that it is gone */
-    if (fd < 0 || !unix_address(&address, path) || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chmod(path, mode) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (fd < 0 || !unix_address(&address, path) ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, mode) < 0 ||
+        listen(fd, SOMAXCONN) < 0)
         return cofre_fail(err, COFRE_LACKING, "%s cannot be listened at: %s", path, strerror(errno));
     return TAKE_FD(fd);
 }
@@ -51,16 +52,19 @@ static int listen_tcp(const char *text, struct cofre_err *err)
         host[len - 1] = 0;
     const char *bare = bracketed ? host + 1 : host;
     if (!colon || getaddrinfo(*bare ? bare : NULL, colon + 1, &hints, &found) != 0)
-        return cofre_fail(err, COFRE_USAGE, "listen: \"%s\" is no numeric address with a port, as 127.0.0.1:8443", text);
+        return cofre_fail(err, COFRE_USAGE,
+                          "listen: \"%s\" is no numeric address with a port, as 127.0.0.1:8443", text);
     const int fd = bind_to(found), error = errno;
     freeaddrinfo(found);
-    return fd >= 0 ? fd : cofre_fail(err, COFRE_LACKING, "%s cannot be listened at: %s", text, strerror(error));
+    return fd >= 0 ? fd
+                   : cofre_fail(err, COFRE_LACKING, "%s cannot be listened at: %s", text, strerror(error));
 }
 
 /* Directories */
 
 /* In a directory (AT_FDCWD) that need not be root's: what is given away is what was made, or what is there already of that user. */
-static int keep_directory(int in, const char *name, const struct config_user *owner, mode_t mode, struct cofre_err *err)
+static int keep_directory(int in, const char *name, const struct config_user *owner, mode_t mode,
+                          struct cofre_err *err)
 {
     struct stat is;
     if (mkdirat(in, name, 0700) < 0 && errno != EEXIST)
@@ -69,7 +73,8 @@ static int keep_directory(int in, const char *name, const struct config_user *ow
     if (fd < 0 || fstat(fd, &is) < 0)
         return cofre_fail(err, COFRE_LACKING, "%s cannot be opened: %s", name, strerror(errno));
     if (is.st_uid != owner->uid && is.st_uid != 0)
-        return cofre_fail(err, COFRE_LACKING, "%s is user %u's, and is to be user %u's", name, is.st_uid, owner->uid);
+        return cofre_fail(err, COFRE_LACKING, "%s is user %u's, and is to be user %u's", name, is.st_uid,
+                          owner->uid);
     if (fchown(fd, owner->uid, owner->gid) < 0 || fchmod(fd, mode) < 0)
         return cofre_fail(err, COFRE_LACKING, "%s cannot be given to its user: %s", name, strerror(errno));
     return TAKE_FD(fd);
@@ -100,8 +105,9 @@ int ground_open(struct ground *g, const struct config *c, struct cofre_err *err)
     CLEAN_FD run = keep_directory(AT_FDCWD, c->run, &root, 0755, err);
     int rc = run < 0 ? run : open_state(g, c, err);
     for (size_t i = 0; rc == 0 && i < c->listeners; i++) {
-        const int fd = c->listener[i].unix_path ? listen_unix(c->listener[i].unix_path, c->listener[i].mode, err)
-                                                : listen_tcp(c->listener[i].address, err);
+        const int fd = c->listener[i].unix_path
+                           ? listen_unix(c->listener[i].unix_path, c->listener[i].mode, err)
+                           : listen_tcp(c->listener[i].address, err);
         if (fd < 0)
             return fd;
         g->listening[g->count++] = fd;

@@ -16,7 +16,8 @@ static int write_pem(const char *file, BIO *bio, mode_t mode, struct cofre_err *
 }
 
 /* The public half first: whoever finds a key finds that, too. */
-static int make(const char *file, const char *public, EVP_PKEY *key, BIO *of_key, BIO *of_public, struct cofre_err *err)
+static int make(const char *file, const char *public, EVP_PKEY *key, BIO *of_key, BIO *of_public,
+                struct cofre_err *err)
 {
     if (!key || !of_key || !of_public || PEM_write_bio_PUBKEY(of_public, key) != 1 ||
         PEM_write_bio_PrivateKey(of_key, key, NULL, NULL, 0, NULL, NULL) != 1)

@@ -91,7 +91,8 @@ int main(int argc, char **argv)
         checks |= o == CHECK;
     }
     if (optind != argc || (!config && !part)) {
-        fprintf(stderr, "cofred: %s; see --help\n", optind != argc ? "it takes options alone" : "--config is missing");
+        fprintf(stderr, "cofred: %s; see --help\n",
+                optind != argc ? "it takes options alone" : "--config is missing");
         return COFRE_USAGE;
     }
     (void)signal(SIGPIPE, SIG_IGN);

@@ -21,7 +21,8 @@
 #define HANDSHAKE_SECONDS 10
 #define SUPERVISOR        (PART_FIRST_FD + 2) /* of the decider */
 
-static const struct parser_limits parser_limits = {.request_seconds = 30, .idle_seconds = 120, .beat_seconds = 30};
+static const struct parser_limits parser_limits = {
+    .request_seconds = 30, .idle_seconds = 120, .beat_seconds = 30};
 
 static int run_hands(const struct config *config, struct cofre_err *err)
 {
@@ -45,7 +46,9 @@ static int run_gate(const struct config *config, struct cofre_err *err)
         gate.listener[gate.listeners].fd = PART_FIRST_FD + 2 + (int)gate.listeners;
         gate.listener[gate.listeners].tls = !config->listener[gate.listeners].unix_path;
     }
-    int rc = config->certificate ? gate_tls_new(&tls, config->certificate, config->key, config->client_ca, err) : 0;
+    int rc = config->certificate
+                 ? gate_tls_new(&tls, config->certificate, config->key, config->client_ca, err)
+                 : 0;
     gate.tls = tls;
     if (rc == 0) /* the key's file is root's */
         rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_PROGRAMS, err);

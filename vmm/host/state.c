@@ -3,15 +3,20 @@
 #include <string.h>
 
 const char *const guest_state_names[GUEST_STATES] = {
-    [GUEST_STOPPED] = "stopped", [GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running",
-    [GUEST_PAUSED] = "paused",   [GUEST_STOPPING] = "stopping", [GUEST_FAILED] = "failed",
+    [GUEST_STOPPED] = "stopped",  [GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running",
+    [GUEST_PAUSED] = "paused",    [GUEST_STOPPING] = "stopping", [GUEST_FAILED] = "failed",
     [GUEST_DELETING] = "deleting"};
 
-static const char *const asks[GUEST_EVENTS] = {
-    [GUEST_START] = "started",     [GUEST_STOP] = "stopped",   [GUEST_KILL] = "killed",
-    [GUEST_PAUSE] = "paused",      [GUEST_RESUME] = "resumed", [GUEST_LIMIT] = "limited",
-    [GUEST_DELETE] = "deleted",    [GUEST_LAUNCHED] = "told of as launched",
-    [GUEST_ENDED] = "told of as ended", [GUEST_BROKE] = "told of as broken"};
+static const char *const asks[GUEST_EVENTS] = {[GUEST_START] = "started",
+                                               [GUEST_STOP] = "stopped",
+                                               [GUEST_KILL] = "killed",
+                                               [GUEST_PAUSE] = "paused",
+                                               [GUEST_RESUME] = "resumed",
+                                               [GUEST_LIMIT] = "limited",
+                                               [GUEST_DELETE] = "deleted",
+                                               [GUEST_LAUNCHED] = "told of as launched",
+                                               [GUEST_ENDED] = "told of as ended",
+                                               [GUEST_BROKE] = "told of as broken"};
 
 /* One more than the next state; 0: it cannot be. A guest that is paused is killed as it is, and stopped after it was resumed. */
 #define TO(state) (1 + GUEST_##state)

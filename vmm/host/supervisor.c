@@ -34,9 +34,9 @@ struct supervisor {
     int keys;                      /* whose end ends the part that fetches keys */
     pid_t pid[PARTS];              /* 0: not there */
     enum { STARTING, SERVING, ENDING } state;
-    bool stop, again; /* why it ends: to be gone, or to start again */
-    int rc;           /* of the first part that failed */
-    time_t end;       /* of ENDING: when it is made to */
+    bool stop, again;  /* why it ends: to be gone, or to start again */
+    int rc;            /* of the first part that failed */
+    time_t end;        /* of ENDING: when it is made to */
     uint64_t watchdog; /* microseconds in which systemd wants to hear that it lives; 0: it does not */
     time_t starts[AGAIN_MOST];
     size_t start;
@@ -73,7 +73,8 @@ static void be_part(const struct supervisor *s, enum part part, const int *fd, s
     _exit(COFRE_FAILED);
 }
 
-static int start_part(struct supervisor *s, enum part part, const int *fd, size_t count, struct cofre_err *err)
+static int start_part(struct supervisor *s, enum part part, const int *fd, size_t count,
+                      struct cofre_err *err)
 {
     (void)fflush(NULL);
     const pid_t pid = fork();
@@ -132,8 +133,10 @@ static void forget_ends(struct supervisor *s)
 
 static int start_all(struct supervisor *s, struct cofre_err *err)
 {
-    static const int types[PAIRS] = {[GATE_DECIDER] = SOCK_SEQPACKET,       [HANDS_DECIDER] = SOCK_SEQPACKET,
-                                     [GATE_ZYGOTE] = SOCK_SEQPACKET,        [SUPERVISOR_DECIDER] = SOCK_STREAM,
+    static const int types[PAIRS] = {[GATE_DECIDER] = SOCK_SEQPACKET,
+                                     [HANDS_DECIDER] = SOCK_SEQPACKET,
+                                     [GATE_ZYGOTE] = SOCK_SEQPACKET,
+                                     [SUPERVISOR_DECIDER] = SOCK_STREAM,
                                      [SUPERVISOR_KEYS] = SOCK_STREAM};
     int ends[PAIRS][2];
     memset(ends, -1, sizeof ends);
@@ -187,7 +190,8 @@ static void part_ended(struct supervisor *s, enum part part, int status)
         return;
     if (s->state == STARTING)
         s->stop = true;
-    log_warn("%s has ended: %s", part_name(part), s->stop ? "nothing serves yet, so cofred ends" : "all parts start again");
+    log_warn("%s has ended: %s", part_name(part),
+             s->stop ? "nothing serves yet, so cofred ends" : "all parts start again");
     s->again = !s->stop;
     end_all(s);
 }
@@ -215,7 +219,8 @@ static void read_again(struct supervisor *s)
     struct cofre_err err = {""};
     CLEAN_BYTES text = {0};
     struct config *config = calloc(1, sizeof *config);
-    int rc = config ? file_read(&text, s->path, CONFIG_FILE_MAX, &err) : cofre_fail(&err, COFRE_FAILED, "no memory");
+    int rc = config ? file_read(&text, s->path, CONFIG_FILE_MAX, &err)
+                    : cofre_fail(&err, COFRE_FAILED, "no memory");
     if (rc == 0)
         rc = config_parse(config, bytes_view(&text), &err);
     if (rc < 0) {
@@ -289,8 +294,11 @@ static int when_gone(struct supervisor *s, struct cofre_err *err)
         return rc < 0 ? rc : 1;
     }
     if (s->again)
-        return cofre_fail(err, COFRE_FAILED, "its parts ended %d times in %d seconds", AGAIN_MOST, AGAIN_SECONDS);
-    return failed < 0 && s->stop ? cofre_fail(err, (enum cofre_error)-failed, "it does not serve; what is said above is why") : 0;
+        return cofre_fail(err, COFRE_FAILED, "its parts ended %d times in %d seconds", AGAIN_MOST,
+                          AGAIN_SECONDS);
+    return failed < 0 && s->stop
+               ? cofre_fail(err, (enum cofre_error) - failed, "it does not serve; what is said above is why")
+               : 0;
 }
 
 /* Where nobody watches and nothing is to end, nothing wakes it up. */
@@ -348,14 +356,16 @@ static int open_signals(void)
 static int begin(struct supervisor *s, struct cofre_err *err)
 {
     if (geteuid() != 0)
-        return cofre_fail(err, COFRE_LACKING, "it is started as root, and its parts give up what they do not need");
+        return cofre_fail(err, COFRE_LACKING,
+                          "it is started as root, and its parts give up what they do not need");
     int rc = file_read(&s->text, s->path, CONFIG_FILE_MAX, err);
     if (rc == 0)
         rc = config_parse(&s->config, bytes_view(&s->text), err);
     if (rc < 0)
         return cofre_within(err, rc, "%s", s->path);
     s->signals = open_signals();
-    s->program = open("/proc/self/exe", O_PATH | O_CLOEXEC); /* of this version, also when the file is replaced */
+    s->program =
+        open("/proc/self/exe", O_PATH | O_CLOEXEC); /* of this version, also when the file is replaced */
     if (s->signals < 0 || s->program < 0)
         return cofre_fail(err, COFRE_FAILED, "signals, or its own program: %s", strerror(errno));
     if (sd_watchdog_enabled(0, &s->watchdog) <= 0)

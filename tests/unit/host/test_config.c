@@ -11,24 +11,25 @@
 
 #include "vmm/host/config.h"
 
-static const char good[] = "{\n"                                                            /* 1 */
-                           "  \"log_name\": \"operations on test\",\n"                      /* 2 */
-                           "  \"users\": {\"decider\": \"611\",\n"                          /* 3 */
-                           "            \"gate\": \"612\"},\n"                              /* 4 */
-                           "  \"listen\": [\n"                                              /* 5 */
-                           "    {\"unix\": \"/run/a\", \"mode\": \"0666\"},\n"              /* 6 */
-                           "    {\"unix\": \"/run/b\"}\n"                                   /* 7 */
-                           "  ],\n"                                                         /* 8 */
-                           "  \"guests\": {\n"                                              /* 9 */
-                           "    \"cgroup\": \"/sys/fs/cgroup/x\", \"first_user\": 700000\n" /* 10 */
-                           "  },\n"                                                         /* 11 */
-                           "  \"access\": {\"administrator\": \"uid:0\",\n"                 /* 12 */
-                           "    \"users\": {\"ann\": [\"uid:1000\",\n"                      /* 13 */
-                           "                \"cert:CN=ann\"]},\n"                           /* 14 */
-                           "    \"issuers\": [{\"name\": \"a\", \"issuer\": \"https://a\", \"audience\": \"c\",\n"  /* 15 */
-                           "                 \"key_url\": \"https://a/keys\"}],\n"          /* 16 */
-                           "    \"second_approver\": [\"guest.delete\"]}\n"                 /* 17 */
-                           "}\n";
+static const char good[] =
+    "{\n"                                                                                   /* 1 */
+    "  \"log_name\": \"operations on test\",\n"                                             /* 2 */
+    "  \"users\": {\"decider\": \"611\",\n"                                                 /* 3 */
+    "            \"gate\": \"612\"},\n"                                                     /* 4 */
+    "  \"listen\": [\n"                                                                     /* 5 */
+    "    {\"unix\": \"/run/a\", \"mode\": \"0666\"},\n"                                     /* 6 */
+    "    {\"unix\": \"/run/b\"}\n"                                                          /* 7 */
+    "  ],\n"                                                                                /* 8 */
+    "  \"guests\": {\n"                                                                     /* 9 */
+    "    \"cgroup\": \"/sys/fs/cgroup/x\", \"first_user\": 700000\n"                        /* 10 */
+    "  },\n"                                                                                /* 11 */
+    "  \"access\": {\"administrator\": \"uid:0\",\n"                                        /* 12 */
+    "    \"users\": {\"ann\": [\"uid:1000\",\n"                                             /* 13 */
+    "                \"cert:CN=ann\"]},\n"                                                  /* 14 */
+    "    \"issuers\": [{\"name\": \"a\", \"issuer\": \"https://a\", \"audience\": \"c\",\n" /* 15 */
+    "                 \"key_url\": \"https://a/keys\"}],\n"                                 /* 16 */
+    "    \"second_approver\": [\"guest.delete\"]}\n"                                        /* 17 */
+    "}\n";
 
 static int parse(struct config *out, const char *text, struct cofre_err *err)
 {
@@ -85,7 +86,8 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         struct cofre_err err = {""};
         const char *at = strstr(good, cases[i].was);
         assert_non_null(at);
-        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].is, at + strlen(cases[i].was));
+        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].is,
+                       at + strlen(cases[i].was));
         if (parse(&c, text, &err) != -COFRE_USAGE || !strstr(err.text, cases[i].said))
             fail_msg("case %zu: \"%s\", where \"%s\" is due", i, err.text, cases[i].said);
         config_free(&c);
@@ -94,17 +96,20 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 
 static void a_path_leads_to_the_line_of_what_is_there(void **state)
 {
-    static const char text[] = "{\"a\": 1,\n\"ab\":\n [0,\n {\"c\": [[], {\n\"d\": null}]}]\n,\"e\": \"\\n\"}";
+    static const char text[] =
+        "{\"a\": 1,\n\"ab\":\n [0,\n {\"c\": [[], {\n\"d\": null}]}]\n,\"e\": \"\\n\"}";
     static const struct {
         const char *path;
         unsigned line;
-    } cases[] = {{"a", 1}, {"ab", 2}, {"ab[0]", 3}, {"ab[1]", 4}, {"ab[1].c[1].d", 5}, {"ab[1].c[1].none", 4},
-                 {"ab[7]", 2}, {"e", 6}, {"none", 1}, {"", 1}};
+    } cases[] = {
+        {"a", 1},     {"ab", 2}, {"ab[0]", 3}, {"ab[1]", 4}, {"ab[1].c[1].d", 5}, {"ab[1].c[1].none", 4},
+        {"ab[7]", 2}, {"e", 6},  {"none", 1},  {"", 1}};
     const struct view view = {(const uint8_t *)text, sizeof text - 1};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (config_line(view, cases[i].path) != cases[i].line)
-            fail_msg("%s: line %u, and not %u", cases[i].path, config_line(view, cases[i].path), cases[i].line);
+            fail_msg("%s: line %u, and not %u", cases[i].path, config_line(view, cases[i].path),
+                     cases[i].line);
     assert_int_equal(config_line((struct view){(const uint8_t *)"", 0}, "a"), 0);
 }
 

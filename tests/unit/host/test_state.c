@@ -9,18 +9,17 @@
 
 #include "vmm/host/state.h"
 
-/* As people say it: one row a state, one word an event, in their order; "-" where the event cannot be. */
+/* As people say it: one row a state; start, stop, kill, pause, resume, limit, delete, launched, ended, broke; "-" where it cannot be. */
 static const struct {
     const char *state, *next[GUEST_EVENTS];
 } meant[] = {
-    /*             start       stop        kill        pause     resume     limit      delete      launched    ended      broke */
-    {"stopped",  {"starting", "-",        "-",        "-",      "-",       "stopped", "deleting", "-",        "-",       "-"}},
-    {"starting", {"-",        "stopping", "stopping", "-",      "-",       "-",       "-",        "running",  "failed",  "failed"}},
-    {"running",  {"-",        "stopping", "stopping", "paused", "-",       "running", "-",        "running",  "stopped", "failed"}},
-    {"paused",   {"-",        "stopping", "stopping", "-",      "running", "paused",  "-",        "-",        "stopped", "failed"}},
-    {"stopping", {"-",        "stopping", "stopping", "-",      "-",       "-",       "-",        "stopping", "stopped", "stopped"}},
-    {"failed",   {"starting", "-",        "-",        "-",      "-",       "failed",  "deleting", "-",        "-",       "-"}},
-    {"deleting", {"-",        "-",        "-",        "-",      "-",       "-",       "-",        "-",        "-",       "-"}},
+    {"stopped", {"starting", "-", "-", "-", "-", "stopped", "deleting", "-", "-", "-"}},
+    {"starting", {"-", "stopping", "stopping", "-", "-", "-", "-", "running", "failed", "failed"}},
+    {"running", {"-", "stopping", "stopping", "paused", "-", "running", "-", "running", "stopped", "failed"}},
+    {"paused", {"-", "stopping", "stopping", "-", "running", "paused", "-", "-", "stopped", "failed"}},
+    {"stopping", {"-", "stopping", "stopping", "-", "-", "-", "-", "stopping", "stopped", "stopped"}},
+    {"failed", {"starting", "-", "-", "-", "-", "failed", "deleting", "-", "-", "-"}},
+    {"deleting", {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
 };
 
 static void each_event_leads_where_it_is_meant_to(void **context)
@@ -34,7 +33,8 @@ static void each_event_leads_where_it_is_meant_to(void **context)
             const int rc = guest_next(&next, state, (enum guest_event)event, NULL);
             const char *is = rc < 0 ? "-" : guest_state_names[next];
             if (strcmp(is, meant[i].next[event]) != 0)
-                fail_msg("%s, event %d: %s, and %s is meant", meant[i].state, event, is, meant[i].next[event]);
+                fail_msg("%s, event %d: %s, and %s is meant", meant[i].state, event, is,
+                         meant[i].next[event]);
         }
     }
 }

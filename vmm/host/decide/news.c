@@ -10,7 +10,7 @@
 #define LOG_ROOM "news"
 #include "vmm/base/log.h"
 
-#define FILE_MAX 65536 /* bytes of what cofre-vmm wrote */
+#define FILE_MAX     65536 /* bytes of what cofre-vmm wrote */
 #define STOP_SECONDS 30
 
 /* What came to pass, until it is in the database. */
@@ -78,7 +78,8 @@ static void add_result(struct tidings *t, int rc, int fd)
     if (fd >= 0)
         close(fd);
     if (line)
-        (void)json_read(&t->result, (struct view){(const uint8_t *)line, strlen(line)}, COFRE_MALFORMED, NULL);
+        (void)json_read(&t->result, (struct view){(const uint8_t *)line, strlen(line)}, COFRE_MALFORMED,
+                        NULL);
 }
 
 /* Launched */
@@ -118,7 +119,8 @@ static int record_launch(struct call *call, const struct guest_row *g, const jso
     set_digest(&launch.initrd, definition, "initrd");
     set_digest(&launch.id_block, definition, "id_block");
     set_hex(&launch.expected, g->expected);
-    set_hex(&launch.host_data, member_text(definition, "host_data", member_text(definition, "mrconfigid", NULL)));
+    set_hex(&launch.host_data,
+            member_text(definition, "host_data", member_text(definition, "mrconfigid", NULL)));
     const char *bits = member_text(definition, "policy", member_text(definition, "attributes", "0"));
     launch.guest_policy = strtoull(bits, NULL, 16);
     if (result && audit_launch_result(&launch, result, err) < 0)
@@ -139,7 +141,8 @@ static int launched(struct call *call, struct cofre_err *err)
     int rc = guest_row_find_run(g, call->db, t->run, err);
     if (rc != 0)
         return rc < 0 ? rc : 0; /* it was started anew, or deleted, meanwhile */
-    const char *given = json_string_value(json_object_get(json_object_get(t->result, "measurement"), "given"));
+    const char *given =
+        json_string_value(json_object_get(json_object_get(t->result, "measurement"), "given"));
     g->launches++;
     (void)snprintf(g->measurement, sizeof g->measurement, "%s", given ? given : "");
     rc = guest_happens(call, g, GUEST_LAUNCHED, err);
@@ -173,7 +176,8 @@ static int start_again(struct call *call, struct cofre_err *err)
 {
     const struct tidings *t = call->data;
     int rc = guest_row_find_run(&call->guest, call->db, t->run, err);
-    if (rc == 0 && call->guest.again && (call->guest.state == GUEST_STOPPED || call->guest.state == GUEST_FAILED)) {
+    if (rc == 0 && call->guest.again &&
+        (call->guest.state == GUEST_STOPPED || call->guest.state == GUEST_FAILED)) {
         tidings_free(call->data); /* guest_begin keeps its own there */
         call->data = NULL;
         rc = tenant_find(&call->tenant, call->db, call->guest.tenant, err);
@@ -214,8 +218,12 @@ static int ended(struct call *call, struct cofre_err *err)
         return 0; /* it is known */
     const bool started = g->launches > 0, broke = t->status != 0;
     const char *said = json_string_value(json_object_get(t->result, "why"));
-    (void)snprintf(g->why, sizeof g->why, "%s%s", t->out_of_memory ? "it used more memory than its limit; " : "",
-                   *t->why ? t->why : said ? said : t->status > 128 ? "it was killed" : "");
+    (void)snprintf(g->why, sizeof g->why, "%s%s",
+                   t->out_of_memory ? "it used more memory than its limit; " : "",
+                   *t->why           ? t->why
+                   : said            ? said
+                   : t->status > 128 ? "it was killed"
+                                     : "");
     g->early = !g->asked && call->now - g->started < RESTART_SETTLED ? g->early + 1 : 0;
     g->ended = call->now;
     rc = guest_definition(&definition, call->db, g->number, g->started_version, err);
@@ -237,7 +245,8 @@ static void open_file(struct tidings *t, enum hands_file file, hands_answered *a
 }
 
 /* One that did not come so far as to have a result has said why in its log. */
-static void log_opened(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+static void log_opened(void *context, int rc, const struct hands_answer *answer, int fd,
+                       const struct cofre_err *why)
 {
     struct tidings *t = context;
     CLEAN_FREE char *line = rc == 0 ? read_last_line(fd) : NULL;
@@ -374,7 +383,10 @@ static void missed_launch(struct decider *d, const struct guest_row *g, const st
 /* One row for each pair that leads to something. */
 static void meet(struct decider *d, const struct guest_row *g, const struct hands_entry *e)
 {
-    const enum there there = !e ? NOTHING : e->state == HANDS_IS_RUNNING ? RUNNING : e->state == HANDS_IS_FROZEN ? FROZEN : ENDED;
+    const enum there there = !e                             ? NOTHING
+                             : e->state == HANDS_IS_RUNNING ? RUNNING
+                             : e->state == HANDS_IS_FROZEN  ? FROZEN
+                                                            : ENDED;
     const bool lasts = there == RUNNING || there == FROZEN;
     if (lasts)
         missed_launch(d, g, e);
@@ -420,14 +432,17 @@ static void meet(struct decider *d, const struct guest_row *g, const struct hand
     }
 }
 
-static void listed(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+static void listed(void *context, int rc, const struct hands_answer *answer, int fd,
+                   const struct cofre_err *why)
 {
     struct decider *d = context;
     struct cofre_err err = {""};
     (void)fd;
     struct meeting *m = rc == 0 ? calloc(1, sizeof *m) : NULL;
     bool *met = calloc(HANDS_GUESTS_MAX, sizeof *met);
-    if (rc == 0 && m && met) {
+    if (rc == 0 && (!m || !met))
+        rc = cofre_fail(&err, COFRE_FAILED, "no memory");
+    if (rc == 0) {
         m->decider = d;
         m->list = &answer->list;
         m->met = met;
@@ -441,9 +456,13 @@ static void listed(void *context, int rc, const struct hands_answer *answer, int
             if (!met[i]) /* of a guest that was started anew, or deleted, since */
                 hands_do(d, HANDS_REMOVE, m->list->entry[i].guest);
     }
-    if (rc < 0)
-        log_error("what runs on this host could not be brought together with what is known: %s",
-                  why && *why->text ? why->text : err.text);
+    if (rc < 0) { /* what is not known cannot be managed: the next start tries again */
+        d->lost = rc;
+        (void)cofre_fail(&d->why, COFRE_FAILED,
+                         "what runs on this host could not be brought together with what is known: %s",
+                         why && *why->text ? why->text : err.text);
+        event_base_loopbreak(d->base);
+    }
     free(m);
     free(met);
 }

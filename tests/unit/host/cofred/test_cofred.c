@@ -1,4 +1,5 @@
 /* The whole of cofred, by its API alone: each of its processes is killed on the way. cofre-vmm is a stand-in that does what words say. */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -32,8 +34,10 @@ static void must(int status, const char *method, const char *path, const char *b
 static void define(const char *name, const char *cmdline)
 {
     char body[512];
-    (void)snprintf(body, sizeof body, "{'name': '%s', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s', 'cmdline': '%s'}",
-                   name, kernel, cmdline);
+    (void)snprintf(
+        body, sizeof body,
+        "{'name': '%s', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s', 'cmdline': '%s'}", name,
+        kernel, cmdline);
     must(201, "POST", "/tenants/shop/guests", body);
 }
 
@@ -52,7 +56,8 @@ static int up(void **state)
     if (missing)
         return 0;
     whole_start(w);
-    must(201, "POST", "/tenants", "{'name': 'shop', 'quotas': {'guests': 3, 'running': 2, 'memory': 134217728}}");
+    must(201, "POST", "/tenants",
+         "{'name': 'shop', 'quotas': {'guests': 3, 'running': 2, 'memory': 134217728}}");
     whole_image(w, "shop", "kernel of the test", kernel);
     return 0;
 }
@@ -150,7 +155,8 @@ static void quotas_refuse_with_numbers_and_without_effect(void **state)
     for (size_t i = 0; i < 3; i++)
         define(names[i], "launch wait");
     char body[256];
-    (void)snprintf(body, sizeof body, "{'name': 'd', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s'}", kernel);
+    (void)snprintf(body, sizeof body,
+                   "{'name': 'd', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s'}", kernel);
     CLEAN_JSON *fourth = NULL;
     const int status = whole_ask(w, "POST", "/tenants/shop/guests", body, &fourth);
     assert_in_range(status, 400, 599);
@@ -169,6 +175,32 @@ static void quotas_refuse_with_numbers_and_without_effect(void **state)
     assert_comes_to("b", "running");
 }
 
+/* They may be in one transaction, or not: the sum is right in either case. */
+static void of_requests_at_once_no_more_pass_than_there_is_room_for(void **state)
+{
+    static const char *const paths[] = {"/tenants/shop/guests/a/start", "/tenants/shop/guests/b/start",
+                                        "/tenants/shop/guests/c/start"};
+    static const char *const names[] = {"a", "b", "c"};
+    pid_t pid[6];
+    int passed = 0;
+    (void)state;
+    need();
+    for (size_t i = 0; i < 3; i++)
+        define(names[i], "launch wait");
+    for (size_t i = 0; i < 6; i++)
+        if ((pid[i] = fork()) == 0)
+            _exit(whole_ask(w, "POST", paths[i % 3], NULL, NULL) == 202);
+    for (size_t i = 0; i < 6; i++) {
+        int status;
+        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+        assert_true(WIFEXITED(status));
+        passed += WEXITSTATUS(status);
+    }
+    assert_int_equal(passed, 2);
+    CLEAN_JSON *host = whole_must(w, 200, "GET", "/host", NULL);
+    assert_int_equal(member_unsigned(member_at(host, "guests"), "used", 0), 2);
+}
+
 /* Until the process is another one, and requests are answered by it. */
 static void kill_part(const char *name, int number)
 {
@@ -176,7 +208,9 @@ static void kill_part(const char *name, int number)
     pid_t next;
     assert_true(pid > 0);
     assert_int_equal(kill(pid, number), 0);
-    for (int turn = 0; (next = whole_part(w, name)) == pid || next == 0 || whole_ask(w, "GET", "/session", NULL, NULL) != 200; turn++) {
+    for (int turn = 0; (next = whole_part(w, name)) == pid || next == 0 ||
+                       whole_ask(w, "GET", "/session", NULL, NULL) != 200;
+         turn++) {
         if (turn > 2000)
             fail_msg("%s does not come back", name);
         (void)poll(NULL, 0, 10);
@@ -226,9 +260,15 @@ static void parts_are_nobody_who_could_do_harm(void **state)
 {
     static const struct {
         const char *name, *user;
-    } parts[] = {{"decider", "Uid:\t880100\t880100\t880100"}, {"gate", "Uid:\t880101\t880101\t880101"}, {"zygote", "Uid:\t880101\t880101\t880101"}};
-    static const char *const lines[] = {"CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000",
-                                        "NoNewPrivs:\t1", "Seccomp:\t2", "Groups:\t \n"};
+    } parts[] = {{"decider", "Uid:\t880100\t880100\t880100"},
+                 {"gate", "Uid:\t880101\t880101\t880101"},
+                 {"zygote", "Uid:\t880101\t880101\t880101"}};
+    static const char *const lines[] = {"CapEff:\t0000000000000000",
+                                        "CapPrm:\t0000000000000000",
+                                        "CapBnd:\t0000000000000000",
+                                        "NoNewPrivs:\t1",
+                                        "Seccomp:\t2",
+                                        "Groups:\t \n"};
     (void)state;
     need();
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -281,6 +321,52 @@ static void a_signal_has_the_configuration_read_again_where_it_is_good(void **st
     must(200, "GET", "/tenants/shop", NULL);
 }
 
+/* What systemd gets, one message after the other: until it is this one. */
+static bool is_told(int notify, const char *what)
+{
+    char text[256];
+    for (ssize_t len; (len = recv(notify, text, sizeof text - 1, 0)) > 0;) {
+        text[len] = 0;
+        if (strcmp(text, what) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void systemd_hears_of_the_deciding_loop_while_it_turns(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_sec = 20}, little = {.tv_usec = 300000};
+    (void)state;
+    need();
+    CLEAN_FD notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", w->world.directory);
+    assert_int_equal(bind(notify, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    setenv("WATCHDOG_USEC", "100000", 1);
+    whole_start(w);
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    assert_true(is_told(notify, "READY=1"));
+    assert_true(is_told(notify, "WATCHDOG=1"));
+    assert_true(is_told(notify, "WATCHDOG=1"));
+    const pid_t decider = whole_part(w, "decider");
+    assert_int_equal(kill(decider, SIGSTOP), 0);
+    assert_int_equal(setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &little, sizeof little), 0);
+    while (is_told(notify,
+                   "WATCHDOG=1")) /* what was on its way; then there is none for three times the interval */
+        ;
+    assert_int_equal(setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(kill(decider, SIGCONT), 0);
+    assert_true(is_told(notify, "WATCHDOG=1"));
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    assert_true(is_told(notify, "STOPPING=1"));
+    (void)unlink(address.sun_path);
+    whole_start(w);
+}
+
 static void what_was_done_and_refused_is_in_the_log(void **state)
 {
     (void)state;
@@ -291,7 +377,8 @@ static void what_was_done_and_refused_is_in_the_log(void **state)
     CLEAN_JSON *head = whole_must(w, 200, "GET", "/audit/head", NULL);
     CLEAN_JSON *entries = whole_must(w, 200, "GET", "/audit/entries", NULL);
     CLEAN_FREE char *text = json_dumps(entries, JSON_COMPACT);
-    static const char *const names[] = {"tenant.create", "image.add", "guest.create", "guest.start", kernel + 7};
+    static const char *const names[] = {"tenant.create", "image.add", "guest.create", "guest.start",
+                                        kernel + 7};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strstr(text, names[i]))
             fail_msg("the log has no %s: %s", names[i], text);
@@ -306,11 +393,13 @@ int main(int argc, char **argv)
         TEST(a_guest_is_run_limited_paused_and_stopped_by_requests),
         TEST(a_guest_that_never_launches_has_failed),
         TEST(quotas_refuse_with_numbers_and_without_effect),
+        TEST(of_requests_at_once_no_more_pass_than_there_is_room_for),
         TEST(guests_run_on_whichever_process_is_killed),
         TEST(an_end_while_cofred_is_away_is_seen_when_it_is_back),
         TEST(parts_are_nobody_who_could_do_harm),
         TEST(a_second_cofred_is_refused_the_first_one_s_directory),
         TEST(a_signal_has_the_configuration_read_again_where_it_is_good),
+        TEST(systemd_hears_of_the_deciding_loop_while_it_turns),
         TEST(what_was_done_and_refused_is_in_the_log),
     };
     int rc = cmocka_run_group_tests(tests, up, down);

@@ -39,13 +39,14 @@ const char *whole_make(struct whole *w, const char *program, const char *stand_i
     (void)snprintf(w->run, sizeof w->run, "%s/run", w->world.directory);
     (void)snprintf(w->socket, sizeof w->socket, "%s/api.sock", w->run);
     (void)snprintf(w->config, sizeof w->config, "%s/cofred.json", w->world.directory);
-    const int len = snprintf(text, sizeof text,
-                             "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a test\",\n"
-                             " \"users\": {\"decider\": \"880100\", \"gate\": \"880101\"},\n"
-                             " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}],\n"
-                             " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %d, \"count\": %d},\n"
-                             " \"access\": {\"administrator\": \"uid:0\"}}\n",
-                             w->state, w->run, w->socket, w->world.program, w->world.cgroup, FIRST_USER, WORLD_GUESTS);
+    const int len = snprintf(
+        text, sizeof text,
+        "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a test\",\n"
+        " \"users\": {\"decider\": \"880100\", \"gate\": \"880101\"},\n"
+        " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}],\n"
+        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %d, \"count\": %d},\n"
+        " \"access\": {\"administrator\": \"uid:0\"}}\n",
+        w->state, w->run, w->socket, w->world.program, w->world.cgroup, FIRST_USER, WORLD_GUESTS);
     w->world.config.first_user = FIRST_USER;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";
@@ -121,8 +122,8 @@ static bool is_part(const struct whole *w, const char *pid, const char *name)
     (void)snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
     CLEAN_FILE *cmdline = fopen(path, "r");
     const size_t len = cmdline ? fread(text, 1, sizeof text - 1, cmdline) : 0;
-    return atoi(after + 4) == w->cofred && len > 14 && strcmp(text, "cofred") == 0 && strcmp(text + 7, "--part") == 0 &&
-           strcmp(text + 14, name) == 0;
+    return atoi(after + 4) == w->cofred && len > 14 && strcmp(text, "cofred") == 0 &&
+           strcmp(text + 7, "--part") == 0 && strcmp(text + 14, name) == 0;
 }
 
 pid_t whole_part(struct whole *w, const char *name)
@@ -145,15 +146,17 @@ static size_t take(char *data, size_t size, size_t count, void *context)
     return fwrite(data, size, count, to);
 }
 
-static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len, char **text)
+static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
+               char **text)
 {
     char url[512];
     long status = 0;
     size_t size;
     FILE *to = open_memstream(text, &size);
     CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, body && *body == '{' ? "Content-Type: application/json"
-                                                                              : "Content-Type: application/octet-stream");
+    struct curl_slist *headers =
+        curl_slist_append(NULL, body && *body == '{' ? "Content-Type: application/json"
+                                                     : "Content-Type: application/octet-stream");
     (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
     (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
