@@ -110,28 +110,33 @@ static int take_version(void *context, const struct db_value *column, size_t col
     return 0;
 }
 
+struct list {
+    const char *const *step;
+    int count;
+};
+
 /* The row is locked by whoever comes first. */
 static int bring(struct db *db, void *context, struct cofre_err *err)
 {
+    const struct list *list = context;
     int64_t version = 0;
-    (void)context;
     int rc = DB_RUN(db, "UPDATE schema_version SET version = version WHERE one = $1 RETURNING version",
                     take_version, &version, err, db_integer(1));
     if (rc < 0)
         return rc;
-    if (version > VERSION)
+    if (version > list->count)
         return cofre_fail(
             err, COFRE_LACKING,
             "the database has tables of version %lld, and this program knows them up to %d: use a newer one",
-            (long long)version, VERSION);
-    for (int64_t at = version; at < VERSION; at++) {
-        rc = db_script(db, steps[at], err);
+            (long long)version, list->count);
+    for (int64_t at = version; at < list->count; at++) {
+        rc = db_script(db, list->step[at], err);
         if (rc < 0)
             return cofre_within(err, rc, "its tables of version %lld", (long long)at + 1);
     }
-    rc = version == VERSION
+    rc = version == list->count
              ? 0
-             : DB_RUN(db, "UPDATE schema_version SET version = $1", NULL, NULL, err, db_integer(VERSION));
+             : DB_RUN(db, "UPDATE schema_version SET version = $1", NULL, NULL, err, db_integer(list->count));
     return rc < 0 ? rc : 0;
 }
 
@@ -148,10 +153,16 @@ static int make_version_table(struct db *db, void *context, struct cofre_err *er
     return rc < 0 ? rc : 0;
 }
 
-int schema_bring(struct db *db, struct cofre_err *err)
+int schema_bring_steps(struct db *db, const char *const *step, size_t count, struct cofre_err *err)
 {
+    struct list list = {step, (int)count};
     int rc = db_atomically(db, make_version_table, NULL, err);
     if (rc < 0) /* of two that make a table at once PostgreSQL lets one fail, which then finds it there */
         rc = db_atomically(db, make_version_table, NULL, err);
-    return rc < 0 ? rc : db_atomically(db, bring, NULL, err);
+    return rc < 0 ? rc : db_atomically(db, bring, &list, err);
+}
+
+int schema_bring(struct db *db, struct cofre_err *err)
+{
+    return schema_bring_steps(db, steps, VERSION, err);
 }

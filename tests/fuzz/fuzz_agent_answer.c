@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/cli/attest_answer.h"
+#include "vmm/agent/attest_answer.h"
 
 static void check_sentence(const char *text)
 {

@@ -131,21 +131,44 @@ static void hang_up(struct stream *s)
         close(s->fd);
 }
 
+/* A whole exchange on a connection that is there. */
+static int exchange(struct bytes *answer, const struct stream *s, const char *request, struct cofre_err *err)
+{
+    int rc = greet(s, err);
+    if (rc == 0)
+        rc = send_text(s, request, err);
+    if (rc == 0)
+        rc = send_text(s, "\n", err);
+    if (rc == 0)
+        rc = read_line(s, answer, AGENT_ANSWER_MAX, AGENT_ANSWER_MAX, err);
+    if (rc < 0)
+        bytes_free(answer);
+    return rc;
+}
+
+int agent_ask_connected(struct bytes *answer, int fd, const char *name, const char *request, unsigned seconds,
+                        struct cofre_err *err)
+{
+    const struct stream s = {
+        .fd = fd, .path = name, .seconds = seconds, .deadline = now_ms() + 1000 * (int64_t)seconds};
+    const struct timeval limit = {.tv_sec = seconds};
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
+        return cofre_fail(err, COFRE_FAILED, "%s: %s", name, strerror(errno));
+    return exchange(answer, &s, request, err);
+}
+
+void agent_evidence_request(char out[static AGENT_EVIDENCE_SIZE], const uint8_t report_data[64])
+{
+    char hex[2 * 64 + 1];
+    hex_encode(hex, report_data, 64);
+    (void)snprintf(out, AGENT_EVIDENCE_SIZE, "{\"op\": \"evidence\", \"report_data\": \"%s\"}", hex);
+}
+
 int agent_ask(struct bytes *answer, const char *socket_path, const char *request, unsigned seconds,
               struct cofre_err *err)
 {
     __attribute__((cleanup(hang_up))) struct stream s = {
         .fd = -1, .path = socket_path, .seconds = seconds, .deadline = now_ms() + 1000 * (int64_t)seconds};
     int rc = connect_to(&s, err);
-    if (rc == 0)
-        rc = greet(&s, err);
-    if (rc == 0)
-        rc = send_text(&s, request, err);
-    if (rc == 0)
-        rc = send_text(&s, "\n", err);
-    if (rc == 0)
-        rc = read_line(&s, answer, AGENT_ANSWER_MAX, AGENT_ANSWER_MAX, err);
-    if (rc < 0)
-        bytes_free(answer);
-    return rc;
+    return rc < 0 ? rc : exchange(answer, &s, request, err);
 }

@@ -16,5 +16,12 @@
  */
 int agent_ask(struct bytes *answer, const char *socket_path, const char *request, unsigned seconds,
               struct cofre_err *err);
+/* The same over a connection to such a socket that somebody else made; it stays the caller's. name is what sentences call it. */
+int agent_ask_connected(struct bytes *answer, int fd, const char *name, const char *request, unsigned seconds,
+                        struct cofre_err *err);
+
+/* The request for evidence over these report data, which is what cofre-agent's answer to it is: vmm/agent/attest_answer.h. */
+#define AGENT_EVIDENCE_SIZE 192
+void agent_evidence_request(char out[static AGENT_EVIDENCE_SIZE], const uint8_t report_data[64]);
 
 #endif

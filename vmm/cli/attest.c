@@ -11,7 +11,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/rundir.h"
-#include "vmm/cli/attest_answer.h"
+#include "vmm/agent/attest_answer.h"
 #include "vmm/cli/verb.h"
 
 static const char help[] =
@@ -47,9 +47,8 @@ static int fetch(struct evidence *out, const char *path, const char *nonce, stru
         return cofre_within(err, -COFRE_USAGE, "--nonce");
     uint8_t report_data[64] = {0};
     memcpy(report_data, out->nonce.data, out->nonce.len);
-    char hex[2 * sizeof report_data + 1], request[256];
-    hex_encode(hex, report_data, sizeof report_data);
-    snprintf(request, sizeof request, "{\"op\": \"evidence\", \"report_data\": \"%s\"}", hex);
+    char request[AGENT_EVIDENCE_SIZE];
+    agent_evidence_request(request, report_data);
     CLEAN_BYTES answer = {0};
     rc = agent_ask(&answer, path, request, TIMEOUT_SECONDS, err);
     return rc < 0 ? rc : attest_answer_parse(out, (const char *)answer.data, err);

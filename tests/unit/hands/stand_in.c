@@ -144,7 +144,7 @@ static void on_term(int number)
 {
     (void)number;
     dprintf(console, "asked to end\n");
-    printf("{\"ended\": \"power-off\"}\n");
+    printf("{\"ended\": \"power-off\", \"exit_code\": 0}\n");
     fflush(stdout);
     _exit(0);
 }

@@ -289,15 +289,15 @@ static bool is_alive(int proc, const char *pid)
     return state && state[2] != 'Z' && state[2] != 'X';
 }
 
-static bool has_process(char *out, size_t size)
+static bool has_process(const struct hands_config *config, char *out, size_t size)
 {
     bool found = false;
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && !found && (e = readdir(entries));) {
         struct stat st;
         found = e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
-                fstatat(dirfd(entries), e->d_name, &st, 0) == 0 && st.st_uid >= WORLD_FIRST_USER &&
-                st.st_uid < WORLD_FIRST_USER + WORLD_GUESTS && is_alive(dirfd(entries), e->d_name);
+                fstatat(dirfd(entries), e->d_name, &st, 0) == 0 && st.st_uid >= config->first_user &&
+                st.st_uid < config->first_user + config->guests && is_alive(dirfd(entries), e->d_name);
         if (found)
             snprintf(out, size, "process %s", e->d_name);
     }
@@ -324,7 +324,7 @@ const char *world_leftover(struct world *w)
 {
     static char what[512];
     bool some = has_entry(w->cgroup, "guest-", what, sizeof what) ||
-                has_entry(w->guests, "", what, sizeof what) || has_process(what, sizeof what) ||
+                has_entry(w->guests, "", what, sizeof what) || has_process(&w->config, what, sizeof what) ||
                 has_interface(what, sizeof what);
     return some ? what : "";
 }

@@ -1,4 +1,4 @@
-#include "vmm/cli/attest_answer.h"
+#include "vmm/agent/attest_answer.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* What an agent answers to a request for evidence (docs/agent.md): one line of JSON, and the guest's word. */
-#ifndef COFRE_CLI_ATTEST_ANSWER_H
-#define COFRE_CLI_ATTEST_ANSWER_H
+#ifndef COFRE_AGENT_ATTEST_ANSWER_H
+#define COFRE_AGENT_ATTEST_ANSWER_H
 
 #include "attest/evidence.h"
 

@@ -1,0 +1,408 @@
+/* The whole of cofred, by its API alone: each of its processes is killed on the way. cofre-vmm is a stand-in that does what words say. */
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/host/cofred/whole.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/host/schema.h"
+
+static struct whole whole, *const w = &whole;
+static const char *missing;
+static char kernel[80];
+
+#define GUEST "/tenants/shop/guests/web"
+
+static void must(int status, const char *method, const char *path, const char *body)
+{
+    json_decref(whole_must(w, status, method, path, body));
+}
+
+static void define(const char *name, const char *cmdline)
+{
+    char body[512];
+    (void)snprintf(
+        body, sizeof body,
+        "{'name': '%s', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s', 'cmdline': '%s'}", name,
+        kernel, cmdline);
+    must(201, "POST", "/tenants/shop/guests", body);
+}
+
+static void assert_comes_to(const char *name, const char *state)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "/tenants/shop/guests/%s/wait?state=%s&seconds=20", name, state);
+    CLEAN_JSON *shown = whole_must(w, 200, "GET", path, NULL);
+    assert_string_equal(member_text(shown, "state", ""), state);
+}
+
+/* One cofred for all tests. */
+static int up(void **state)
+{
+    (void)state;
+    if (missing)
+        return 0;
+    whole_start(w);
+    must(201, "POST", "/tenants",
+         "{'name': 'shop', 'quotas': {'guests': 3, 'running': 2, 'memory': 134217728}}");
+    whole_image(w, "shop", "kernel of the test", kernel);
+    return 0;
+}
+
+/* All that a test defined is ended and deleted by the API, and nothing of it is left on the host. */
+static int clear(void **state)
+{
+    (void)state;
+    if (missing)
+        return 0;
+    CLEAN_JSON *list = whole_must(w, 200, "GET", "/tenants/shop/guests", NULL);
+    const json_t *guest;
+    size_t i;
+    json_array_foreach(member_at(list, "guests"), i, guest)
+    {
+        char path[160];
+        const char *name = member_text(guest, "name", "");
+        (void)snprintf(path, sizeof path, "/tenants/shop/guests/%s/kill", name);
+        if (whole_ask(w, "POST", path, NULL, NULL) == 202)
+            assert_comes_to(name, "stopped");
+        (void)snprintf(path, sizeof path, "/tenants/shop/guests/%s", name);
+        must(204, "DELETE", path, NULL);
+    }
+    CLEAN_JSON *host = whole_must(w, 200, "GET", "/host", NULL);
+    assert_int_equal(member_unsigned(member_at(host, "guests"), "used", 99), 0);
+    for (int turn = 0; *world_leftover(&w->world) && turn < 1000; turn++)
+        (void)poll(NULL, 0, 10);
+    assert_string_equal(world_leftover(&w->world), "");
+    return 0;
+}
+
+static int down(void **state)
+{
+    (void)state;
+    if (missing)
+        return 0;
+    char path[160];
+    (void)snprintf(path, sizeof path, "/tenants/shop/images/%s", kernel);
+    must(204, "DELETE", path, NULL);
+    must(204, "DELETE", "/tenants/shop", NULL);
+    return whole_stop(w, SIGTERM);
+}
+
+static void need(void)
+{
+    if (!missing)
+        return;
+    print_message("skipped: %s\n", missing);
+    skip();
+}
+
+/* Tests */
+
+static void a_guest_is_run_limited_paused_and_stopped_by_requests(void **state)
+{
+    (void)state;
+    need();
+    define("web", "launch who wait");
+    must(202, "POST", GUEST "/start", NULL);
+    assert_comes_to("web", "running");
+    must(409, "POST", GUEST "/start", NULL);
+    must(200, "POST", GUEST "/pause", NULL);
+    must(409, "POST", GUEST "/pause", NULL);
+    must(200, "POST", GUEST "/resume", NULL);
+    CLEAN_FREE char *console = whole_read(w, GUEST "/console");
+    assert_non_null(strstr(console, "user 8800"));
+    CLEAN_FREE char *log = whole_read(w, GUEST "/logs");
+    assert_non_null(strstr(log, "stand-in"));
+    CLEAN_JSON *host = whole_must(w, 200, "GET", "/host", NULL);
+    assert_int_equal(member_unsigned(member_at(host, "guests"), "used", 0), 1);
+    must(202, "POST", GUEST "/stop", "{'seconds': 20}");
+    assert_comes_to("web", "stopped");
+    CLEAN_JSON *shown = whole_must(w, 200, "GET", GUEST, NULL);
+    assert_string_equal(member_text(shown, "state", ""), "stopped");
+}
+
+static void a_guest_that_never_launches_has_failed(void **state)
+{
+    (void)state;
+    need();
+    define("web", "exit=3");
+    must(202, "POST", GUEST "/start", NULL);
+    assert_comes_to("web", "failed");
+    must(409, "POST", GUEST "/pause", NULL);
+    must(202, "POST", GUEST "/start", NULL); /* and may be tried again */
+    assert_comes_to("web", "failed");
+}
+
+static void quotas_refuse_with_numbers_and_without_effect(void **state)
+{
+    (void)state;
+    need();
+    static const char *const names[] = {"a", "b", "c"};
+    char path[128];
+    for (size_t i = 0; i < 3; i++)
+        define(names[i], "launch wait");
+    char body[256];
+    (void)snprintf(body, sizeof body,
+                   "{'name': 'd', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s'}", kernel);
+    CLEAN_JSON *fourth = NULL;
+    const int status = whole_ask(w, "POST", "/tenants/shop/guests", body, &fourth);
+    assert_in_range(status, 400, 599);
+    assert_non_null(strstr(member_text(fourth, "detail", ""), "3"));
+    must(404, "GET", "/tenants/shop/guests/d", NULL);
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "/tenants/shop/guests/%s/start", names[i]);
+        must(202, "POST", path, NULL);
+    }
+    CLEAN_JSON *third = NULL;
+    assert_in_range(whole_ask(w, "POST", "/tenants/shop/guests/c/start", NULL, &third), 400, 599);
+    assert_non_null(strstr(member_text(third, "detail", ""), "2"));
+    CLEAN_JSON *shown = whole_must(w, 200, "GET", "/tenants/shop/guests/c", NULL);
+    assert_string_equal(member_text(shown, "state", ""), "stopped");
+    assert_comes_to("a", "running");
+    assert_comes_to("b", "running");
+}
+
+/* They may be in one transaction, or not: the sum is right in either case. */
+static void of_requests_at_once_no_more_pass_than_there_is_room_for(void **state)
+{
+    static const char *const paths[] = {"/tenants/shop/guests/a/start", "/tenants/shop/guests/b/start",
+                                        "/tenants/shop/guests/c/start"};
+    static const char *const names[] = {"a", "b", "c"};
+    pid_t pid[6];
+    int passed = 0;
+    (void)state;
+    need();
+    for (size_t i = 0; i < 3; i++)
+        define(names[i], "launch wait");
+    for (size_t i = 0; i < 6; i++)
+        if ((pid[i] = fork()) == 0)
+            _exit(whole_ask(w, "POST", paths[i % 3], NULL, NULL) == 202);
+    for (size_t i = 0; i < 6; i++) {
+        int status;
+        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+        assert_true(WIFEXITED(status));
+        passed += WEXITSTATUS(status);
+    }
+    assert_int_equal(passed, 2);
+    CLEAN_JSON *host = whole_must(w, 200, "GET", "/host", NULL);
+    assert_int_equal(member_unsigned(member_at(host, "guests"), "used", 0), 2);
+}
+
+/* Until the process is another one, and requests are answered by it. */
+static void kill_part(const char *name, int number)
+{
+    const pid_t pid = whole_part(w, name);
+    pid_t next;
+    assert_true(pid > 0);
+    assert_int_equal(kill(pid, number), 0);
+    for (int turn = 0; (next = whole_part(w, name)) == pid || next == 0 ||
+                       whole_ask(w, "GET", "/session", NULL, NULL) != 200;
+         turn++) {
+        if (turn > 2000)
+            fail_msg("%s does not come back", name);
+        (void)poll(NULL, 0, 10);
+    }
+}
+
+static void guests_run_on_whichever_process_is_killed(void **state)
+{
+    static const char *const parts[] = {"decider", "hands", "gate", "zygote"};
+    (void)state;
+    need();
+    define("web", "launch wait");
+    must(202, "POST", GUEST "/start", NULL);
+    assert_comes_to("web", "running");
+    const pid_t guest = whole_part(w, "guest");
+    assert_true(guest > 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        kill_part(parts[i], SIGKILL);
+        assert_comes_to("web", "running");
+        assert_int_equal(whole_part(w, "guest"), guest);
+    }
+    (void)whole_stop(w, SIGKILL); /* the supervisor */
+    whole_start(w);
+    assert_comes_to("web", "running");
+    assert_int_equal(whole_part(w, "guest"), guest);
+    must(202, "POST", GUEST "/stop", NULL);
+    assert_comes_to("web", "stopped");
+}
+
+static void an_end_while_cofred_is_away_is_seen_when_it_is_back(void **state)
+{
+    (void)state;
+    need();
+    define("web", "launch wait");
+    must(202, "POST", GUEST "/start", NULL);
+    assert_comes_to("web", "running");
+    const pid_t guest = whole_part(w, "guest");
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    assert_int_equal(kill(guest, SIGTERM), 0);
+    while (whole_part(w, "guest") == guest)
+        (void)poll(NULL, 0, 10);
+    whole_start(w);
+    assert_comes_to("web", "stopped");
+}
+
+static void parts_are_nobody_who_could_do_harm(void **state)
+{
+    static const struct {
+        const char *name, *user;
+    } parts[] = {{"decider", "Uid:\t880100\t880100\t880100"},
+                 {"gate", "Uid:\t880101\t880101\t880101"},
+                 {"zygote", "Uid:\t880101\t880101\t880101"}};
+    static const char *const lines[] = {"CapEff:\t0000000000000000",
+                                        "CapPrm:\t0000000000000000",
+                                        "CapBnd:\t0000000000000000",
+                                        "NoNewPrivs:\t1",
+                                        "Seccomp:\t2",
+                                        "Groups:\t \n"};
+    (void)state;
+    need();
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char path[64], text[4096] = "";
+        (void)snprintf(path, sizeof path, "/proc/%d/status", whole_part(w, parts[i].name));
+        CLEAN_FILE *status = fopen(path, "r");
+        assert_non_null(status);
+        assert_true(fread(text, 1, sizeof text - 1, status) > 0);
+        assert_non_null(strstr(text, parts[i].user));
+        for (size_t line = 0; line < sizeof lines / sizeof *lines; line++)
+            if (!strstr(text, lines[line]))
+                fail_msg("%s has not %s in\n%s", parts[i].name, lines[line], text);
+    }
+    char own[64] = "", other[64] = "", path[64];
+    assert_true(readlink("/proc/self/ns/net", own, sizeof own - 1) > 0);
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/net", whole_part(w, "decider"));
+    assert_true(readlink(path, other, sizeof other - 1) > 0);
+    assert_string_not_equal(own, other);
+}
+
+static void a_second_cofred_is_refused_the_first_one_s_directory(void **state)
+{
+    (void)state;
+    need();
+    int status;
+    const pid_t first = w->cofred, pid = fork();
+    if (pid == 0) {
+        (void)fclose(stderr);
+        (void)execl(w->program, "cofred", "--config", w->config, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), COFRE_LACKING);
+    assert_int_equal(w->cofred, first);
+    must(200, "GET", "/session", NULL);
+}
+
+static void a_signal_has_the_configuration_read_again_where_it_is_good(void **state)
+{
+    (void)state;
+    need();
+    const pid_t before = whole_part(w, "decider");
+    pid_t next;
+    assert_int_equal(kill(w->cofred, SIGHUP), 0);
+    for (int turn = 0; (next = whole_part(w, "decider")) == before || next == 0; turn++) {
+        assert_true(turn < 2000);
+        (void)poll(NULL, 0, 10);
+    }
+    must(200, "GET", "/tenants/shop", NULL);
+}
+
+/* What systemd gets, one message after the other: until it is this one. */
+static bool is_told(int notify, const char *what)
+{
+    char text[256];
+    for (ssize_t len; (len = recv(notify, text, sizeof text - 1, 0)) > 0;) {
+        text[len] = 0;
+        if (strcmp(text, what) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void systemd_hears_of_the_deciding_loop_while_it_turns(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_sec = 20}, little = {.tv_usec = 300000};
+    (void)state;
+    need();
+    CLEAN_FD notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", w->world.directory);
+    assert_int_equal(bind(notify, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    setenv("WATCHDOG_USEC", "100000", 1);
+    whole_start(w);
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    assert_true(is_told(notify, "READY=1"));
+    assert_true(is_told(notify, "WATCHDOG=1"));
+    assert_true(is_told(notify, "WATCHDOG=1"));
+    const pid_t decider = whole_part(w, "decider");
+    assert_int_equal(kill(decider, SIGSTOP), 0);
+    assert_int_equal(setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &little, sizeof little), 0);
+    while (is_told(notify,
+                   "WATCHDOG=1")) /* what was on its way; then there is none for three times the interval */
+        ;
+    assert_int_equal(setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(kill(decider, SIGCONT), 0);
+    assert_true(is_told(notify, "WATCHDOG=1"));
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    assert_true(is_told(notify, "STOPPING=1"));
+    (void)unlink(address.sun_path);
+    whole_start(w);
+}
+
+static void what_was_done_and_refused_is_in_the_log(void **state)
+{
+    (void)state;
+    need();
+    define("web", "launch wait");
+    must(202, "POST", GUEST "/start", NULL);
+    assert_comes_to("web", "running");
+    CLEAN_JSON *head = whole_must(w, 200, "GET", "/audit/head", NULL);
+    CLEAN_JSON *entries = whole_must(w, 200, "GET", "/audit/entries", NULL);
+    CLEAN_FREE char *text = json_dumps(entries, JSON_COMPACT);
+    static const char *const names[] = {"tenant.create", "image.add", "guest.create", "guest.start",
+                                        kernel + 7};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strstr(text, names[i]))
+            fail_msg("the log has no %s: %s", names[i], text);
+    assert_non_null(head);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, clear)
+int main(int argc, char **argv)
+{
+    missing = argc == 3 ? whole_make(w, argv[1], argv[2]) : "neither cofred nor a stand-in was named";
+    const struct CMUnitTest tests[] = {
+        TEST(a_guest_is_run_limited_paused_and_stopped_by_requests),
+        TEST(a_guest_that_never_launches_has_failed),
+        TEST(quotas_refuse_with_numbers_and_without_effect),
+        TEST(of_requests_at_once_no_more_pass_than_there_is_room_for),
+        TEST(guests_run_on_whichever_process_is_killed),
+        TEST(an_end_while_cofred_is_away_is_seen_when_it_is_back),
+        TEST(parts_are_nobody_who_could_do_harm),
+        TEST(a_second_cofred_is_refused_the_first_one_s_directory),
+        TEST(a_signal_has_the_configuration_read_again_where_it_is_good),
+        TEST(systemd_hears_of_the_deciding_loop_while_it_turns),
+        TEST(what_was_done_and_refused_is_in_the_log),
+    };
+    int rc = cmocka_run_group_tests(tests, up, down);
+    whole_free(w);
+    return rc;
+}

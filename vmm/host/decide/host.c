@@ -1,0 +1,138 @@
+/* The host: what it has, what is left, and figures of cofred's own. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/host/decide/parts.h"
+
+static uint64_t bits(const uint64_t *set, size_t words)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < words; i++)
+        count += (uint64_t)__builtin_popcountll(set[i]);
+    return count;
+}
+
+static void amount(json_t *out, const char *name, uint64_t total, uint64_t used)
+{
+    json_object_set_new(out, name, json_pack("{s:I, s:I}", "total", (json_int_t)total, "used", (json_int_t)used));
+}
+
+static int take_sums(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
+{
+    uint64_t *sums = context;
+    (void)err;
+    for (size_t i = 0; i < columns; i++)
+        sums[i] = (uint64_t)c[i].integer;
+    return 0;
+}
+
+enum { CPUS, MEMORY, RUNNING, DEFINED, SUMS };
+
+static int sum(uint64_t sums[static SUMS], struct db *db, struct cofre_err *err)
+{
+    int rc = DB_RUN(db,
+                    "SELECT CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE cpus END), 0) AS BIGINT),"
+                    " CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE memory END), 0) AS BIGINT),"
+                    " CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE 1 END), 0) AS BIGINT),"
+                    " COUNT(*) FROM guest WHERE number > $1",
+                    take_sums, sums, err, db_integer(0));
+    return rc < 0 ? rc : 0;
+}
+
+static int told(struct call *call, struct cofre_err *err)
+{
+    uint64_t sums[SUMS] = {0};
+    if (call->hands_rc < 0)
+        return cofre_fail(err, (enum cofre_error)-call->hands_rc, "%s", call->hands_err.text);
+    struct hands_host *host = &call->decider->host;
+    *host = call->hands->host;
+    int rc = sum(sums, call->db, err);
+    call->answer = json_object();
+    if (rc < 0 || !call->answer)
+        return rc < 0 ? rc : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
+    amount(call->answer, "cpus", bits(host->cpus, HANDS_CPUS_MAX / 64), sums[CPUS]);
+    amount(call->answer, "memory", host->memory, sums[MEMORY]);
+    amount(call->answer, "guests", host->guests_max, sums[RUNNING]);
+    for (uint32_t i = 0; i < host->miscs; i++)
+        if (strcmp(host->misc[i].name, "sev_es") == 0 || strcmp(host->misc[i].name, "tdx") == 0)
+            amount(call->answer, *host->misc[i].name == 's' ? "snp_guests" : "tdx_guests", host->misc[i].capacity,
+                   host->misc[i].used);
+    return 0;
+}
+
+static void look(struct call *call)
+{
+    call_hands(call, HANDS_HOST, 0, NULL, told);
+}
+
+int work_host_show(struct call *call, struct cofre_err *err)
+{
+    (void)err;
+    call->begun = call->hold = true;
+    call->then = look;
+    return 0;
+}
+
+static void print(struct call *call)
+{
+    char text[2048];
+    uint64_t sums[SUMS] = {0};
+    struct decider *d = call->decider;
+    (void)sum(sums, d->db, NULL);
+    const int len = snprintf(
+        text, sizeof text,
+        "# TYPE cofred_guests gauge\ncofred_guests{state=\"defined\"} %llu\ncofred_guests{state=\"running\"} %llu\n"
+        "# TYPE cofred_guest_memory_bytes gauge\ncofred_guest_memory_bytes %llu\n"
+        "# TYPE cofred_guest_cpus gauge\ncofred_guest_cpus %llu\n"
+        "# TYPE cofred_connections gauge\ncofred_connections %zu\n"
+        "# TYPE cofred_answers_total counter\ncofred_answers_total{status=\"2xx\"} %llu\n"
+        "cofred_answers_total{status=\"4xx\"} %llu\ncofred_answers_total{status=\"5xx\"} %llu\n",
+        (unsigned long long)sums[DEFINED], (unsigned long long)sums[RUNNING], (unsigned long long)sums[MEMORY],
+        (unsigned long long)sums[CPUS], callers_count(d->callers), (unsigned long long)d->answered[2],
+        (unsigned long long)d->answered[4], (unsigned long long)d->answered[5]);
+    if (call->caller) {
+        caller_begin(call->caller, call->request.id, 200, call->request.operation->type);
+        caller_chunk(call->caller, call->request.id, (struct view){(const uint8_t *)text, (size_t)len});
+        caller_end(call->caller, call->request.id);
+    }
+    call_free(call);
+}
+
+int work_host_metrics(struct call *call, struct cofre_err *err)
+{
+    (void)err;
+    call->hold = true;
+    call->then = print;
+    return 0;
+}
+
+/* Statistics */
+
+static int counted(struct call *call, struct cofre_err *err)
+{
+    if (call->hands_rc < 0)
+        return cofre_fail(err, (enum cofre_error)-call->hands_rc, "%s", call->hands_err.text);
+    const struct hands_statistics *s = &call->hands->statistics;
+    call->answer = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu_microseconds", (json_int_t)s->cpu_us,
+        "throttled_microseconds", (json_int_t)s->throttled_us, "memory", (json_int_t)s->memory, "memory_peak",
+        (json_int_t)s->memory_peak, "processes", (json_int_t)s->processes, "read_bytes", (json_int_t)s->read_bytes,
+        "write_bytes", (json_int_t)s->write_bytes, "read_operations", (json_int_t)s->read_operations,
+        "write_operations", (json_int_t)s->write_operations, "network_in", (json_int_t)s->network_in, "network_out",
+        (json_int_t)s->network_out);
+    return call->answer ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
+}
+
+static void count(struct call *call)
+{
+    call_hands(call, HANDS_STATISTICS, call->guest.run, NULL, counted);
+}
+
+int work_guest_statistics(struct call *call, struct cofre_err *err)
+{
+    if (!call->guest.run)
+        return cofre_fail(err, COFRE_USAGE, "guest %s was never started", call->guest.name);
+    call->begun = call->hold = true;
+    call->then = count;
+    return 0;
+}

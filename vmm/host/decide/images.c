@@ -1,0 +1,199 @@
+/* Images: what comes in is read and hashed in a thread of its own, between two turns. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/host/decide/parts.h"
+
+#define PAGE       100
+#define CHUNK      65536
+#define SILENCE_MS 60000 /* in which the next byte of an upload must come */
+
+struct incoming {
+    struct call *call;
+    struct image_upload *upload;
+    struct image_digest digest;
+    int fd; /* where its bytes come from; -1 */
+    pthread_t thread;
+    bool threaded;
+    struct event *all_there;
+    int rc;
+    struct cofre_err err;
+};
+
+static void incoming_free(void *data)
+{
+    struct incoming *in = data;
+    if (!in)
+        return;
+    if (in->threaded)
+        pthread_join(in->thread, NULL);
+    if (in->fd >= 0)
+        close(in->fd);
+    if (in->all_there)
+        event_free(in->all_there);
+    image_upload_free(in->upload);
+    free(in);
+}
+
+/* Until the end that whoever sends makes. */
+static int read_all(struct incoming *in, struct cofre_err *err)
+{
+    CLEAN_FREE uint8_t *chunk = malloc(CHUNK);
+    if (!chunk)
+        return cofre_fail(err, COFRE_FAILED, "no memory for an image's bytes");
+    for (;;) {
+        ssize_t got = read(in->fd, chunk, CHUNK);
+        if (got == 0)
+            return image_upload_finish(in->upload, err);
+        if (got < 0 && errno == EAGAIN) {
+            struct pollfd poll_fd = {.fd = in->fd, .events = POLLIN};
+            if (poll(&poll_fd, 1, SILENCE_MS) == 0)
+                return cofre_fail(err, COFRE_MALFORMED, "no byte of the image came for %d seconds", SILENCE_MS / 1000);
+            continue;
+        }
+        if (got < 0 && errno != EINTR)
+            return cofre_fail(err, COFRE_FAILED, "an image's bytes cannot be read: %s", strerror(errno));
+        int rc = got > 0 ? image_upload_write(in->upload, (struct view){chunk, (size_t)got}, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static void *take_in(void *context)
+{
+    struct incoming *in = context;
+    in->rc = read_all(in, &in->err);
+    event_active(in->all_there, EV_READ, 0);
+    return NULL;
+}
+
+static int keep(struct call *call, struct cofre_err *err)
+{
+    struct incoming *in = call->data;
+    if (in->rc < 0)
+        return cofre_fail(err, (enum cofre_error)-in->rc, "%s", in->err.text);
+    int rc = image_upload_keep(in->upload, call->db, call->now, access_caller_name(&call->who), err);
+    if (rc >= 0)
+        rc = image_show(&call->answer, call->db, call_part(call, 0), &in->digest, err);
+    if (rc >= 0)
+        call->after = strdup(call_part(call, 1));
+    return rc < 0 ? rc : 0;
+}
+
+static void second_half(struct call *call)
+{
+    call->hold = false;
+    call->then = NULL;
+    call->decided = true;
+    call->work = keep;
+    call_later(call);
+}
+
+static void all_there(evutil_socket_t fd, short events, void *context)
+{
+    struct incoming *in = context;
+    (void)fd;
+    (void)events;
+    pthread_join(in->thread, NULL);
+    in->threaded = false;
+    second_half(in->call);
+}
+
+static void let_it_come(struct call *call)
+{
+    struct incoming *in = call->data;
+    in->rc = call->caller ? caller_upload(call->caller, call->request.id, &in->fd, &in->err)
+                          : cofre_fail(&in->err, COFRE_FAILED, "whoever sent the image is gone");
+    in->all_there = event_new(call->decider->base, -1, 0, all_there, in);
+    if (in->rc == 0 && in->all_there && pthread_create(&in->thread, NULL, take_in, in) == 0) {
+        in->threaded = true;
+        return;
+    }
+    if (in->rc == 0)
+        in->rc = cofre_fail(&in->err, COFRE_FAILED, "no thread for an image");
+    second_half(call);
+}
+
+int work_image_add(struct call *call, struct cofre_err *err)
+{
+    struct incoming *in = calloc(1, sizeof *in);
+    if (call->free_data)
+        call->free_data(call->data);
+    call->data = in;
+    call->free_data = incoming_free;
+    if (!in)
+        return cofre_fail(err, COFRE_FAILED, "no memory for an image");
+    in->call = call;
+    in->fd = -1;
+    if (call->request.upload == MESSAGE_UPLOAD_OPEN)
+        return cofre_fail(err, COFRE_MALFORMED, "say how long the image is (Content-Length)");
+    int rc = image_digest_parse(&in->digest, call_part(call, 1), err);
+    if (rc == 0)
+        rc = image_upload_begin(&in->upload, call->decider->images, call->db, call->tenant.name, &in->digest,
+                                call->request.upload, tenant_quota(&call->tenant, "storage"), err);
+    if (rc < 0)
+        return rc;
+    if (rc == 1) /* it is here */
+        return image_show(&call->answer, call->db, call->tenant.name, &in->digest, err);
+    call->begun = call->hold = true;
+    call->then = let_it_come;
+    return 0;
+}
+
+int work_image_list(struct call *call, struct cofre_err *err)
+{
+    const char *after = member_text(call->request.query, "after", NULL);
+    const int64_t limit = (int64_t)call_query(call, "limit", PAGE);
+    struct image_digest from;
+    json_t *rows = NULL;
+    int rc = after ? image_digest_parse(&from, after, err) : 0;
+    if (rc == 0)
+        rc = image_list(&rows, call->db, call->tenant.name, after ? &from : NULL, limit, err);
+    if (rc < 0)
+        return rc == -COFRE_USAGE ? -COFRE_MALFORMED : rc;
+    call->answer = json_pack("{s:o}", "images", rows);
+    if (call->answer && json_array_size(rows) == (size_t)limit)
+        json_object_set(call->answer, "next",
+                        json_object_get(json_array_get(rows, (size_t)limit - 1), "digest"));
+    return call->answer ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
+}
+
+static int resolve(struct image_digest *out, struct call *call, struct cofre_err *err)
+{
+    return image_resolve(out, call->db, call->tenant.name, call_part(call, 1), err);
+}
+
+int work_image_show(struct call *call, struct cofre_err *err)
+{
+    struct image_digest digest;
+    int rc = resolve(&digest, call, err);
+    return rc < 0 ? rc : image_show(&call->answer, call->db, call->tenant.name, &digest, err);
+}
+
+/* By its digest the image; by a tag the tag alone. */
+int work_image_delete(struct call *call, struct cofre_err *err)
+{
+    struct image_digest digest;
+    const char *name = call_part(call, 1);
+    call->before = strdup(name);
+    if (image_digest_parse(&digest, name, NULL) == 0)
+        return image_delete(call->decider->images, call->db, call->tenant.name, &digest, err);
+    return image_untag(call->db, call->tenant.name, name, err);
+}
+
+int work_image_tag(struct call *call, struct cofre_err *err)
+{
+    struct image_digest digest;
+    const char *tag = call_part(call, 1), *image = member_text(call->request.body, "image", "");
+    int rc = image_digest_parse(&digest, image, err);
+    if (rc == 0)
+        rc = image_tag(call->db, call->tenant.name, tag, &digest, call->now, err);
+    if (rc < 0)
+        return rc;
+    call->after = strdup(image);
+    call->answer = json_pack("{s:s, s:s}", "tag", tag, "image", image);
+    return call->answer ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
+}
