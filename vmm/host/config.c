@@ -64,6 +64,7 @@ static const struct schema_member issuer_members[] = {
     {"audience", TEXT(1, 255), true, NULL},
     {"key_file", TEXT(1, 4095), false, NULL},
     {"key_url", TEXT(9, 1023), false, NULL},
+    {"algorithms", TEXT(5, 63), false, NULL},
     {"groups", TEXT(1, 63), false, NULL},
     {"skew", NUMBER(0, 300), false, NULL},
     END,
@@ -168,7 +169,8 @@ static int read_issuer(struct config *out, const json_t *one, struct cofre_err *
         (void)snprintf(issuer.key_file, sizeof issuer.key_file, "%s/issuers/%s.json", out->state,
                        issuer.name);
     out->fetches |= *url != 0;
-    return access_config_issuer(out->access, &issuer, err);
+    int rc = token_algorithms_parse(&issuer.algorithms, member_text(one, "algorithms", ""), err);
+    return rc < 0 ? rc : access_config_issuer(out->access, &issuer, err);
 }
 
 static int read_users(struct config *out, const json_t *users, struct cofre_err *err)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "vmm/host/access/token.h"
 #include "vmm/host/config.h"
 
 static const char good[] =
@@ -27,7 +28,7 @@ static const char good[] =
     "    \"users\": {\"ann\": [\"uid:1000\",\n"                                             /* 13 */
     "                \"cert:CN=ann\"]},\n"                                                  /* 14 */
     "    \"issuers\": [{\"name\": \"a\", \"issuer\": \"https://a\", \"audience\": \"c\",\n" /* 15 */
-    "                 \"key_url\": \"https://a/keys\"}],\n"                                 /* 16 */
+    "                 \"key_url\": \"https://a/keys\", \"algorithms\": \"RS256\"}],\n"      /* 16 */
     "    \"second_approver\": [\"guest.delete\"]}\n"                                        /* 17 */
     "}\n";
 
@@ -53,6 +54,7 @@ static void what_is_good_is_taken_and_the_rest_has_defaults(void **state)
     assert_int_equal(c.hands.first_user, 700000);
     assert_int_equal(c.access->mappings, 2);
     assert_true(c.fetches);
+    assert_int_equal(c.access->issuer[0].algorithms, 1U << TOKEN_RS256);
     assert_string_equal(c.access->issuer[0].key_file, "/var/lib/cofred/issuers/a.json");
     config_free(&c);
 }
@@ -75,6 +77,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         {"cert:CN=ann", "cert", "line 14: access.users.ann[1]: "},
         {"uid:1000", "uid:-1", "line 13: access.users.ann[0]: "},
         {"https://a/keys", "http://a/keys", "line 15: access.issuers[0]: "},
+        {"\"RS256\"", "\"HS256\"", "access.issuers[0]: \"HS256\" is no algorithm"},
         {"\"guest.delete\"", "\"guest.explode\"", "line 17: access.second_approver[0]: "},
         {"]}\n}", "]\n}", "line 19, column 0: "},
         {"\"log_name\"", "\"users\": {}, \"log_name\"", "line 3, column 9: not JSON: duplicate"},
