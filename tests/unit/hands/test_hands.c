@@ -135,7 +135,7 @@ static void a_guest_that_is_asked_to_end_leaves_its_result(void **state)
     assert_int_equal(world_ask(w, HANDS_TERMINATE, 1, NULL, NULL, 0), 0);
     world_until(w, world_has_ended, 1, NULL);
     assert_int_equal(w->end[1].status, 0);
-    assert_string_equal(world_read(w, 1, HANDS_FILE_RESULT), "{\"ended\": \"power-off\"}\n");
+    assert_string_equal(world_read(w, 1, HANDS_FILE_RESULT), WORLD_RESULT);
 }
 
 /* Root's alone where it lies; a guest has a copy, and cannot write to it. */
@@ -276,7 +276,7 @@ static void guests_outlive_hands_and_are_found_again(void **state)
         assert_int_equal(world_ask(w, HANDS_TERMINATE, first, NULL, NULL, 0), 0);
         world_until(w, world_has_ended, first, NULL);
         assert_int_equal(w->end[first].status, -1);
-        assert_string_equal(world_read(w, first, HANDS_FILE_RESULT), "{\"ended\": \"power-off\"}\n");
+        assert_string_equal(world_read(w, first, HANDS_FILE_RESULT), WORLD_RESULT);
         assert_int_equal(world_ask(w, HANDS_REMOVE, first, NULL, NULL, 0), 0);
         assert_int_equal(world_ask(w, HANDS_REMOVE, first + 1, NULL, NULL, 0), 0);
         assert_string_equal(world_leftover(w), "");

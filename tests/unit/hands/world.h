@@ -10,6 +10,8 @@
 
 #define WORLD_FIRST_USER 870000
 #define WORLD_GUESTS     6
+/* What the stand-in prints when it is asked to end. */
+#define WORLD_RESULT "{\"ended\": \"power-off\", \"exit_code\": 0}\n"
 
 struct world {
     struct hands_config config;

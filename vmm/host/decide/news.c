@@ -319,22 +319,10 @@ enum there { NOTHING, RUNNING, FROZEN, ENDED };
 struct meeting {
     struct decider *decider;
     const struct hands_list *list;
-    bool *met; /* entries that are some row's */
-    struct guest_row row[HANDS_GUESTS_MAX];
-    size_t rows;
+    bool *met; /* of list's entries: some row is about it */
+    struct guest_row *row;
+    size_t rows, room;
 };
-
-static int take_row(void *context, const struct guest_row *guest, struct cofre_err *err)
-{
-    struct meeting *m = context;
-    if (m->rows == HANDS_GUESTS_MAX || (!guest->run && guest->state == GUEST_STOPPED))
-        return 0;
-    m->row[m->rows] = *guest;
-    m->row[m->rows].labels = json_incref(guest->labels);
-    m->rows++;
-    (void)err;
-    return 0;
-}
 
 static const struct hands_entry *entry_of(struct meeting *m, uint32_t run)
 {
@@ -344,6 +332,32 @@ static const struct hands_entry *entry_of(struct meeting *m, uint32_t run)
             return &m->list->entry[i];
         }
     return NULL;
+}
+
+/* Most rows are of guests that are stopped, and that hands has nothing of. */
+static bool is_of_interest(struct meeting *m, const struct guest_row *g)
+{
+    const bool rests = (g->state == GUEST_STOPPED || g->state == GUEST_FAILED) && !g->again;
+    return entry_of(m, g->run) || !rests;
+}
+
+/* None is left out: what a row says to run and nobody met would be removed. */
+static int take_row(void *context, const struct guest_row *guest, struct cofre_err *err)
+{
+    struct meeting *m = context;
+    if (!is_of_interest(m, guest))
+        return 0;
+    if (m->rows == m->room) {
+        struct guest_row *more = realloc(m->row, (2 * m->room + 64) * sizeof *more);
+        if (!more)
+            return cofre_fail(err, COFRE_FAILED, "no memory for %zu guests", m->rows);
+        m->row = more;
+        m->room = 2 * m->room + 64;
+    }
+    m->row[m->rows] = *guest;
+    m->row[m->rows].labels = json_incref(guest->labels);
+    m->rows++;
+    return 0;
 }
 
 static int delete_it(struct call *call, struct cofre_err *err)
@@ -463,6 +477,8 @@ static void listed(void *context, int rc, const struct hands_answer *answer, int
                          why && *why->text ? why->text : err.text);
         event_base_loopbreak(d->base);
     }
+    if (m)
+        free(m->row);
     free(m);
     free(met);
 }

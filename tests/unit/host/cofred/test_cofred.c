@@ -31,14 +31,19 @@ static void must(int status, const char *method, const char *path, const char *b
     json_decref(whole_must(w, status, method, path, body));
 }
 
-static void define(const char *name, const char *cmdline)
+static void define_to(const char *name, const char *cmdline, const char *restart)
 {
     char body[512];
-    (void)snprintf(
-        body, sizeof body,
-        "{'name': '%s', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s', 'cmdline': '%s'}", name,
-        kernel, cmdline);
+    (void)snprintf(body, sizeof body,
+                   "{'name': '%s', 'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s', 'cmdline': "
+                   "'%s', 'restart': '%s'}",
+                   name, kernel, cmdline, restart);
     must(201, "POST", "/tenants/shop/guests", body);
+}
+
+static void define(const char *name, const char *cmdline)
+{
+    define_to(name, cmdline, "never");
 }
 
 static void assert_comes_to(const char *name, const char *state)
@@ -256,6 +261,37 @@ static void an_end_while_cofred_is_away_is_seen_when_it_is_back(void **state)
     assert_comes_to("web", "stopped");
 }
 
+/* What a host that went down and came up again has of guests: nothing. */
+static void lose_all_guests(void)
+{
+    char command[512];
+    for (pid_t guest; (guest = whole_part(w, "guest"));)
+        (void)kill(guest, SIGKILL);
+    (void)snprintf(
+        command, sizeof command,
+        "rm -rf '%s'/guests/* && find '%s' -mindepth 1 -depth -type d -name 'guest-*' -exec rmdir {} +",
+        w->run, w->world.cgroup);
+    assert_int_equal(system(command), 0);
+}
+
+static void after_the_host_s_start_guests_start_that_are_to_and_no_others(void **state)
+{
+    (void)state;
+    need();
+    define_to("web", "launch wait", "always");
+    define_to("batch", "launch wait", "never");
+    must(202, "POST", GUEST "/start", NULL);
+    must(202, "POST", "/tenants/shop/guests/batch/start", NULL);
+    assert_comes_to("web", "running");
+    assert_comes_to("batch", "running");
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    lose_all_guests();
+    whole_start(w);
+    assert_comes_to("batch", "failed");
+    assert_comes_to("web", "running");
+    assert_true(whole_part(w, "guest") > 0);
+}
+
 static void parts_are_nobody_who_could_do_harm(void **state)
 {
     static const struct {
@@ -396,6 +432,7 @@ int main(int argc, char **argv)
         TEST(of_requests_at_once_no_more_pass_than_there_is_room_for),
         TEST(guests_run_on_whichever_process_is_killed),
         TEST(an_end_while_cofred_is_away_is_seen_when_it_is_back),
+        TEST(after_the_host_s_start_guests_start_that_are_to_and_no_others),
         TEST(parts_are_nobody_who_could_do_harm),
         TEST(a_second_cofred_is_refused_the_first_one_s_directory),
         TEST(a_signal_has_the_configuration_read_again_where_it_is_good),
