@@ -57,26 +57,28 @@ static const struct schema_shape tee_shape = WORD(tees), measurement_shape = HEX
                                  config_shape = HEX(48, 48);
 
 /* As attest/policy.h names them; a test compares them. */
-#define BIT(name)                                                                                            \
+#define BIT(name, of)                                                                                        \
     {                                                                                                        \
-        name, WORD(bits), false, NULL                                                                        \
+        name, WORD(bits), false, of                                                                          \
     }
-static const struct schema_member guest_policy[] = {BIT("debug"),
-                                                    BIT("migrate_ma"),
-                                                    BIT("smt"),
-                                                    BIT("single_socket"),
-                                                    BIT("cxl"),
-                                                    BIT("aes_256_xts"),
-                                                    BIT("rapl_disable"),
-                                                    BIT("ciphertext_hiding"),
-                                                    BIT("page_swap_disable"),
+#define OF_POLICY     "SNP: this bit of the guest's policy"
+#define OF_ATTRIBUTES "TDX: this bit of the guest's attributes"
+static const struct schema_member guest_policy[] = {BIT("debug", OF_POLICY),
+                                                    BIT("migrate_ma", OF_POLICY),
+                                                    BIT("smt", OF_POLICY),
+                                                    BIT("single_socket", OF_POLICY),
+                                                    BIT("cxl", OF_POLICY),
+                                                    BIT("aes_256_xts", OF_POLICY),
+                                                    BIT("rapl_disable", OF_POLICY),
+                                                    BIT("ciphertext_hiding", OF_POLICY),
+                                                    BIT("page_swap_disable", OF_POLICY),
                                                     END};
 static const struct schema schema_guest_policy = {
     "GuestPolicyBits",
     "Bits of an SNP guest's policy; debug and migrate_ma are forbidden where nothing is said.", guest_policy,
     NULL};
 static const struct schema_member td_attributes[] = {
-    BIT("debug"), BIT("migratable"), BIT("sept_ve_disable"), BIT("pks"), BIT("kl"), BIT("perfmon"), END};
+    BIT("debug", OF_ATTRIBUTES), BIT("migratable", OF_ATTRIBUTES), BIT("sept_ve_disable", OF_ATTRIBUTES), BIT("pks", OF_ATTRIBUTES), BIT("kl", OF_ATTRIBUTES), BIT("perfmon", OF_ATTRIBUTES), END};
 static const struct schema schema_td_attributes = {"TdAttributes",
                                                    "Attributes of a TD; debug and migratable are forbidden, "
                                                    "sept_ve_disable is required where nothing is said.",
