@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "attest/evidence.h"
+#include "vmm/agent/attest_answer.h"
 #include "vmm/agent/client.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/json.h"
 #include "vmm/base/rundir.h"
-#include "vmm/agent/attest_answer.h"
 #include "vmm/cli/verb.h"
 
 static const char help[] =

@@ -77,8 +77,13 @@ static const struct schema schema_guest_policy = {
     "GuestPolicyBits",
     "Bits of an SNP guest's policy; debug and migrate_ma are forbidden where nothing is said.", guest_policy,
     NULL};
-static const struct schema_member td_attributes[] = {
-    BIT("debug", OF_ATTRIBUTES), BIT("migratable", OF_ATTRIBUTES), BIT("sept_ve_disable", OF_ATTRIBUTES), BIT("pks", OF_ATTRIBUTES), BIT("kl", OF_ATTRIBUTES), BIT("perfmon", OF_ATTRIBUTES), END};
+static const struct schema_member td_attributes[] = {BIT("debug", OF_ATTRIBUTES),
+                                                     BIT("migratable", OF_ATTRIBUTES),
+                                                     BIT("sept_ve_disable", OF_ATTRIBUTES),
+                                                     BIT("pks", OF_ATTRIBUTES),
+                                                     BIT("kl", OF_ATTRIBUTES),
+                                                     BIT("perfmon", OF_ATTRIBUTES),
+                                                     END};
 static const struct schema schema_td_attributes = {"TdAttributes",
                                                    "Attributes of a TD; debug and migratable are forbidden, "
                                                    "sept_ve_disable is required where nothing is said.",

@@ -26,7 +26,8 @@ static json_t *options_of(const char *text, const char *end, const char *before)
         if (strncmp(at, before, strlen(before)) != 0)
             continue;
         at += strlen(before);
-        (void)snprintf(name, sizeof name, "%.*s", (int)strspn(at, "abcdefghijklmnopqrstuvwxyz-"), at);
+        (void)snprintf(name, sizeof name, "%.*s", (int)strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-"),
+                       at);
         if (json_object_get(out, name))
             fail_msg("--%s is there twice", name);
         json_object_set_new(out, name, json_true());

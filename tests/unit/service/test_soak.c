@@ -13,7 +13,7 @@
 #include "tests/unit/service/guest.h"
 #include "tests/unit/service/soak.h"
 
-#define CLIENTS     4
+#define CLIENTS 4
 /* That a long life may have over its youth: caches of the database and of malloc; and with the sanitizer its notes of who
  * allocated what, 8 MiB in 22,000 requests in which the service itself grows by less than 0.1. */
 #ifdef __SANITIZE_ADDRESS__
@@ -21,7 +21,7 @@
 #else
 #define GROWTH_KIB 8192
 #endif
-#define SAMPLE_EACH 16   /* requests */
+#define SAMPLE_EACH 16 /* requests */
 
 static int64_t real_clock(void)
 {

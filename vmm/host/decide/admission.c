@@ -27,10 +27,10 @@ static int take_held(void *context, const struct db_value *c, size_t columns, st
 }
 
 #define HELD                                                                                                 \
-    "SELECT COUNT(*), CAST(COALESCE(SUM(cpus), 0) AS BIGINT), CAST(COALESCE(SUM(memory), 0) AS BIGINT),"      \
+    "SELECT COUNT(*), CAST(COALESCE(SUM(cpus), 0) AS BIGINT), CAST(COALESCE(SUM(memory), 0) AS BIGINT),"     \
     " CAST(COALESCE(SUM(networks), 0) AS BIGINT),"                                                           \
-    " CAST(COALESCE(SUM(CASE WHEN tee = 'snp' THEN 1 ELSE 0 END), 0) AS BIGINT),"                             \
-    " CAST(COALESCE(SUM(CASE WHEN tee = 'tdx' THEN 1 ELSE 0 END), 0) AS BIGINT)"                              \
+    " CAST(COALESCE(SUM(CASE WHEN tee = 'snp' THEN 1 ELSE 0 END), 0) AS BIGINT),"                            \
+    " CAST(COALESCE(SUM(CASE WHEN tee = 'tdx' THEN 1 ELSE 0 END), 0) AS BIGINT)"                             \
     " FROM guest WHERE state IN ('starting', 'running', 'paused', 'stopping') "
 
 static int held_by(struct held *out, struct db *db, const char *tenant, struct cofre_err *err)
@@ -52,11 +52,11 @@ int admission_used(json_t **out, struct call *call, const char *tenant, struct c
         rc = images_used(&storage, call->decider->images, call->db, tenant, err);
     if (rc < 0)
         return rc;
-    *out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "guests", (json_int_t)guests, "running",
-                     (json_int_t)held.running, "cpus", (json_int_t)held.cpus, "memory",
-                     (json_int_t)held.memory, "storage", (json_int_t)storage, "networks",
-                     (json_int_t)held.networks, "snp_guests", (json_int_t)held.snp_guests, "tdx_guests",
-                     (json_int_t)held.tdx_guests);
+    *out =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "guests", (json_int_t)guests, "running",
+                  (json_int_t)held.running, "cpus", (json_int_t)held.cpus, "memory", (json_int_t)held.memory,
+                  "storage", (json_int_t)storage, "networks", (json_int_t)held.networks, "snp_guests",
+                  (json_int_t)held.snp_guests, "tdx_guests", (json_int_t)held.tdx_guests);
     return *out ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
 }
 
@@ -71,8 +71,8 @@ int admission_check_guests(struct call *call, struct cofre_err *err)
     return rc;
 }
 
-static int check(const char *whose, const char *what, uint64_t needs, uint64_t used, uint64_t all, uint64_t unit,
-                 const char *units, struct cofre_err *err)
+static int check(const char *whose, const char *what, uint64_t needs, uint64_t used, uint64_t all,
+                 uint64_t unit, const char *units, struct cofre_err *err)
 {
     if (needs == 0 || (used <= all && needs <= all - used))
         return 0;
@@ -136,7 +136,7 @@ int admission_check_start(struct call *call, const struct guest_row *guest, cons
         {"tdx_guests", "TDX guests", needs.tdx_guests, held.tdx_guests, 1, ""},
     };
     for (size_t i = 0; rc == 0 && i < sizeof rows / sizeof *rows; i++)
-        rc = check(whose, rows[i].what, rows[i].needs, rows[i].used, tenant_quota(&call->tenant, rows[i].quota),
-                   rows[i].unit, rows[i].units, err);
+        rc = check(whose, rows[i].what, rows[i].needs, rows[i].used,
+                   tenant_quota(&call->tenant, rows[i].quota), rows[i].unit, rows[i].units, err);
     return rc < 0 ? rc : check_host(call, &needs, tee, member_boolean(definition, "emulated", false), err);
 }

@@ -26,14 +26,15 @@ static void rings(evutil_socket_t fd, short events, void *context)
     struct alarm *a = context;
     struct decider *d = a->decider;
     const uint32_t run = a->run;
-    void (*ring)(struct decider *d, uint32_t run) = a->ring;
+    void (*ring)(struct decider * d, uint32_t run) = a->ring;
     (void)fd;
     (void)events;
     alarm_free(a);
     ring(d, run);
 }
 
-void alarm_set(struct decider *d, uint32_t run, unsigned seconds, void (*ring)(struct decider *d, uint32_t run))
+void alarm_set(struct decider *d, uint32_t run, unsigned seconds,
+               void (*ring)(struct decider *d, uint32_t run))
 {
     struct alarm *a = calloc(1, sizeof *a);
     if (!a)

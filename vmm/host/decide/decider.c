@@ -48,7 +48,8 @@ static void hands_lost(void *context, const struct cofre_err *why)
     event_base_loopbreak(d->base);
 }
 
-static void host_told(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+static void host_told(void *context, int rc, const struct hands_answer *answer, int fd,
+                      const struct cofre_err *why)
 {
     struct decider *d = context;
     (void)fd;

@@ -12,7 +12,9 @@ static int hex_member(uint8_t *out, size_t size, const json_t *object, const cha
     if (!text)
         return 0;
     *given |= bit;
-    return hex_decode(out, size, text) ? 0 : cofre_fail(err, COFRE_USAGE, "%s: this is not %zu bytes in hexadecimal", name, size);
+    return hex_decode(out, size, text)
+               ? 0
+               : cofre_fail(err, COFRE_USAGE, "%s: this is not %zu bytes in hexadecimal", name, size);
 }
 
 static int set_cpus(struct hands_limits *out, const char *list, struct cofre_err *err)
@@ -55,7 +57,8 @@ int definition_to_limits(struct hands_limits *out, const json_t *limits, struct 
     return cpus ? set_cpus(out, cpus, err) : 0;
 }
 
-static int bridge_of(uint32_t *out, const char *name, const struct decider_config *config, struct cofre_err *err)
+static int bridge_of(uint32_t *out, const char *name, const struct decider_config *config,
+                     struct cofre_err *err)
 {
     for (*out = 0; config->bridge[*out]; (*out)++)
         if (strcmp(config->bridge[*out], name) == 0)
@@ -68,7 +71,8 @@ static int set_networks(struct hands_start *out, const json_t *list, const struc
 {
     const json_t *one;
     size_t i;
-    json_array_foreach(list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         struct hands_network *network = &out->network[out->networks++];
         const char *bridge = member_text(one, "bridge", NULL);
         network->kind = bridge ? HANDS_TAP : HANDS_PASST;
@@ -83,9 +87,11 @@ static void set_disks(struct hands_start *out, const json_t *list)
 {
     const json_t *one;
     size_t i;
-    json_array_foreach(list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         struct hands_disk *disk = &out->disk[out->disks++];
-        disk->read_only = member_at(one, "image") && strcmp(member_text(one, "mode", "read-only"), "copy") != 0;
+        disk->read_only =
+            member_at(one, "image") && strcmp(member_text(one, "mode", "read-only"), "copy") != 0;
         const char *serial = member_text(one, "serial", "");
         memcpy(disk->serial, serial, strnlen(serial, sizeof disk->serial - 1));
     }
@@ -94,7 +100,8 @@ static void set_disks(struct hands_start *out, const json_t *list)
 static int set_expected(struct hands_start *out, const json_t *expect, struct cofre_err *err)
 {
     const json_t *registers = member_at(expect, "rtmr");
-    int rc = hex_member(out->expect, sizeof out->expect, expect, "measurement", HANDS_EXPECT, &out->given, err);
+    int rc =
+        hex_member(out->expect, sizeof out->expect, expect, "measurement", HANDS_EXPECT, &out->given, err);
     for (size_t i = 0; rc == 0 && i < json_array_size(registers); i++) {
         out->given |= HANDS_RTMR0 << i;
         if (!hex_decode(out->rtmr[i], sizeof out->rtmr[i], json_string_value(json_array_get(registers, i))))
@@ -103,12 +110,14 @@ static int set_expected(struct hands_start *out, const json_t *expect, struct co
     return rc;
 }
 
-int definition_to_start(struct hands_start *out, const json_t *definition, const struct decider_config *config,
-                        struct cofre_err *err)
+int definition_to_start(struct hands_start *out, const json_t *definition,
+                        const struct decider_config *config, struct cofre_err *err)
 {
     const char *tee = member_text(definition, "tee", "none");
     *out = (struct hands_start){
-        .tee = strcmp(tee, "snp") == 0 ? HANDS_TEE_SNP : strcmp(tee, "tdx") == 0 ? HANDS_TEE_TDX : HANDS_TEE_NONE,
+        .tee = strcmp(tee, "snp") == 0   ? HANDS_TEE_SNP
+               : strcmp(tee, "tdx") == 0 ? HANDS_TEE_TDX
+                                         : HANDS_TEE_NONE,
         .emulated = member_boolean(definition, "emulated", false),
         .cpus = (uint32_t)member_unsigned(definition, "cpus", 1),
         .vsock = member_boolean(definition, "vsock", false),
@@ -135,7 +144,8 @@ int definition_to_start(struct hands_start *out, const json_t *definition, const
                  {out->mrownerconfig, sizeof out->mrownerconfig, "mrownerconfig", HANDS_MROWNERCONFIG}};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof bytes / sizeof *bytes; i++)
-        rc = hex_member(bytes[i].out, bytes[i].size, definition, bytes[i].name, bytes[i].bit, &out->given, err);
+        rc = hex_member(bytes[i].out, bytes[i].size, definition, bytes[i].name, bytes[i].bit, &out->given,
+                        err);
     if (rc == 0)
         rc = set_expected(out, member_at(definition, "expect"), err);
     if (rc == 0)
@@ -154,9 +164,8 @@ int definition_images(struct image_digest out[static DEFINITION_IMAGES], const j
     for (i = 0; rc == 0 && i < sizeof names / sizeof *names; i++)
         if (member_at(definition, names[i]))
             rc = image_digest_parse(&out[count++], member_text(definition, names[i], ""), err);
-    json_array_foreach(member_at(definition, "disks"), i, disk)
-        if (rc == 0 && member_at(disk, "image"))
-            rc = image_digest_parse(&out[count++], member_text(disk, "image", ""), err);
+    json_array_foreach(member_at(definition, "disks"), i, disk) if (rc == 0 && member_at(disk, "image")) rc =
+        image_digest_parse(&out[count++], member_text(disk, "image", ""), err);
     return rc < 0 ? rc : count;
 }
 

@@ -48,7 +48,8 @@ static bool is_own(const json_t *disk)
 }
 
 /* A disk of its own that the new definition has as the old one had it stays, with what is on it. */
-static int plan_disks(struct call *call, const json_t *definition, const json_t *former, struct cofre_err *err)
+static int plan_disks(struct call *call, const json_t *definition, const json_t *former,
+                      struct cofre_err *err)
 {
     const uint64_t quota = tenant_quota(&call->tenant, "storage");
     const json_t *new = member_at(definition, "disks"), *old = member_at(former, "disks");
@@ -153,7 +154,8 @@ int work_guest_list(struct call *call, struct cofre_err *err)
     int rc = access_view_open(&view, call->db, &call->who, call->now, err);
     list.view = view;
     if (rc == 0)
-        rc = guests_list(call->db, call->tenant.name, member_text(query, "after", ""), take_guest, &list, err);
+        rc =
+            guests_list(call->db, call->tenant.name, member_text(query, "after", ""), take_guest, &list, err);
     access_view_close(view);
     call->answer = json_pack("{s:o}", "guests", list.rows);
     if (rc == 0 && call->answer && list.more)
@@ -208,7 +210,8 @@ static int gone(struct call *call, struct cofre_err *err)
 {
     if (call->hands_rc < 0)
         return cofre_within(err, cofre_fail(err, COFRE_FAILED, "%s", call->hands_err.text),
-                            "guest %s is marked as deleted, and its remains cannot be removed yet", call_part(call, 1));
+                            "guest %s is marked as deleted, and its remains cannot be removed yet",
+                            call_part(call, 1));
     int rc = guest_row_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
     if (rc == 0)
         rc = guest_images_drop(call->decider->images, call->db, call->guest.number, err);

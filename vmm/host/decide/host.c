@@ -14,7 +14,8 @@ static uint64_t bits(const uint64_t *set, size_t words)
 
 static void amount(json_t *out, const char *name, uint64_t total, uint64_t used)
 {
-    json_object_set_new(out, name, json_pack("{s:I, s:I}", "total", (json_int_t)total, "used", (json_int_t)used));
+    json_object_set_new(out, name,
+                        json_pack("{s:I, s:I}", "total", (json_int_t)total, "used", (json_int_t)used));
 }
 
 static int take_sums(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
@@ -30,12 +31,14 @@ enum { CPUS, MEMORY, RUNNING, DEFINED, SUMS };
 
 static int sum(uint64_t sums[static SUMS], struct db *db, struct cofre_err *err)
 {
-    int rc = DB_RUN(db,
-                    "SELECT CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE cpus END), 0) AS BIGINT),"
-                    " CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE memory END), 0) AS BIGINT),"
-                    " CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE 1 END), 0) AS BIGINT),"
-                    " COUNT(*) FROM guest WHERE number > $1",
-                    take_sums, sums, err, db_integer(0));
+    int rc = DB_RUN(
+        db,
+        "SELECT CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE cpus END), 0) AS "
+        "BIGINT),"
+        " CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE memory END), 0) AS BIGINT),"
+        " CAST(COALESCE(SUM(CASE WHEN state IN ('stopped', 'failed') THEN 0 ELSE 1 END), 0) AS BIGINT),"
+        " COUNT(*) FROM guest WHERE number > $1",
+        take_sums, sums, err, db_integer(0));
     return rc < 0 ? rc : 0;
 }
 
@@ -43,7 +46,7 @@ static int told(struct call *call, struct cofre_err *err)
 {
     uint64_t sums[SUMS] = {0};
     if (call->hands_rc < 0)
-        return cofre_fail(err, (enum cofre_error)-call->hands_rc, "%s", call->hands_err.text);
+        return cofre_fail(err, (enum cofre_error) - call->hands_rc, "%s", call->hands_err.text);
     struct hands_host *host = &call->decider->host;
     *host = call->hands->host;
     int rc = sum(sums, call->db, err);
@@ -55,8 +58,8 @@ static int told(struct call *call, struct cofre_err *err)
     amount(call->answer, "guests", host->guests_max, sums[RUNNING]);
     for (uint32_t i = 0; i < host->miscs; i++)
         if (strcmp(host->misc[i].name, "sev_es") == 0 || strcmp(host->misc[i].name, "tdx") == 0)
-            amount(call->answer, *host->misc[i].name == 's' ? "snp_guests" : "tdx_guests", host->misc[i].capacity,
-                   host->misc[i].used);
+            amount(call->answer, *host->misc[i].name == 's' ? "snp_guests" : "tdx_guests",
+                   host->misc[i].capacity, host->misc[i].used);
     return 0;
 }
 
@@ -79,17 +82,19 @@ static void print(struct call *call)
     uint64_t sums[SUMS] = {0};
     struct decider *d = call->decider;
     (void)sum(sums, d->db, NULL);
-    const int len = snprintf(
-        text, sizeof text,
-        "# TYPE cofred_guests gauge\ncofred_guests{state=\"defined\"} %llu\ncofred_guests{state=\"running\"} %llu\n"
-        "# TYPE cofred_guest_memory_bytes gauge\ncofred_guest_memory_bytes %llu\n"
-        "# TYPE cofred_guest_cpus gauge\ncofred_guest_cpus %llu\n"
-        "# TYPE cofred_connections gauge\ncofred_connections %zu\n"
-        "# TYPE cofred_answers_total counter\ncofred_answers_total{status=\"2xx\"} %llu\n"
-        "cofred_answers_total{status=\"4xx\"} %llu\ncofred_answers_total{status=\"5xx\"} %llu\n",
-        (unsigned long long)sums[DEFINED], (unsigned long long)sums[RUNNING], (unsigned long long)sums[MEMORY],
-        (unsigned long long)sums[CPUS], callers_count(d->callers), (unsigned long long)d->answered[2],
-        (unsigned long long)d->answered[4], (unsigned long long)d->answered[5]);
+    const int len =
+        snprintf(text, sizeof text,
+                 "# TYPE cofred_guests gauge\ncofred_guests{state=\"defined\"} "
+                 "%llu\ncofred_guests{state=\"running\"} %llu\n"
+                 "# TYPE cofred_guest_memory_bytes gauge\ncofred_guest_memory_bytes %llu\n"
+                 "# TYPE cofred_guest_cpus gauge\ncofred_guest_cpus %llu\n"
+                 "# TYPE cofred_connections gauge\ncofred_connections %zu\n"
+                 "# TYPE cofred_answers_total counter\ncofred_answers_total{status=\"2xx\"} %llu\n"
+                 "cofred_answers_total{status=\"4xx\"} %llu\ncofred_answers_total{status=\"5xx\"} %llu\n",
+                 (unsigned long long)sums[DEFINED], (unsigned long long)sums[RUNNING],
+                 (unsigned long long)sums[MEMORY], (unsigned long long)sums[CPUS], callers_count(d->callers),
+                 (unsigned long long)d->answered[2], (unsigned long long)d->answered[4],
+                 (unsigned long long)d->answered[5]);
     if (call->caller) {
         caller_begin(call->caller, call->request.id, 200, call->request.operation->type);
         caller_chunk(call->caller, call->request.id, (struct view){(const uint8_t *)text, (size_t)len});
@@ -111,15 +116,15 @@ int work_host_metrics(struct call *call, struct cofre_err *err)
 static int counted(struct call *call, struct cofre_err *err)
 {
     if (call->hands_rc < 0)
-        return cofre_fail(err, (enum cofre_error)-call->hands_rc, "%s", call->hands_err.text);
+        return cofre_fail(err, (enum cofre_error) - call->hands_rc, "%s", call->hands_err.text);
     const struct hands_statistics *s = &call->hands->statistics;
     call->answer = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu_microseconds", (json_int_t)s->cpu_us,
         "throttled_microseconds", (json_int_t)s->throttled_us, "memory", (json_int_t)s->memory, "memory_peak",
-        (json_int_t)s->memory_peak, "processes", (json_int_t)s->processes, "read_bytes", (json_int_t)s->read_bytes,
-        "write_bytes", (json_int_t)s->write_bytes, "read_operations", (json_int_t)s->read_operations,
-        "write_operations", (json_int_t)s->write_operations, "network_in", (json_int_t)s->network_in, "network_out",
-        (json_int_t)s->network_out);
+        (json_int_t)s->memory_peak, "processes", (json_int_t)s->processes, "read_bytes",
+        (json_int_t)s->read_bytes, "write_bytes", (json_int_t)s->write_bytes, "read_operations",
+        (json_int_t)s->read_operations, "write_operations", (json_int_t)s->write_operations, "network_in",
+        (json_int_t)s->network_in, "network_out", (json_int_t)s->network_out);
     return call->answer ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
 }
 

@@ -51,7 +51,8 @@ static int read_all(struct incoming *in, struct cofre_err *err)
         if (got < 0 && errno == EAGAIN) {
             struct pollfd poll_fd = {.fd = in->fd, .events = POLLIN};
             if (poll(&poll_fd, 1, SILENCE_MS) == 0)
-                return cofre_fail(err, COFRE_MALFORMED, "no byte of the image came for %d seconds", SILENCE_MS / 1000);
+                return cofre_fail(err, COFRE_MALFORMED, "no byte of the image came for %d seconds",
+                                  SILENCE_MS / 1000);
             continue;
         }
         if (got < 0 && errno != EINTR)
@@ -74,7 +75,7 @@ static int keep(struct call *call, struct cofre_err *err)
 {
     struct incoming *in = call->data;
     if (in->rc < 0)
-        return cofre_fail(err, (enum cofre_error)-in->rc, "%s", in->err.text);
+        return cofre_fail(err, (enum cofre_error) - in->rc, "%s", in->err.text);
     int rc = image_upload_keep(in->upload, call->db, call->now, access_caller_name(&call->who), err);
     if (rc >= 0)
         rc = image_show(&call->answer, call->db, call_part(call, 0), &in->digest, err);

@@ -30,7 +30,7 @@ typedef void call_then(struct call *call);
 
 struct call {
     struct decider *decider;
-    struct caller *caller; /* NULL: nobody asked, or is gone */
+    struct caller *caller;          /* NULL: nobody asked, or is gone */
     struct message_request request; /* operation NULL: nobody asked */
     struct access_caller who;
     const char *shown; /* how who was shown: "certificate", "socket", "token", "none" */
@@ -99,7 +99,7 @@ struct decider {
         json_t *what; /* owned */
         json_t *labels;
     } happened[EVENTS_KEPT];
-    uint64_t happenings; /* so far */
+    uint64_t happenings;  /* so far */
     uint64_t answered[6]; /* by hundreds of their status */
     int lost;             /* why the loop ended: 0, or negative */
     struct cofre_err why;
@@ -175,8 +175,8 @@ int admission_used(json_t **out, struct call *call, const char *tenant, struct c
 uint64_t tenant_quota(const struct tenant *tenant, const char *name); /* UINT64_MAX: none */
 
 /* definition.c: what hands is told. -COFRE_USAGE: this host cannot have it so. Descriptors and disks are the starter's. */
-int definition_to_start(struct hands_start *out, const json_t *definition, const struct decider_config *config,
-                        struct cofre_err *err);
+int definition_to_start(struct hands_start *out, const json_t *definition,
+                        const struct decider_config *config, struct cofre_err *err);
 int definition_to_limits(struct hands_limits *out, const json_t *limits, struct cofre_err *err);
 /* The images that it names, DEFINITION_IMAGES at most; the result is their number. */
 #define DEFINITION_IMAGES 16
@@ -205,7 +205,8 @@ int guest_begin(struct call *call, struct cofre_err *err);
 void guest_ask_to_end(struct decider *d, uint32_t run, unsigned seconds);
 
 /* alarms.c: timers of guests. */
-void alarm_set(struct decider *d, uint32_t run, unsigned seconds, void (*ring)(struct decider *d, uint32_t run));
+void alarm_set(struct decider *d, uint32_t run, unsigned seconds,
+               void (*ring)(struct decider *d, uint32_t run));
 void alarms_drop(struct decider *d, uint32_t run);
 void alarms_free(struct decider *d);
 

@@ -52,8 +52,9 @@ int work_audit_head(struct call *call, struct cofre_err *err)
         rc = base64_encode(&text, bytes_view(&head), err);
     if (rc < 0)
         return rc;
-    call->answer = json_pack("{s:I, s:o, s:o, s:s}", "size", (json_int_t)said.state.size, "root",
-                             hex_text(root.data, sizeof root.data), "time", json_time(said.time), "head", text);
+    call->answer =
+        json_pack("{s:I, s:o, s:o, s:s}", "size", (json_int_t)said.state.size, "root",
+                  hex_text(root.data, sizeof root.data), "time", json_time(said.time), "head", text);
     return call->answer ? 0 : no_memory(err);
 }
 
@@ -91,14 +92,15 @@ int work_audit_proof(struct call *call, struct cofre_err *err)
         return rc;
     proof.size = call_query(call, "size", said.state.size);
     if (proof.index >= proof.size || proof.size > said.state.size)
-        return cofre_fail(err, COFRE_NEGATIVE, "no entry %llu is under a head of %llu entries of this log, which has %llu",
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "no entry %llu is under a head of %llu entries of this log, which has %llu",
                           (unsigned long long)proof.index, (unsigned long long)proof.size,
                           (unsigned long long)said.state.size);
     rc = log_tree_prove_inclusion(&log.tree, &proof, err);
     if (rc < 0)
         return rc;
-    call->answer = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)proof.index, "size", (json_int_t)proof.size,
-                             "path", path_of(&proof.path));
+    call->answer = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)proof.index, "size",
+                             (json_int_t)proof.size, "path", path_of(&proof.path));
     if (!call->answer)
         return no_memory(err);
     return proof.size == said.state.size
@@ -148,8 +150,9 @@ static void put(json_t *object, const char *name, const char *text)
 /* What a person wants to see; the bytes stand beside it. */
 static json_t *in_words(const struct log_entry *e)
 {
-    static const char *const outcomes[] = {"allowed", "refused", "failed", "done"},
-                             *const launches[] = {"runs", "stopped", "failed"};
+    static const char *const outcomes[] = {"allowed", "refused", "failed", "done"}, *const launches[] = {
+                                                                                        "runs", "stopped",
+                                                                                        "failed"};
     json_t *out = json_pack("{s:o}", "time", json_time(e->time));
     if (e->kind == LOG_ENTRY_OPERATION) {
         put(out, "operation", e->operation);
@@ -198,7 +201,8 @@ static int add(struct reader *r, int64_t number, struct view bytes, struct cofre
         return rc;
     json_t *words = in_words(&entry);
     if (!words || json_object_set_new(words, "bytes", json_string(text)) < 0 ||
-        json_array_append_new(r->rows, json_pack("{s:I, s:o}", "index", (json_int_t)number, "entry", words)) < 0)
+        json_array_append_new(r->rows, json_pack("{s:I, s:o}", "index", (json_int_t)number, "entry", words)) <
+            0)
         return no_memory(err);
     return 0;
 }

@@ -160,8 +160,9 @@ int work_guest_restart(struct call *call, struct cofre_err *err)
 
 static int find_again(struct call *call, struct cofre_err *err)
 {
-    int rc = call->hands_rc < 0 ? cofre_fail(err, (enum cofre_error)-call->hands_rc, "%s", call->hands_err.text)
-                                : guest_row_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
+    int rc = call->hands_rc < 0
+                 ? cofre_fail(err, (enum cofre_error) - call->hands_rc, "%s", call->hands_err.text)
+                 : guest_row_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
     return rc == 1 ? cofre_fail(err, COFRE_NEGATIVE, "guest %s is gone", call_part(call, 1)) : rc;
 }
 

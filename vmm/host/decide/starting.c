@@ -66,7 +66,8 @@ static void fail(struct starter *s)
 
 /* Hands */
 
-static void was_asked(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+static void was_asked(void *context, int rc, const struct hands_answer *answer, int fd,
+                      const struct cofre_err *why)
 {
     struct starter *s = context;
     (void)answer;
@@ -120,8 +121,8 @@ static int open_all(struct starter *s, struct cofre_err *err)
             s->start.given |= files[i].bit;
             rc = open_one(s, member_text(s->definition, files[i].member, ""), err);
         }
-    json_array_foreach(member_at(s->definition, "disks"), i, disk)
-        rc = rc < 0 ? rc : open_disk(s, disk, (unsigned)i, err);
+    json_array_foreach(member_at(s->definition, "disks"), i, disk) rc =
+        rc < 0 ? rc : open_disk(s, disk, (unsigned)i, err);
     return rc;
 }
 
@@ -130,9 +131,8 @@ static int check_wanted(struct starter *s, struct cofre_err *err)
 {
     CLEAN_GUEST_ROW guest = {.number = 0};
     int rc = guest_row_find_run(&guest, s->decider->db, s->run, err);
-    return rc == 0 && guest.state == GUEST_STARTING
-               ? 0
-           : rc < 0 ? rc
+    return rc == 0 && guest.state == GUEST_STARTING ? 0
+           : rc < 0                                 ? rc
                     : cofre_fail(err, COFRE_NEGATIVE, "it was asked to end before it was there");
 }
 
@@ -142,8 +142,8 @@ static void ask_hands(struct starter *s)
     if (s->rc == 0)
         s->rc = open_all(s, &s->err);
     if (s->rc == 0)
-        s->rc = hands_client_ask(s->decider->hands, HANDS_START, s->run, &s->start, s->fd, s->fds, was_asked, s,
-                                 &s->err);
+        s->rc = hands_client_ask(s->decider->hands, HANDS_START, s->run, &s->start, s->fd, s->fds, was_asked,
+                                 s, &s->err);
     if (s->rc < 0)
         fail(s);
 }

@@ -85,7 +85,8 @@ void event_happens(struct decider *d, const char *name, const struct guest_row *
                         (json_int_t)guest->number, "state", guest_state_names[guest->state]);
     (void)snprintf(h->name, sizeof h->name, "guest.%s", name);
     (void)snprintf(h->tenant, sizeof h->tenant, "%s", guest->tenant);
-    TAILQ_FOREACH(s, &d->streams, entry) {
+    TAILQ_FOREACH(s, &d->streams, entry)
+    {
         struct access_view *view = NULL;
         if (s->fd >= 0 || access_view_open(&view, d->db, &s->who, time(NULL), NULL) < 0)
             continue;
@@ -203,7 +204,8 @@ static bool follows(struct stream *s, int fd)
     return s->grows && event_add(s->grows, NULL) == 0;
 }
 
-static void file_opened(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+static void file_opened(void *context, int rc, const struct hands_answer *answer, int fd,
+                        const struct cofre_err *why)
 {
     struct call *call = context;
     const json_t *query = call->request.query;
@@ -237,8 +239,8 @@ static void open_file(struct call *call, enum hands_file file)
 {
     const struct hands_open open = {.file = file};
     struct cofre_err err = {""};
-    int rc = hands_client_ask(call->decider->hands, HANDS_OPEN, call->guest.run, &open, NULL, 0, file_opened, call,
-                              &err);
+    int rc = hands_client_ask(call->decider->hands, HANDS_OPEN, call->guest.run, &open, NULL, 0, file_opened,
+                              call, &err);
     if (rc < 0)
         file_opened(call, rc, NULL, -1, &err);
 }

@@ -59,7 +59,7 @@ static int ended(struct call *call, struct cofre_err *err)
 {
     struct talk *t = call->data;
     if (t->rc < 0)
-        return cofre_fail(err, (enum cofre_error)-t->rc, "%s", t->err.text);
+        return cofre_fail(err, (enum cofre_error) - t->rc, "%s", t->err.text);
     if (!t->answer.len)
         return 0;
     json_t *evidence = NULL;
@@ -83,7 +83,8 @@ static void ask(struct call *call, enum hands_file file, hands_answered *opened)
 {
     struct talk *t = call->data;
     const struct hands_open open = {.file = file};
-    t->rc = hands_client_ask(call->decider->hands, HANDS_OPEN, call->guest.run, &open, NULL, 0, opened, call, &t->err);
+    t->rc = hands_client_ask(call->decider->hands, HANDS_OPEN, call->guest.run, &open, NULL, 0, opened, call,
+                             &t->err);
     if (t->rc < 0)
         second_half(call);
 }
@@ -104,7 +105,8 @@ static void console_opened(void *context, int rc, const struct hands_answer *ans
     else
         t->rc = base64_decode(&keys, 4096, member_text(call->request.body, "data", ""), &t->err);
     if (t->rc == 0 && write(fd, keys.data, keys.len) != (ssize_t)keys.len)
-        t->rc = cofre_fail(&t->err, COFRE_LACKING, "the guest does not read its console: %s", strerror(errno));
+        t->rc =
+            cofre_fail(&t->err, COFRE_LACKING, "the guest does not read its console: %s", strerror(errno));
     second_half(call);
 }
 
@@ -129,7 +131,8 @@ static int fetch(struct talk *t, struct cofre_err *err)
     CLEAN_BYTES said = {0};
     uint8_t report_data[64] = {0};
     char request[AGENT_EVIDENCE_SIZE];
-    int rc = hex_decode_some(&evidence.nonce, EVIDENCE_NONCE_MAX, member_text(t->call->request.body, "nonce", ""), err);
+    int rc = hex_decode_some(&evidence.nonce, EVIDENCE_NONCE_MAX,
+                             member_text(t->call->request.body, "nonce", ""), err);
     if (rc < 0)
         return rc;
     memcpy(report_data, evidence.nonce.data, evidence.nonce.len);
@@ -137,7 +140,8 @@ static int fetch(struct talk *t, struct cofre_err *err)
     rc = agent_ask_connected(&said, t->fd, t->call->guest.name, request, ANSWER_SECONDS, err);
     if (rc == 0)
         rc = attest_answer_parse(&evidence, (const char *)said.data, err);
-    return rc < 0 ? cofre_fail(err, COFRE_FAILED, "%s", err->text) : evidence_write(&t->answer, &evidence, err);
+    return rc < 0 ? cofre_fail(err, COFRE_FAILED, "%s", err->text)
+                  : evidence_write(&t->answer, &evidence, err);
 }
 
 static void *ask_agent(void *context)

@@ -74,8 +74,8 @@ void calls_forget(struct decider *d, const struct caller *caller)
 {
     struct call *call;
     LIST_FOREACH(call, &d->calls, every)
-        if (call->caller == caller)
-            call->caller = NULL;
+    if (call->caller == caller)
+        call->caller = NULL;
 }
 
 const char *call_part(const struct call *call, size_t index)
@@ -127,7 +127,7 @@ static const struct {
     int status;
     const char *code;
 } problems[] = {
-    [COFRE_NEGATIVE] = {404, "not-found"}, [COFRE_USAGE] = {409, "conflict"},
+    [COFRE_NEGATIVE] = {404, "not-found"},  [COFRE_USAGE] = {409, "conflict"},
     [COFRE_MALFORMED] = {400, "malformed"}, [COFRE_LACKING] = {503, "no-room"},
     [COFRE_FAILED] = {500, "failed"},
 };
@@ -151,8 +151,8 @@ static void answer_refusal(struct call *call)
     else if (decision->outcome == ACCESS_REFUSED)
         problem(call, 403, 0, "forbidden", decision->answer);
     else {
-        CLEAN_JSON *held = json_pack("{s:I, s:s}", "approval", (json_int_t)decision->approval, "detail",
-                                     decision->answer);
+        CLEAN_JSON *held =
+            json_pack("{s:I, s:s}", "approval", (json_int_t)decision->approval, "detail", decision->answer);
         count(call->decider, 202);
         caller_answer(call->caller, call->request.id, 202, held);
     }
@@ -260,11 +260,12 @@ static int record(struct call *call, struct cofre_err *err)
     char object[128] = "";
     const char *name = resource(call);
     if (!name)
-        name = call->request.operation->scope == OF_HOST ? call_part(call, 0) : member_text(call->request.body, "name", "");
+        name = call->request.operation->scope == OF_HOST ? call_part(call, 0)
+                                                         : member_text(call->request.body, "name", "");
     (void)snprintf(object, sizeof object, "%s", name ? name : "");
-    const char *detail = call->rc < 0                                         ? call->err.text
+    const char *detail = call->rc < 0                                                 ? call->err.text
                          : !call->decided && call->decision.outcome != ACCESS_ALLOWED ? call->decision.reason
-                                                                              : NULL;
+                                                                                      : NULL;
     const char *before = call->before, *after = call->rc < 0 ? NULL : call->after;
     const struct audit_operation operation = {
         .outcome = what,
@@ -272,7 +273,9 @@ static int record(struct call *call, struct cofre_err *err)
         .request = call->id,
         .subject = access_caller_name(&call->who),
         .identity = call->shown,
-        .from = call->who.from[0] ? call->who.from : call->caller ? caller_identity(call->caller)->address : "",
+        .from = call->who.from[0] ? call->who.from
+                : call->caller    ? caller_identity(call->caller)->address
+                                  : "",
         .tenant = call_tenant(call),
         .object = object,
         .before = {(const uint8_t *)before, before ? strlen(before) : 0},
@@ -313,7 +316,8 @@ static int run_all(struct db *db, void *context, struct cofre_err *err)
     struct call *call;
     const int64_t now = time(NULL);
     int rc = audit_begin(&turn, d->audit, db, now, err);
-    STAILQ_FOREACH(call, &d->waiting, entry) {
+    STAILQ_FOREACH(call, &d->waiting, entry)
+    {
         if (rc < 0)
             break;
         call->db = db;
@@ -415,7 +419,8 @@ void call_hands(struct call *call, enum hands_what what, uint32_t run, const voi
     call_later(call);
 }
 
-static void was_done(void *context, int rc, const struct hands_answer *answer, int fd, const struct cofre_err *why)
+static void was_done(void *context, int rc, const struct hands_answer *answer, int fd,
+                     const struct cofre_err *why)
 {
     (void)context;
     (void)answer;

@@ -49,9 +49,10 @@ static int read_row(struct guest_row *out, const struct db_value *c, struct cofr
     if (rc < 0)
         return rc;
     out->labels = json_loads(db_string(&c[11]), 0, NULL);
-    return out->labels ? 0
-                       : cofre_fail(err, COFRE_FAILED, "guest %s of tenant %s cannot be read from the database",
-                                    out->name, out->tenant);
+    return out->labels
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "guest %s of tenant %s cannot be read from the database",
+                            out->name, out->tenant);
 }
 
 static int take_one(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
@@ -69,7 +70,7 @@ static int found(struct guest_row *out, int rc)
 }
 
 int guest_row_find(struct guest_row *out, struct db *db, const char *tenant, const char *name,
-               struct cofre_err *err)
+                   struct cofre_err *err)
 {
     *out = (struct guest_row){.number = 0};
     return found(out, DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE tenant = $1 AND name = $2", take_one,
@@ -79,8 +80,8 @@ int guest_row_find(struct guest_row *out, struct db *db, const char *tenant, con
 int guest_row_find_run(struct guest_row *out, struct db *db, uint32_t run, struct cofre_err *err)
 {
     *out = (struct guest_row){.number = 0};
-    return found(out, DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE run = $1", take_one, out, err,
-                             db_integer(run)));
+    return found(
+        out, DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE run = $1", take_one, out, err, db_integer(run)));
 }
 
 static int take_number(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
@@ -131,7 +132,7 @@ static int add_version(struct db *db, uint32_t number, int64_t version, const js
 }
 
 int guest_row_add(struct guest_row *guest, struct db *db, const json_t *definition, const char *by,
-              struct cofre_err *err)
+                  struct cofre_err *err)
 {
     CLEAN_FREE char *labels = json_dumps(guest->labels, JSON_COMPACT | JSON_SORT_KEYS);
     if (!labels)
@@ -148,7 +149,8 @@ int guest_row_add(struct guest_row *guest, struct db *db, const json_t *definiti
     else
         return rc;
     if (rc == 0)
-        return cofre_fail(err, COFRE_USAGE, "tenant %s has a guest \"%s\" already", guest->tenant, guest->name);
+        return cofre_fail(err, COFRE_USAGE, "tenant %s has a guest \"%s\" already", guest->tenant,
+                          guest->name);
     return rc < 0 ? rc : add_version(db, guest->number, 1, definition, guest->made, by, err);
 }
 
@@ -157,19 +159,20 @@ int guest_row_change(struct db *db, const struct guest_row *g, struct cofre_err 
     CLEAN_FREE char *labels = json_dumps(g->labels, JSON_COMPACT | JSON_SORT_KEYS);
     if (!labels)
         return cofre_fail(err, COFRE_FAILED, "no memory for a guest");
-    int rc = DB_RUN(db,
-                    "UPDATE guest SET state = $2, version = $3, started_version = $4, run = $5, launches = $6,"
-                    " asked = $7, again = $8, why = $9, labels = $10, started = $11, ended = $12,"
-                    " expected = $13, measurement = $14, request = $15, tee = $16, cpus = $17, memory = $18,"
-                    " networks = $19, early = $20 WHERE number = $1",
-                    NULL, NULL, err, db_integer(g->number), db_text(guest_state_names[g->state]),
-                    db_integer(g->version), db_integer(g->started_version), db_integer(g->run),
-                    db_integer(g->launches), db_integer(g->asked), db_integer(g->again), db_text(g->why),
-                    db_text(labels), db_integer(g->started), db_integer(g->ended), db_text(g->expected),
-                    db_text(g->measurement), db_text(g->request), db_text(g->tee), db_integer(g->cpus),
-                    db_integer(g->memory), db_integer(g->networks), db_integer(g->early));
+    int rc = DB_RUN(
+        db,
+        "UPDATE guest SET state = $2, version = $3, started_version = $4, run = $5, launches = $6,"
+        " asked = $7, again = $8, why = $9, labels = $10, started = $11, ended = $12,"
+        " expected = $13, measurement = $14, request = $15, tee = $16, cpus = $17, memory = $18,"
+        " networks = $19, early = $20 WHERE number = $1",
+        NULL, NULL, err, db_integer(g->number), db_text(guest_state_names[g->state]), db_integer(g->version),
+        db_integer(g->started_version), db_integer(g->run), db_integer(g->launches), db_integer(g->asked),
+        db_integer(g->again), db_text(g->why), db_text(labels), db_integer(g->started), db_integer(g->ended),
+        db_text(g->expected), db_text(g->measurement), db_text(g->request), db_text(g->tee),
+        db_integer(g->cpus), db_integer(g->memory), db_integer(g->networks), db_integer(g->early));
     if (rc == 0)
-        return cofre_fail(err, COFRE_FAILED, "guest %s of tenant %s is not in the database", g->name, g->tenant);
+        return cofre_fail(err, COFRE_FAILED, "guest %s of tenant %s is not in the database", g->name,
+                          g->tenant);
     return rc < 0 ? rc : 0;
 }
 
@@ -181,8 +184,8 @@ int guest_row_remove(struct db *db, uint32_t number, struct cofre_err *err)
     return rc < 0 ? rc : 0;
 }
 
-int guest_redefine(struct guest_row *guest, struct db *db, const json_t *definition, int64_t now, const char *by,
-                   struct cofre_err *err)
+int guest_redefine(struct guest_row *guest, struct db *db, const json_t *definition, int64_t now,
+                   const char *by, struct cofre_err *err)
 {
     return add_version(db, guest->number, ++guest->version, definition, now, by, err);
 }
@@ -199,8 +202,8 @@ static int take_document(void *context, const struct db_value *column, size_t co
 int guest_definition(json_t **out, struct db *db, uint32_t number, int64_t version, struct cofre_err *err)
 {
     *out = NULL;
-    int rc = DB_RUN(db, "SELECT definition FROM guest_version WHERE guest = $1 AND version = $2", take_document,
-                    out, err, db_integer(number), db_integer(version));
+    int rc = DB_RUN(db, "SELECT definition FROM guest_version WHERE guest = $1 AND version = $2",
+                    take_document, out, err, db_integer(number), db_integer(version));
     if (rc >= 0 && !*out)
         rc = cofre_fail(err, COFRE_FAILED, "version %lld of guest %u's definition is not in the database",
                         (long long)version, number);
@@ -209,8 +212,8 @@ int guest_definition(json_t **out, struct db *db, uint32_t number, int64_t versi
 
 int guest_forget_versions(struct db *db, const struct guest_row *guest, struct cofre_err *err)
 {
-    int rc = DB_RUN(db, "DELETE FROM guest_version WHERE guest = $1 AND version <> $2 AND version <> $3", NULL,
-                    NULL, err, db_integer(guest->number), db_integer(guest->version),
+    int rc = DB_RUN(db, "DELETE FROM guest_version WHERE guest = $1 AND version <> $2 AND version <> $3",
+                    NULL, NULL, err, db_integer(guest->number), db_integer(guest->version),
                     db_integer(guest->started_version));
     return rc < 0 ? rc : 0;
 }
@@ -248,8 +251,8 @@ int guests_all(struct db *db, guest_take take, void *context, struct cofre_err *
 
 int guests_count(int64_t *out, struct db *db, const char *tenant, struct cofre_err *err)
 {
-    int rc = DB_RUN(db, "SELECT COUNT(*) FROM guest WHERE tenant = $1", take_number, out, err,
-                    db_text(tenant));
+    int rc =
+        DB_RUN(db, "SELECT COUNT(*) FROM guest WHERE tenant = $1", take_number, out, err, db_text(tenant));
     return rc < 0 ? rc : 0;
 }
 

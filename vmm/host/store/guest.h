@@ -29,12 +29,12 @@ void guest_row_free(struct guest_row *guest);
 
 /* 1: there is none. */
 int guest_row_find(struct guest_row *out, struct db *db, const char *tenant, const char *name,
-               struct cofre_err *err);
+                   struct cofre_err *err);
 int guest_row_find_run(struct guest_row *out, struct db *db, uint32_t run, struct cofre_err *err);
 
 /* Draws its number; version is 1. -COFRE_USAGE: the tenant has one of that name. */
 int guest_row_add(struct guest_row *guest, struct db *db, const json_t *definition, const char *by,
-              struct cofre_err *err);
+                  struct cofre_err *err);
 /* All but what names it. */
 int guest_row_change(struct db *db, const struct guest_row *guest, struct cofre_err *err);
 int guest_row_remove(struct db *db, uint32_t number, struct cofre_err *err);
@@ -42,8 +42,8 @@ int guest_row_remove(struct db *db, uint32_t number, struct cofre_err *err);
 int guest_draw_run(uint32_t *out, struct db *db, struct cofre_err *err);
 
 /* The next version, guest->version afterwards, which guest_change has yet to write. */
-int guest_redefine(struct guest_row *guest, struct db *db, const json_t *definition, int64_t now, const char *by,
-                   struct cofre_err *err);
+int guest_redefine(struct guest_row *guest, struct db *db, const json_t *definition, int64_t now,
+                   const char *by, struct cofre_err *err);
 /* *out is the caller's. */
 int guest_definition(json_t **out, struct db *db, uint32_t number, int64_t version, struct cofre_err *err);
 /* Versions that neither the next start nor the one that runs needs. */
