@@ -146,7 +146,9 @@ static void problem(struct call *call, int status, unsigned retry, const char *c
 static void answer_refusal(struct call *call)
 {
     const struct access_decision *decision = &call->decision;
-    if (decision->outcome == ACCESS_ABSENT)
+    if (call->who.own == 0)
+        problem(call, 401, 0, "unknown", decision->answer);
+    else if (decision->outcome == ACCESS_ABSENT)
         problem(call, 404, 0, "not-found", decision->answer);
     else if (decision->outcome == ACCESS_REFUSED)
         problem(call, 403, 0, "forbidden", decision->answer);
@@ -206,9 +208,10 @@ static int find_target(struct call *call, bool *absent, struct cofre_err *err)
     if (!tenant || operation_number(call->request.operation) == OPERATION_TENANT_CREATE)
         return 0;
     int rc = tenant_find(&call->tenant, call->db, tenant, err);
-    if (rc == 0 && names_guest(call->request.operation))
-        rc = guest_row_find(&call->guest, call->db, tenant, resource(call), err);
     *absent = rc == 1;
+    if (rc >= 0 && names_guest(call->request.operation)) /* as many statements, whatever is there */
+        rc = guest_row_find(&call->guest, call->db, tenant, resource(call), err);
+    *absent = *absent || rc == 1;
     return rc < 0 ? rc : 0;
 }
 
