@@ -32,7 +32,7 @@ static const unsigned char transitions[GUEST_STATES][GUEST_EVENTS] = {
                         [GUEST_ENDED] = TO(STOPPED), [GUEST_BROKE] = TO(FAILED)},
     [GUEST_STOPPING] = {[GUEST_STOP] = TO(STOPPING), [GUEST_KILL] = TO(STOPPING), [GUEST_LAUNCHED] = TO(STOPPING),
                         [GUEST_ENDED] = TO(STOPPED), [GUEST_BROKE] = TO(STOPPED)},
-    [GUEST_DELETING] = {0},
+    [GUEST_DELETING] = {[GUEST_DELETE] = TO(DELETING)}, /* what is left of it could not be removed: once more */
 };
 /* clang-format on */
 

@@ -19,7 +19,7 @@ static const struct {
     {"paused", {"-", "stopping", "stopping", "-", "running", "paused", "-", "-", "stopped", "failed"}},
     {"stopping", {"-", "stopping", "stopping", "-", "-", "-", "-", "stopping", "stopped", "stopped"}},
     {"failed", {"starting", "-", "-", "-", "-", "failed", "deleting", "-", "-", "-"}},
-    {"deleting", {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
+    {"deleting", {"-", "-", "-", "-", "-", "-", "deleting", "-", "-", "-"}},
 };
 
 static void each_event_leads_where_it_is_meant_to(void **context)

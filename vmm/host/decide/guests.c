@@ -73,6 +73,23 @@ static int plan_disks(struct call *call, const json_t *definition, const json_t 
     return rc < 0 ? rc : 0;
 }
 
+/* Told when it is kept, and not before. */
+static void tell_created(struct call *call)
+{
+    event_happens(call->decider, "created", &call->guest);
+}
+
+static void tell_defined(struct call *call)
+{
+    event_happens(call->decider, "defined", &call->guest);
+}
+
+static void tell_deleted(struct call *call)
+{
+    if (call->guest.number)
+        event_happens(call->decider, "deleted", &call->guest);
+}
+
 /* What would fail at each start is refused now. */
 static int check(struct call *call, const json_t *definition, struct cofre_err *err)
 {
@@ -108,7 +125,7 @@ int work_guest_create(struct call *call, struct cofre_err *err)
     if (rc < 0)
         return rc;
     call->after = document_of(definition);
-    event_happens(call->decider, "created", g);
+    call->then = tell_created;
     return show(call, err);
 }
 
@@ -201,7 +218,7 @@ int work_guest_update(struct call *call, struct cofre_err *err)
         return rc;
     call->before = document_of(former);
     call->after = document_of(definition);
-    event_happens(call->decider, "defined", g);
+    call->then = tell_defined;
     return show(call, err);
 }
 
@@ -217,8 +234,7 @@ static int gone(struct call *call, struct cofre_err *err)
         rc = guest_images_drop(call->decider->images, call->db, call->guest.number, err);
     if (rc >= 0 && call->guest.number)
         rc = guest_row_remove(call->db, call->guest.number, err);
-    if (rc >= 0 && call->guest.number)
-        event_happens(call->decider, "deleted", &call->guest);
+    call->then = tell_deleted;
     return rc < 0 ? rc : 0;
 }
 

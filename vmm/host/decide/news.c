@@ -172,26 +172,42 @@ static bool wants_again(const struct guest_row *g, const json_t *definition, boo
     return strcmp(policy, "always") == 0 || (broke && strcmp(policy, "on-failure") == 0);
 }
 
+/* Where it cannot be started the row says why, and waits for somebody. */
+static int give_up(struct call *call, const char *why, struct cofre_err *err)
+{
+    struct guest_row *g = &call->guest;
+    guest_row_free(g);
+    int rc = guest_row_find_run(g, call->db, call->run, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    log_warn("guest %s of tenant %s is not started again: %s", g->name, g->tenant, why);
+    g->again = false;
+    (void)snprintf(g->why, sizeof g->why, "it is not started again: %s", why);
+    call->then = tell;
+    return guest_row_change(call->db, g, err);
+}
+
 static int start_again(struct call *call, struct cofre_err *err)
 {
-    const struct tidings *t = call->data;
-    int rc = guest_row_find_run(&call->guest, call->db, t->run, err);
-    if (rc == 0 && call->guest.again &&
-        (call->guest.state == GUEST_STOPPED || call->guest.state == GUEST_FAILED)) {
-        tidings_free(call->data); /* guest_begin keeps its own there */
-        call->data = NULL;
-        rc = tenant_find(&call->tenant, call->db, call->guest.tenant, err);
-        if (rc == 0)
-            rc = guest_begin(call, err);
-    }
-    return rc < 0 ? rc : 0;
+    struct guest_row *g = &call->guest;
+    int rc = guest_row_find_run(g, call->db, call->run, err);
+    if (rc != 0 || !g->again || (g->state != GUEST_STOPPED && g->state != GUEST_FAILED))
+        return rc < 0 ? rc : 0;
+    rc = tenant_find(&call->tenant, call->db, g->tenant, err);
+    if (rc == 0)
+        rc = guest_begin(call, err);
+    return rc < 0 ? give_up(call, err->text, err) : 0;
 }
 
 static void time_is_up(struct decider *d, uint32_t run)
 {
-    struct tidings *t = tidings_new(d, run);
-    if (t)
-        write_down(t, start_again);
+    struct call *call = call_new(d, start_again);
+    if (!call) {
+        log_error("no memory to start run %u again", run);
+        return;
+    }
+    call->run = run;
+    call_later(call);
 }
 
 static void has_ended(struct call *call)

@@ -37,6 +37,7 @@ struct call {
     char id[33];       /* of the request, in the log */
     call_work *work;
     bool decided; /* the second half of one that was allowed in an earlier turn */
+    uint32_t run; /* that it is about, where nobody asked */
 
     /* One attempt's: */
     struct db *db;

@@ -339,6 +339,8 @@ static void after_turn(struct call *call, int rc, const struct cofre_err *err)
         call->rc = -COFRE_LACKING;
         call->err = *err;
     }
+    if (!call->request.operation && call->rc < 0)
+        log_warn("%s", call->err.text);
     call_then *then = call->then;
     if (then && call->hold) {
         then(call); /* which finishes it */
@@ -348,6 +350,16 @@ static void after_turn(struct call *call, int rc, const struct cofre_err *err)
     if (then)
         then(call);
     call_free(call);
+}
+
+/* What came to pass on the host and could not be written down: the next start looks at the host, and finds it. */
+static bool leaves_undone(const struct decider *d)
+{
+    const struct call *call;
+    STAILQ_FOREACH(call, &d->waiting, entry)
+    if (!call->request.operation || call->decided)
+        return true;
+    return false;
 }
 
 void turn_run(evutil_socket_t fd, short events, void *decider)
@@ -365,6 +377,11 @@ void turn_run(evutil_socket_t fd, short events, void *decider)
         log_error("%s", err.text);
     else
         audit_kept(d->audit);
+    if (rc < 0 && leaves_undone(d)) {
+        d->lost = -COFRE_FAILED;
+        d->why = err;
+        event_base_loopbreak(d->base);
+    }
     if (images_settle(d->images, d->db, &err) < 0)
         log_warn("%s", err.text);
     STAILQ_CONCAT(&these, &d->waiting);
