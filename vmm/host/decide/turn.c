@@ -262,10 +262,11 @@ static int record(struct call *call, struct cofre_err *err)
         return 0;
     char object[128] = "";
     const char *name = resource(call);
-    if (!name)
-        name = call->request.operation->scope == OF_HOST ? call_part(call, 0)
-                                                         : member_text(call->request.body, "name", "");
-    (void)snprintf(object, sizeof object, "%s", name ? name : "");
+    if (!name && call->request.operation->scope == OF_HOST)
+        name = call_part(call, 0);
+    if (!name) /* what it makes */
+        name = member_text(call->request.body, "name", "");
+    (void)snprintf(object, sizeof object, "%s", name);
     const char *detail = call->rc < 0                                                 ? call->err.text
                          : !call->decided && call->decision.outcome != ACCESS_ALLOWED ? call->decision.reason
                                                                                       : NULL;
