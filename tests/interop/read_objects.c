@@ -6,7 +6,7 @@
 
 #include "vmm/base/json.h"
 #include "vmm/host/front/document.h"
-#include "vmm/host/operation.h"
+#include "vmm/host/interface/operation.h"
 
 static void judge(char *line)
 {

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/hands/world.h"
+#include "tests/unit/host/hands/world.h"
 #include "vmm/base/cleanup.h"
 
 #define LOADED      1     /* guest */

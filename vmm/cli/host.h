@@ -1,11 +1,11 @@
 /* The verbs of cofred's clients (cofre guest, tenant, ...): what their files share. A verb's actions are the operations of its noun
- * (vmm/host/operation.h), and its options are their tables'. */
+ * (vmm/host/interface/operation.h), and its options are their tables'. */
 #ifndef COFRE_CLI_HOST_H
 #define COFRE_CLI_HOST_H
 
 #include "vmm/cli/host_call.h"
 #include "vmm/cli/host_flags.h"
-#include "vmm/host/operation.h"
+#include "vmm/host/interface/operation.h"
 
 #define HOST_WORDS_MAX 3
 

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "vmm/host/operation.h"
+#include "vmm/host/interface/operation.h"
 
 #define HOST_FLAGS_MAX  96
 #define HOST_FLAG_DEPTH 3

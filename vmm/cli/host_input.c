@@ -8,7 +8,7 @@
 #include "vmm/base/json.h"
 #include "vmm/cli/host.h"
 
-#define INPUT_MAX 4096 /* of one request (vmm/host/schemas_guest.c) */
+#define INPUT_MAX 4096 /* of one request (vmm/host/interface/schemas_guest.c) */
 
 static int type(const struct host_run *run, struct view bytes, struct cofre_err *err)
 {

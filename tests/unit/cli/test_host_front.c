@@ -16,13 +16,13 @@
 #include <cmocka.h>
 
 #include "tests/unit/cli/called.h"
-#include "tests/unit/host/house.h"
-#include "tests/unit/host/made_up_decider.h"
+#include "tests/unit/host/front/house.h"
+#include "tests/unit/host/front/made_up_decider.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/json.h"
 #include "vmm/base/x509_make.h"
 #include "vmm/host/front/identity.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 static struct house house;
 

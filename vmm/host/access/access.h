@@ -14,7 +14,7 @@
 #include "attest/store/db.h"
 #include "vmm/host/access/identity.h"
 
-struct operation; /* vmm/host/operation.h */
+struct operation; /* vmm/host/interface/operation.h */
 
 /* The tables, as one step of the host's schema. */
 extern const char *const access_schema;

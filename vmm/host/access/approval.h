@@ -6,7 +6,7 @@
 #define COFRE_HOST_ACCESS_APPROVAL_H
 
 #include "vmm/host/access/access.h"
-#include "vmm/host/operation.h"
+#include "vmm/host/interface/operation.h"
 
 #define APPROVAL_LIFETIME    3600 /* seconds */
 #define APPROVAL_WAITING_MAX 32   /* requests of one caller */

@@ -8,7 +8,7 @@
 #include "vmm/base/timestamp.h"
 #include "vmm/host/access/kept.h"
 #include "vmm/host/access/operations.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 /* Rows */
 

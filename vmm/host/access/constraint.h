@@ -1,5 +1,5 @@
 /*
- * What a tenant's guests must be to be launched: one document for each tenant, of vmm/host/schemas.h's table. Bits, measurements
+ * What a tenant's guests must be to be launched: one document for each tenant, of vmm/host/interface/schemas.h's table. Bits, measurements
  * and data are compared as attest/policy.h has them, so that what is let in here is what a verifier with the same values accepts.
  */
 #ifndef COFRE_HOST_ACCESS_CONSTRAINT_H

@@ -6,7 +6,7 @@
 #include "vmm/host/access/constraint.h"
 #include "vmm/host/access/operations.h"
 #include "vmm/host/access/rows.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 /* The body is the document; the tenant, which is the path's, is no part of it. */
 static json_t *document_of(const json_t *args)

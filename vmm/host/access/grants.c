@@ -10,7 +10,7 @@
 #include "vmm/host/access/kept.h"
 #include "vmm/host/access/operations.h"
 #include "vmm/host/access/rows.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 #define GRANTS_MAX_OF_SUBJECT 128
 #define GRANTS_MAX_OF_TENANT  4096

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "attest/store/db.h"
-#include "vmm/host/operation.h"
+#include "vmm/host/interface/operation.h"
 
 /* A set of operations: 1 << enum operation_number. */
 typedef uint64_t role_set;

@@ -7,7 +7,7 @@
 #include "vmm/host/access/held.h"
 #include "vmm/host/access/operations.h"
 #include "vmm/host/access/rows.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 #define ROLES_MAX 512
 

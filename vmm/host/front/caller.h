@@ -8,7 +8,7 @@
 #include <event2/event.h>
 
 #include "vmm/host/front/identity.h"
-#include "vmm/host/message.h"
+#include "vmm/host/interface/message.h"
 
 struct callers;
 struct caller;

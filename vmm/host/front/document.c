@@ -5,8 +5,8 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/host/front/problem.h"
-#include "vmm/host/operation.h"
-#include "vmm/host/schemas.h"
+#include "vmm/host/interface/operation.h"
+#include "vmm/host/interface/schemas.h"
 
 #define REFERENCE "#/components/schemas/"
 

@@ -4,7 +4,7 @@
 
 #include <microhttpd.h>
 
-#include "vmm/host/message.h"
+#include "vmm/host/interface/message.h"
 
 /* Why not. */
 struct refusal {

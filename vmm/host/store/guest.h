@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "attest/store/db.h"
-#include "vmm/host/state.h"
+#include "vmm/host/store/state.h"
 
 struct guest_row {
     uint32_t number, run; /* run 0: never started */

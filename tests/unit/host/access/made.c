@@ -7,7 +7,7 @@
 
 #include "tests/unit/host/access/check.h"
 #include "vmm/base/json.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 void made_start(struct made *made)
 {

@@ -3,7 +3,7 @@
 #define TESTS_UNIT_HOST_ACCESS_MADE_H
 
 #include "vmm/host/access/access.h"
-#include "vmm/host/operation.h"
+#include "vmm/host/interface/operation.h"
 
 #define NOW 1800000000
 

@@ -8,7 +8,7 @@
 #include "tests/unit/host/access/made.h"
 #include "vmm/base/json.h"
 #include "vmm/host/access/constraint.h"
-#include "vmm/host/schemas.h"
+#include "vmm/host/interface/schemas.h"
 
 #define A16    "aaaaaaaaaaaaaaaa"
 #define B16    "bbbbbbbbbbbbbbbb"

@@ -18,7 +18,7 @@
 
 #include "tests/unit/host/cofred/whole.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/host/schema.h"
+#include "vmm/host/interface/schema.h"
 
 static struct whole whole, *const w = &whole;
 static const char *missing;

@@ -1,10 +1,10 @@
-/* cofred as a whole, as root: its own host (tests/unit/hands/world.h), with the stand-in for cofre-vmm, and a client of its API. */
+/* cofred as a whole, as root: its own host (tests/unit/host/hands/world.h), with the stand-in for cofre-vmm, and a client of its API. */
 #ifndef COFRE_TEST_HOST_WHOLE_H
 #define COFRE_TEST_HOST_WHOLE_H
 
 #include <sys/types.h>
 
-#include "tests/unit/hands/world.h"
+#include "tests/unit/host/hands/world.h"
 #include "vmm/base/json.h"
 
 struct whole {

@@ -1,0 +1,435 @@
+#include "tests/unit/host/front/house.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/host/front/made_up_decider.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/unix_socket.h"
+#include "vmm/base/x509_make.h"
+#include "vmm/host/front/gate.h"
+#include "vmm/host/front/zygote.h"
+
+#define WAIT_SECONDS 20
+
+/* Certificates */
+
+static bool sign(EVP_MD_CTX *md, EVP_PKEY *key)
+{
+    return EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) == 1;
+}
+
+static X509 *certificate(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
+                         const char *usage)
+{
+    static long serial = 1;
+    const struct x509_make_name names[] = {{"CN", NULL}, {NULL, NULL}};
+    const struct x509_draft draft = {.common = name,
+                                     .name = names,
+                                     .serial = serial++,
+                                     .years = 1,
+                                     .key = key,
+                                     .issuer = issuer,
+                                     .issuer_key = issuer_key};
+    X509 *cert = x509_make_begin(&draft);
+    assert_non_null(cert);
+    if (usage) {
+        assert_true(x509_make_extension(cert, issuer, NID_ext_key_usage, usage));
+        assert_true(x509_make_extension(cert, issuer, NID_subject_alt_name, "DNS:localhost"));
+    } else
+        assert_true(x509_make_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE"));
+    assert_true(x509_make_sign(cert, issuer_key ? issuer_key : key, sign));
+    return cert;
+}
+
+static void write_pem(const struct house *house, const char *name, X509 *cert, EVP_PKEY *key, char *path,
+                      size_t room)
+{
+    (void)snprintf(path, room, "%s/%s", house->dir, name);
+    CLEAN_FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(
+        cert ? PEM_write_X509(file, cert) : PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+}
+
+static SSL_CTX *server_tls(struct house *house)
+{
+    char chain[128], key_file[128], ca[128];
+    SSL_CTX *tls = NULL;
+    struct cofre_err err;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = certificate("server", key, house->ca, house->ca_key, "serverAuth");
+    write_pem(house, "server.pem", cert, NULL, chain, sizeof chain);
+    write_pem(house, "server.key", NULL, key, key_file, sizeof key_file);
+    write_pem(house, "ca.pem", house->ca, NULL, ca, sizeof ca);
+    if (gate_tls_new(&tls, chain, key_file, ca, &err) < 0)
+        fail_msg("%s", err.text);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    (void)unlink(chain);
+    (void)unlink(key_file);
+    (void)unlink(ca);
+    return tls;
+}
+
+/* The house */
+
+static int listen_unix(struct house *house)
+{
+    struct sockaddr_un address;
+    (void)snprintf(house->socket, sizeof house->socket, "%s/socket", house->dir);
+    assert_true(unix_address(&address, house->socket));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
+static int listen_tcp(struct house *house)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    house->port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void pair_of(int ends[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+}
+
+/* In a new process: true. It ends with this one. */
+static bool in_child(pid_t *pid)
+{
+    (void)fflush(NULL);
+    *pid = fork();
+    assert_true(*pid >= 0);
+    if (*pid > 0)
+        return false;
+    const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE}; /* cmocka would go on with them in the child */
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        (void)signal(faults[i], SIG_DFL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return true;
+}
+
+void house_build(struct house *house, const struct house_limits *l)
+{
+    int decider[2], zygote[2];
+    struct cofre_err err = {""};
+    *house = (struct house){.dir = "/tmp/cofre-front-XXXXXX"};
+    assert_non_null(mkdtemp(house->dir));
+    house->ca_key = EVP_EC_gen("P-256");
+    house->ca = certificate("authority", house->ca_key, NULL, NULL, NULL);
+    SSL_CTX *tls = server_tls(house);
+    struct gate_config config = {.listener = {{listen_unix(house), false}, {listen_tcp(house), true}},
+                                 .listeners = 2,
+                                 .tls = tls,
+                                 .limits = {.connections = l->connections,
+                                            .of_one = l->of_one,
+                                            .handshake_seconds = l->request_seconds}};
+    const struct parser_limits limits = {l->request_seconds, l->idle_seconds, l->beat_seconds};
+    pair_of(decider);
+    pair_of(zygote);
+    config.decider = decider[0];
+    config.zygote = zygote[0];
+    if (in_child(&house->zygote)) {
+        const int rc = zygote_run(zygote[1], &limits, &err);
+        (void)fprintf(stderr, "%s", err.text);
+        _exit(-rc);
+    }
+    if (in_child(&house->decider)) {
+        close(decider[0]);
+        close(zygote[0]);
+        _exit(made_up_decider(decider[1]));
+    }
+    if (in_child(&house->gate)) {
+        close(decider[1]);
+        close(zygote[1]);
+        const int rc = gate_run(&config, &err);
+        (void)fprintf(stderr, "%s", err.text);
+        _exit(-rc);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        close(decider[i]);
+        close(zygote[i]);
+        close(config.listener[i].fd);
+    }
+    SSL_CTX_free(tls);
+}
+
+/* The gate's end is the others'. */
+void house_end(struct house *house)
+{
+    const pid_t pids[] = {house->gate, house->zygote, house->decider};
+    assert_true(house->gate > 0);
+    assert_int_equal(kill(house->gate, SIGTERM), 0);
+    for (size_t i = 0; i < sizeof pids / sizeof *pids; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        if (!WIFEXITED(status) || WEXITSTATUS(status))
+            fail_msg("process %zu of the house ended with status %#x", i, (unsigned)status);
+    }
+    X509_free(house->ca);
+    EVP_PKEY_free(house->ca_key);
+    (void)unlink(house->socket);
+    (void)rmdir(house->dir);
+}
+
+size_t house_parsers(const struct house *house, pid_t *out, size_t max)
+{
+    char path[64];
+    size_t count = 0;
+    int pid;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", house->zygote, house->zygote);
+    CLEAN_FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (count < max && fscanf(file, "%d", &pid) == 1)
+        out[count++] = pid;
+    return count;
+}
+
+size_t house_await_parsers(const struct house *house, size_t count)
+{
+    const time_t until = time(NULL) + WAIT_SECONDS;
+    pid_t pids[64];
+    size_t is;
+    while ((is = house_parsers(house, pids, 64)) != count && time(NULL) < until)
+        (void)poll(NULL, 0, 5);
+    return is;
+}
+
+/* Clients */
+
+static void patience(int fd)
+{
+    const struct timeval t = {.tv_sec = WAIT_SECONDS};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t), 0);
+}
+
+int house_connect(const struct house *house)
+{
+    struct sockaddr_un address;
+    assert_true(unix_address(&address, house->socket));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    patience(fd);
+    return fd;
+}
+
+int house_connect_tcp(const struct house *house)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons((uint16_t)house->port)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    patience(fd);
+    return fd;
+}
+
+static X509 *client_certificate(const struct house *house, const char *who, EVP_PKEY *key,
+                                enum house_fault fault)
+{
+    EVP_PKEY *other_key = EVP_EC_gen("P-256");
+    X509 *other = certificate("authority", other_key, NULL, NULL, NULL);
+    X509 *cert = certificate(who, key, fault == FAULT_STRANGER ? other : house->ca,
+                             fault == FAULT_STRANGER ? other_key : house->ca_key,
+                             fault == FAULT_FOR_SERVERS ? "serverAuth" : "clientAuth");
+    if (fault == FAULT_EXPIRED)
+        assert_non_null(X509_gmtime_adj(X509_getm_notAfter(cert), -60));
+    if (fault == FAULT_NO_SUBJECT)
+        X509_NAME_ENTRY_free(X509_NAME_delete_entry(X509_get_subject_name(cert), 0));
+    if (fault == FAULT_EXPIRED || fault == FAULT_NO_SUBJECT)
+        assert_true(x509_make_sign(cert, house->ca_key, sign));
+    X509_free(other);
+    EVP_PKEY_free(other_key);
+    return cert;
+}
+
+SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault)
+{
+    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+    assert_int_equal(X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), house->ca), 1);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+    if (who) {
+        EVP_PKEY *key = EVP_EC_gen("P-256");
+        X509 *cert = client_certificate(house, who, key, fault);
+        assert_int_equal(SSL_CTX_use_certificate(tls, cert), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey(tls, key), 1);
+        X509_free(cert);
+        EVP_PKEY_free(key);
+    }
+    SSL *ssl = SSL_new(tls);
+    SSL_CTX_free(tls);
+    assert_int_equal(SSL_set_fd(ssl, house_connect_tcp(house)), 1);
+    if (SSL_connect(ssl) == 1)
+        return ssl;
+    house_tls_free(ssl);
+    return NULL;
+}
+
+SSL *house_connect_tls(const struct house *house, const char *who, bool stranger)
+{
+    return house_connect_faulty(house, who, stranger ? FAULT_STRANGER : FAULT_NONE);
+}
+
+void house_tls_free(SSL *ssl)
+{
+    const int fd = SSL_get_fd(ssl);
+    (void)SSL_shutdown(ssl);
+    SSL_free(ssl);
+    close(fd);
+}
+
+/* Answers */
+
+void answer_free(struct answer *answer)
+{
+    free(answer->head);
+    free(answer->body);
+    *answer = (struct answer){0};
+}
+
+struct source {
+    int fd;
+    SSL *ssl;
+};
+
+static size_t read_part(const struct source *s, char *out, size_t len)
+{
+    const ssize_t got = s->ssl ? SSL_read(s->ssl, out, (int)len) : recv(s->fd, out, len, 0);
+    return got > 0 ? (size_t)got : 0;
+}
+
+static bool read_line(const struct source *s, char *out, size_t room)
+{
+    size_t len = 0;
+    while (len < room - 1 && read_part(s, out + len, 1))
+        if (out[len++] == '\n') {
+            out[len] = 0;
+            return true;
+        }
+    return false;
+}
+
+static bool read_head(const struct source *s, struct answer *out)
+{
+    char line[2048];
+    size_t len = 0;
+    out->head = calloc(1, 8192);
+    while (read_line(s, line, sizeof line)) {
+        if (strcmp(line, "\r\n") == 0)
+            return true;
+        assert_true(len + strlen(line) < 8192);
+        len += (size_t)sprintf(out->head + len, "%s", line);
+    }
+    return false;
+}
+
+static bool read_some(const struct source *s, struct answer *out, size_t len)
+{
+    out->body = realloc(out->body, out->body_len + len + 1);
+    assert_non_null(out->body);
+    for (size_t got; len; len -= got) {
+        got = read_part(s, out->body + out->body_len, len);
+        if (!got)
+            return false;
+        out->body_len += got;
+    }
+    out->body[out->body_len] = 0;
+    return true;
+}
+
+static bool read_chunks(const struct source *s, struct answer *out)
+{
+    char line[64];
+    size_t len;
+    do {
+        if (!read_line(s, line, sizeof line))
+            return false;
+        len = strtoull(line, NULL, 16);
+        if (!read_some(s, out, len) || !read_line(s, line, sizeof line))
+            return false;
+    } while (len);
+    return true;
+}
+
+static bool read_from(const struct source *s, struct answer *out)
+{
+    *out = (struct answer){0};
+    do {
+        free(out->head);
+        if (!read_head(s, out))
+            return false;
+        out->status = atoi(out->head + strlen("HTTP/1.1 "));
+    } while (out->status == 100);
+    const char *length = strcasestr(out->head, "\nContent-Length:");
+    if (strcasestr(out->head, "\nTransfer-Encoding: chunked"))
+        return read_chunks(s, out);
+    return read_some(s, out, length ? strtoull(length + strlen("\nContent-Length:"), NULL, 10) : 0);
+}
+
+bool read_answer(int fd, struct answer *out)
+{
+    return read_from(&(struct source){.fd = fd}, out);
+}
+
+bool read_answer_tls(SSL *ssl, struct answer *out)
+{
+    return read_from(&(struct source){.ssl = ssl}, out);
+}
+
+/* Whoever is refused in the middle of what it sends may find the connection closed. */
+void send_text(int fd, const char *text, size_t len)
+{
+    while (len) {
+        const ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return;
+        text += sent;
+        len -= (size_t)sent;
+    }
+}
+
+struct answer ask_len(const struct house *house, const char *text, size_t len)
+{
+    struct answer out;
+    CLEAN_FD fd = house_connect(house);
+    send_text(fd, text, len);
+    if (!read_answer(fd, &out))
+        out.status = 0;
+    return out;
+}
+
+struct answer ask(const struct house *house, const char *text)
+{
+    return ask_len(house, text, strlen(text));
+}

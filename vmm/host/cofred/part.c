@@ -1,0 +1,145 @@
+#include "vmm/host/cofred/part.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attest/collateral/download.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/host/access/keys_fetch.h"
+#include "vmm/host/cofred/confine.h"
+#include "vmm/host/cofred/log_key.h"
+#include "vmm/host/decide/decider.h"
+#include "vmm/host/front/gate.h"
+#include "vmm/host/front/zygote.h"
+
+#define HANDSHAKE_SECONDS 10
+#define SUPERVISOR        (PART_FIRST_FD + 2) /* of the decider */
+
+static const struct parser_limits parser_limits = {
+    .request_seconds = 30, .idle_seconds = 120, .beat_seconds = 30};
+
+static int run_hands(const struct config *config, struct cofre_err *err)
+{
+    int rc = confine_to_parent(err);
+    return rc < 0 ? rc : hands_serve(&config->hands, PART_FIRST_FD, err);
+}
+
+static int run_zygote(const struct config *config, struct cofre_err *err)
+{
+    int rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
+    return rc < 0 ? rc : zygote_run(PART_FIRST_FD, &parser_limits, err);
+}
+
+static int run_gate(const struct config *config, struct cofre_err *err)
+{
+    struct gate_config gate = {.decider = PART_FIRST_FD,
+                               .zygote = PART_FIRST_FD + 1,
+                               .limits = {config->connections, config->of_one, HANDSHAKE_SECONDS}};
+    SSL_CTX *tls = NULL;
+    for (; gate.listeners < config->listeners; gate.listeners++) {
+        gate.listener[gate.listeners].fd = PART_FIRST_FD + 2 + (int)gate.listeners;
+        gate.listener[gate.listeners].tls = !config->listener[gate.listeners].unix_path;
+    }
+    int rc = config->certificate
+                 ? gate_tls_new(&tls, config->certificate, config->key, config->client_ca, err)
+                 : 0;
+    gate.tls = tls;
+    if (rc == 0) /* the key's file is root's */
+        rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_PROGRAMS, err);
+    if (rc == 0)
+        rc = gate_run(&gate, err);
+    SSL_CTX_free(tls);
+    return rc;
+}
+
+static void say_ready(void *context)
+{
+    (void)context;
+    (void)send(SUPERVISOR, "R", 1, MSG_NOSIGNAL);
+}
+
+static int open_images(int *out, const char *path, struct cofre_err *err)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return cofre_fail(err, COFRE_LACKING, "%s cannot be made: %s", path, strerror(errno));
+    *out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return *out >= 0 ? 0 : cofre_fail(err, COFRE_LACKING, "%s cannot be opened: %s", path, strerror(errno));
+}
+
+static int run_decider(const struct config *config, struct cofre_err *err)
+{
+    char database[4200], key[4200], images[4200];
+    struct decider_config decider = {.database = database,
+                                     .log_name = config->log_name,
+                                     .log_key = key,
+                                     .access = config->access,
+                                     .administrator = config->administrator,
+                                     .reserved_memory = config->reserved_memory,
+                                     .hands = PART_FIRST_FD,
+                                     .gate = PART_FIRST_FD + 1,
+                                     .alive = SUPERVISOR,
+                                     .ready = say_ready};
+    for (unsigned i = 0; i < config->hands.bridges; i++)
+        decider.bridge[i] = config->hands.bridge[i];
+    (void)snprintf(database, sizeof database, "%s/cofred.db", config->state);
+    (void)snprintf(key, sizeof key, "%s/log-key.pem", config->state);
+    (void)snprintf(images, sizeof images, "%s/images", config->state);
+    int rc = confine(config->decider.uid, config->decider.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
+    if (rc == 0)
+        rc = log_key_make(key, err);
+    if (rc == 0)
+        rc = open_images(&decider.images, images, err);
+    return rc < 0 ? rc : decider_run(&decider, err);
+}
+
+static int run_keys(const struct config *config, struct cofre_err *err)
+{
+    int rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_PROGRAMS, err);
+    if (rc == 0)
+        rc = download_prepare(err);
+    return rc < 0 ? rc : keys_fetch_run(config->access, PART_FIRST_FD, err);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const struct config *config, struct cofre_err *err);
+} parts[PARTS] = {[PART_HANDS] = {"hands", run_hands},
+                  [PART_ZYGOTE] = {"zygote", run_zygote},
+                  [PART_DECIDER] = {"decider", run_decider},
+                  [PART_GATE] = {"gate", run_gate},
+                  [PART_KEYS] = {"keys", run_keys}};
+
+const char *part_name(enum part part)
+{
+    return parts[part].name;
+}
+
+/* The parts share the file's position, so it is not used. */
+static int read_config(struct config *out, struct cofre_err *err)
+{
+    static uint8_t text[CONFIG_FILE_MAX];
+    const ssize_t len = pread(PART_CONFIG_FD, text, sizeof text, 0);
+    *out = (struct config){0};
+    return len > 0 ? config_parse(out, (struct view){text, (size_t)len}, err)
+                   : cofre_fail(err, COFRE_USAGE, "a part is started by cofred, and not by hand");
+}
+
+int part_run(const char *name, struct cofre_err *err)
+{
+    struct config config;
+    for (enum part part = 0; part < PARTS; part++)
+        if (strcmp(parts[part].name, name) == 0) {
+            int rc = read_config(&config, err);
+            if (rc == 0)
+                rc = parts[part].run(&config, err);
+            config_free(&config);
+            return rc;
+        }
+    return cofre_fail(err, COFRE_USAGE, "--part %s: there is no such part", name);
+}

@@ -1,0 +1,29 @@
+/*
+ * The parts of cofred: each is this program again, so that none has another's memory, with the descriptors that it needs and the
+ * user that it works as. The supervisor knows them by this table, and nothing of what they do.
+ */
+#ifndef COFRE_HOST_PART_H
+#define COFRE_HOST_PART_H
+
+#include "vmm/base/error.h"
+#include "vmm/host/cofred/config.h"
+
+enum part {
+    PART_HANDS,  /* given: to the decider */
+    PART_ZYGOTE, /* to the gate */
+    PART_DECIDER, /* to hands, to the gate, to the supervisor: a byte when it serves, and one for each that comes */
+    PART_GATE, /* to the decider, to the zygote, what is listened at */
+    PART_KEYS, /* to the supervisor: its end is the part's. Only where issuers' keys are fetched */
+    PARTS,
+};
+
+/* A sealed memory file with the configuration, so that all have the same; then what is given, in that order. */
+#define PART_CONFIG_FD       3
+#define PART_FIRST_FD        4
+#define PART_DESCRIPTORS_MAX (3 + CONFIG_LISTENERS_MAX)
+
+const char *part_name(enum part part);
+/* In a process of its own, as root: becomes who the part is, and serves. */
+int part_run(const char *name, struct cofre_err *err);
+
+#endif
