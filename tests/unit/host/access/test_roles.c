@@ -75,6 +75,7 @@ static const struct {
     {"host.metrics", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
     {"event.stream", {"AAARRAAN", "NNNNNNNN", "AAARRAAR", "AAARRAAN", "AAARRAAR"}},
     {"session.show", {"AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"}},
+    {"audit.retain", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
     /* clang-format on */
 };
 
