@@ -33,7 +33,8 @@ static int get_head(struct fetch *f, struct cofre_err *err)
     if (rc < 0)
         return rc;
     const char *text = json_string_value(json_object_get(shown, "head"));
-    rc = text ? base64_decode(&f->message, LOG_HEAD_MAX, text, err) : cofre_fail(err, COFRE_MALFORMED, "there is none");
+    rc = text ? base64_decode(&f->message, LOG_HEAD_MAX, text, err)
+              : cofre_fail(err, COFRE_MALFORMED, "there is none");
     if (rc == 0)
         rc = log_head_verify(&f->head, bytes_view(&f->message), &f->checker.keys, err);
     return rc < 0 ? cofre_within(err, rc, "the head that %s shows", f->run.server.url) : 0;
@@ -111,10 +112,11 @@ static int take_head(void *context, const struct log_state *state, struct bytes 
     if (!log_hash_equal(&f->head.state.id, &state->id))
         return cofre_fail(err, COFRE_NEGATIVE, "%s shows another log", f->run.server.url);
     if (f->head.state.size != state->size || !log_hash_equal(&f->head.state.root, &state->root))
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "%s signed a head that is not over these entries: it shows others to others, or the "
-                          "copy is of another past",
-                          f->run.server.url);
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "%s signed a head that is not over these entries: it shows others to others, or the "
+            "copy is of another past",
+            f->run.server.url);
     return bytes_copy(head, bytes_view(&f->message), err);
 }
 

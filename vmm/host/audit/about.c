@@ -82,10 +82,11 @@ int about_catch_up(struct db *db, struct cofre_err *err)
     int rc;
     do {
         m.count = 0;
-        rc = DB_RUN(db,
-                    "SELECT number FROM log_entry WHERE number >= $1 AND number > (SELECT COALESCE(MAX(number), 0)"
-                    " FROM log_about) ORDER BY number LIMIT 256",
-                    note_missing, &m, err, db_integer(1));
+        rc = DB_RUN(
+            db,
+            "SELECT number FROM log_entry WHERE number >= $1 AND number > (SELECT COALESCE(MAX(number), 0)"
+            " FROM log_about) ORDER BY number LIMIT 256",
+            note_missing, &m, err, db_integer(1));
         for (size_t i = 0; rc >= 0 && i < m.count; i++)
             rc = add_of_log(db, m.number[i], err);
     } while (rc >= 0 && m.count == sizeof m.number / sizeof *m.number);
@@ -95,7 +96,8 @@ int about_catch_up(struct db *db, struct cofre_err *err)
 /* Questions. Statements are literals, one for each index that may find the rows; the rest of the question is the same in all. */
 
 #define WANTED                                                                                               \
-    "time >= $1 AND time < $2 AND ($3 = '' OR tenant = $3) AND ($4 = '' OR who = $4) AND ($5 = '' OR object = $5)" \
+    "time >= $1 AND time < $2 AND ($3 = '' OR tenant = $3) AND ($4 = '' OR who = $4) AND ($5 = '' OR "       \
+    "object = $5)"                                                                                           \
     " AND what >= $6 AND what <= $7 AND ($8 = 0 OR what <> 'launch')"
 #define NEWEST " AND time <= $9 AND (time < $9 OR number < $10) ORDER BY time DESC, number DESC LIMIT $11"
 
@@ -127,10 +129,9 @@ static int take_integer(void *context, const struct db_value *column, size_t col
 static int find_time(int64_t *out, struct db *db, const struct about_query *q, struct cofre_err *err)
 {
     *out = INT64_MAX;
-    int rc = q->after < 0 || !q->newest
-                 ? 0
-                 : DB_RUN(db, "SELECT time FROM log_about WHERE number = $1", take_integer, out, err,
-                          db_integer(q->after));
+    int rc = q->after < 0 || !q->newest ? 0
+                                        : DB_RUN(db, "SELECT time FROM log_about WHERE number = $1",
+                                                 take_integer, out, err, db_integer(q->after));
     return rc < 0 ? rc : 0;
 }
 
