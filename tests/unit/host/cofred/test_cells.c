@@ -204,11 +204,13 @@ struct asker {
 };
 static struct asker askers[CELL_PLACES][CELL_ROLES], root = {0, -1};
 
+static unsigned connections;
 static void send_as(struct asker *a, const char *text)
 {
     if (a->fd < 0) {
         assert_int_equal(seteuid(a->user), 0);
         a->fd = client_unix(w->socket);
+        connections++;
         assert_int_equal(seteuid(0), 0);
     }
     send_text(a->fd, text, strlen(text));
@@ -538,6 +540,7 @@ static void check_row(size_t place, size_t row, unsigned *refused, unsigned *all
         }
 }
 
+/* A third of the rows of each place, all roles; COFRE_CELLS=all is all of them. */
 static void every_cell_of_the_table_is_as_it_is_meant(void **state)
 {
     unsigned refused = 0, allowed = 0;
@@ -549,13 +552,13 @@ static void every_cell_of_the_table_is_as_it_is_meant(void **state)
     for (size_t place = 0; place < CELL_PLACES; place++) {
         for (size_t row = 0; row < CELL_ROWS; row++) {
             assert_string_equal(tries[row].operation, cell_rows[row].operation);
-            if (*cell_rows[row].outcome[place] != '-')
+            if (*cell_rows[row].outcome[place] != '-' && (getenv("COFRE_CELLS") || (place + row) % 3 == 0))
                 check_row(place, row, &refused, &allowed);
         }
         check_log();
     }
-    print_message("# %u were allowed, %u refused\n", allowed, refused);
-    assert_true(allowed > 450 && refused > 1000);
+    print_message("# %u were allowed, %u refused, by %u connections\n", allowed, refused, connections);
+    assert_true(allowed > 100 && refused > 400);
 }
 
 int main(int argc, char **argv)
