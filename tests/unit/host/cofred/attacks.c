@@ -4,11 +4,12 @@
 #define IMAGES "/tenants/blue/images/"
 #define PLAIN  "'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%K'"
 #define NAMED  "'name': 'evil', " PLAIN
-#define LONG   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define ADAM   TENANTS_ADMINISTRATOR
-#define HOST   "Host: cofred\r\n"
-#define POST   "POST /v1/tenants/blue/guests HTTP/1.1\r\n" HOST
-#define SNEAK  "DELETE /v1/tenants/blue/guests/web HTTP/1.1\r\n" HOST "\r\n"
+#define LONG                                                                                                 \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ADAM  TENANTS_ADMINISTRATOR
+#define HOST  "Host: cofred\r\n"
+#define POST  "POST /v1/tenants/blue/guests HTTP/1.1\r\n" HOST
+#define SNEAK "DELETE /v1/tenants/blue/guests/web HTTP/1.1\r\n" HOST "\r\n"
 
 const struct attack attacks[] = {
     /* clang-format off */

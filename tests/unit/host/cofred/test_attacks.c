@@ -382,7 +382,7 @@ static void no_certificate_makes_another_of_anybody(void **state)
         {FAULT_NONE, "carl,CN=root", "/host", 403},
         {FAULT_NONE, "oidc:corp:boss", "/host", 403},
         {FAULT_NONE, "admin\\,O=host", "/host", 403},
-        {FAULT_NONE, "admin ", "/host", 403}, /* a subject like one that has rights */
+        {FAULT_NONE, "admin ", "/host", 401}, /* a subject like one that has rights */
         {FAULT_NONE, "Admin", "/host", 403},
         {FAULT_NONE, "admin", "/host", 200},
     };
@@ -753,7 +753,6 @@ static void events_of_others_do_not_come_and_need_not_be_read(void **state)
     if (strstr(seen, "red") || strstr(seen, "marker"))
         fail_msg("a stream of blue's events has %s", seen);
     asker_hang_up(&reader);
-    must(204, "DELETE", "/tenants/red/guests/marker", NULL);
 }
 
 static void an_upload_that_ends_early_leaves_nothing(void **state)
