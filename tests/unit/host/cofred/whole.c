@@ -96,6 +96,8 @@ void whole_start(struct whole *w)
     w->cofred = fork();
     if (w->cofred == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Messages are 64 KiB each: with the sanitizer's own size every one would take new pages. */
+        (void)setenv("ASAN_OPTIONS", "quarantine_size_mb=4", 0);
         (void)execl(w->program, "cofred", "--config", w->config, (char *)NULL);
         _exit(127);
     }
