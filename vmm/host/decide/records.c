@@ -7,7 +7,8 @@
 #include "vmm/base/timestamp.h"
 #include "vmm/host/decide/parts.h"
 
-#define PAGE 100
+#define PAGE    100
+#define LOOK_AT 4096 /* entries that one request looks at: others wait meanwhile */
 
 static int no_memory(struct cofre_err *err)
 {
@@ -227,7 +228,8 @@ int work_audit_entries(struct call *call, struct cofre_err *err)
                        .guest = member_text(query, "guest", NULL)};
     const size_t limit = call_query(call, "limit", PAGE);
     const char *after = member_text(query, "after", NULL);
-    int64_t number = after ? strtoll(after, NULL, 10) + 1 : 0;
+    const int64_t first = after ? strtoll(after, NULL, 10) + 1 : 0;
+    int64_t number = first;
     int rc = newest(&said, &head, call->db, err);
     if (rc == 0)
         rc = read_time(&r.from, call, "from", 0, err);
@@ -236,7 +238,9 @@ int work_audit_entries(struct call *call, struct cofre_err *err)
     if (rc < 0)
         return rc;
     call->answer = json_pack("{s:o}", "entries", r.rows = json_array());
-    for (; rc >= 0 && number < (int64_t)said.state.size && json_array_size(r.rows) < limit; number++) {
+    for (; rc >= 0 && number < (int64_t)said.state.size && json_array_size(r.rows) < limit &&
+           number - first < LOOK_AT;
+         number++) {
         rc = db_log_entry(call->db, number, copy_bytes, &bytes, err);
         if (rc >= 0)
             rc = add(&r, number, bytes_view(&bytes), err);

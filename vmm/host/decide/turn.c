@@ -70,6 +70,15 @@ void call_later(struct call *call)
     STAILQ_INSERT_TAIL(&call->decider->waiting, call, entry);
 }
 
+void call_again(struct call *call, call_work *work)
+{
+    call->hold = false;
+    call->then = NULL;
+    call->decided = true;
+    call->work = work;
+    call_later(call);
+}
+
 void calls_forget(struct decider *d, const struct caller *caller)
 {
     struct call *call;
@@ -413,18 +422,14 @@ static void half_answered(void *context, int rc, const struct hands_answer *answ
         *call->hands = *answer;
     else
         call->hands_rc = cofre_fail(&call->hands_err, COFRE_FAILED, "no memory for what hands said");
-    call->work = half->work;
-    call->decided = true;
+    call_again(call, half->work);
     free(half);
-    call_later(call);
 }
 
 void call_hands(struct call *call, enum hands_what what, uint32_t run, const void *body, call_work *work)
 {
     struct half *half = malloc(sizeof *half);
     struct cofre_err err = {""};
-    call->hold = false;
-    call->then = NULL;
     int rc = half ? 0 : cofre_fail(&err, COFRE_FAILED, "no memory for a request to hands");
     if (rc == 0) {
         *half = (struct half){call, work};
@@ -435,9 +440,7 @@ void call_hands(struct call *call, enum hands_what what, uint32_t run, const voi
     free(half);
     call->hands_rc = rc;
     call->hands_err = err;
-    call->work = work;
-    call->decided = true;
-    call_later(call);
+    call_again(call, work);
 }
 
 static void was_done(void *context, int rc, const struct hands_answer *answer, int fd,

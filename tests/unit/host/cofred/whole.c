@@ -30,8 +30,16 @@
 
 const char *whole_make(struct whole *w, const char *program, const char *stand_in)
 {
-    char text[2048];
-    *w = (struct whole){.program = program};
+    return whole_make_as(
+        w, program, stand_in,
+        &(struct whole_wish){.first_user = FIRST_USER, .listen = "", .whole = "", .access = ""});
+}
+
+const char *whole_make_as(struct whole *w, const char *program, const char *stand_in,
+                          const struct whole_wish *wish)
+{
+    char text[4096];
+    *w = (struct whole){.program = program, .first_user = wish->first_user};
     const char *why = world_make(&w->world, stand_in);
     if (why)
         return why;
@@ -42,12 +50,13 @@ const char *whole_make(struct whole *w, const char *program, const char *stand_i
     const int len = snprintf(
         text, sizeof text,
         "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a test\",\n"
-        " \"users\": {\"decider\": \"880100\", \"gate\": \"880101\"},\n"
-        " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}],\n"
-        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %d, \"count\": %d},\n"
-        " \"access\": {\"administrator\": \"uid:0\"}}\n",
-        w->state, w->run, w->socket, w->world.program, w->world.cgroup, FIRST_USER, WORLD_GUESTS);
-    w->world.config.first_user = FIRST_USER;
+        " \"users\": {\"decider\": \"%u\", \"gate\": \"%u\"},\n"
+        " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}%s],\n"
+        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d},\n"
+        " \"access\": {\"administrator\": \"uid:0\"%s}%s}\n",
+        w->state, w->run, w->first_user + 100, w->first_user + 101, w->socket, wish->listen, w->world.program,
+        w->world.cgroup, w->first_user, WORLD_GUESTS, wish->access, wish->whole);
+    w->world.config.first_user = w->first_user;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? NULL : "no libcurl";
@@ -118,7 +127,7 @@ static bool is_part(const struct whole *w, const char *pid, const char *name)
     if (!after || after[2] == 'Z' || after[2] == 'X')
         return false;
     if (strcmp(name, "guest") == 0)
-        return st.st_uid >= FIRST_USER && st.st_uid < FIRST_USER + WORLD_GUESTS;
+        return st.st_uid >= w->first_user && st.st_uid < w->first_user + WORLD_GUESTS;
     (void)snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
     CLEAN_FILE *cmdline = fopen(path, "r");
     const size_t len = cmdline ? fread(text, 1, sizeof text - 1, cmdline) : 0;

@@ -227,21 +227,9 @@ size_t house_await_parsers(const struct house *house, size_t count)
 
 /* Clients */
 
-static void patience(int fd)
-{
-    const struct timeval t = {.tv_sec = WAIT_SECONDS};
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t), 0);
-}
-
 int house_connect(const struct house *house)
 {
-    struct sockaddr_un address;
-    assert_true(unix_address(&address, house->socket));
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    patience(fd);
-    return fd;
+    return client_unix(house->socket);
 }
 
 int house_connect_tcp(const struct house *house)
@@ -251,7 +239,7 @@ int house_connect_tcp(const struct house *house)
                                   .sin_port = htons((uint16_t)house->port)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    patience(fd);
+    client_patience(fd);
     return fd;
 }
 
@@ -307,116 +295,6 @@ void house_tls_free(SSL *ssl)
     (void)SSL_shutdown(ssl);
     SSL_free(ssl);
     close(fd);
-}
-
-/* Answers */
-
-void answer_free(struct answer *answer)
-{
-    free(answer->head);
-    free(answer->body);
-    *answer = (struct answer){0};
-}
-
-struct source {
-    int fd;
-    SSL *ssl;
-};
-
-static size_t read_part(const struct source *s, char *out, size_t len)
-{
-    const ssize_t got = s->ssl ? SSL_read(s->ssl, out, (int)len) : recv(s->fd, out, len, 0);
-    return got > 0 ? (size_t)got : 0;
-}
-
-static bool read_line(const struct source *s, char *out, size_t room)
-{
-    size_t len = 0;
-    while (len < room - 1 && read_part(s, out + len, 1))
-        if (out[len++] == '\n') {
-            out[len] = 0;
-            return true;
-        }
-    return false;
-}
-
-static bool read_head(const struct source *s, struct answer *out)
-{
-    char line[2048];
-    size_t len = 0;
-    out->head = calloc(1, 8192);
-    while (read_line(s, line, sizeof line)) {
-        if (strcmp(line, "\r\n") == 0)
-            return true;
-        assert_true(len + strlen(line) < 8192);
-        len += (size_t)sprintf(out->head + len, "%s", line);
-    }
-    return false;
-}
-
-static bool read_some(const struct source *s, struct answer *out, size_t len)
-{
-    out->body = realloc(out->body, out->body_len + len + 1);
-    assert_non_null(out->body);
-    for (size_t got; len; len -= got) {
-        got = read_part(s, out->body + out->body_len, len);
-        if (!got)
-            return false;
-        out->body_len += got;
-    }
-    out->body[out->body_len] = 0;
-    return true;
-}
-
-static bool read_chunks(const struct source *s, struct answer *out)
-{
-    char line[64];
-    size_t len;
-    do {
-        if (!read_line(s, line, sizeof line))
-            return false;
-        len = strtoull(line, NULL, 16);
-        if (!read_some(s, out, len) || !read_line(s, line, sizeof line))
-            return false;
-    } while (len);
-    return true;
-}
-
-static bool read_from(const struct source *s, struct answer *out)
-{
-    *out = (struct answer){0};
-    do {
-        free(out->head);
-        if (!read_head(s, out))
-            return false;
-        out->status = atoi(out->head + strlen("HTTP/1.1 "));
-    } while (out->status == 100);
-    const char *length = strcasestr(out->head, "\nContent-Length:");
-    if (strcasestr(out->head, "\nTransfer-Encoding: chunked"))
-        return read_chunks(s, out);
-    return read_some(s, out, length ? strtoull(length + strlen("\nContent-Length:"), NULL, 10) : 0);
-}
-
-bool read_answer(int fd, struct answer *out)
-{
-    return read_from(&(struct source){.fd = fd}, out);
-}
-
-bool read_answer_tls(SSL *ssl, struct answer *out)
-{
-    return read_from(&(struct source){.ssl = ssl}, out);
-}
-
-/* Whoever is refused in the middle of what it sends may find the connection closed. */
-void send_text(int fd, const char *text, size_t len)
-{
-    while (len) {
-        const ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return;
-        text += sent;
-        len -= (size_t)sent;
-    }
 }
 
 struct answer ask_len(const struct house *house, const char *text, size_t len)
