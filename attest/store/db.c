@@ -27,6 +27,14 @@ int db_run(struct db *db, const char *sql, const struct db_value *value, size_t 
     return db->kind->run(db, sql, value, values, row, context, err);
 }
 
+int db_take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)columns;
+    (void)err;
+    *(int64_t *)context = column[0].integer;
+    return 0;
+}
+
 int db_forget(struct db *db, struct cofre_err *err)
 {
     return db->kind->forget(db, err);

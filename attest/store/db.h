@@ -67,6 +67,8 @@ int db_check(struct db *db, struct cofre_err *err);
 
 /* One row; what it holds is gone afterwards. A negative value ends the statement and is its result. */
 typedef int (*db_row)(void *context, const struct db_value *column, size_t columns, struct cofre_err *err);
+/* The first column, a number, into the int64_t at context. */
+int db_take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err);
 
 /*
  * Runs one statement. It is prepared once and found again by the text's address, so sql is a literal. The result is the

@@ -98,7 +98,7 @@ static int make_room(struct db *db, const struct asked *asked, int64_t now, stru
     if (rc >= 0)
         rc = DB_RUN(db,
                     "SELECT COUNT(*) FROM access_approval WHERE subject = $1 AND state IN ('waits', 'given')",
-                    rows_take_integer, &waiting, err, db_text(asked->subject));
+                    db_take_integer, &waiting, err, db_text(asked->subject));
     if (rc < 0)
         return rc;
     return waiting < APPROVAL_WAITING_MAX

@@ -7,6 +7,7 @@
 #define COFRE_HOST_DECIDE_PARTS_H
 
 #include <event2/event.h>
+#include <pthread.h>
 #include <sys/queue.h>
 
 #include "vmm/base/cleanup.h"
@@ -46,7 +47,8 @@ struct call {
     struct access_decision decision;
     struct tenant tenant;
     struct guest_row guest;
-    char *before, *after; /* documents, for the log */
+    char *before, *after;          /* documents, for the log */
+    char object[LOG_NAME_MAX + 1]; /* what it was done to, where neither path nor name says it */
     int rc;
     struct cofre_err err;
     json_t *answer;
@@ -115,6 +117,8 @@ void call_later(struct call *call); /* in the next turn */
 void call_free(struct call *call);
 void calls_forget(struct decider *d, const struct caller *caller); /* who is gone */
 void turn_run(evutil_socket_t fd, short events, void *decider);
+/* The second half of a call that was allowed in an earlier turn: work runs in the next one, and its caller is answered then. */
+void call_again(struct call *call, call_work *work);
 /* Answers now, by rc and answer, and frees; for calls that were held. */
 void call_finish(struct call *call);
 /* Has hands do something, and work run in a turn when it has; with what it said in hands_rc and hands. */
@@ -124,6 +128,24 @@ void hands_do(struct decider *d, enum hands_what what, uint32_t run);
 const char *call_tenant(const struct call *call); /* of the path; NULL */
 const char *call_part(const struct call *call, size_t index);
 uint64_t call_query(const struct call *call, const char *name, uint64_t otherwise);
+
+/* job.c: within whatever waits for it, which fills in the first three. */
+struct job {
+    int (*work)(
+        void *context,
+        struct cofre_err *err);  /* in a thread of its own, with nothing that the loop changes meanwhile */
+    void (*done)(void *context); /* in the loop, when work has ended; may free the job */
+    void *context;
+    int rc; /* work's */
+    struct cofre_err err;
+    pthread_t thread;
+    bool runs;
+    struct event *over;
+};
+/* -COFRE_FAILED: it was not begun, and done is not called. */
+int job_begin(struct job *job, struct event_base *base, struct cofre_err *err);
+/* Waits for work, whose done is then not called. One that was not begun, or is over, is fine. */
+void job_end(struct job *job);
 
 /* operations.c: what is done of each of the table's operations. */
 call_work *operation_work(const struct operation *operation);
@@ -163,6 +185,7 @@ WORK(work_audit_entries);
 WORK(work_audit_head);
 WORK(work_audit_proof);
 WORK(work_audit_consistency);
+WORK(work_audit_retain);
 WORK(work_host_show);
 WORK(work_host_metrics);
 WORK(work_event_stream);

@@ -45,6 +45,7 @@ static void forget_attempt(struct call *call)
     free(call->after);
     json_decref(call->answer);
     call->before = call->after = NULL;
+    call->object[0] = 0;
     call->answer = NULL;
     call->rc = 0;
     call->err.text[0] = 0;
@@ -68,6 +69,15 @@ void call_later(struct call *call)
     if (STAILQ_EMPTY(&call->decider->waiting))
         event_active(call->decider->turn, EV_TIMEOUT, 0);
     STAILQ_INSERT_TAIL(&call->decider->waiting, call, entry);
+}
+
+void call_again(struct call *call, call_work *work)
+{
+    call->hold = false;
+    call->then = NULL;
+    call->decided = true;
+    call->work = work;
+    call_later(call);
 }
 
 void calls_forget(struct decider *d, const struct caller *caller)
@@ -265,7 +275,7 @@ static int record(struct call *call, struct cofre_err *err)
     if (!name && call->request.operation->scope == OF_HOST)
         name = call_part(call, 0);
     if (!name) /* what it makes */
-        name = member_text(call->request.body, "name", "");
+        name = member_text(call->request.body, "name", call->object);
     (void)snprintf(object, sizeof object, "%s", name);
     const char *detail = call->rc < 0                                                 ? call->err.text
                          : !call->decided && call->decision.outcome != ACCESS_ALLOWED ? call->decision.reason
@@ -413,18 +423,14 @@ static void half_answered(void *context, int rc, const struct hands_answer *answ
         *call->hands = *answer;
     else
         call->hands_rc = cofre_fail(&call->hands_err, COFRE_FAILED, "no memory for what hands said");
-    call->work = half->work;
-    call->decided = true;
+    call_again(call, half->work);
     free(half);
-    call_later(call);
 }
 
 void call_hands(struct call *call, enum hands_what what, uint32_t run, const void *body, call_work *work)
 {
     struct half *half = malloc(sizeof *half);
     struct cofre_err err = {""};
-    call->hold = false;
-    call->then = NULL;
     int rc = half ? 0 : cofre_fail(&err, COFRE_FAILED, "no memory for a request to hands");
     if (rc == 0) {
         *half = (struct half){call, work};
@@ -435,9 +441,7 @@ void call_hands(struct call *call, enum hands_what what, uint32_t run, const voi
     free(half);
     call->hands_rc = rc;
     call->hands_err = err;
-    call->work = work;
-    call->decided = true;
-    call_later(call);
+    call_again(call, work);
 }
 
 static void was_done(void *context, int rc, const struct hands_answer *answer, int fd,
