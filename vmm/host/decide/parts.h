@@ -47,7 +47,8 @@ struct call {
     struct access_decision decision;
     struct tenant tenant;
     struct guest_row guest;
-    char *before, *after; /* documents, for the log */
+    char *before, *after;          /* documents, for the log */
+    char object[LOG_NAME_MAX + 1]; /* what it was done to, where neither path nor name says it */
     int rc;
     struct cofre_err err;
     json_t *answer;
@@ -184,6 +185,7 @@ WORK(work_audit_entries);
 WORK(work_audit_head);
 WORK(work_audit_proof);
 WORK(work_audit_consistency);
+WORK(work_audit_retain);
 WORK(work_host_show);
 WORK(work_host_metrics);
 WORK(work_event_stream);

@@ -96,6 +96,8 @@ void whole_start(struct whole *w)
     w->cofred = fork();
     if (w->cofred == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Messages are 64 KiB each: with the sanitizer's own size every one would take new pages. */
+        (void)setenv("ASAN_OPTIONS", "quarantine_size_mb=4", 0);
         (void)execl(w->program, "cofred", "--config", w->config, (char *)NULL);
         _exit(127);
     }
@@ -115,8 +117,8 @@ int whole_stop(struct whole *w, int number)
     return status;
 }
 
-/* "cofred\0--part\0NAME", started by this cofred; or whatever runs as a guest's user. */
-static bool is_part(const struct whole *w, const char *pid, const char *name)
+/* "cofred\0--part\0NAME", started by that process; or whatever runs as a guest's user. */
+static bool is_part(const char *pid, const char *name, pid_t parent)
 {
     char path[300], text[512] = "", line[512] = "";
     struct stat st;
@@ -131,16 +133,20 @@ static bool is_part(const struct whole *w, const char *pid, const char *name)
     (void)snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
     CLEAN_FILE *cmdline = fopen(path, "r");
     const size_t len = cmdline ? fread(text, 1, sizeof text - 1, cmdline) : 0;
-    return atoi(after + 4) == w->cofred && len > 14 && strcmp(text, "cofred") == 0 &&
+    return atoi(after + 4) == parent && len > 14 && strcmp(text, "cofred") == 0 &&
            strcmp(text + 7, "--part") == 0 && strcmp(text + 14, name) == 0;
 }
 
+/* Parsers are the zygote's, by whose words they run. */
 pid_t whole_part(struct whole *w, const char *name)
 {
+    const bool parser = strcmp(name, "parser") == 0;
+    const pid_t parent = parser ? whole_part(w, "zygote") : w->cofred;
     pid_t found = 0;
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && !found && (e = readdir(entries));)
-        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(w, e->d_name, name))
+        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
+            is_part(e->d_name, parser ? "zygote" : name, parent))
             found = atoi(e->d_name);
     if (entries)
         closedir(entries);

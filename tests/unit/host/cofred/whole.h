@@ -31,7 +31,7 @@ void whole_free(struct whole *w);
 void whole_start(struct whole *w);
 /* With that signal; its status. */
 int whole_stop(struct whole *w, int number);
-/* A part's process, or a guest's by "guest"; 0: there is none. */
+/* A part's process, some connection's by "parser", or a guest's by "guest"; 0: there is none. */
 pid_t whole_part(struct whole *w, const char *name);
 
 /* One request; its status, 0: there was no answer. path is behind /v1; body is JSON with ' for ", or NULL. *answer, where it is wanted, is the

@@ -58,14 +58,24 @@ static size_t read_part(const struct source *s, char *out, size_t len)
     return got > 0 ? (size_t)got : 0;
 }
 
+static size_t peek_part(const struct source *s, char *out, size_t len)
+{
+    const ssize_t got = s->ssl ? SSL_peek(s->ssl, out, (int)len) : recv(s->fd, out, len, MSG_PEEK);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* Not a byte beyond the line's end. */
 static bool read_line(const struct source *s, char *out, size_t room)
 {
-    size_t len = 0;
-    while (len < room - 1 && read_part(s, out + len, 1))
-        if (out[len++] == '\n') {
+    for (size_t len = 0, got; len < room - 1 && (got = peek_part(s, out + len, room - 1 - len));) {
+        const char *end = memchr(out + len, '\n', got);
+        got = read_part(s, out + len, end ? (size_t)(end - (out + len)) + 1 : got);
+        len += got;
+        if (got && end) {
             out[len] = 0;
             return true;
         }
+    }
     return false;
 }
 

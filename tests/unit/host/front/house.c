@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/host/front/authority.h"
 #include "tests/unit/host/front/made_up_decider.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/unix_socket.h"
@@ -35,34 +36,6 @@
 #define WAIT_SECONDS 20
 
 /* Certificates */
-
-static bool sign(EVP_MD_CTX *md, EVP_PKEY *key)
-{
-    return EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) == 1;
-}
-
-static X509 *certificate(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
-                         const char *usage)
-{
-    static long serial = 1;
-    const struct x509_make_name names[] = {{"CN", NULL}, {NULL, NULL}};
-    const struct x509_draft draft = {.common = name,
-                                     .name = names,
-                                     .serial = serial++,
-                                     .years = 1,
-                                     .key = key,
-                                     .issuer = issuer,
-                                     .issuer_key = issuer_key};
-    X509 *cert = x509_make_begin(&draft);
-    assert_non_null(cert);
-    if (usage) {
-        assert_true(x509_make_extension(cert, issuer, NID_ext_key_usage, usage));
-        assert_true(x509_make_extension(cert, issuer, NID_subject_alt_name, "DNS:localhost"));
-    } else
-        assert_true(x509_make_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE"));
-    assert_true(x509_make_sign(cert, issuer_key ? issuer_key : key, sign));
-    return cert;
-}
 
 static void write_pem(const struct house *house, const char *name, X509 *cert, EVP_PKEY *key, char *path,
                       size_t room)
@@ -80,7 +53,7 @@ static SSL_CTX *server_tls(struct house *house)
     SSL_CTX *tls = NULL;
     struct cofre_err err;
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = certificate("server", key, house->ca, house->ca_key, "serverAuth");
+    X509 *cert = authority_certificate("server", key, house->ca, house->ca_key, "serverAuth");
     write_pem(house, "server.pem", cert, NULL, chain, sizeof chain);
     write_pem(house, "server.key", NULL, key, key_file, sizeof key_file);
     write_pem(house, "ca.pem", house->ca, NULL, ca, sizeof ca);
@@ -146,7 +119,7 @@ void house_build(struct house *house, const struct house_limits *l)
     *house = (struct house){.dir = "/tmp/cofre-front-XXXXXX"};
     assert_non_null(mkdtemp(house->dir));
     house->ca_key = EVP_EC_gen("P-256");
-    house->ca = certificate("authority", house->ca_key, NULL, NULL, NULL);
+    house->ca = authority_certificate("authority", house->ca_key, NULL, NULL, NULL);
     SSL_CTX *tls = server_tls(house);
     struct gate_config config = {.listener = {{listen_unix(house), false}, {listen_tcp(house), true}},
                                  .listeners = 2,
@@ -243,25 +216,6 @@ int house_connect_tcp(const struct house *house)
     return fd;
 }
 
-static X509 *client_certificate(const struct house *house, const char *who, EVP_PKEY *key,
-                                enum house_fault fault)
-{
-    EVP_PKEY *other_key = EVP_EC_gen("P-256");
-    X509 *other = certificate("authority", other_key, NULL, NULL, NULL);
-    X509 *cert = certificate(who, key, fault == FAULT_STRANGER ? other : house->ca,
-                             fault == FAULT_STRANGER ? other_key : house->ca_key,
-                             fault == FAULT_FOR_SERVERS ? "serverAuth" : "clientAuth");
-    if (fault == FAULT_EXPIRED)
-        assert_non_null(X509_gmtime_adj(X509_getm_notAfter(cert), -60));
-    if (fault == FAULT_NO_SUBJECT)
-        X509_NAME_ENTRY_free(X509_NAME_delete_entry(X509_get_subject_name(cert), 0));
-    if (fault == FAULT_EXPIRED || fault == FAULT_NO_SUBJECT)
-        assert_true(x509_make_sign(cert, house->ca_key, sign));
-    X509_free(other);
-    EVP_PKEY_free(other_key);
-    return cert;
-}
-
 SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
@@ -269,7 +223,7 @@ SSL *house_connect_faulty(const struct house *house, const char *who, enum house
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     if (who) {
         EVP_PKEY *key = EVP_EC_gen("P-256");
-        X509 *cert = client_certificate(house, who, key, fault);
+        X509 *cert = authority_client(house->ca, house->ca_key, who, key, fault);
         assert_int_equal(SSL_CTX_use_certificate(tls, cert), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(tls, key), 1);
         X509_free(cert);

@@ -5,6 +5,7 @@
 #include <openssl/types.h>
 #include <sys/types.h>
 
+#include "tests/unit/host/front/authority.h"
 #include "tests/unit/host/front/client.h"
 #include "vmm/base/bytes.h"
 
@@ -32,7 +33,6 @@ int house_connect(const struct house *house);
 int house_connect_tcp(const struct house *house);
 SSL *house_connect_tls(const struct house *house, const char *who, bool stranger);
 /* The same with a certificate that is no good. */
-enum house_fault { FAULT_NONE, FAULT_STRANGER, FAULT_EXPIRED, FAULT_FOR_SERVERS, FAULT_NO_SUBJECT, FAULTS };
 SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault);
 void house_tls_free(SSL *ssl);
 
