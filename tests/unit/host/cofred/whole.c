@@ -26,6 +26,7 @@
 #include "vmm/base/number.h"
 
 #define SECONDS    30
+#define BESIDE     (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
 #define FIRST_USER 880000 /* not those of the tests of hands, which run beside this */
 
 const char *whole_make(struct whole *w, const char *program, const char *stand_in)
@@ -54,8 +55,8 @@ const char *whole_make_as(struct whole *w, const char *program, const char *stan
         " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}%s],\n"
         " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d},\n"
         " \"access\": {\"administrator\": \"uid:0\"%s}%s}\n",
-        w->state, w->run, w->first_user + 100, w->first_user + 101, w->socket, wish->listen, w->world.program,
-        w->world.cgroup, w->first_user, WORLD_GUESTS, wish->access, wish->whole);
+        w->state, w->run, w->first_user + BESIDE, w->first_user + BESIDE + 1, w->socket, wish->listen,
+        w->world.program, w->world.cgroup, w->first_user, WORLD_GUESTS, wish->access, wish->whole);
     w->world.config.first_user = w->first_user;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";
@@ -118,7 +119,7 @@ int whole_stop(struct whole *w, int number)
 }
 
 /* "cofred\0--part\0NAME", started by that process; or whatever runs as a guest's user. */
-static bool is_part(const char *pid, const char *name, pid_t parent)
+static bool is_part(const struct whole *w, const char *pid, const char *name, pid_t parent)
 {
     char path[300], text[512] = "", line[512] = "";
     struct stat st;
@@ -146,7 +147,7 @@ pid_t whole_part(struct whole *w, const char *name)
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && !found && (e = readdir(entries));)
         if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
-            is_part(e->d_name, parser ? "zygote" : name, parent))
+            is_part(w, e->d_name, parser ? "zygote" : name, parent))
             found = atoi(e->d_name);
     if (entries)
         closedir(entries);
