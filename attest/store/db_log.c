@@ -161,6 +161,14 @@ int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err)
                   db_integer(before));
 }
 
+int db_log_end(struct db *db, struct cofre_err *err)
+{
+    return db_script(
+        db,
+        "DELETE FROM log_entry; DELETE FROM log_hash; DELETE FROM log_head; UPDATE log_state SET size = 0",
+        err);
+}
+
 int db_log_head(struct db *db, int64_t *size, db_log_take take, void *context, struct cofre_err *err)
 {
     struct taker taker = {take, context, 0};

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "vmm/host/decide/parts.h"
+#include "vmm/host/store/restored.h"
 #include "vmm/host/store/tables.h"
 
 #define LOG_ROOM "decide"
@@ -89,6 +90,8 @@ static int begin_log(struct db *db, void *context, struct cofre_err *err)
     struct decider *d = context;
     CLEAN_AUDIT_TURN turn = {0};
     int rc = audit_begin(&turn, d->audit, db, time(NULL), err);
+    if (rc == 0)
+        rc = restored_tell(&turn, db, err);
     if (rc == 0 && d->config->administrator)
         rc = access_begin(db, d->config->administrator, time(NULL), err);
     return rc < 0 ? rc : audit_sign(&turn, err);
