@@ -233,12 +233,19 @@ int guest_happens(struct call *call, struct guest_row *guest, enum guest_event e
 void news_arrive(struct decider *d, const struct hands_answer *news);
 /* A run ended, or never came to be. status -1: not known. */
 void news_of_end(struct decider *d, uint32_t run, int32_t status, bool out_of_memory, const char *why);
-/* After start: rows and hands' list are brought together. */
-void reconcile(struct decider *d);
+/* It ended as hands says; its result file has more. */
+void news_of_run(struct decider *d, uint32_t run, const struct hands_ended *how);
+/* A launch of it is final. */
+void news_of_launch(struct decider *d, uint32_t run);
+/* Where its row says that it is to be started again, it is. */
+void news_of_time(struct decider *d, uint32_t run);
 /* The row says that it starts, with a run of its own; then has it begun. For starts that somebody asks for, and for those that follow an
  * end. */
 int guest_begin(struct call *call, struct cofre_err *err);
 void guest_ask_to_end(struct decider *d, uint32_t run, unsigned seconds);
+
+/* reconcile.c: after start, rows and hands' list are brought together. */
+void reconcile(struct decider *d);
 
 /* alarms.c: timers of guests. */
 void alarm_set(struct decider *d, uint32_t run, unsigned seconds,
