@@ -159,9 +159,9 @@ int db_log_first(int64_t *out, struct db *db, struct cofre_err *err)
 {
     *out = 0;
     int rc = db_run(db, "SELECT number FROM log_entry WHERE number >= 1 ORDER BY number LIMIT 1", NULL, 0,
-                    take_integer, out, err);
+                    db_take_integer, out, err);
     if (rc == 0)
-        rc = db_run(db, SIZE, NULL, 0, take_integer, out, err);
+        rc = db_run(db, SIZE, NULL, 0, db_take_integer, out, err);
     return rc < 0 ? rc : 0;
 }
 
