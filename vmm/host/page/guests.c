@@ -45,7 +45,7 @@ static void row(FILE *to, const struct page *page, const json_t *guest)
     html_text(to, name);
     fprintf(to, "</a></th><td data-label=\"Number\">%" PRIu64 "</td>", member_unsigned(guest, "number", 0));
     cell(to, "State", member_text(guest, "state", NULL));
-    cell(to, "TEE", member_text(member_at(guest, "definition"), "tee", NULL));
+    cell(to, "TEE", member_text(guest, "tee", NULL));
     measurement(to, "Predicted", guest, "expected");
     measurement(to, "Reported", guest, "measurement");
     fprintf(to, "<td data-label=\"Same\">%s</td>",

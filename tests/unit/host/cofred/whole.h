@@ -29,6 +29,8 @@ pid_t whole_part(struct whole *w, const char *name);
 int whole_ask(struct whole *w, const char *method, const char *path, const char *body, json_t **answer);
 /* Text of an answer that is none. The caller frees it. */
 char *whole_read(struct whole *w, const char *path);
+/* A page of /audit as this user has it: its status, and its text in *text, which the caller frees. */
+int whole_page(struct whole *w, uid_t user, const char *path, char **text);
 /* The same as whole_ask; fails the test where the status is another. */
 json_t *whole_must(struct whole *w, int status, const char *method, const char *path, const char *body);
 /* Bytes as an image; its digest in out. */

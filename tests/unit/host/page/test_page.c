@@ -23,12 +23,12 @@
 
 /* Who reads, and what cofred has: a log of two entries, of which the second is a launch. */
 static struct {
-    const char *tenant;            /* of the reader's grant; NULL: the host and all */
-    const char *name;              /* in all that is answered */
-    int status;                    /* of ASK_FIRST and on, where it is not 200 */
-    bool another;                  /* the proof is of another entry */
-    char asked[512];               /* operations, and queries */
-    char *head, *entry[2];         /* base64 */
+    const char *tenant;    /* of the reader's grant; NULL: the host and all */
+    const char *name;      /* in all that is answered */
+    int status;            /* of ASK_FIRST and on, where it is not 200 */
+    bool another;          /* the proof is of another entry */
+    char asked[512];       /* operations, and queries */
+    char *head, *entry[2]; /* base64 */
     struct log_hash leaf[2], root;
 } world;
 
@@ -119,9 +119,9 @@ static json_t *answer_to(const struct message_request *r)
         return json_pack("{s:[{s:s, s:s}]}", "tenants", "name", world.tenant ? world.tenant : world.name,
                          "created", world.name);
     case OPERATION_GUEST_LIST:
-        return json_pack("{s:[{s:s, s:s, s:s, s:s, s:{s:s}}], s:s}", "guests", "name", world.name, "state",
-                         world.name, "why", world.name, "measurement", world.name, "definition", "tee",
-                         world.name, "next", world.name);
+        return json_pack("{s:[{s:s, s:s, s:s, s:s, s:s}], s:s}", "guests", "name", world.name, "state",
+                         world.name, "why", world.name, "measurement", world.name, "tee", world.name, "next",
+                         world.name);
     case OPERATION_AUDIT_ENTRIES:
         return json_pack("{s:[{s:i, s:{s:s}}], s:s}", "entries", "index", (int)i, "entry", "bytes",
                          world.entry[i], "next", world.name);
@@ -240,9 +240,11 @@ static void the_last_day_of_an_interval_is_in_it(void **state)
 {
     (void)state;
     as("blue", "blue");
-    assert_asked("/audit/operations", "{'from': '2026-11-01', 'to': '2026-11-30', 'operation': 'guest.*'}",
-                 WHO "audit.entries{\"from\":\"2026-11-01T00:00:00Z\",\"kind\":\"operation\",\"limit\":50,"
-                     "\"newest\":true,\"operation\":\"guest.*\",\"tenant\":\"blue\",\"to\":\"2026-12-01T00:00:00Z\"} ");
+    assert_asked(
+        "/audit/operations", "{'from': '2026-11-01', 'to': '2026-11-30', 'operation': 'guest.*'}",
+        WHO
+        "audit.entries{\"from\":\"2026-11-01T00:00:00Z\",\"kind\":\"operation\",\"limit\":50,"
+        "\"newest\":true,\"operation\":\"guest.*\",\"tenant\":\"blue\",\"to\":\"2026-12-01T00:00:00Z\"} ");
 }
 
 static void what_is_no_question_is_not_asked(void **state)
