@@ -118,7 +118,7 @@ int whole_stop(struct whole *w, int number)
 }
 
 /* "cofred\0--part\0NAME", started by that process; or whatever runs as a guest's user. */
-static bool is_part(const char *pid, const char *name, pid_t parent)
+static bool is_part(const struct whole *w, const char *pid, const char *name, pid_t parent)
 {
     char path[300], text[512] = "", line[512] = "";
     struct stat st;
@@ -146,7 +146,7 @@ pid_t whole_part(struct whole *w, const char *name)
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && !found && (e = readdir(entries));)
         if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
-            is_part(e->d_name, parser ? "zygote" : name, parent))
+            is_part(w, e->d_name, parser ? "zygote" : name, parent))
             found = atoi(e->d_name);
     if (entries)
         closedir(entries);
