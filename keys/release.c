@@ -3,14 +3,6 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-static int take_integer(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = c[0].integer;
-    return 0;
-}
-
 int key_release_keep(struct db *db, const struct key_release *r, struct cofre_err *err)
 {
     int rc = DB_RUN(db,
@@ -30,12 +22,12 @@ int64_t key_release_count(struct db *db, const char *name, struct view guest, in
             ? DB_RUN(db,
                      "SELECT COUNT(*) FROM (SELECT 1 FROM guest_key_release WHERE name = $1 AND guest = $2"
                      " AND at > $3 LIMIT $4) AS some",
-                     take_integer, &count, err, db_text(name), db_bytes(guest), db_integer(since),
+                     db_take_integer, &count, err, db_text(name), db_bytes(guest), db_integer(since),
                      db_integer(most))
             : DB_RUN(db,
                      "SELECT COUNT(*) FROM (SELECT 1 FROM guest_key_release WHERE name = $1 AND at > $2"
                      " LIMIT $3) AS some",
-                     take_integer, &count, err, db_text(name), db_integer(since), db_integer(most));
+                     db_take_integer, &count, err, db_text(name), db_integer(since), db_integer(most));
     return rc < 0 ? rc : count;
 }
 
@@ -122,8 +114,8 @@ int key_approval_keep(struct db *db, const uint8_t root[static KEY_ROOT_SIZE], c
     int64_t asked = 0;
     int rc = authenticate(mac, root, a, err);
     if (rc == 0)
-        rc = DB_RUN(db, "SELECT COUNT(*) FROM guest_key_request WHERE name = $1 AND guest = $2", take_integer,
-                    &asked, err, db_text(a->name), db_bytes(a->guest));
+        rc = DB_RUN(db, "SELECT COUNT(*) FROM guest_key_request WHERE name = $1 AND guest = $2",
+                    db_take_integer, &asked, err, db_text(a->name), db_bytes(a->guest));
     if (rc >= 0 && !asked)
         return cofre_fail(err, COFRE_NEGATIVE, "no such guest asks for the key \"%s\"", a->name);
     if (rc >= 0)

@@ -27,9 +27,29 @@ int db_run(struct db *db, const char *sql, const struct db_value *value, size_t 
     return db->kind->run(db, sql, value, values, row, context, err);
 }
 
+int db_take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)columns;
+    (void)err;
+    *(int64_t *)context = column[0].integer;
+    return 0;
+}
+
 int db_forget(struct db *db, struct cofre_err *err)
 {
     return db->kind->forget(db, err);
+}
+
+int db_copy(struct db *db, const char *to, struct cofre_err *err)
+{
+    return db->kind->copy ? db->kind->copy(db, to, err)
+                          : cofre_fail(err, COFRE_USAGE, "PostgreSQL's databases are copied by pg_dump");
+}
+
+int db_check(struct db *db, struct cofre_err *err)
+{
+    return db->kind->check ? db->kind->check(db, err)
+                           : cofre_fail(err, COFRE_USAGE, "PostgreSQL's databases are checked by pg_amcheck");
 }
 
 int db_script(struct db *db, const char *sql, struct cofre_err *err)

@@ -3,14 +3,6 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 
-static int take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 static int take_hash(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
 {
     (void)columns;
@@ -68,7 +60,7 @@ int db_log_open(struct db_log *out, struct db *db, struct cofre_err *err)
 {
     int64_t size = 0;
     *out = (struct db_log){0};
-    int rc = db_run(db, SIZE, NULL, 0, take_integer, &size, err);
+    int rc = db_run(db, SIZE, NULL, 0, db_take_integer, &size, err);
     return open_tree(out, db, rc, size, err);
 }
 
@@ -79,7 +71,7 @@ int db_log_open_to_append(struct db_log *out, struct db *db, struct cofre_err *e
     int rc =
         db_run(db, "UPDATE log_state SET size = size", NULL, 0, NULL, NULL, err); /* whoever holds the row */
     if (rc >= 0)
-        rc = db_run(db, SIZE, NULL, 0, take_integer, &size, err);
+        rc = db_run(db, SIZE, NULL, 0, db_take_integer, &size, err);
     return open_tree(out, db, rc, size, err);
 }
 
@@ -167,9 +159,9 @@ int db_log_first(int64_t *out, struct db *db, struct cofre_err *err)
 {
     *out = 0;
     int rc = db_run(db, "SELECT number FROM log_entry WHERE number >= 1 ORDER BY number LIMIT 1", NULL, 0,
-                    take_integer, out, err);
+                    db_take_integer, out, err);
     if (rc == 0)
-        rc = db_run(db, SIZE, NULL, 0, take_integer, out, err);
+        rc = db_run(db, SIZE, NULL, 0, db_take_integer, out, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -177,6 +169,14 @@ int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err)
 {
     return DB_RUN(db, "DELETE FROM log_entry WHERE number >= 1 AND number < $1", NULL, NULL, err,
                   db_integer(before));
+}
+
+int db_log_end(struct db *db, struct cofre_err *err)
+{
+    return db_script(
+        db,
+        "DELETE FROM log_entry; DELETE FROM log_hash; DELETE FROM log_head; UPDATE log_state SET size = 0",
+        err);
 }
 
 int db_log_head(struct db *db, int64_t *size, db_log_take take, void *context, struct cofre_err *err)

@@ -48,6 +48,9 @@ int db_log_first(int64_t *out, struct db *db, struct cofre_err *err);
  * so does every proof. The number of those that were there. */
 int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err);
 
+/* Within a transaction: there is no log any more, and the next one is another. Who ends one so has a copy of it. */
+int db_log_end(struct db *db, struct cofre_err *err);
+
 /* A receipt by the newest head: of entry number, or of growth since the size. -COFRE_NEGATIVE: the log has none. */
 int db_log_prove(struct db *db, enum log_receipt_kind kind, int64_t number, struct bytes *out,
                  struct cofre_err *err);

@@ -1,22 +1,14 @@
 #include "attest/store/policy.h"
 
-static int take_number(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 int stored_policy_add(struct db *db, const char *name, const char *document, int64_t now, const char *by,
                       struct cofre_err *err)
 {
     int64_t version = 0;
-    int rc =
-        DB_RUN(db,
-               "INSERT INTO policy (name, version, document, made, made_by) SELECT $1,"
-               " COALESCE(MAX(version), 0) + 1, $2, $3, $4 FROM policy WHERE name = $1 RETURNING version",
-               take_number, &version, err, db_text(name), db_text(document), db_integer(now), db_text(by));
+    int rc = DB_RUN(
+        db,
+        "INSERT INTO policy (name, version, document, made, made_by) SELECT $1,"
+        " COALESCE(MAX(version), 0) + 1, $2, $3, $4 FROM policy WHERE name = $1 RETURNING version",
+        db_take_integer, &version, err, db_text(name), db_text(document), db_integer(now), db_text(by));
     return rc < 0 ? rc : (int)version;
 }
 

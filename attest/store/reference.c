@@ -6,14 +6,6 @@
 
 #include "vmm/base/json.h"
 
-static int take_number(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 static int add_value(struct db *db, const struct reference_file *file, int64_t number,
                      const struct reference *r, struct cofre_err *err)
 {
@@ -45,7 +37,7 @@ int64_t stored_reference_add(struct db *db, const struct reference_file *f, cons
         return cofre_fail(err, COFRE_NEGATIVE, "that file was imported before");
     if (rc > 0) /* the row is locked until the end: of two that import at once one waits */
         rc = DB_RUN(db, "UPDATE reference_next SET number = number + $1 WHERE one = 1 RETURNING number",
-                    take_number, &number, err, db_integer((int64_t)values->count));
+                    db_take_integer, &number, err, db_integer((int64_t)values->count));
     number -= (int64_t)values->count;
     for (size_t i = 0; i < values->count && rc >= 0; i++)
         rc = add_value(db, f, number + (int64_t)i, &values->item[i], err);

@@ -102,14 +102,6 @@ int schema_version(void)
     return VERSION;
 }
 
-static int take_version(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 struct list {
     const char *const *step;
     int count;
@@ -121,7 +113,7 @@ static int bring(struct db *db, void *context, struct cofre_err *err)
     const struct list *list = context;
     int64_t version = 0;
     int rc = DB_RUN(db, "UPDATE schema_version SET version = version WHERE one = $1 RETURNING version",
-                    take_version, &version, err, db_integer(1));
+                    db_take_integer, &version, err, db_integer(1));
     if (rc < 0)
         return rc;
     if (version > list->count)

@@ -11,17 +11,10 @@ static char *set_back; /* a script */
 static char *claims;   /* of the guest whose evidence passes */
 static int64_t changes, version;
 
-static int take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns, (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 static int64_t ask_number(const char *sql)
 {
     int64_t n = 0;
-    FUZZ_CHECK(db_run(db, sql, NULL, 0, take_integer, &n, NULL) >= 0);
+    FUZZ_CHECK(db_run(db, sql, NULL, 0, db_take_integer, &n, NULL) >= 0);
     return n;
 }
 
@@ -119,6 +112,6 @@ bool fuzzed_database_has_passed_others(void)
     FUZZ_CHECK(DB_RUN(db,
                       "SELECT count(*) FROM result WHERE outcome = 'pass'"
                       " AND json_extract(verdict, '$.claims') <> $1",
-                      take_integer, &n, NULL, db_text(claims)) == 1);
+                      db_take_integer, &n, NULL, db_text(claims)) == 1);
     return n > 0;
 }

@@ -125,19 +125,11 @@ static int appraise(int i)
     return answer_of(i);
 }
 
-static int take_number(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 static int64_t number(const char *sql)
 {
     int64_t n = -1;
     struct cofre_err err = {""};
-    if (db_run(watch, sql, NULL, 0, take_number, &n, &err) < 0)
+    if (db_run(watch, sql, NULL, 0, db_take_integer, &n, &err) < 0)
         fail_msg("%s", err.text);
     return n;
 }

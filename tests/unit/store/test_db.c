@@ -52,14 +52,6 @@ static void do_script(struct db *db, const char *sql)
         fail_msg("%s: %s", sql, err.text);
 }
 
-static int take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)err;
-    assert_int_equal(columns, 1);
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 /* A table of one number in each row. */
 static void new_numbers(struct db *db)
 {
@@ -72,7 +64,7 @@ static int64_t count_numbers(struct db *db)
     int64_t n = -1;
     struct cofre_err err;
     assert_int_equal(
-        db_run(db, "SELECT CAST(COUNT(*) AS BIGINT) FROM number", NULL, 0, take_integer, &n, &err), 1);
+        db_run(db, "SELECT CAST(COUNT(*) AS BIGINT) FROM number", NULL, 0, db_take_integer, &n, &err), 1);
     return n;
 }
 
@@ -228,8 +220,8 @@ static int increment(struct db *db, void *context, struct cofre_err *err)
 {
     int64_t n = 0;
     (void)context;
-    int rc =
-        DB_RUN(db, "UPDATE number SET n = n WHERE id = $1 RETURNING n", take_integer, &n, err, db_integer(1));
+    int rc = DB_RUN(db, "UPDATE number SET n = n WHERE id = $1 RETURNING n", db_take_integer, &n, err,
+                    db_integer(1));
     return rc < 0 ? rc
                   : DB_RUN(db, "UPDATE number SET n = $1 WHERE id = $2", NULL, NULL, err, db_integer(n + 1),
                            db_integer(1));
@@ -270,7 +262,7 @@ static void transactions_at_once_follow_each_other(void **state)
         pthread_join(thread[i], &why);
         assert_null(why);
     }
-    assert_int_equal(db_run(db, "SELECT n FROM number", NULL, 0, take_integer, &n, &err), 1);
+    assert_int_equal(db_run(db, "SELECT n FROM number", NULL, 0, db_take_integer, &n, &err), 1);
     assert_int_equal(n, THREADS * TIMES);
 }
 
@@ -395,7 +387,7 @@ static void several_may_bring_the_tables_at_once(void **state)
             fail_msg("%s", err[i].text);
     }
     assert_int_equal(
-        db_run(db, "SELECT version FROM schema_version", NULL, 0, take_integer, &version, &err[0]), 1);
+        db_run(db, "SELECT version FROM schema_version", NULL, 0, db_take_integer, &version, &err[0]), 1);
     assert_int_equal(version, schema_version());
 }
 
@@ -409,8 +401,8 @@ static void tables_of_a_later_version_are_left_alone(void **state)
     do_script(db, "UPDATE schema_version SET version = version + 1");
     assert_int_equal(schema_bring(db, &err), -COFRE_LACKING);
     assert_non_null(strstr(err.text, "use a newer one"));
-    assert_int_equal(db_run(db, "SELECT version FROM schema_version", NULL, 0, take_integer, &version, &err),
-                     1);
+    assert_int_equal(
+        db_run(db, "SELECT version FROM schema_version", NULL, 0, db_take_integer, &version, &err), 1);
     assert_int_equal(version, schema_version() + 1);
     do_script(db, "UPDATE schema_version SET version = version - 1");
 }

@@ -190,7 +190,7 @@ static int check_giver(struct grant *g, struct db *db, const struct access_calle
 
 static int count(int64_t *out, struct db *db, const char *sql, const char *of, struct cofre_err *err)
 {
-    int rc = DB_RUN(db, sql, rows_take_integer, out, err, db_text(of));
+    int rc = DB_RUN(db, sql, db_take_integer, out, err, db_text(of));
     return rc < 0 ? rc : 0;
 }
 
@@ -205,7 +205,7 @@ static int check_room(struct db *db, const struct grant *g, const char *labels, 
             db,
             "SELECT number FROM access_grant WHERE subject = $1 AND role = $2 AND tenant = $3 AND labels = $4"
             " AND deny = $5 AND until = $6",
-            rows_take_integer, &same, err, db_text(g->subject), db_text(g->role), db_text(g->tenant),
+            db_take_integer, &same, err, db_text(g->subject), db_text(g->role), db_text(g->tenant),
             db_text(labels), db_integer(g->deny), db_integer(g->until));
     if (rc < 0)
         return rc;

@@ -13,7 +13,7 @@
 
 static int count_grants(int64_t *out, struct db *db, const char *role, struct cofre_err *err)
 {
-    int rc = DB_RUN(db, "SELECT COUNT(*) FROM access_grant WHERE role = $1", rows_take_integer, out, err,
+    int rc = DB_RUN(db, "SELECT COUNT(*) FROM access_grant WHERE role = $1", db_take_integer, out, err,
                     db_text(role));
     return rc < 0 ? rc : 0;
 }
@@ -72,7 +72,7 @@ static int keep_if_one_stays(struct db *db, const char *name, const json_t *patt
 static int check_room(struct db *db, struct cofre_err *err)
 {
     int64_t roles = 0;
-    int rc = db_run(db, "SELECT COUNT(*) FROM access_role", NULL, 0, rows_take_integer, &roles, err);
+    int rc = db_run(db, "SELECT COUNT(*) FROM access_role", NULL, 0, db_take_integer, &roles, err);
     return rc < 0              ? rc
            : roles < ROLES_MAX ? 0
                                : cofre_fail(err, COFRE_NEGATIVE, "there are %d roles already", ROLES_MAX);

@@ -1,13 +1,5 @@
 #include "vmm/host/access/rows.h"
 
-int rows_take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 int rows_one(int rc)
 {
     return rc < 0 ? rc : rc == 0;
@@ -16,7 +8,7 @@ int rows_one(int rc)
 int rows_number(int64_t *out, struct db *db, struct cofre_err *err)
 {
     int rc = DB_RUN(db, "UPDATE access_number SET next = next + 1 WHERE one = $1 RETURNING next - 1",
-                    rows_take_integer, out, err, db_integer(1));
+                    db_take_integer, out, err, db_integer(1));
     return rc == 1  ? 0
            : rc < 0 ? rc
                     : cofre_fail(err, COFRE_FAILED, "the database has no number for another row");

@@ -8,8 +8,6 @@
 
 /* The next number, which no other row had. */
 int rows_number(int64_t *out, struct db *db, struct cofre_err *err);
-/* The first column as a number. */
-int rows_take_integer(void *context, const struct db_value *column, size_t columns, struct cofre_err *err);
 /* Rows of at most one: 0 where there was one, 1 where there was none. */
 int rows_one(int rc);
 

@@ -133,7 +133,7 @@ struct guests {
     const struct access_view *view;
     json_t *rows;
     size_t limit;
-    const char *state, *label;
+    const char *label;
     bool more;
 };
 
@@ -150,12 +150,11 @@ static int take_guest(void *context, const struct guest_row *guest, struct cofre
 {
     struct guests *list = context;
     if (!access_view_guest(list->view, guest->tenant, guest->labels) ||
-        (list->state && strcmp(list->state, guest_state_names[guest->state]) != 0) ||
         (list->label && !has_label(guest->labels, list->label)))
         return 0;
     if (json_array_size(list->rows) == list->limit) {
         list->more = true;
-        return 0;
+        return 1;
     }
     return json_array_append_new(list->rows, guest_show(guest, NULL)) < 0 ? no_memory(err) : 0;
 }
@@ -166,13 +165,12 @@ int work_guest_list(struct call *call, struct cofre_err *err)
     struct access_view *view = NULL;
     struct guests list = {.rows = json_array(),
                           .limit = call_query(call, "limit", PAGE),
-                          .state = member_text(query, "state", NULL),
                           .label = member_text(query, "label", NULL)};
     int rc = access_view_open(&view, call->db, &call->who, call->now, err);
     list.view = view;
     if (rc == 0)
-        rc =
-            guests_list(call->db, call->tenant.name, member_text(query, "after", ""), take_guest, &list, err);
+        rc = guests_list(call->db, call->tenant.name, member_text(query, "after", ""),
+                         member_text(query, "state", NULL), take_guest, &list, err);
     access_view_close(view);
     call->answer = json_pack("{s:o}", "guests", list.rows);
     if (rc == 0 && call->answer && list.more)

@@ -1,9 +1,9 @@
 /* Images: what comes in is read and hashed in a thread of its own, between two turns. */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "vmm/host/decide/parts.h"
 
@@ -16,11 +16,7 @@ struct incoming {
     struct image_upload *upload;
     struct image_digest digest;
     int fd; /* where its bytes come from; -1 */
-    pthread_t thread;
-    bool threaded;
-    struct event *all_there;
-    int rc;
-    struct cofre_err err;
+    struct job read;
 };
 
 static void incoming_free(void *data)
@@ -28,19 +24,19 @@ static void incoming_free(void *data)
     struct incoming *in = data;
     if (!in)
         return;
-    if (in->threaded)
-        pthread_join(in->thread, NULL);
+    if (in->fd >= 0) /* so that it waits for no more */
+        (void)shutdown(in->fd, SHUT_RDWR);
+    job_end(&in->read);
     if (in->fd >= 0)
         close(in->fd);
-    if (in->all_there)
-        event_free(in->all_there);
     image_upload_free(in->upload);
     free(in);
 }
 
 /* Until the end that whoever sends makes. */
-static int read_all(struct incoming *in, struct cofre_err *err)
+static int read_all(void *context, struct cofre_err *err)
 {
+    struct incoming *in = context;
     CLEAN_FREE uint8_t *chunk = malloc(CHUNK);
     if (!chunk)
         return cofre_fail(err, COFRE_FAILED, "no memory for an image's bytes");
@@ -63,19 +59,11 @@ static int read_all(struct incoming *in, struct cofre_err *err)
     }
 }
 
-static void *take_in(void *context)
-{
-    struct incoming *in = context;
-    in->rc = read_all(in, &in->err);
-    event_active(in->all_there, EV_READ, 0);
-    return NULL;
-}
-
 static int keep(struct call *call, struct cofre_err *err)
 {
     struct incoming *in = call->data;
-    if (in->rc < 0)
-        return cofre_fail(err, (enum cofre_error) - in->rc, "%s", in->err.text);
+    if (in->read.rc < 0)
+        return cofre_fail(err, (enum cofre_error) - in->read.rc, "%s", in->read.err.text);
     int rc = image_upload_keep(in->upload, call->db, call->now, access_caller_name(&call->who), err);
     if (rc >= 0)
         rc = image_show(&call->answer, call->db, call_part(call, 0), &in->digest, err);
@@ -84,38 +72,34 @@ static int keep(struct call *call, struct cofre_err *err)
     return rc < 0 ? rc : 0;
 }
 
-static void second_half(struct call *call)
+static void all_there(void *context)
 {
-    call->hold = false;
-    call->then = NULL;
-    call->decided = true;
-    call->work = keep;
-    call_later(call);
-}
-
-static void all_there(evutil_socket_t fd, short events, void *context)
-{
-    struct incoming *in = context;
-    (void)fd;
-    (void)events;
-    pthread_join(in->thread, NULL);
-    in->threaded = false;
-    second_half(in->call);
+    call_again(((struct incoming *)context)->call, keep);
 }
 
 static void let_it_come(struct call *call)
 {
     struct incoming *in = call->data;
-    in->rc = call->caller ? caller_upload(call->caller, call->request.id, &in->fd, &in->err)
-                          : cofre_fail(&in->err, COFRE_FAILED, "whoever sent the image is gone");
-    in->all_there = event_new(call->decider->base, -1, 0, all_there, in);
-    if (in->rc == 0 && in->all_there && pthread_create(&in->thread, NULL, take_in, in) == 0) {
-        in->threaded = true;
-        return;
-    }
-    if (in->rc == 0)
-        in->rc = cofre_fail(&in->err, COFRE_FAILED, "no thread for an image");
-    second_half(call);
+    struct job *read = &in->read;
+    *read = (struct job){.work = read_all, .done = all_there, .context = in};
+    read->rc = call->caller ? caller_upload(call->caller, call->request.id, &in->fd, &read->err)
+                            : cofre_fail(&read->err, COFRE_FAILED, "whoever sent the image is gone");
+    if (read->rc == 0)
+        read->rc = job_begin(read, call->decider->base, &read->err);
+    if (read->rc < 0)
+        call_again(call, keep);
+}
+
+/* With the one that begins, and others that come at the same time. */
+static int check_number(struct call *call, struct cofre_err *err)
+{
+    const uint64_t quota = tenant_quota(&call->tenant, "images");
+    uint64_t images = 0;
+    int rc = images_count(&images, call->decider->images, call->db, call->tenant.name, err);
+    if (rc == 0 && images > quota)
+        rc = cofre_fail(err, COFRE_LACKING, "tenant %s has %llu images, and its quota is %llu",
+                        call->tenant.name, (unsigned long long)images - 1, (unsigned long long)quota);
+    return rc;
 }
 
 int work_image_add(struct call *call, struct cofre_err *err)
@@ -139,6 +123,9 @@ int work_image_add(struct call *call, struct cofre_err *err)
         return rc;
     if (rc == 1) /* it is here */
         return image_show(&call->answer, call->db, call->tenant.name, &in->digest, err);
+    rc = check_number(call, err);
+    if (rc < 0)
+        return rc;
     call->begun = call->hold = true;
     call->then = let_it_come;
     return 0;

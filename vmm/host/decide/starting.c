@@ -2,7 +2,6 @@
  * images are opened; hands gets the descriptors. Whatever fails is the run's end. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +24,7 @@ struct starter {
         int image; /* -1: it begins empty */
     } make[HANDS_DISKS_MAX];
     unsigned makes;
-    pthread_t thread;
-    bool threaded;
-    struct event *made;
+    struct job make_all;
     int rc;
     struct cofre_err err;
     TAILQ_ENTRY(starter) entry;
@@ -36,13 +33,12 @@ struct starter {
 static void starter_free(struct starter *s)
 {
     TAILQ_REMOVE(&s->decider->starters, s, entry);
+    job_end(&s->make_all);
     for (unsigned i = 0; i < s->fds; i++)
         close(s->fd[i]);
     for (unsigned i = 0; i < s->makes; i++)
         if (s->make[i].image >= 0)
             close(s->make[i].image);
-    if (s->made)
-        event_free(s->made);
     json_decref(s->definition);
     free(s);
 }
@@ -50,11 +46,8 @@ static void starter_free(struct starter *s)
 void starters_free(struct decider *d)
 {
     struct starter *s;
-    while ((s = TAILQ_FIRST(&d->starters))) {
-        if (s->threaded)
-            pthread_join(s->thread, NULL);
+    while ((s = TAILQ_FIRST(&d->starters)))
         starter_free(s);
-    }
 }
 
 static void fail(struct starter *s)
@@ -150,13 +143,13 @@ static void ask_hands(struct starter *s)
 
 /* Disks */
 
-static void *make_disks(void *context)
+static int make_disks(void *context, struct cofre_err *err)
 {
-    struct starter *s = context;
-    for (unsigned i = 0; s->rc == 0 && i < s->makes; i++)
-        s->rc = guest_disk_make(s->decider->images, &s->make[i].disk, s->make[i].image, &s->err);
-    event_active(s->made, EV_READ, 0);
-    return NULL;
+    const struct starter *s = context;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < s->makes; i++)
+        rc = guest_disk_make(s->decider->images, &s->make[i].disk, s->make[i].image, err);
+    return rc;
 }
 
 static int note_disks(struct db *db, void *context, struct cofre_err *err)
@@ -168,13 +161,11 @@ static int note_disks(struct db *db, void *context, struct cofre_err *err)
     return rc < 0 ? rc : 0;
 }
 
-static void disks_made(evutil_socket_t fd, short events, void *context)
+static void disks_made(void *context)
 {
     struct starter *s = context;
-    (void)fd;
-    (void)events;
-    pthread_join(s->thread, NULL);
-    s->threaded = false;
+    s->rc = s->make_all.rc;
+    s->err = s->make_all.err;
     if (s->rc == 0)
         s->rc = db_atomically(s->decider->db, note_disks, s, &s->err);
     if (s->rc < 0)
@@ -213,11 +204,8 @@ static int begin(struct starter *s, const struct guest_row *guest, struct cofre_
         rc = find_disks(s, err);
     if (rc < 0 || s->makes == 0)
         return rc;
-    s->made = event_new(s->decider->base, -1, 0, disks_made, s);
-    if (!s->made || pthread_create(&s->thread, NULL, make_disks, s) != 0)
-        return cofre_fail(err, COFRE_FAILED, "no thread to make a guest's disks in");
-    s->threaded = true;
-    return 0;
+    s->make_all = (struct job){.work = make_disks, .done = disks_made, .context = s};
+    return job_begin(&s->make_all, s->decider->base, err);
 }
 
 void starting_begin(struct decider *d, const struct guest_row *guest, uint32_t former_run)
@@ -237,6 +225,6 @@ void starting_begin(struct decider *d, const struct guest_row *guest, uint32_t f
     s->rc = begin(s, guest, &s->err);
     if (s->rc < 0)
         fail(s);
-    else if (!s->threaded)
+    else if (!s->make_all.runs)
         ask_hands(s);
 }

@@ -1,9 +1,9 @@
 /* What is said to a guest: keys at its console, and a nonce to its agent. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "attest/evidence.h"
 #include "vmm/agent/attest_answer.h"
@@ -15,9 +15,7 @@
 struct talk {
     struct call *call;
     int fd; /* the guest's end; -1 */
-    pthread_t thread;
-    bool threaded;
-    struct event *over;
+    struct job fetch;
     struct bytes answer;
     int rc;
     struct cofre_err err;
@@ -28,12 +26,11 @@ static void talk_free(void *data)
     struct talk *t = data;
     if (!t)
         return;
-    if (t->threaded)
-        pthread_join(t->thread, NULL);
+    if (t->fd >= 0) /* so that nothing waits for the guest any more */
+        (void)shutdown(t->fd, SHUT_RDWR);
+    job_end(&t->fetch);
     if (t->fd >= 0)
         close(t->fd);
-    if (t->over)
-        event_free(t->over);
     bytes_free(&t->answer);
     free(t);
 }
@@ -70,15 +67,6 @@ static int ended(struct call *call, struct cofre_err *err)
     return call->answer ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
 }
 
-static void second_half(struct call *call)
-{
-    call->hold = false;
-    call->then = NULL;
-    call->decided = true;
-    call->work = ended;
-    call_later(call);
-}
-
 static void ask(struct call *call, enum hands_file file, hands_answered *opened)
 {
     struct talk *t = call->data;
@@ -86,7 +74,7 @@ static void ask(struct call *call, enum hands_file file, hands_answered *opened)
     t->rc = hands_client_ask(call->decider->hands, HANDS_OPEN, call->guest.run, &open, NULL, 0, opened, call,
                              &t->err);
     if (t->rc < 0)
-        second_half(call);
+        call_again(call, ended);
 }
 
 /* Keys */
@@ -107,7 +95,7 @@ static void console_opened(void *context, int rc, const struct hands_answer *ans
     if (t->rc == 0 && write(fd, keys.data, keys.len) != (ssize_t)keys.len)
         t->rc =
             cofre_fail(&t->err, COFRE_LACKING, "the guest does not read its console: %s", strerror(errno));
-    second_half(call);
+    call_again(call, ended);
 }
 
 static void open_input(struct call *call)
@@ -125,8 +113,9 @@ int work_guest_input(struct call *call, struct cofre_err *err)
 
 /* Evidence: the agent's answer is the guest's word, and the verifier's to judge. */
 
-static int fetch(struct talk *t, struct cofre_err *err)
+static int fetch(void *context, struct cofre_err *err)
 {
+    struct talk *t = context;
     CLEAN_EVIDENCE evidence = {0};
     CLEAN_BYTES said = {0};
     uint8_t report_data[64] = {0};
@@ -144,22 +133,12 @@ static int fetch(struct talk *t, struct cofre_err *err)
                   : evidence_write(&t->answer, &evidence, err);
 }
 
-static void *ask_agent(void *context)
+static void fetched(void *context)
 {
     struct talk *t = context;
-    t->rc = fetch(t, &t->err);
-    event_active(t->over, EV_READ, 0);
-    return NULL;
-}
-
-static void over(evutil_socket_t fd, short events, void *context)
-{
-    struct talk *t = context;
-    (void)fd;
-    (void)events;
-    pthread_join(t->thread, NULL);
-    t->threaded = false;
-    second_half(t->call);
+    t->rc = t->fetch.rc;
+    t->err = t->fetch.err;
+    call_again(t->call, ended);
 }
 
 static void agent_opened(void *context, int rc, const struct hands_answer *answer, int fd,
@@ -170,16 +149,13 @@ static void agent_opened(void *context, int rc, const struct hands_answer *answe
     (void)answer;
     t->fd = fd;
     t->rc = rc;
+    t->fetch = (struct job){.work = fetch, .done = fetched, .context = t};
     if (rc < 0)
         t->err = *why;
-    t->over = event_new(call->decider->base, -1, 0, over, t);
-    if (rc == 0 && t->over && pthread_create(&t->thread, NULL, ask_agent, t) == 0) {
-        t->threaded = true;
-        return;
-    }
-    if (rc == 0)
-        t->rc = cofre_fail(&t->err, COFRE_FAILED, "no thread to talk to a guest in");
-    second_half(call);
+    else
+        t->rc = job_begin(&t->fetch, call->decider->base, &t->err);
+    if (t->rc < 0)
+        call_again(call, ended);
 }
 
 static void open_agent(struct call *call)

@@ -46,7 +46,7 @@ static int take_tenant(void *context, const struct tenant *tenant, struct cofre_
         return 0;
     if (json_array_size(list->rows) == list->limit) {
         list->more = true;
-        return 0;
+        return 1;
     }
     return json_array_append_new(list->rows, tenant_show(tenant)) < 0 ? no_memory(err) : 0;
 }
@@ -111,7 +111,7 @@ int work_tenant_delete(struct call *call, struct cofre_err *err)
                           (long long)guests);
     if (rc == 0)
         rc = image_list(&images, call->db, name, NULL, 1, err);
-    if (rc == 0 && json_array_size(json_object_get(images, "images")))
+    if (rc == 0 && json_array_size(images))
         return cofre_fail(err, COFRE_USAGE, "tenant %s has images: delete them first", name);
     call->before = document_of(call->tenant.quotas);
     if (rc == 0)

@@ -84,14 +84,6 @@ int guest_row_find_run(struct guest_row *out, struct db *db, uint32_t run, struc
         out, DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE run = $1", take_one, out, err, db_integer(run)));
 }
 
-static int take_number(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
-{
-    (void)columns;
-    (void)err;
-    *(int64_t *)context = column[0].integer;
-    return 0;
-}
-
 static int drawn(uint32_t *out, int rc, int64_t number, struct cofre_err *err)
 {
     if (rc == 1 && number > 0 && number < UINT32_MAX) {
@@ -104,8 +96,8 @@ static int drawn(uint32_t *out, int rc, int64_t number, struct cofre_err *err)
 int guest_draw_run(uint32_t *out, struct db *db, struct cofre_err *err)
 {
     int64_t number = 0;
-    int rc = DB_RUN(db, "UPDATE host_number SET run = run + 1 WHERE one = $1 RETURNING run - 1", take_number,
-                    &number, err, db_integer(1));
+    int rc = DB_RUN(db, "UPDATE host_number SET run = run + 1 WHERE one = $1 RETURNING run - 1",
+                    db_take_integer, &number, err, db_integer(1));
     return drawn(out, rc, number, err);
 }
 
@@ -113,7 +105,7 @@ static int draw_number(uint32_t *out, struct db *db, struct cofre_err *err)
 {
     int64_t number = 0;
     int rc = DB_RUN(db, "UPDATE host_number SET guest = guest + 1 WHERE one = $1 RETURNING guest - 1",
-                    take_number, &number, err, db_integer(1));
+                    db_take_integer, &number, err, db_integer(1));
     return drawn(out, rc, number, err);
 }
 
@@ -218,41 +210,64 @@ int guest_forget_versions(struct db *db, const struct guest_row *guest, struct c
     return rc < 0 ? rc : 0;
 }
 
+/* Rows come by the page, so that who wants few of many does not have all of them read. */
+#define PAGE 128
+
 struct listing {
     guest_take take;
     void *context;
+    char name[64]; /* the last one's, and its number */
+    uint32_t number;
+    bool enough;
 };
 
 static int take_listed(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
 {
-    const struct listing *listing = context;
+    struct listing *listing = context;
     CLEAN_GUEST_ROW guest = {.number = 0};
     (void)columns;
+    if (listing->enough)
+        return 0;
     int rc = read_row(&guest, column, err);
-    return rc < 0 ? rc : listing->take(listing->context, &guest, err);
+    if (rc == 0)
+        rc = listing->take(listing->context, &guest, err);
+    listing->enough = rc == 1;
+    listing->number = guest.number;
+    (void)snprintf(listing->name, sizeof listing->name, "%s", guest.name);
+    return rc < 0 ? rc : 0;
 }
 
-int guests_list(struct db *db, const char *tenant, const char *after, guest_take take, void *context,
-                struct cofre_err *err)
+int guests_list(struct db *db, const char *tenant, const char *after, const char *state, guest_take take,
+                void *context, struct cofre_err *err)
 {
-    struct listing listing = {take, context};
-    int rc = DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE tenant = $1 AND name > $2 ORDER BY name",
-                    take_listed, &listing, err, db_text(tenant), db_text(after));
+    struct listing listing = {.take = take, .context = context};
+    (void)snprintf(listing.name, sizeof listing.name, "%s", after);
+    int rc;
+    do {
+        rc = DB_RUN(db,
+                    "SELECT " COLUMNS " FROM guest WHERE tenant = $1 AND name > $2"
+                    " AND ($3 = '' OR state = $3) ORDER BY name LIMIT $4",
+                    take_listed, &listing, err, db_text(tenant), db_text(listing.name),
+                    db_text(state ? state : ""), db_integer(PAGE));
+    } while (rc == PAGE && !listing.enough);
     return rc < 0 ? rc : 0;
 }
 
 int guests_all(struct db *db, guest_take take, void *context, struct cofre_err *err)
 {
-    struct listing listing = {take, context};
-    int rc = DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE number > $1 ORDER BY number", take_listed,
-                    &listing, err, db_integer(0));
+    struct listing listing = {.take = take, .context = context};
+    int rc;
+    do {
+        rc = DB_RUN(db, "SELECT " COLUMNS " FROM guest WHERE number > $1 ORDER BY number LIMIT $2",
+                    take_listed, &listing, err, db_integer(listing.number), db_integer(PAGE));
+    } while (rc == PAGE && !listing.enough);
     return rc < 0 ? rc : 0;
 }
 
 int guests_count(int64_t *out, struct db *db, const char *tenant, struct cofre_err *err)
 {
-    int rc =
-        DB_RUN(db, "SELECT COUNT(*) FROM guest WHERE tenant = $1", take_number, out, err, db_text(tenant));
+    int rc = DB_RUN(db, "SELECT COUNT(*) FROM guest WHERE tenant = $1", db_take_integer, out, err,
+                    db_text(tenant));
     return rc < 0 ? rc : 0;
 }
 

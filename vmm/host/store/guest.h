@@ -49,11 +49,12 @@ int guest_definition(json_t **out, struct db *db, uint32_t number, int64_t versi
 /* Versions that neither the next start nor the one that runs needs. */
 int guest_forget_versions(struct db *db, const struct guest_row *guest, struct cofre_err *err);
 
+/* 1: enough, no more of them. A negative value ends it as well, and is its result. */
 typedef int (*guest_take)(void *context, const struct guest_row *guest, struct cofre_err *err);
-/* A tenant's, in the order of names, after one ("": all). */
-int guests_list(struct db *db, const char *tenant, const char *after, guest_take take, void *context,
-                struct cofre_err *err);
-/* Every tenant's. */
+/* A tenant's, in the order of names: those after one ("": all), in one state (NULL: in any). */
+int guests_list(struct db *db, const char *tenant, const char *after, const char *state, guest_take take,
+                void *context, struct cofre_err *err);
+/* Every tenant's, in the order of numbers. */
 int guests_all(struct db *db, guest_take take, void *context, struct cofre_err *err);
 int guests_count(int64_t *out, struct db *db, const char *tenant, struct cofre_err *err);
 

@@ -93,25 +93,40 @@ int tenant_remove(struct db *db, const char *name, struct cofre_err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* Rows come by the page, as guests' do. */
+#define PAGE 128
+
 struct listing {
     tenant_take take;
     void *context;
+    char name[64]; /* the last one's */
+    bool enough;
 };
 
 static int take_listed(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
 {
-    const struct listing *listing = context;
+    struct listing *listing = context;
     CLEAN_TENANT tenant = {.made = 0};
     (void)columns;
+    if (listing->enough)
+        return 0;
     int rc = read_row(&tenant, column, err);
-    return rc < 0 ? rc : listing->take(listing->context, &tenant, err);
+    if (rc == 0)
+        rc = listing->take(listing->context, &tenant, err);
+    listing->enough = rc == 1;
+    (void)snprintf(listing->name, sizeof listing->name, "%s", tenant.name);
+    return rc < 0 ? rc : 0;
 }
 
 int tenants_list(struct db *db, const char *after, tenant_take take, void *context, struct cofre_err *err)
 {
-    struct listing listing = {take, context};
-    int rc = DB_RUN(db, "SELECT " COLUMNS " FROM tenant WHERE name > $1 ORDER BY name", take_listed, &listing,
-                    err, db_text(after));
+    struct listing listing = {.take = take, .context = context};
+    (void)snprintf(listing.name, sizeof listing.name, "%s", after);
+    int rc;
+    do {
+        rc = DB_RUN(db, "SELECT " COLUMNS " FROM tenant WHERE name > $1 ORDER BY name LIMIT $2", take_listed,
+                    &listing, err, db_text(listing.name), db_integer(PAGE));
+    } while (rc == PAGE && !listing.enough);
     return rc < 0 ? rc : 0;
 }
 

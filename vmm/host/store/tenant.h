@@ -21,7 +21,7 @@ int tenant_add(struct db *db, const struct tenant *tenant, const char *by, struc
 int tenant_change(struct db *db, const struct tenant *tenant, struct cofre_err *err);
 int tenant_remove(struct db *db, const char *name, struct cofre_err *err);
 
-/* In the order of names, those after one ("": all). take's negative value ends it. */
+/* In the order of names, those after one ("": all). take's 1 ends it: enough; so does a negative value, which is the result. */
 typedef int (*tenant_take)(void *context, const struct tenant *tenant, struct cofre_err *err);
 int tenants_list(struct db *db, const char *after, tenant_take take, void *context, struct cofre_err *err);
 

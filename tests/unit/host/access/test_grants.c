@@ -39,7 +39,7 @@ static int64_t rows(void)
 {
     int64_t count = -1;
     assert_int_equal(
-        db_run(made.db, "SELECT COUNT(*) FROM access_grant", NULL, 0, rows_take_integer, &count, &err), 1);
+        db_run(made.db, "SELECT COUNT(*) FROM access_grant", NULL, 0, db_take_integer, &count, &err), 1);
     return count;
 }
 
@@ -131,7 +131,7 @@ static void the_last_administrator_stays(void **state)
     (void)state;
     int64_t number = 0;
     assert_int_equal(
-        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
+        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, db_take_integer, &number, &err), 1);
     number_of(args, number, "");
     assert_true(try("user:root", "grant.remove", args) < 0);
     assert_non_null(strstr(err.text, "administrator"));
@@ -159,7 +159,7 @@ static void what_is_refused_leaves_no_trace_in_the_transaction(void **state)
     int64_t number = 0;
     (void)state;
     assert_int_equal(
-        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
+        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, db_take_integer, &number, &err), 1);
     number_of(args, number, "");
     struct two two = {.refused = args};
     assert_int_equal(db_atomically(made.db, refused_and_something_else, &two, &err), 0);
@@ -173,7 +173,7 @@ static void who_may_be_nobody_is_no_last_administrator(void **state)
     int64_t number = 0;
     (void)state;
     assert_int_equal(
-        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, rows_take_integer, &number, &err), 1);
+        db_run(made.db, "SELECT number FROM access_grant", NULL, 0, db_take_integer, &number, &err), 1);
     number_of(args, number, "");
     /* a group is nobody for certain, one of a tenant not of the host, one of some labels not of all */
     (void)made_grant(&made, "group:corp:ops", "administrator", "", "{}", false);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,7 +25,8 @@ static struct whole whole, *const w = &whole;
 static const char *missing;
 static char kernel[80];
 
-#define GUEST "/tenants/shop/guests/web"
+#define STOP_SECONDS 8 /* in which cofred stops, however busy; what waits for others waits for a minute */
+#define GUEST        "/tenants/shop/guests/web"
 
 static void must(int status, const char *method, const char *path, const char *body)
 {
@@ -403,6 +405,52 @@ static void systemd_hears_of_the_deciding_loop_while_it_turns(void **state)
     whole_start(w);
 }
 
+/* A connection whose upload has begun, and of which no byte will come. */
+static int begin_upload(void)
+{
+    static const char head[] = "PUT /v1/tenants/shop/images/sha256:"
+                               "0000000000000000000000000000000000000000000000000000000000000000 HTTP/1.1\r\n"
+                               "Host: cofred\r\nContent-Length: 1000000\r\n"
+                               "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\n\r\n";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char said[64] = "";
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", w->socket);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(write(fd, head, sizeof head - 1), sizeof head - 1);
+    assert_true(read(fd, said, sizeof said - 1) > 0);
+    assert_non_null(strstr(said, " 100 "));
+    return fd;
+}
+
+/* Nor does one whose parser holds the socket and does nothing more. */
+static void a_silent_upload_keeps_nobody_from_stopping(void **state)
+{
+    struct timespec before, after;
+    (void)state;
+    need();
+    CLEAN_FD upload = begin_upload();
+    const pid_t parser = whole_part(w, "parser");
+    assert_true(parser > 0);
+    assert_int_equal(kill(parser, SIGSTOP), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_int_equal(whole_stop(w, SIGTERM), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_int_equal(kill(parser, SIGKILL), 0);
+    assert_true(after.tv_sec - before.tv_sec < STOP_SECONDS);
+    whole_start(w);
+}
+
+static void a_tenant_that_has_something_is_not_deleted(void **state)
+{
+    (void)state;
+    need();
+    must(409, "DELETE", "/tenants/shop", NULL); /* an image */
+    define("web", "launch wait");
+    must(409, "DELETE", "/tenants/shop", NULL);
+    must(200, "GET", "/tenants/shop", NULL);
+}
+
 static void what_was_done_and_refused_is_in_the_log(void **state)
 {
     (void)state;
@@ -510,6 +558,8 @@ int main(int argc, char **argv)
         TEST(a_second_cofred_is_refused_the_first_one_s_directory),
         TEST(a_signal_has_the_configuration_read_again_where_it_is_good),
         TEST(systemd_hears_of_the_deciding_loop_while_it_turns),
+        TEST(a_silent_upload_keeps_nobody_from_stopping),
+        TEST(a_tenant_that_has_something_is_not_deleted),
         TEST(what_was_done_and_refused_is_in_the_log),
         TEST(a_tenant_s_auditor_sees_no_other_tenant_on_the_page),
         TEST(removed_entries_leave_their_hashes_and_an_entry),
