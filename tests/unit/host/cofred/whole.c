@@ -25,9 +25,10 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 
-#define SECONDS    30
-#define BESIDE     (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
-#define FIRST_USER 880000 /* not those of the tests of hands, which run beside this */
+#define SECONDS 30
+#define BESIDE  (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
+#define FIRST_USER                                                                                           \
+    (900000 + (unsigned)getpid() % 100000 * 1000) /* not those of a test that runs beside this */
 
 const char *whole_make(struct whole *w, const char *program, const char *stand_in)
 {
@@ -149,7 +150,7 @@ size_t whole_guest_processes(const struct whole *w)
     size_t count = 0;
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && (e = readdir(entries));)
-        count += e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(e->d_name, "guest", w->cofred);
+        count += e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(w, e->d_name, "guest", w->cofred);
     if (entries)
         closedir(entries);
     return count;
