@@ -61,6 +61,7 @@ static void host_told(void *context, int rc, const struct hands_answer *answer, 
     }
     d->host = answer->host;
     reconcile(d);
+    held_carry_out(d);
     if (d->config->ready)
         d->config->ready(d->config->context);
 }

@@ -39,6 +39,10 @@ struct call {
     call_work *work;
     bool decided; /* the second half of one that was allowed in an earlier turn */
     uint32_t run; /* that it is about, where nobody asked */
+    struct {
+        int64_t number;
+        char by[ACCESS_PRINCIPAL_SIZE];
+    } approval; /* that it is carried out by; 0: none */
 
     /* One attempt's: */
     struct db *db;
@@ -147,6 +151,14 @@ int job_begin(struct job *job, struct event_base *base, struct cofre_err *err);
 /* Waits for work, whose done is then not called. One that was not begun, or is over, is fine. */
 void job_end(struct job *job);
 
+/* What it is answered; of a call that has come to its end. *code: NULL where it was done. */
+int call_status(const struct call *call, const char **code, const char **sentence);
+
+/* held.c: carries out what was approved: when it was, and, what is left of it, after the start. */
+void held_carry_out(struct decider *d);
+/* In the transaction: what became of it is kept. Nothing where the call is of no approval, or goes on. */
+int held_settle(struct call *call, struct cofre_err *err);
+
 /* operations.c: what is done of each of the table's operations. */
 call_work *operation_work(const struct operation *operation);
 
@@ -221,12 +233,19 @@ int guest_happens(struct call *call, struct guest_row *guest, enum guest_event e
 void news_arrive(struct decider *d, const struct hands_answer *news);
 /* A run ended, or never came to be. status -1: not known. */
 void news_of_end(struct decider *d, uint32_t run, int32_t status, bool out_of_memory, const char *why);
-/* After start: rows and hands' list are brought together. */
-void reconcile(struct decider *d);
+/* It ended as hands says; its result file has more. */
+void news_of_run(struct decider *d, uint32_t run, const struct hands_ended *how);
+/* A launch of it is final. */
+void news_of_launch(struct decider *d, uint32_t run);
+/* Where its row says that it is to be started again, it is. */
+void news_of_time(struct decider *d, uint32_t run);
 /* The row says that it starts, with a run of its own; then has it begun. For starts that somebody asks for, and for those that follow an
  * end. */
 int guest_begin(struct call *call, struct cofre_err *err);
 void guest_ask_to_end(struct decider *d, uint32_t run, unsigned seconds);
+
+/* reconcile.c: after start, rows and hands' list are brought together. */
+void reconcile(struct decider *d);
 
 /* alarms.c: timers of guests. */
 void alarm_set(struct decider *d, uint32_t run, unsigned seconds,

@@ -56,6 +56,7 @@ static const struct schema_member guest[] = {
     {"created", TIME, false, NULL},
     {"started", TIME, false, "last"},
     {"ended", TIME, false, "last"},
+    {"tee", TEXT(1, 16), false, "of the definition that it was last started with"},
     {"measurement", HEX(48, 48), false, "launch digest or MRTD of the start, as the firmware reported it"},
     {"expected", HEX(48, 48), false, "the same, as it was calculated before the start"},
     END,
@@ -134,7 +135,7 @@ static const struct schema_member constraints[] = {
 };
 ANSWER(schema_constraints_shown, "ConstraintsShown", "What a tenant's guests must be.", constraints);
 
-static const char *const approvals_states[] = {"waiting", "given", "refused", "used", NULL};
+static const char *const approvals_states[] = {"waiting", "given", "refused", "used", "failed", NULL};
 static const struct schema_member approval[] = {
     {"id", CHECKED(SCHEMA_IS_NUMBER), true, NULL},
     {"state", WORD(approvals_states), true, NULL},
@@ -145,6 +146,7 @@ static const struct schema_member approval[] = {
     {"until", TIME, false, "when it is too late"},
     {"decided_by", TEXT(1, 600), false, "who gave or refused it"},
     {"reason", TEXT(0, 512), false, "of who refused it"},
+    {"result", ANY, false, "what it was answered when it was carried out"},
     END,
 };
 ANSWER(schema_approval_shown, "ApprovalShown", "What waits for a second approver.", approval);
@@ -216,10 +218,12 @@ static const struct schema_member host[] = {
 ANSWER(schema_host_shown, "HostShown", "The host.", host);
 
 static const struct schema_shape grant_each = OBJECT(schema_grant_shown);
+static const struct schema_shape request_each = OBJECT(schema_approval_shown);
 static const struct schema_member session[] = {
     {"identity", TEXT(1, 335), true, "that the caller has shown"},
     {"operations", LIST(0, OPERATIONS_SHOWN_MAX, text_shape), false, "that he may, somewhere"},
     {"grants", LIST(0, 1000, grant_each), false, "by which he may"},
+    {"requests", LIST(0, 100, request_each), false, "of his that wait for a second approver, or did"},
     END,
 };
 ANSWER(schema_session_shown, "SessionShown", "Who the caller is, and what he may.", session);

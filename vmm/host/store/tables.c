@@ -41,6 +41,7 @@ static const char own[] =
 
 int tables_bring(struct db *db, struct cofre_err *err)
 {
-    const char *const steps[] = {audit_schema, access_schema, images_schema, own, restored_schema, about_schema};
+    const char *const steps[] = {audit_schema,    access_schema, images_schema,         own,
+                                 restored_schema, about_schema,  access_approval_schema};
     return schema_bring_steps(db, steps, sizeof steps / sizeof *steps, err);
 }

@@ -25,15 +25,21 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 
-#define SECONDS    30
-#define BESIDE     (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
-#define FIRST_USER 880000 /* not those of the tests of hands, which run beside this */
+#define SECONDS 30
+#define BESIDE  (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
+#define FIRST_USER                                                                                           \
+    (900000 + (unsigned)getpid() % 100000 * 1000) /* not those of a test that runs beside this */
 
 const char *whole_make(struct whole *w, const char *program, const char *stand_in)
 {
     return whole_make_as(
         w, program, stand_in,
-        &(struct whole_wish){.first_user = FIRST_USER, .listen = "", .whole = "", .access = ""});
+        &(struct whole_wish){.first_user = FIRST_USER,
+                             .listen = "",
+                             .whole = "",
+                             .access =
+                                 ", \"issuers\": [{\"name\": \"nobody\", \"issuer\": \"https://127.0.0.1:1\","
+                                 " \"audience\": \"cofred\", \"key_url\": \"https://127.0.0.1:1/keys\"}]"});
 }
 
 const char *whole_make_as(struct whole *w, const char *program, const char *stand_in,
@@ -53,10 +59,11 @@ const char *whole_make_as(struct whole *w, const char *program, const char *stan
         "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a test\",\n"
         " \"users\": {\"decider\": \"%u\", \"gate\": \"%u\"},\n"
         " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}%s],\n"
-        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d},\n"
+        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d%s},\n"
         " \"access\": {\"administrator\": \"uid:0\"%s}%s}\n",
         w->state, w->run, w->first_user + BESIDE, w->first_user + BESIDE + 1, w->socket, wish->listen,
-        w->world.program, w->world.cgroup, w->first_user, WORLD_GUESTS, wish->access, wish->whole);
+        w->world.program, w->world.cgroup, w->first_user, WORLD_GUESTS,
+        w->world.bridge ? ", \"bridges\": [\"cofre-br0\"]" : "", wish->access, wish->whole);
     w->world.config.first_user = w->first_user;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";
@@ -138,6 +145,17 @@ static bool is_part(const struct whole *w, const char *pid, const char *name, pi
            strcmp(text + 7, "--part") == 0 && strcmp(text + 14, name) == 0;
 }
 
+size_t whole_guest_processes(const struct whole *w)
+{
+    size_t count = 0;
+    DIR *entries = opendir("/proc");
+    for (struct dirent *e; entries && (e = readdir(entries));)
+        count += e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(w, e->d_name, "guest", w->cofred);
+    if (entries)
+        closedir(entries);
+    return count;
+}
+
 /* Parsers are the zygote's, by whose words they run. */
 pid_t whole_part(struct whole *w, const char *name)
 {
@@ -162,10 +180,9 @@ static size_t take(char *data, size_t size, size_t count, void *context)
     return fwrite(data, size, count, to);
 }
 
-static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
-               char **text)
+static int ask_url(struct whole *w, const char *method, const char *url, const char *body, size_t len,
+                   char **text)
 {
-    char url[512];
     long status = 0;
     size_t size;
     FILE *to = open_memstream(text, &size);
@@ -173,7 +190,6 @@ static int ask(struct whole *w, const char *method, const char *path, const char
     struct curl_slist *headers =
         curl_slist_append(NULL, body && *body == '{' ? "Content-Type: application/json"
                                                      : "Content-Type: application/octet-stream");
-    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
     (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
@@ -191,6 +207,42 @@ static int ask(struct whole *w, const char *method, const char *path, const char
     curl_easy_cleanup(curl);
     (void)fclose(to);
     return (int)status;
+}
+
+static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
+               char **text)
+{
+    char url[512];
+    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
+    return ask_url(w, method, url, body, len, text);
+}
+
+/* In a process that is this user; a first line has the status. */
+int whole_page(struct whole *w, uid_t user, const char *path, char **text)
+{
+    char url[512];
+    int status = 0, at = 0;
+    CLEAN_FILE *answer = tmpfile();
+    assert_non_null(answer);
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        char *page = NULL;
+        if (setgid(user) < 0 || setuid(user) < 0)
+            _exit(1);
+        (void)snprintf(url, sizeof url, "http://cofred/audit%s", path);
+        status = ask_url(w, "GET", url, NULL, 0, &page);
+        _exit(fprintf(answer, "%d\n%s", status, page) < 0 || fflush(answer) != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    const long len = ftell(answer);
+    *text = calloc(1, (size_t)len + 1);
+    rewind(answer);
+    assert_true(*text && fread(*text, 1, (size_t)len, answer) == (size_t)len);
+    assert_int_equal(sscanf(*text, "%d\n%n", &status, &at), 1);
+    memmove(*text, *text + at, strlen(*text + at) + 1);
+    return status;
 }
 
 int whole_ask(struct whole *w, const char *method, const char *path, const char *body, json_t **answer)
@@ -226,7 +278,7 @@ json_t *whole_must(struct whole *w, int status, const char *method, const char *
     return answer;
 }
 
-void whole_image(struct whole *w, const char *tenant, const char *text, char out[static 80])
+int whole_put(struct whole *w, const char *tenant, const char *text, char out[static 80])
 {
     uint8_t digest[32];
     char path[256], *answer = NULL;
@@ -235,7 +287,13 @@ void whole_image(struct whole *w, const char *tenant, const char *text, char out
     hex_encode(out + 7, digest, sizeof digest);
     (void)snprintf(path, sizeof path, "/tenants/%s/images/%s", tenant, out);
     const int status = ask(w, "PUT", path, text, strlen(text), &answer);
-    if (status != 201)
-        fail_msg("PUT %s: %d %s", path, status, answer);
     free(answer);
+    return status;
+}
+
+void whole_image(struct whole *w, const char *tenant, const char *text, char out[static 80])
+{
+    const int status = whole_put(w, tenant, text, out);
+    if (status != 201)
+        fail_msg("image %s of tenant %s: %d", out, tenant, status);
 }
