@@ -227,11 +227,32 @@ static int up(void **state)
     return 0;
 }
 
+/* Guests run on when cofred ends. */
+static void end_guests(const char *tenant)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "/tenants/%s/guests", tenant);
+    CLEAN_JSON *list = root_asks(200, "GET", path, NULL);
+    const json_t *guest;
+    size_t i;
+    json_array_foreach(json_object_get(list, "guests"), i, guest)
+    {
+        const char *name = member_text(guest, "name", "");
+        (void)snprintf(path, sizeof path, "/tenants/%s/guests/%s/kill", tenant, name);
+        if (status_of(&root, "POST", path, "", NULL) != 202)
+            continue;
+        (void)snprintf(path, sizeof path, "/tenants/%s/guests/%s/wait", tenant, name);
+        must(200, "GET", path, NULL);
+    }
+}
+
 static int down(void **state)
 {
     (void)state;
     if (missing)
         return 0;
+    end_guests("blue");
+    end_guests("red");
     for (unsigned i = 0; i < ATTACKERS; i++)
         asker_hang_up(&attacker[i]);
     asker_hang_up(&root);
