@@ -40,6 +40,18 @@ int db_forget(struct db *db, struct cofre_err *err)
     return db->kind->forget(db, err);
 }
 
+int db_copy(struct db *db, const char *to, struct cofre_err *err)
+{
+    return db->kind->copy ? db->kind->copy(db, to, err)
+                          : cofre_fail(err, COFRE_USAGE, "PostgreSQL's databases are copied by pg_dump");
+}
+
+int db_check(struct db *db, struct cofre_err *err)
+{
+    return db->kind->check ? db->kind->check(db, err)
+                           : cofre_fail(err, COFRE_USAGE, "PostgreSQL's databases are checked by pg_amcheck");
+}
+
 int db_script(struct db *db, const char *sql, struct cofre_err *err)
 {
     return db->kind->script(db, sql, err);

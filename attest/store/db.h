@@ -57,6 +57,14 @@ void db_close(struct db *db);
  */
 int db_forget(struct db *db, struct cofre_err *err);
 
+/*
+ * All of it as it is at one moment, in the file `to`, which is made anew; others may write meanwhile. The file is a database of
+ * SQLite without a log beside it. -COFRE_USAGE for PostgreSQL, which has programs for that.
+ */
+int db_copy(struct db *db, const char *to, struct cofre_err *err);
+/* Whether the file is what SQLite wrote: its pages, indices and references. -COFRE_NEGATIVE where it is not. */
+int db_check(struct db *db, struct cofre_err *err);
+
 /* One row; what it holds is gone afterwards. A negative value ends the statement and is its result. */
 typedef int (*db_row)(void *context, const struct db_value *column, size_t columns, struct cofre_err *err);
 /* The first column, a number, into the int64_t at context. */

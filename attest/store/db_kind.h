@@ -14,6 +14,8 @@ struct db_kind {
     bool (*again)(struct db *db);
     void (*close)(struct db *db);
     int (*forget)(struct db *db, struct cofre_err *err);
+    int (*copy)(struct db *db, const char *to, struct cofre_err *err); /* NULL: it has none */
+    int (*check)(struct db *db, struct cofre_err *err);                /* likewise */
 };
 
 /* Each kind's own structure begins with this one. */

@@ -155,10 +155,28 @@ int db_log_entry(struct db *db, int64_t number, db_log_take take, void *context,
     return rc < 0 ? rc : 0;
 }
 
+int db_log_first(int64_t *out, struct db *db, struct cofre_err *err)
+{
+    *out = 0;
+    int rc = db_run(db, "SELECT number FROM log_entry WHERE number >= 1 ORDER BY number LIMIT 1", NULL, 0,
+                    db_take_integer, out, err);
+    if (rc == 0)
+        rc = db_run(db, SIZE, NULL, 0, db_take_integer, out, err);
+    return rc < 0 ? rc : 0;
+}
+
 int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err)
 {
     return DB_RUN(db, "DELETE FROM log_entry WHERE number >= 1 AND number < $1", NULL, NULL, err,
                   db_integer(before));
+}
+
+int db_log_end(struct db *db, struct cofre_err *err)
+{
+    return db_script(
+        db,
+        "DELETE FROM log_entry; DELETE FROM log_hash; DELETE FROM log_head; UPDATE log_state SET size = 0",
+        err);
 }
 
 int db_log_head(struct db *db, int64_t *size, db_log_take take, void *context, struct cofre_err *err)

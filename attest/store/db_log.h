@@ -42,9 +42,14 @@ int db_log_head(struct db *db, int64_t *size, db_log_take take, void *context, s
 
 /* The leaf's hash of an entry, which is there for ever. -COFRE_FAILED: there is no such entry. */
 int db_log_leaf(struct db *db, int64_t number, struct log_hash *out, struct cofre_err *err);
+/* The lowest number but 0 whose entry is there; the first that there will be, where there is none. */
+int db_log_first(int64_t *out, struct db *db, struct cofre_err *err);
 /* Within a transaction: the entries from the second on, up to before (which is not among them), are removed; their hashes stay, and
  * so does every proof. The number of those that were there. */
 int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err);
+
+/* Within a transaction: there is no log any more, and the next one is another. Who ends one so has a copy of it. */
+int db_log_end(struct db *db, struct cofre_err *err);
 
 /* A receipt by the newest head: of entry number, or of growth since the size. -COFRE_NEGATIVE: the log has none. */
 int db_log_prove(struct db *db, enum log_receipt_kind kind, int64_t number, struct bytes *out,

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "attest/store/db_kind.h"
@@ -212,6 +213,58 @@ static int forget(struct db *db, struct cofre_err *err)
                : cofre_fail(err, COFRE_LACKING, "the database's log could not be emptied: it is being read");
 }
 
+/* One read of the whole: who writes meanwhile writes to the log, of which this sees nothing. */
+static int copy_to(struct sqlite *s, sqlite3 *to, struct cofre_err *err)
+{
+    sqlite3_backup *copy = sqlite3_backup_init(to, "main", s->handle, "main");
+    const int rc = copy ? sqlite3_backup_step(copy, -1) : sqlite3_errcode(to);
+    if (sqlite3_backup_finish(copy) != SQLITE_OK || rc != SQLITE_DONE)
+        return cofre_fail(err, COFRE_FAILED, "the database cannot be copied: %s", sqlite3_errstr(rc));
+    return sqlite3_exec(to, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "the database's copy: %s", sqlite3_errmsg(to));
+}
+
+static int copy(struct db *db, const char *path, struct cofre_err *err)
+{
+    sqlite3 *to = NULL;
+    if (unlink(path) < 0 && errno != ENOENT)
+        return cofre_fail(err, COFRE_LACKING, "%s: %s", path, strerror(errno));
+    int rc = make_file(path, err);
+    if (rc < 0)
+        return rc;
+    rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
+             ? copy_to((struct sqlite *)db, to, err)
+             : cofre_fail(err, COFRE_FAILED, "%s: %s", path, sqlite3_errmsg(to));
+    sqlite3_close(to);
+    return rc;
+}
+
+static int take_good(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    const char *said = db_string(&column[0]);
+    (void)context;
+    return columns == 1 && said && strcmp(said, "ok") == 0
+               ? 0
+               : cofre_fail(err, COFRE_NEGATIVE, "the database is damaged: %.160s", said ? said : "");
+}
+
+static int take_bad(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
+{
+    (void)context, (void)columns;
+    return cofre_fail(err, COFRE_NEGATIVE,
+                      "the database is damaged: a row of %.80s names one that is not there",
+                      db_string(&column[0]));
+}
+
+static int check(struct db *db, struct cofre_err *err)
+{
+    int rc = run(db, "PRAGMA integrity_check(1)", NULL, 0, take_good, NULL, err);
+    if (rc >= 0)
+        rc = run(db, "PRAGMA foreign_key_check", NULL, 0, take_bad, NULL, err);
+    return rc < 0 ? rc : 0;
+}
+
 const struct db_kind db_sqlite = {
     .begin = "BEGIN IMMEDIATE",
     .open = open_sqlite,
@@ -220,4 +273,6 @@ const struct db_kind db_sqlite = {
     .again = again,
     .close = close_sqlite,
     .forget = forget,
+    .copy = copy,
+    .check = check,
 };

@@ -1,4 +1,4 @@
-# bash completion for cofre, cofre-vmm, cofre-agent and cofre-trust. Verbs and options are read from the programs' own --help, so
+# bash completion for cofre, cofre-vmm, cofre-agent, cofre-trust and cofred. Verbs and options are read from the programs' own --help, so
 # that they are never out of step; values are completed as file names.
 _cofre()
 {
@@ -32,4 +32,4 @@ _cofre()
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi
 }
-complete -o filenames -F _cofre cofre cofre-vmm cofre-agent cofre-trust
+complete -o filenames -F _cofre cofre cofre-vmm cofre-agent cofre-trust cofred

@@ -18,14 +18,16 @@
 #include "vmm/machine/jail.h"
 
 static const char help[] =
-    "usage: cofre doctor [--json]\n"
+    "usage: cofre doctor [--json] [--config F]\n"
     "\n"
     "Says what this host can launch: plain guests, SEV-SNP or TDX guests on hardware, and both on\n"
     "the emulated platform. Each line is one thing that was looked at; where it is missing, the\n"
     "lines below it say what that means and what to do. Nothing is changed.\n"
+    "Where cofred is configured, what it needs of the host is looked at as well.\n"
     "Exit code: 0 when confidential guests can be launched in one of these ways, else 4.\n"
     "\n"
-    "  --json   the findings as one JSON object\n"
+    "  --json      the findings as one JSON object\n"
+    "  --config F  cofred's configuration, where it is not /etc/cofre/cofred.json\n"
     "\n"
     "example: cofre doctor\n";
 
@@ -222,6 +224,19 @@ static unsigned look(const struct findings *group, json_t *list)
     return missing;
 }
 
+/* What cofred needs takes nothing from what can be launched. That it is not configured is no mistake, unless a file was named. */
+static int look_at_cofred(const char *config, json_t *list)
+{
+    struct cofre_err err = {""};
+    const bool there = doctor_read_cofred(config ? config : "/etc/cofre/cofred.json", &err);
+    if (there)
+        (void)look(&doctor_cofred, list);
+    else if (config)
+        fprintf(stderr, "cofre doctor: %s\n", err.text);
+    doctor_forget_cofred();
+    return there || !config ? 0 : COFRE_USAGE;
+}
+
 static bool has(unsigned can, unsigned what)
 {
     return (can & what) != 0;
@@ -247,12 +262,19 @@ static void print_sentence(unsigned can)
 
 int verb_doctor(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *config = NULL;
     bool json = false;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'j') {
             json = true;
+            continue;
+        }
+        if (o == 'c') {
+            config = optarg;
             continue;
         }
         fputs(help, o == 'h' ? stdout : stderr);
@@ -266,6 +288,9 @@ int verb_doctor(int argc, char **argv)
     CLEAN_JSON *list = json ? json_array() : NULL;
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         can &= ~look(groups[i], list);
+    const int rc = look_at_cofred(config, list);
+    if (rc)
+        return rc;
     if (json)
         print_json(can, list);
     else

@@ -24,7 +24,11 @@ struct findings {
     size_t count;
 };
 
-extern const struct findings doctor_snp, doctor_tdx;
+extern const struct findings doctor_snp, doctor_tdx, doctor_cofred;
+
+/* cofred's configuration, of which doctor_cofred looks at what it names; false: there is none, or it is no JSON. */
+bool doctor_read_cofred(const char *path, struct cofre_err *err);
+void doctor_forget_cofred(void);
 
 bool doctor_open_kvm(struct kvm *kvm, char *what, size_t size);
 /* The first line of a small file; empty where it cannot be read. */

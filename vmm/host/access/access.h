@@ -15,9 +15,10 @@
 #include "vmm/host/access/identity.h"
 
 struct operation; /* vmm/host/interface/operation.h */
+struct operation_parts;
 
-/* The tables, as one step of the host's schema. */
-extern const char *const access_schema;
+/* The tables, as steps of the host's schema. */
+extern const char *const access_schema, *const access_approval_schema;
 
 /* Configuration */
 
@@ -88,7 +89,10 @@ struct access_request {
         *labels; /* the guest's, or those that a new one would have, an object of texts; NULL: none */
     const json_t *labels_after; /* those that guest.update leaves: it must be granted for both */
     bool absent;                /* the tenant or the guest is not there */
-    const json_t *body;         /* as it was read; part of what a second approver approves. NULL */
+    /* The whole request, as it was read, which is what a second approver approves. NULL where there is none. */
+    const struct operation_parts *part;
+    const json_t *query, *body;
+    int64_t approval; /* the request that waited, was approved, and is carried out now; 0: somebody asks */
     int64_t now;
 };
 

@@ -13,24 +13,30 @@
 /* Rows */
 
 #define SELECT                                                                                               \
-    "SELECT number, state, operation, tenant, subject, request, expires, by_whom, reason, names FROM "       \
+    "SELECT number, state, operation, tenant, subject, request, expires, by_whom, reason, names, result "    \
+    "FROM "                                                                                                  \
     "access_approval "
 
 static json_t *show(const struct db_value *c)
 {
     static const struct {
         const char *row, *word;
-    } states[] = {{"waits", "waiting"}, {"given", "given"}, {"refused", "refused"}, {"used", "used"}};
+    } states[] = {{"waits", "waiting"},
+                  {"given", "given"},
+                  {"refused", "refused"},
+                  {"used", "used"},
+                  {"failed", "failed"}};
     const char *tenant = db_string(&c[3]), *by = db_string(&c[7]), *reason = db_string(&c[8]), *word = "";
     char number[24];
     (void)snprintf(number, sizeof number, "%lld", (long long)c[0].integer);
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (strcmp(states[i].row, db_string(&c[1])) == 0)
             word = states[i].word;
-    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:o, s:s*, s:s*}", "id", number, "state", word,
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:o, s:s*, s:s*, s:o*}", "id", number, "state", word,
                      "operation", db_string(&c[2]), "tenant", *tenant ? tenant : NULL, "by", db_string(&c[4]),
                      "request", json_loads(db_string(&c[5]), 0, NULL), "until", json_time(c[6].integer),
-                     "decided_by", *by ? by : NULL, "reason", *reason ? reason : NULL);
+                     "decided_by", *by ? by : NULL, "reason", *reason ? reason : NULL, "result",
+                     json_loads(db_string(&c[10]), 0, NULL));
 }
 
 static int take_shown(void *context, const struct db_value *column, size_t columns, struct cofre_err *err)
@@ -167,4 +173,12 @@ int approval_list(json_t **answer, struct access *access, struct db *db, const s
                   take_shown, approvals, err, db_integer(strtoll(member_text(args, "after", "0"), NULL, 10)),
                   db_text(member_text(args, "tenant", "")), db_integer(now), db_integer(limit));
     return rc < 0 ? rc : operations_page(*answer, approvals, limit, err);
+}
+
+int approvals_of(json_t *list, struct db *db, const struct access_caller *caller, int64_t now,
+                 struct cofre_err *err)
+{
+    int rc = DB_RUN(db, SELECT "WHERE subject = $1 AND expires > $2 ORDER BY number DESC LIMIT 100",
+                    take_shown, list, err, db_text(access_caller_name(caller)), db_integer(now));
+    return rc < 0 ? rc : 0;
 }

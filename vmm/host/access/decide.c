@@ -48,7 +48,7 @@ static int ask_for_approval(struct access_decision *out, struct access *access, 
                             const struct access_caller *caller, const struct access_request *r,
                             struct cofre_err *err)
 {
-    int rc = approval_is_wanted(access->config, db, r, err);
+    int rc = r->approval ? 1 : approval_is_wanted(access->config, db, r, err);
     if (rc <= 0)
         return rc < 0 ? rc : allow(out);
     rc = approval_use(&out->approval, access->config, db, caller, r, err);
@@ -64,7 +64,7 @@ static int ask_for_approval(struct access_decision *out, struct access *access, 
     out->outcome = ACCESS_HELD;
     (void)snprintf(out->reason, sizeof out->reason, "waits for a second approver");
     (void)snprintf(out->answer, sizeof out->answer,
-                   "this needs somebody else's approval, number %lld: ask again when it was given",
+                   "this needs somebody else's approval, number %lld, and is done when that is given",
                    (long long)out->approval);
     return 0;
 }

@@ -23,6 +23,10 @@ ACCESS_OPERATION(session_show);
 /* After any change of grants or roles: somebody is administrator of the host for good. -COFRE_NEGATIVE otherwise. */
 int grants_check_administrator(struct db *db, int64_t now, struct cofre_err *err);
 
+/* What the caller asked for that waits for a second approver, or did, the newest first. */
+int approvals_of(json_t *list, struct db *db, const struct access_caller *caller, int64_t now,
+                 struct cofre_err *err);
+
 /* Where a list is as long as was asked for, "next" is the number of its last row. */
 int operations_page(json_t *answer, const json_t *rows, int64_t limit, struct cofre_err *err);
 

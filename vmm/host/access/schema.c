@@ -33,3 +33,9 @@ const char *const access_schema =
     "CREATE INDEX access_approval_digest ON access_approval (digest);"
     "CREATE INDEX access_approval_subject ON access_approval (subject);"
     "CREATE INDEX access_approval_tenant ON access_approval (tenant);";
+
+/* principals: JSON's list of all that the one who asked was, groups behind the names. result: JSON, of what
+ * was carried out. */
+const char *const access_approval_schema =
+    "ALTER TABLE access_approval ADD COLUMN principals TEXT NOT NULL DEFAULT '[]';"
+    "ALTER TABLE access_approval ADD COLUMN result TEXT NOT NULL DEFAULT '';";

@@ -65,14 +65,17 @@ int session_show(json_t **answer, struct access *access, struct db *db, const st
                  const json_t *args, int64_t now, struct cofre_err *err)
 {
     CLEAN_HELD held = {0};
-    CLEAN_JSON *grants = json_array();
+    CLEAN_JSON *grants = json_array(), *requests = json_array();
     (void)access, (void)args;
     *answer = NULL;
     int rc = held_load(&held, db, caller, now, err);
     if (rc == 0)
         rc = list_grants(grants, db, caller, now, err);
     if (rc == 0)
-        *answer = json_pack("{s:s, s:o, s:o, s:O}", "identity", access_caller_name(caller), "principals",
-                            principals_of(caller), "operations", names_of(granted(&held)), "grants", grants);
+        rc = approvals_of(requests, db, caller, now, err);
+    if (rc == 0)
+        *answer = json_pack("{s:s, s:o, s:o, s:O, s:O}", "identity", access_caller_name(caller), "principals",
+                            principals_of(caller), "operations", names_of(granted(&held)), "grants", grants,
+                            "requests", requests);
     return rc < 0 || *answer ? rc : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
 }

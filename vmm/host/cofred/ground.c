@@ -81,7 +81,7 @@ static int keep_directory(int in, const char *name, const struct config_user *ow
 }
 
 /* Fetched keys are written by one user, and read by the other. */
-static int open_state(struct ground *g, const struct config *c, struct cofre_err *err)
+int ground_open_state(struct ground *g, const struct config *c, struct cofre_err *err)
 {
     g->state = keep_directory(AT_FDCWD, c->state, &c->decider, c->fetches ? 0711 : 0700, err);
     if (g->state < 0)
@@ -103,7 +103,7 @@ int ground_open(struct ground *g, const struct config *c, struct cofre_err *err)
 {
     static const struct config_user root = {0};
     CLEAN_FD run = keep_directory(AT_FDCWD, c->run, &root, 0755, err);
-    int rc = run < 0 ? run : open_state(g, c, err);
+    int rc = run < 0 ? run : ground_open_state(g, c, err);
     for (size_t i = 0; rc == 0 && i < c->listeners; i++) {
         const int fd = c->listener[i].unix_path
                            ? listen_unix(c->listener[i].unix_path, c->listener[i].mode, err)

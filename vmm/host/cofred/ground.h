@@ -15,6 +15,8 @@ struct ground {
 void ground_init(struct ground *ground);
 /* -COFRE_LACKING where another cofred has the directory, or something cannot be had; the sentence names it. */
 int ground_open(struct ground *ground, const struct config *config, struct cofre_err *err);
+/* The directory alone, for who does without the rest. */
+int ground_open_state(struct ground *ground, const struct config *config, struct cofre_err *err);
 /* Sockets of the file system stay, for who opens them again. */
 void ground_close(struct ground *ground);
 

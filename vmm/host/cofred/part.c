@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,21 @@ static int open_images(int *out, const char *path, struct cofre_err *err)
     return *out >= 0 ? 0 : cofre_fail(err, COFRE_LACKING, "%s cannot be opened: %s", path, strerror(errno));
 }
 
+/* Its directory, and where issuers' keys are: a file that is replaced is another one of the same folder. OpenSSL reads its own configuration
+ * when it is first used. */
+static int confine_decider(const struct config *config, struct cofre_err *err)
+{
+    struct confine_place place[ACCESS_ISSUERS_MAX + 2] = {{config->state, true}, {"/etc/ssl", false}};
+    char folder[ACCESS_ISSUERS_MAX][sizeof config->access->issuer[0].key_file];
+    size_t count = 2;
+    for (size_t i = 0; i < config->access->issuers; i++) {
+        (void)snprintf(folder[i], sizeof folder[i], "%s", config->access->issuer[i].key_file);
+        place[count++] = (struct confine_place){dirname(folder[i]), false};
+    }
+    int rc = confine(config->decider.uid, config->decider.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
+    return rc < 0 ? rc : confine_files(place, count, err);
+}
+
 static int run_decider(const struct config *config, struct cofre_err *err)
 {
     char database[4200], key[4200], images[4200];
@@ -90,7 +106,7 @@ static int run_decider(const struct config *config, struct cofre_err *err)
     (void)snprintf(database, sizeof database, "%s/cofred.db", config->state);
     (void)snprintf(key, sizeof key, "%s/log-key.pem", config->state);
     (void)snprintf(images, sizeof images, "%s/images", config->state);
-    int rc = confine(config->decider.uid, config->decider.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
+    int rc = confine_decider(config, err);
     if (rc == 0)
         rc = log_key_make(key, err);
     if (rc == 0)

@@ -14,6 +14,11 @@ static json_t *all_of(const struct call *call)
     return args;
 }
 
+static void approved(struct call *call)
+{
+    held_carry_out(call->decider);
+}
+
 int work_access(struct call *call, struct cofre_err *err)
 {
     CLEAN_JSON *args = all_of(call);
@@ -23,6 +28,8 @@ int work_access(struct call *call, struct cofre_err *err)
     int rc = run(&call->answer, call->decider->access, call->db, &call->who, args, call->now, err);
     if (rc < 0)
         return rc == -COFRE_NEGATIVE ? -COFRE_USAGE : rc;
+    if (operation_number(call->request.operation) == OPERATION_APPROVAL_GIVE)
+        call->then = approved;
     if (call->request.operation->flags & OPERATION_CHANGES)
         call->after = json_dumps(args, JSON_COMPACT | JSON_SORT_KEYS);
     if (call->answer && json_is_null(call->answer)) {

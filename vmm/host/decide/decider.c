@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "vmm/host/audit/about.h"
 #include "vmm/host/decide/parts.h"
+#include "vmm/host/store/restored.h"
 #include "vmm/host/store/tables.h"
 
 #define LOG_ROOM "decide"
@@ -59,6 +61,7 @@ static void host_told(void *context, int rc, const struct hands_answer *answer, 
     }
     d->host = answer->host;
     reconcile(d);
+    held_carry_out(d);
     if (d->config->ready)
         d->config->ready(d->config->context);
 }
@@ -89,6 +92,10 @@ static int begin_log(struct db *db, void *context, struct cofre_err *err)
     struct decider *d = context;
     CLEAN_AUDIT_TURN turn = {0};
     int rc = audit_begin(&turn, d->audit, db, time(NULL), err);
+    if (rc == 0)
+        rc = restored_tell(&turn, db, err);
+    if (rc == 0)
+        rc = about_catch_up(db, err);
     if (rc == 0 && d->config->administrator)
         rc = access_begin(db, d->config->administrator, time(NULL), err);
     return rc < 0 ? rc : audit_sign(&turn, err);

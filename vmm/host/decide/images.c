@@ -90,6 +90,18 @@ static void let_it_come(struct call *call)
         call_again(call, keep);
 }
 
+/* With the one that begins, and others that come at the same time. */
+static int check_number(struct call *call, struct cofre_err *err)
+{
+    const uint64_t quota = tenant_quota(&call->tenant, "images");
+    uint64_t images = 0;
+    int rc = images_count(&images, call->decider->images, call->db, call->tenant.name, err);
+    if (rc == 0 && images > quota)
+        rc = cofre_fail(err, COFRE_LACKING, "tenant %s has %llu images, and its quota is %llu",
+                        call->tenant.name, (unsigned long long)images - 1, (unsigned long long)quota);
+    return rc;
+}
+
 int work_image_add(struct call *call, struct cofre_err *err)
 {
     struct incoming *in = calloc(1, sizeof *in);
@@ -111,6 +123,9 @@ int work_image_add(struct call *call, struct cofre_err *err)
         return rc;
     if (rc == 1) /* it is here */
         return image_show(&call->answer, call->db, call->tenant.name, &in->digest, err);
+    rc = check_number(call, err);
+    if (rc < 0)
+        return rc;
     call->begun = call->hold = true;
     call->then = let_it_come;
     return 0;

@@ -39,6 +39,10 @@ struct call {
     call_work *work;
     bool decided; /* the second half of one that was allowed in an earlier turn */
     uint32_t run; /* that it is about, where nobody asked */
+    struct {
+        int64_t number;
+        char by[ACCESS_PRINCIPAL_SIZE];
+    } approval; /* that it is carried out by; 0: none */
 
     /* One attempt's: */
     struct db *db;
@@ -47,7 +51,8 @@ struct call {
     struct access_decision decision;
     struct tenant tenant;
     struct guest_row guest;
-    char *before, *after; /* documents, for the log */
+    char *before, *after;          /* documents, for the log */
+    char object[LOG_NAME_MAX + 1]; /* what it was done to, where neither path nor name says it */
     int rc;
     struct cofre_err err;
     json_t *answer;
@@ -146,6 +151,14 @@ int job_begin(struct job *job, struct event_base *base, struct cofre_err *err);
 /* Waits for work, whose done is then not called. One that was not begun, or is over, is fine. */
 void job_end(struct job *job);
 
+/* What it is answered; of a call that has come to its end. *code: NULL where it was done. */
+int call_status(const struct call *call, const char **code, const char **sentence);
+
+/* held.c: carries out what was approved: when it was, and, what is left of it, after the start. */
+void held_carry_out(struct decider *d);
+/* In the transaction: what became of it is kept. Nothing where the call is of no approval, or goes on. */
+int held_settle(struct call *call, struct cofre_err *err);
+
 /* operations.c: what is done of each of the table's operations. */
 call_work *operation_work(const struct operation *operation);
 
@@ -184,6 +197,7 @@ WORK(work_audit_entries);
 WORK(work_audit_head);
 WORK(work_audit_proof);
 WORK(work_audit_consistency);
+WORK(work_audit_retain);
 WORK(work_host_show);
 WORK(work_host_metrics);
 WORK(work_event_stream);

@@ -45,6 +45,7 @@ static void forget_attempt(struct call *call)
     free(call->after);
     json_decref(call->answer);
     call->before = call->after = NULL;
+    call->object[0] = 0;
     call->answer = NULL;
     call->rc = 0;
     call->err.text[0] = 0;
@@ -146,49 +147,61 @@ static void count(struct decider *d, int status)
     d->answered[status / 100 < 6 ? status / 100 : 5]++;
 }
 
-static void problem(struct call *call, int status, unsigned retry, const char *code, const char *sentence)
+/* Of one that was not allowed. */
+static int refusal_status(const struct call *call, const char **code)
 {
-    count(call->decider, status);
-    caller_problem(call->caller, call->request.id, status, retry, code, "%s", sentence);
+    const enum access_outcome outcome = call->decision.outcome;
+    *code = call->who.own == 0 ? "unknown" : outcome == ACCESS_ABSENT ? "not-found" : "forbidden";
+    return call->who.own == 0 ? 401 : outcome == ACCESS_ABSENT ? 404 : 403;
 }
 
-static void answer_refusal(struct call *call)
+int call_status(const struct call *call, const char **code, const char **sentence)
 {
-    const struct access_decision *decision = &call->decision;
-    if (call->who.own == 0)
-        problem(call, 401, 0, "unknown", decision->answer);
-    else if (decision->outcome == ACCESS_ABSENT)
-        problem(call, 404, 0, "not-found", decision->answer);
-    else if (decision->outcome == ACCESS_REFUSED)
-        problem(call, 403, 0, "forbidden", decision->answer);
-    else {
-        CLEAN_JSON *held =
-            json_pack("{s:I, s:s}", "approval", (json_int_t)decision->approval, "detail", decision->answer);
-        count(call->decider, 202);
-        caller_answer(call->caller, call->request.id, 202, held);
+    *code = *sentence = NULL;
+    if (!call->decided && !call->work && call->rc < 0) { /* not identified */
+        const bool slow = call->rc == -COFRE_LACKING;
+        *code = slow ? "slow-down" : "unknown";
+        *sentence = slow ? "too many attempts from where you are: come again later"
+                         : "who you are could not be seen from what was shown";
+        return slow ? 429 : 401;
     }
+    if (!call->decided && call->rc == 0 && call->decision.outcome != ACCESS_ALLOWED) {
+        *sentence = call->decision.answer;
+        return refusal_status(call, code);
+    }
+    if (call->rc < 0) {
+        *code = problems[-call->rc].code;
+        *sentence = call->err.text;
+        return problems[-call->rc].status;
+    }
+    return call->answer ? call->request.operation->status : 204;
+}
+
+static void answer_held(struct call *call)
+{
+    CLEAN_JSON *held = json_pack("{s:I, s:s}", "approval", (json_int_t)call->decision.approval, "detail",
+                                 call->decision.answer);
+    count(call->decider, 202);
+    caller_answer(call->caller, call->request.id, 202, held);
 }
 
 static void answer(struct call *call)
 {
-    const struct operation *o = call->request.operation;
-    if (!call->caller || !o)
+    const char *code, *sentence;
+    if (!call->caller || !call->request.operation)
         return;
-    if (!call->decided && !call->work && call->rc < 0) /* not identified */
-        call->rc == -COFRE_LACKING
-            ? problem(call, 429, 10, "slow-down", "too many attempts from where you are: come again later")
-            : problem(call, 401, 0, "unknown", "who you are could not be seen from what was shown");
-    else if (!call->decided && call->rc == 0 && call->decision.outcome != ACCESS_ALLOWED)
-        answer_refusal(call);
-    else if (call->rc < 0)
-        problem(call, problems[-call->rc].status, 0, problems[-call->rc].code, call->err.text);
-    else {
-        count(call->decider, o->status);
-        if (call->answer)
-            caller_answer(call->caller, call->request.id, o->status, call->answer);
-        else
-            caller_empty(call->caller, call->request.id, 204);
+    if (!call->decided && call->rc == 0 && call->decision.outcome == ACCESS_HELD) {
+        answer_held(call);
+        return;
     }
+    const int status = call_status(call, &code, &sentence);
+    count(call->decider, status);
+    if (code)
+        caller_problem(call->caller, call->request.id, status, status == 429 ? 10 : 0, code, "%s", sentence);
+    else if (call->answer)
+        caller_answer(call->caller, call->request.id, status, call->answer);
+    else
+        caller_empty(call->caller, call->request.id, status);
 }
 
 void call_finish(struct call *call)
@@ -232,7 +245,10 @@ static int decide(struct call *call, struct cofre_err *err)
                                      .tenant = call_tenant(call),
                                      .resource = resource(call),
                                      .labels = call->guest.labels,
+                                     .part = &call->request.part,
+                                     .query = call->request.query,
                                      .body = body,
+                                     .approval = call->approval.number,
                                      .now = call->now};
     int rc = find_target(call, &request.absent, err);
     if (rc < 0)
@@ -271,14 +287,20 @@ static int record(struct call *call, struct cofre_err *err)
         return 0;
     char object[128] = "";
     const char *name = resource(call);
-    if (!name && call->request.operation->scope == OF_HOST)
+    if (!name && call->request.operation->scope != OF_TENANT) /* a role, a grant, an approval */
         name = call_part(call, 0);
     if (!name) /* what it makes */
-        name = member_text(call->request.body, "name", "");
+        name = member_text(call->request.body, "name", call->object);
     (void)snprintf(object, sizeof object, "%s", name);
     const char *detail = call->rc < 0                                                 ? call->err.text
                          : !call->decided && call->decision.outcome != ACCESS_ALLOWED ? call->decision.reason
                                                                                       : NULL;
+    char approved[LOG_DETAIL_MAX];
+    if (call->approval.number && !detail) {
+        (void)snprintf(approved, sizeof approved, "approval %lld, given by %s",
+                       (long long)call->approval.number, call->approval.by);
+        detail = approved;
+    }
     const char *before = call->before, *after = call->rc < 0 ? NULL : call->after;
     const struct audit_operation operation = {
         .outcome = what,
@@ -319,6 +341,8 @@ static int attempt(struct call *call, struct cofre_err *err)
     }
     if (rc == 0)
         rc = db_script(call->db, "RELEASE one", err);
+    if (rc == 0)
+        rc = held_settle(call, err);
     return rc < 0 ? rc : record(call, err);
 }
 

@@ -56,6 +56,9 @@ int images_settle(struct images *images, struct db *db, struct cofre_err *err);
 /* Bytes that count against the tenant's quota, with what is coming in. */
 int images_used(uint64_t *out, const struct images *images, struct db *db, const char *tenant,
                 struct cofre_err *err);
+/* Images that the tenant has, with those that are coming in. */
+int images_count(uint64_t *out, const struct images *images, struct db *db, const char *tenant,
+                 struct cofre_err *err);
 
 /* Images that come in. */
 

@@ -24,6 +24,15 @@ int images_used(uint64_t *out, const struct images *images, struct db *db, const
     return rc < 0 ? rc : 0;
 }
 
+int images_count(uint64_t *out, const struct images *images, struct db *db, const char *tenant,
+                 struct cofre_err *err)
+{
+    *out = 0;
+    int rc = DB_RUN(db, "SELECT COUNT(*) FROM image WHERE tenant = $1", take_sum, out, err, db_text(tenant));
+    *out += uploads_coming(images, tenant);
+    return rc < 0 ? rc : 0;
+}
+
 /* Each sum is below 2^63: what came to it was below what was left of a quota. */
 int store_room(const struct images *images, struct db *db, const char *tenant, uint64_t size, uint64_t quota,
                struct cofre_err *err)

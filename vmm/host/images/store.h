@@ -55,6 +55,7 @@ int store_room(const struct images *images, struct db *db, const char *tenant, u
                struct cofre_err *err);
 /* Announced by the tenant's uploads (upload.c). */
 uint64_t uploads_reserved(const struct images *images, const char *tenant);
+uint64_t uploads_coming(const struct images *images, const char *tenant); /* how many */
 
 void digest_name(char out[static STORED_NAME_SIZE], const struct image_digest *digest);
 void disk_name(char out[static STORED_NAME_SIZE], uint32_t guest, unsigned place);

@@ -38,6 +38,14 @@ uint64_t uploads_reserved(const struct images *images, const char *tenant)
     return sum;
 }
 
+uint64_t uploads_coming(const struct images *images, const char *tenant)
+{
+    uint64_t count = 0;
+    for (const struct image_upload *u = images->uploads; u; u = u->next)
+        count += u->state != KEPT && strcmp(u->tenant, tenant) == 0;
+    return count;
+}
+
 /* A tenant is told of its own number only. */
 static int count(const struct images *images, const char *tenant, struct cofre_err *err)
 {

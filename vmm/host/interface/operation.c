@@ -99,7 +99,7 @@ const struct operation operations[OPERATIONS] = {
     [OPERATION_APPROVAL_LIST] = {"approval.list", "GET", "/v1/approvals", OF_MEMBER, &schema_grants_query, NULL, &schema_approvals_shown,
         0, 200, NULL, "Lists what waits for a second approver."},
     [OPERATION_APPROVAL_GIVE] = {"approval.give", "POST", "/v1/approvals/{approval}/give", OF_MEMBER, &schema_of_tenant, NULL, &schema_approval_shown,
-        CHANGES, 200, NULL, "Approves what somebody else asked for, who may then ask again, once."},
+        CHANGES, 200, NULL, "Approves what somebody else asked for, which is carried out then."},
     [OPERATION_APPROVAL_REFUSE] = {"approval.refuse", "POST", "/v1/approvals/{approval}/refuse", OF_MEMBER, &schema_of_tenant, &schema_refusal, &schema_approval_shown,
         CHANGES, 200, NULL, "Refuses what somebody asked for."},
 
@@ -120,6 +120,9 @@ const struct operation operations[OPERATIONS] = {
         STREAMS, 200, EVENTS, "What happens to guests, as it happens."},
     [OPERATION_SESSION_SHOW] = {"session.show", "GET", "/v1/session", OF_CALLER, NULL, NULL, &schema_session_shown,
         0, 200, NULL, "Who the caller is, and what he may."},
+
+    [OPERATION_AUDIT_RETAIN] = {"audit.retain", "POST", "/v1/audit/retain", OF_HOST, NULL, &schema_retain, &schema_retained_shown,
+        CHANGES | DANGEROUS, 200, NULL, "Removes what old entries of the log say; their hashes stay, and with them every proof."},
 };
 /* clang-format on */
 

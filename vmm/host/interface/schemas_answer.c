@@ -56,6 +56,7 @@ static const struct schema_member guest[] = {
     {"created", TIME, false, NULL},
     {"started", TIME, false, "last"},
     {"ended", TIME, false, "last"},
+    {"tee", TEXT(1, 16), false, "of the definition that it was last started with"},
     {"measurement", HEX(48, 48), false, "launch digest or MRTD of the start, as the firmware reported it"},
     {"expected", HEX(48, 48), false, "the same, as it was calculated before the start"},
     END,
@@ -134,7 +135,7 @@ static const struct schema_member constraints[] = {
 };
 ANSWER(schema_constraints_shown, "ConstraintsShown", "What a tenant's guests must be.", constraints);
 
-static const char *const approvals_states[] = {"waiting", "given", "refused", "used", NULL};
+static const char *const approvals_states[] = {"waiting", "given", "refused", "used", "failed", NULL};
 static const struct schema_member approval[] = {
     {"id", CHECKED(SCHEMA_IS_NUMBER), true, NULL},
     {"state", WORD(approvals_states), true, NULL},
@@ -145,6 +146,7 @@ static const struct schema_member approval[] = {
     {"until", TIME, false, "when it is too late"},
     {"decided_by", TEXT(1, 600), false, "who gave or refused it"},
     {"reason", TEXT(0, 512), false, "of who refused it"},
+    {"result", ANY, false, "what it was answered when it was carried out"},
     END,
 };
 ANSWER(schema_approval_shown, "ApprovalShown", "What waits for a second approver.", approval);
@@ -154,8 +156,8 @@ PAGE(approvals, schema_approvals_shown, "ApprovalsShown", "A page of approvals."
 
 static const struct schema_member entry[] = {
     {"index", NUMBER(0, 0), true, "in the log"},
-    {"leaf", HEX(32, 32), false, "its hash"},
-    {"entry", ANY, true, "what is on record"},
+    {"leaf", HEX(32, 32), false, "its hash, where what it said was removed"},
+    {"entry", ANY, false, "what is on record"},
     END,
 };
 static const struct schema schema_entry_shown = {"EntryShown", "An entry of the log.", entry, NULL};
@@ -166,6 +168,7 @@ static const struct schema_member head[] = {
     {"root", HEX(32, 32), true, "of the tree (RFC 9162)"},
     {"time", TIME, false, NULL},
     {"head", BASE64(1, 65536), true, "signed"},
+    {"first", NUMBER(1, 0), false, "the lowest number but 0 that was not removed"},
     END,
 };
 ANSWER(schema_head_shown, "HeadShown", "A signed head.", head);
@@ -186,6 +189,12 @@ static const struct schema_member consistency[] = {
     END,
 };
 ANSWER(schema_consistency_shown, "ConsistencyShown", "That one head continues another.", consistency);
+
+static const struct schema_member retained[] = {
+    {"removed", NUMBER(0, 0), true, "entries that were still there"},
+    END,
+};
+ANSWER(schema_retained_shown, "RetainedShown", "What was removed of the log.", retained);
 
 /* The host and the caller */
 
@@ -209,10 +218,12 @@ static const struct schema_member host[] = {
 ANSWER(schema_host_shown, "HostShown", "The host.", host);
 
 static const struct schema_shape grant_each = OBJECT(schema_grant_shown);
+static const struct schema_shape request_each = OBJECT(schema_approval_shown);
 static const struct schema_member session[] = {
     {"identity", TEXT(1, 335), true, "that the caller has shown"},
     {"operations", LIST(0, OPERATIONS_SHOWN_MAX, text_shape), false, "that he may, somewhere"},
     {"grants", LIST(0, 1000, grant_each), false, "by which he may"},
+    {"requests", LIST(0, 100, request_each), false, "of his that wait for a second approver, or did"},
     END,
 };
 ANSWER(schema_session_shown, "SessionShown", "Who the caller is, and what he may.", session);

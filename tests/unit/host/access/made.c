@@ -19,6 +19,7 @@ void made_start(struct made *made)
     assert_int_equal(db_open(&made->db, name, &err), 0);
     assert_int_equal(db_script(made->db, "PRAGMA synchronous = off", &err), 0); /* no power is cut here */
     assert_int_equal(db_script(made->db, access_schema, &err), 0);
+    assert_int_equal(db_script(made->db, access_approval_schema, &err), 0);
     assert_int_equal(access_new(&made->access, &made->config, &err), 0);
 }
 
@@ -92,6 +93,7 @@ enum access_outcome made_do(struct made *made, const struct access_caller *calle
     const struct access_request request = {.operation = operation_find(operation),
                                            .tenant = member_text(json, "tenant", NULL),
                                            .body = json,
+                                           .approval = made->approval,
                                            .now = NOW};
     assert_int_equal(access_decide(&decision, made->access, made->db, caller, &request, err), 0);
     *rc = -COFRE_NEGATIVE;

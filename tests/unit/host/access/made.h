@@ -12,6 +12,7 @@ struct made {
     struct db *db;
     struct access_config config;
     struct access *access;
+    int64_t approval; /* by which made_do carries something out; 0 */
 };
 
 void made_start(struct made *made);

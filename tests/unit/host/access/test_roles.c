@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/host/access/cells.h"
 #include "tests/unit/host/access/made.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
@@ -12,79 +13,14 @@
 #include "vmm/host/access/held.h"
 #include "vmm/host/access/role.h"
 
-/* Of the columns below; the last has no grant. */
-static const char *const columns[] = {"viewer",        "operator", "launcher",      "image-manager",
-                                      "quota-manager", "auditor",  "administrator", ""};
-#define COLUMNS (sizeof columns / sizeof *columns)
-
-/* Where the role is granted, and where the operation is asked for. "": all tenants; the host. */
-static const struct {
-    const char *granted, *asked;
-} places[] = {{"blue", "blue"}, {"blue", "red"}, {"blue", ""}, {"", "blue"}, {"", ""}};
-#define PLACES (sizeof places / sizeof *places)
-
-/* A allowed, R refused, N not to be seen, - there is no such place for it. */
-static const struct {
-    const char *operation, *outcome[PLACES];
-} table[] = {
-    /* clang-format off */
-    {"tenant.create", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
-    {"tenant.list", {"AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"}},
-    {"tenant.show", {"AAAAAAAN", "NNNNNNNN", "--------", "AAAAAAAN", "--------"}},
-    {"tenant.update", {"RRRRARAN", "NNNNNNNN", "--------", "RRRRARAN", "--------"}},
-    {"tenant.delete", {"RRRRRRAN", "NNNNNNNN", "--------", "RRRRRRAN", "--------"}},
-    {"guest.create", {"RRARRRAN", "NNNNNNNN", "--------", "RRARRRAN", "--------"}},
-    {"guest.list", {"AAARAAAN", "NNNNNNNN", "--------", "AAARAAAN", "--------"}},
-    {"guest.show", {"AAANRAAN", "NNNNNNNN", "--------", "AAANRAAN", "--------"}},
-    {"guest.update", {"RRANRRAN", "NNNNNNNN", "--------", "RRANRRAN", "--------"}},
-    {"guest.delete", {"RRANRRAN", "NNNNNNNN", "--------", "RRANRRAN", "--------"}},
-    {"guest.start", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.stop", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.kill", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.restart", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.pause", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.resume", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.limit", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.wait", {"AAANRRAN", "NNNNNNNN", "--------", "AAANRRAN", "--------"}},
-    {"guest.console", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.input", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.logs", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.evidence", {"RAANRRAN", "NNNNNNNN", "--------", "RAANRRAN", "--------"}},
-    {"guest.statistics", {"AAANARAN", "NNNNNNNN", "--------", "AAANARAN", "--------"}},
-    {"image.add", {"RRRARRAN", "NNNNNNNN", "--------", "RRRARRAN", "--------"}},
-    {"image.list", {"AAAARAAN", "NNNNNNNN", "--------", "AAAARAAN", "--------"}},
-    {"image.show", {"AAAARAAN", "NNNNNNNN", "--------", "AAAARAAN", "--------"}},
-    {"image.delete", {"RRRARRAN", "NNNNNNNN", "--------", "RRRARRAN", "--------"}},
-    {"image.tag", {"RRRARRAN", "NNNNNNNN", "--------", "RRRARRAN", "--------"}},
-    {"role.define", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
-    {"role.list", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
-    {"role.delete", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR"}},
-    {"grant.add", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
-    {"grant.list", {"RRRRRAAN", "NNNNNNNN", "RRRRRRRR", "RRRRRAAN", "RRRRRAAR"}},
-    {"grant.remove", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
-    {"constraint.set", {"RRRRRRAN", "NNNNNNNN", "--------", "RRRRRRAN", "--------"}},
-    {"constraint.show", {"AAARRAAN", "NNNNNNNN", "--------", "AAARRAAN", "--------"}},
-    {"approval.list", {"RRRRRAAN", "NNNNNNNN", "RRRRRRRR", "RRRRRAAN", "RRRRRAAR"}},
-    {"approval.give", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
-    {"approval.refuse", {"RRRRRRAN", "NNNNNNNN", "RRRRRRRR", "RRRRRRAN", "RRRRRRAR"}},
-    {"audit.entries", {"RRRRRAAN", "NNNNNNNN", "RRRRRRRR", "RRRRRAAN", "RRRRRAAR"}},
-    {"audit.head", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
-    {"audit.proof", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
-    {"audit.consistency", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
-    {"host.show", {"--------", "--------", "RRRRRRRR", "--------", "RRRRAAAR"}},
-    {"host.metrics", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR"}},
-    {"event.stream", {"AAARRAAN", "NNNNNNNN", "AAARRAAR", "AAARRAAN", "AAARRAAR"}},
-    {"session.show", {"AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"}},
-    /* clang-format on */
-};
-
 static char letter(enum access_outcome outcome)
 {
     return "ARNH"[outcome];
 }
 
 static enum access_outcome decide(struct made *made, const struct access_caller *caller,
-                                  const char *operation, const char *tenant, struct access_decision *out)
+                                  const char *operation, const char *tenant, const json_t *labels,
+                                  struct access_decision *out)
 {
     struct access_request r = {
         .operation = operation_find(operation), .tenant = *tenant ? tenant : NULL, .now = NOW};
@@ -92,28 +28,37 @@ static enum access_outcome decide(struct made *made, const struct access_caller 
     assert_non_null(r.operation);
     if (strstr(r.operation->path, "{guest}"))
         r.resource = "web";
+    if (r.resource || strcmp(operation, "guest.create") == 0)
+        r.labels = labels;
+    if (strcmp(operation, "guest.update") == 0)
+        r.labels_after = labels;
     assert_int_equal(access_decide(out, made->access, made->db, caller, &r, &err), 0);
     assert_true(*out->reason);
     assert_true(out->outcome == ACCESS_ALLOWED || *out->answer);
     return out->outcome;
 }
 
-static void check_cell(struct made *made, size_t place, size_t column)
+static void check_cell(struct made *made, const struct cell_place *place, size_t column)
 {
     const struct access_caller caller = made_caller("user:ann");
-    const char *role = columns[column];
+    const char *role = cell_roles[column];
+    CLEAN_JSON *labels = strcmp(place->guest, "vault") == 0 ? made_json("{'tier': 'gold'}") : NULL;
     struct cofre_err err = {""};
     struct access_decision decision;
     if (*role)
-        (void)made_grant(made, "user:ann", role, places[place].granted, "{}", false);
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const char wanted = table[i].outcome[place][column];
+        (void)made_grant(made, "user:ann", role, place->granted, place->labels, false);
+    if (*role && place->denied)
+        (void)made_grant(made, "user:ann", "administrator", place->granted, "{}", true);
+    for (size_t i = 0; i < CELL_ROWS; i++) {
+        const char wanted = cell_rows[i].outcome[place - cell_places][column];
         if (wanted == '-')
             continue;
-        const char got = letter(decide(made, &caller, table[i].operation, places[place].asked, &decision));
+        const char got =
+            letter(decide(made, &caller, cell_rows[i].operation, place->asked, labels, &decision));
         if (got != wanted)
-            fail_msg("%s of %s in \"%s\", asked in \"%s\": %c instead of %c (%s)", table[i].operation, role,
-                     places[place].granted, places[place].asked, got, wanted, decision.reason);
+            fail_msg("%s of %s in \"%s\" for %s, asked in \"%s\" of %s: %c instead of %c (%s)",
+                     cell_rows[i].operation, role, place->granted, place->labels, place->asked, place->guest,
+                     got, wanted, decision.reason);
     }
     assert_true(db_script(made->db, "DELETE FROM access_grant", &err) == 0);
 }
@@ -123,21 +68,21 @@ static void every_cell_of_the_table_is_as_it_is_meant(void **state)
     struct made made;
     (void)state;
     made_start(&made);
-    for (size_t place = 0; place < PLACES; place++)
-        for (size_t column = 0; column < COLUMNS; column++)
-            check_cell(&made, place, column);
+    for (size_t place = 0; place < CELL_PLACES; place++)
+        for (size_t column = 0; column < CELL_ROLES; column++)
+            check_cell(&made, &cell_places[place], column);
     made_end(&made);
 }
 
 static void the_table_has_every_operation_and_every_role(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof table / sizeof *table, OPERATIONS);
+    assert_int_equal(CELL_ROWS, OPERATIONS);
     for (size_t i = 0; i < OPERATIONS; i++)
-        assert_string_equal(table[i].operation, operations[i].name);
-    assert_int_equal(COLUMNS - 1, role_built_in_count);
-    for (size_t i = 0; i + 1 < COLUMNS; i++)
-        assert_string_equal(columns[i], role_built_in[i].name);
+        assert_string_equal(cell_rows[i].operation, operations[i].name);
+    assert_int_equal(CELL_ROLES - 1, role_built_in_count);
+    for (size_t i = 0; i + 1 < CELL_ROLES; i++)
+        assert_string_equal(cell_roles[i], role_built_in[i].name);
 }
 
 /* Who is nobody may not even what everybody may. */
@@ -149,7 +94,7 @@ static void nobody_is_refused_everything(void **state)
     (void)state;
     made_start(&made);
     for (size_t i = 0; i < OPERATIONS; i++)
-        assert_int_equal(decide(&made, &nobody, operations[i].name, "blue", &decision), ACCESS_REFUSED);
+        assert_int_equal(decide(&made, &nobody, operations[i].name, "blue", NULL, &decision), ACCESS_REFUSED);
     made_end(&made);
 }
 
@@ -305,8 +250,8 @@ static const char *const label_texts[] = {"{}", "{'env': 'dev'}", "{'env': 'prod
 static void add_at_random(struct made *made, bool deny)
 {
     static const char *const tenants[] = {"", "blue", "red"}, *const names[] = {"user:ann", "group:corp:all"};
-    (void)made_grant(made, names[draw(2)], columns[draw(COLUMNS - 1)], tenants[draw(3)], label_texts[draw(4)],
-                     deny);
+    (void)made_grant(made, names[draw(2)], cell_roles[draw(CELL_ROLES - 1)], tenants[draw(3)],
+                     label_texts[draw(4)], deny);
 }
 
 static void read_all(const struct held *held, bool may[3][5][OPERATIONS], bool sees[3][5])

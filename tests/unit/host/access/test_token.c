@@ -15,6 +15,7 @@
 
 #include "attest/token/jwk.h"
 #include "tests/unit/host/access/made.h"
+#include "tests/unit/host/access/signed.h"
 #include "vmm/base/clean_openssl.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
@@ -31,35 +32,18 @@ static struct token_keys published;
 static struct access_issuer corp = {
     .name = "corp", .issuer = ISSUER, .audience = "cofred", .groups = "groups", .skew = 60};
 
-static json_t *generate(const char *spec)
-{
-    CLEAN_JOSE *cfg = quiet_jose();
-    json_t *jwk = made_json(spec);
-    assert_true(jose_jwk_gen(cfg, jwk));
-    return jwk;
-}
-
-static json_t *public_of(const json_t *jwk)
-{
-    CLEAN_JOSE *cfg = quiet_jose();
-    json_t *copy = json_deep_copy(jwk);
-    assert_true(jose_jwk_pub(cfg, copy));
-    (void)json_object_del(copy, "key_ops");
-    return copy;
-}
-
 static char *set_text(void)
 {
-    CLEAN_JSON *set = json_pack("{s:[o,o]}", "keys", public_of(ec), public_of(rsa));
+    CLEAN_JSON *set = json_pack("{s:[o,o]}", "keys", signed_public(ec), signed_public(rsa));
     return json_dumps(set, 0);
 }
 
 static int make_keys(void **state)
 {
     (void)state;
-    ec = generate("{'kty': 'EC', 'crv': 'P-256', 'kid': 'first'}");
-    rsa = generate("{'kty': 'RSA', 'bits': 2048, 'kid': 'second'}");
-    other = generate("{'kty': 'EC', 'crv': 'P-256', 'kid': 'first'}");
+    ec = signed_generate("{'kty': 'EC', 'crv': 'P-256', 'kid': 'first'}");
+    rsa = signed_generate("{'kty': 'RSA', 'bits': 2048, 'kid': 'second'}");
+    other = signed_generate("{'kty': 'EC', 'crv': 'P-256', 'kid': 'first'}");
     CLEAN_FREE char *text = set_text();
     return token_keys_read(&published, (struct view){(const uint8_t *)text, strlen(text)}, NULL);
 }
@@ -72,34 +56,6 @@ static int free_keys(void **state)
     json_decref(other);
     token_keys_free(&published);
     return 0;
-}
-
-static char *joined(const char *header, const char *payload, const char *signature)
-{
-    char *text = NULL;
-    assert_true(asprintf(&text, "%s.%s.%s", header, payload, signature) > 0);
-    return text;
-}
-
-/* Signed by libjose with that key and header; quotes are single. */
-static char *sign(const char *header, const char *claims, const json_t *key)
-{
-    CLEAN_JOSE *cfg = quiet_jose();
-    CLEAN_JSON *payload = made_json(claims), *text = jose_b64_enc_dump(payload);
-    CLEAN_JSON *jws = json_pack("{s:O}", "payload", text);
-    CLEAN_JSON *sig = json_pack("{s:o}", "protected", made_json(header)), *signer = json_deep_copy(key);
-    (void)json_object_del(signer, "alg");
-    (void)json_object_del(signer, "key_ops");
-    assert_true(jose_jws_sig(cfg, jws, sig, signer));
-    return joined(json_string_value(json_object_get(jws, "protected")), json_string_value(text),
-                  json_string_value(json_object_get(jws, "signature")));
-}
-
-static char *unsigned_with(const char *header, const char *claims, const char *signature)
-{
-    CLEAN_JSON *h = made_json(header), *c = made_json(claims), *ht = jose_b64_enc_dump(h),
-               *ct = jose_b64_enc_dump(c);
-    return joined(json_string_value(ht), json_string_value(ct), signature);
 }
 
 static int check(struct access_caller *caller, const char *token, struct cofre_err *err)
@@ -116,10 +72,11 @@ static void a_good_token_says_who_and_in_which_groups(void **state)
 {
     struct access_caller caller;
     struct cofre_err err;
-    CLEAN_FREE char *a = sign("{'alg': 'ES256', 'kid': 'first'}",
-                              "{" CLAIMS ", 'groups': ['ops', '/admins', 'bad name', 7]}", ec);
-    CLEAN_FREE char *b = sign("{'alg': 'RS256', 'kid': 'second', 'typ': 'at+jwt'}", "{" CLAIMS "}", rsa);
-    CLEAN_FREE char *c = sign("{'alg': 'PS384'}", "{" CLAIMS "}", rsa);
+    CLEAN_FREE char *a = signed_sign("{'alg': 'ES256', 'kid': 'first'}",
+                                     "{" CLAIMS ", 'groups': ['ops', '/admins', 'bad name', 7]}", ec);
+    CLEAN_FREE char *b =
+        signed_sign("{'alg': 'RS256', 'kid': 'second', 'typ': 'at+jwt'}", "{" CLAIMS "}", rsa);
+    CLEAN_FREE char *c = signed_sign("{'alg': 'PS384'}", "{" CLAIMS "}", rsa);
     (void)state;
     if (check(&caller, a, &err) < 0)
         fail_msg("%s", err.text);
@@ -169,7 +126,7 @@ static void claims_that_are_not_for_us_or_of_now_are_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct access_caller caller;
         struct cofre_err err;
-        CLEAN_FREE char *token = sign("{'alg': 'ES256', 'kid': 'first'}", cases[i].claims, ec);
+        CLEAN_FREE char *token = signed_sign("{'alg': 'ES256', 'kid': 'first'}", cases[i].claims, ec);
         int rc = check(&caller, token, &err);
         if ((rc == 0) != !cases[i].reason || (cases[i].reason && !strstr(err.text, cases[i].reason)))
             fail_msg("case %zu, %s: %d, %s", i, cases[i].claims, rc, err.text);
@@ -186,11 +143,11 @@ static void more_groups_than_are_looked_at_are_refused(void **state)
         strcat(claims, ", 'g'");
     const size_t len = strlen(claims);
     strcat(claims, "]}");
-    CLEAN_FREE char *most = sign("{'alg': 'ES256', 'kid': 'first'}", claims, ec);
+    CLEAN_FREE char *most = signed_sign("{'alg': 'ES256', 'kid': 'first'}", claims, ec);
     assert_int_equal(check(&caller, most, &err), 0);
     assert_int_equal(caller.principals, 1 + ACCESS_GROUPS_MAX);
     (void)snprintf(claims + len, sizeof claims - len, ", 'denied']}");
-    CLEAN_FREE char *more = sign("{'alg': 'ES256', 'kid': 'first'}", claims, ec);
+    CLEAN_FREE char *more = signed_sign("{'alg': 'ES256', 'kid': 'first'}", claims, ec);
     assert_int_equal(check(&caller, more, &err), -COFRE_NEGATIVE);
 }
 
@@ -219,7 +176,7 @@ static void headers_that_choose_how_they_are_read_are_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct access_caller caller;
         struct cofre_err err;
-        CLEAN_FREE char *token = sign(cases[i].header, "{" CLAIMS "}", ec);
+        CLEAN_FREE char *token = signed_sign(cases[i].header, "{" CLAIMS "}", ec);
         assert_true(check(&caller, token, &err) < 0);
         if (!strstr(err.text, cases[i].reason))
             fail_msg("%s: %s", cases[i].header, err.text);
@@ -228,7 +185,7 @@ static void headers_that_choose_how_they_are_read_are_refused(void **state)
 
 static void no_algorithm_but_a_signature_by_the_key_counts(void **state)
 {
-    CLEAN_FREE char *good = sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
+    CLEAN_FREE char *good = signed_sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
     const char *signature = strrchr(good, '.') + 1;
     static const char *const headers[] = {"{'alg': 'none'}",
                                           "{'alg': 'None', 'kid': 'first'}",
@@ -250,8 +207,8 @@ static void no_algorithm_but_a_signature_by_the_key_counts(void **state)
     (void)state;
     assert_int_equal(check(&caller, good, &err), 0);
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
-        CLEAN_FREE char *token = unsigned_with(headers[i], "{" CLAIMS "}", signature);
-        CLEAN_FREE char *empty = unsigned_with(headers[i], "{" CLAIMS "}", "");
+        CLEAN_FREE char *token = signed_none(headers[i], "{" CLAIMS "}", signature);
+        CLEAN_FREE char *empty = signed_none(headers[i], "{" CLAIMS "}", "");
         if (check(&caller, token, &err) == 0 || check(&caller, empty, &err) == 0)
             fail_msg("%s was accepted", headers[i]);
     }
@@ -260,14 +217,14 @@ static void no_algorithm_but_a_signature_by_the_key_counts(void **state)
 /* The classic: the public key, which everybody has, as the secret of a MAC. */
 static void a_mac_with_the_public_key_is_no_signature(void **state)
 {
-    CLEAN_JSON *public = public_of(rsa);
+    CLEAN_JSON *public = signed_public(rsa);
     CLEAN_FREE char *text = json_dumps(public, JSON_COMPACT);
     CLEAN_JSON *k = jose_b64_enc(text, strlen(text));
     CLEAN_JSON *oct = json_pack("{s:s, s:O, s:s}", "kty", "oct", "k", k, "kid", "second");
     struct access_caller caller;
     struct cofre_err err;
     (void)state;
-    CLEAN_FREE char *token = sign("{'alg': 'HS256', 'kid': 'second'}", "{" CLAIMS "}", oct);
+    CLEAN_FREE char *token = signed_sign("{'alg': 'HS256', 'kid': 'second'}", "{" CLAIMS "}", oct);
     assert_int_equal(check(&caller, token, &err), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, "HS256"));
 }
@@ -277,9 +234,9 @@ static void another_key_of_the_same_name_does_not_sign(void **state)
     struct access_caller caller;
     struct cofre_err err;
     (void)state;
-    CLEAN_FREE char *token = sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", other);
+    CLEAN_FREE char *token = signed_sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", other);
     assert_int_equal(check(&caller, token, &err), -COFRE_NEGATIVE);
-    CLEAN_FREE char *nameless = sign("{'alg': 'ES256'}", "{" CLAIMS "}", other);
+    CLEAN_FREE char *nameless = signed_sign("{'alg': 'ES256'}", "{" CLAIMS "}", other);
     assert_int_equal(check(&caller, nameless, &err), -COFRE_NEGATIVE);
 }
 
@@ -287,7 +244,7 @@ static void no_changed_byte_is_accepted(void **state)
 {
     struct access_caller caller;
     struct cofre_err err;
-    CLEAN_FREE char *good = sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
+    CLEAN_FREE char *good = signed_sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
     (void)state;
     for (size_t i = 0; good[i]; i++) {
         const char was = good[i];
@@ -326,7 +283,7 @@ static void what_is_too_large_or_no_token_is_refused(void **state)
     assert_non_null(strstr(err.text, "16384"));
     char deep[600];
     (void)snprintf(deep, sizeof deep, "{" CLAIMS ", 'groups': [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}");
-    CLEAN_FREE char *nested = sign("{'alg': 'ES256', 'kid': 'first'}", deep, ec);
+    CLEAN_FREE char *nested = signed_sign("{'alg': 'ES256', 'kid': 'first'}", deep, ec);
     assert_true(check(&caller, nested, &err) < 0);
 }
 
@@ -334,8 +291,8 @@ static void an_algorithm_that_the_configuration_leaves_out_is_refused(void **sta
 {
     struct access_caller caller;
     struct cofre_err err;
-    CLEAN_FREE char *es = sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
-    CLEAN_FREE char *rs = sign("{'alg': 'RS256', 'kid': 'second'}", "{" CLAIMS "}", rsa);
+    CLEAN_FREE char *es = signed_sign("{'alg': 'ES256', 'kid': 'first'}", "{" CLAIMS "}", ec);
+    CLEAN_FREE char *rs = signed_sign("{'alg': 'RS256', 'kid': 'second'}", "{" CLAIMS "}", rsa);
     (void)state;
     assert_int_equal(token_algorithms_parse(&corp.algorithms, "RS256 PS256", &err), 0);
     assert_true(check(&caller, es, &err) < 0);
@@ -350,12 +307,12 @@ static json_t *short_rsa(void)
     CLEAN_JOSE *cfg = quiet_jose();
     CLEAN(pkey) EVP_PKEY *key = EVP_RSA_gen(1024);
     CLEAN_JSON *jwk = jose_openssl_jwk_from_EVP_PKEY(cfg, key);
-    return public_of(jwk);
+    return signed_public(jwk);
 }
 
 static void key_sets_that_are_none_are_refused(void **state)
 {
-    CLEAN_JSON *weak_public = short_rsa(), *public = public_of(ec);
+    CLEAN_JSON *weak_public = short_rsa(), *public = signed_public(ec);
     CLEAN_JSON *off = json_deep_copy(public), *weak_set = json_pack("{s:[O]}", "keys", weak_public);
     (void)json_object_set(off, "y", json_object_get(off, "x"));
     CLEAN_JSON *off_set = json_pack("{s:[O]}", "keys", off),
@@ -392,7 +349,7 @@ static void a_key_file_is_read_again_when_it_changes(void **state)
     struct cofre_err err;
     char folder[] = "/tmp/cofre-keys-XXXXXX";
     CLEAN_FREE char *whole = set_text();
-    CLEAN_JSON *one = json_pack("{s:[o]}", "keys", public_of(rsa));
+    CLEAN_JSON *one = json_pack("{s:[o]}", "keys", signed_public(rsa));
     CLEAN_FREE char *only = json_dumps(one, 0);
     (void)state;
     assert_non_null(mkdtemp(folder));

@@ -25,13 +25,28 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 
-#define SECONDS    30
-#define FIRST_USER 880000 /* not those of the tests of hands, which run beside this */
+#define SECONDS 30
+#define BESIDE  (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
+#define FIRST_USER                                                                                           \
+    (900000 + (unsigned)getpid() % 100000 * 1000) /* not those of a test that runs beside this */
 
 const char *whole_make(struct whole *w, const char *program, const char *stand_in)
 {
-    char text[2048];
-    *w = (struct whole){.program = program};
+    return whole_make_as(
+        w, program, stand_in,
+        &(struct whole_wish){.first_user = FIRST_USER,
+                             .listen = "",
+                             .whole = "",
+                             .access =
+                                 ", \"issuers\": [{\"name\": \"nobody\", \"issuer\": \"https://127.0.0.1:1\","
+                                 " \"audience\": \"cofred\", \"key_url\": \"https://127.0.0.1:1/keys\"}]"});
+}
+
+const char *whole_make_as(struct whole *w, const char *program, const char *stand_in,
+                          const struct whole_wish *wish)
+{
+    char text[4096];
+    *w = (struct whole){.program = program, .first_user = wish->first_user};
     const char *why = world_make(&w->world, stand_in);
     if (why)
         return why;
@@ -42,14 +57,14 @@ const char *whole_make(struct whole *w, const char *program, const char *stand_i
     const int len = snprintf(
         text, sizeof text,
         "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a test\",\n"
-        " \"users\": {\"decider\": \"880100\", \"gate\": \"880101\"},\n"
-        " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}],\n"
-        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %d, \"count\": %d%s},\n"
-        " \"access\": {\"administrator\": \"uid:0\", \"issuers\": [{\"name\": \"nobody\", \"issuer\": "
-        "\"https://127.0.0.1:1\", \"audience\": \"cofred\", \"key_url\": \"https://127.0.0.1:1/keys\"}]}}\n",
-        w->state, w->run, w->socket, w->world.program, w->world.cgroup, FIRST_USER, WORLD_GUESTS,
-        w->world.bridge ? ", \"bridges\": [\"cofre-br0\"]" : "");
-    w->world.config.first_user = FIRST_USER;
+        " \"users\": {\"decider\": \"%u\", \"gate\": \"%u\"},\n"
+        " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}%s],\n"
+        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d%s},\n"
+        " \"access\": {\"administrator\": \"uid:0\"%s}%s}\n",
+        w->state, w->run, w->first_user + BESIDE, w->first_user + BESIDE + 1, w->socket, wish->listen,
+        w->world.program, w->world.cgroup, w->first_user, WORLD_GUESTS,
+        w->world.bridge ? ", \"bridges\": [\"cofre-br0\"]" : "", wish->access, wish->whole);
+    w->world.config.first_user = w->first_user;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? NULL : "no libcurl";
@@ -89,6 +104,8 @@ void whole_start(struct whole *w)
     w->cofred = fork();
     if (w->cofred == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Messages are 64 KiB each: with the sanitizer's own size every one would take new pages. */
+        (void)setenv("ASAN_OPTIONS", "quarantine_size_mb=4", 0);
         (void)execl(w->program, "cofred", "--config", w->config, (char *)NULL);
         _exit(127);
     }
@@ -109,7 +126,7 @@ int whole_stop(struct whole *w, int number)
 }
 
 /* "cofred\0--part\0NAME", started by that process; or whatever runs as a guest's user. */
-static bool is_part(const char *pid, const char *name, pid_t parent)
+static bool is_part(const struct whole *w, const char *pid, const char *name, pid_t parent)
 {
     char path[300], text[512] = "", line[512] = "";
     struct stat st;
@@ -120,7 +137,7 @@ static bool is_part(const char *pid, const char *name, pid_t parent)
     if (!after || after[2] == 'Z' || after[2] == 'X')
         return false;
     if (strcmp(name, "guest") == 0)
-        return st.st_uid >= FIRST_USER && st.st_uid < FIRST_USER + WORLD_GUESTS;
+        return st.st_uid >= w->first_user && st.st_uid < w->first_user + WORLD_GUESTS;
     (void)snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
     CLEAN_FILE *cmdline = fopen(path, "r");
     const size_t len = cmdline ? fread(text, 1, sizeof text - 1, cmdline) : 0;
@@ -133,7 +150,7 @@ size_t whole_guest_processes(const struct whole *w)
     size_t count = 0;
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && (e = readdir(entries));)
-        count += e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(e->d_name, "guest", w->cofred);
+        count += e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(w, e->d_name, "guest", w->cofred);
     if (entries)
         closedir(entries);
     return count;
@@ -148,7 +165,7 @@ pid_t whole_part(struct whole *w, const char *name)
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && !found && (e = readdir(entries));)
         if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
-            is_part(e->d_name, parser ? "zygote" : name, parent))
+            is_part(w, e->d_name, parser ? "zygote" : name, parent))
             found = atoi(e->d_name);
     if (entries)
         closedir(entries);
@@ -163,10 +180,9 @@ static size_t take(char *data, size_t size, size_t count, void *context)
     return fwrite(data, size, count, to);
 }
 
-static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
-               char **text)
+static int ask_url(struct whole *w, const char *method, const char *url, const char *body, size_t len,
+                   char **text)
 {
-    char url[512];
     long status = 0;
     size_t size;
     FILE *to = open_memstream(text, &size);
@@ -174,7 +190,6 @@ static int ask(struct whole *w, const char *method, const char *path, const char
     struct curl_slist *headers =
         curl_slist_append(NULL, body && *body == '{' ? "Content-Type: application/json"
                                                      : "Content-Type: application/octet-stream");
-    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
     (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
@@ -192,6 +207,42 @@ static int ask(struct whole *w, const char *method, const char *path, const char
     curl_easy_cleanup(curl);
     (void)fclose(to);
     return (int)status;
+}
+
+static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
+               char **text)
+{
+    char url[512];
+    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
+    return ask_url(w, method, url, body, len, text);
+}
+
+/* In a process that is this user; a first line has the status. */
+int whole_page(struct whole *w, uid_t user, const char *path, char **text)
+{
+    char url[512];
+    int status = 0, at = 0;
+    CLEAN_FILE *answer = tmpfile();
+    assert_non_null(answer);
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        char *page = NULL;
+        if (setgid(user) < 0 || setuid(user) < 0)
+            _exit(1);
+        (void)snprintf(url, sizeof url, "http://cofred/audit%s", path);
+        status = ask_url(w, "GET", url, NULL, 0, &page);
+        _exit(fprintf(answer, "%d\n%s", status, page) < 0 || fflush(answer) != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    const long len = ftell(answer);
+    *text = calloc(1, (size_t)len + 1);
+    rewind(answer);
+    assert_true(*text && fread(*text, 1, (size_t)len, answer) == (size_t)len);
+    assert_int_equal(sscanf(*text, "%d\n%n", &status, &at), 1);
+    memmove(*text, *text + at, strlen(*text + at) + 1);
+    return status;
 }
 
 int whole_ask(struct whole *w, const char *method, const char *path, const char *body, json_t **answer)

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/host/front/authority.h"
 #include "tests/unit/host/front/made_up_decider.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/unix_socket.h"
@@ -35,34 +36,6 @@
 #define WAIT_SECONDS 20
 
 /* Certificates */
-
-static bool sign(EVP_MD_CTX *md, EVP_PKEY *key)
-{
-    return EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) == 1;
-}
-
-static X509 *certificate(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
-                         const char *usage)
-{
-    static long serial = 1;
-    const struct x509_make_name names[] = {{"CN", NULL}, {NULL, NULL}};
-    const struct x509_draft draft = {.common = name,
-                                     .name = names,
-                                     .serial = serial++,
-                                     .years = 1,
-                                     .key = key,
-                                     .issuer = issuer,
-                                     .issuer_key = issuer_key};
-    X509 *cert = x509_make_begin(&draft);
-    assert_non_null(cert);
-    if (usage) {
-        assert_true(x509_make_extension(cert, issuer, NID_ext_key_usage, usage));
-        assert_true(x509_make_extension(cert, issuer, NID_subject_alt_name, "DNS:localhost"));
-    } else
-        assert_true(x509_make_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE"));
-    assert_true(x509_make_sign(cert, issuer_key ? issuer_key : key, sign));
-    return cert;
-}
 
 static void write_pem(const struct house *house, const char *name, X509 *cert, EVP_PKEY *key, char *path,
                       size_t room)
@@ -80,7 +53,7 @@ static SSL_CTX *server_tls(struct house *house)
     SSL_CTX *tls = NULL;
     struct cofre_err err;
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = certificate("server", key, house->ca, house->ca_key, "serverAuth");
+    X509 *cert = authority_certificate("server", key, house->ca, house->ca_key, "serverAuth");
     write_pem(house, "server.pem", cert, NULL, chain, sizeof chain);
     write_pem(house, "server.key", NULL, key, key_file, sizeof key_file);
     write_pem(house, "ca.pem", house->ca, NULL, ca, sizeof ca);
@@ -146,7 +119,7 @@ void house_build(struct house *house, const struct house_limits *l)
     *house = (struct house){.dir = "/tmp/cofre-front-XXXXXX"};
     assert_non_null(mkdtemp(house->dir));
     house->ca_key = EVP_EC_gen("P-256");
-    house->ca = certificate("authority", house->ca_key, NULL, NULL, NULL);
+    house->ca = authority_certificate("authority", house->ca_key, NULL, NULL, NULL);
     SSL_CTX *tls = server_tls(house);
     struct gate_config config = {.listener = {{listen_unix(house), false}, {listen_tcp(house), true}},
                                  .listeners = 2,
@@ -227,21 +200,9 @@ size_t house_await_parsers(const struct house *house, size_t count)
 
 /* Clients */
 
-static void patience(int fd)
-{
-    const struct timeval t = {.tv_sec = WAIT_SECONDS};
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t), 0);
-}
-
 int house_connect(const struct house *house)
 {
-    struct sockaddr_un address;
-    assert_true(unix_address(&address, house->socket));
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    patience(fd);
-    return fd;
+    return client_unix(house->socket);
 }
 
 int house_connect_tcp(const struct house *house)
@@ -251,27 +212,8 @@ int house_connect_tcp(const struct house *house)
                                   .sin_port = htons((uint16_t)house->port)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    patience(fd);
+    client_patience(fd);
     return fd;
-}
-
-static X509 *client_certificate(const struct house *house, const char *who, EVP_PKEY *key,
-                                enum house_fault fault)
-{
-    EVP_PKEY *other_key = EVP_EC_gen("P-256");
-    X509 *other = certificate("authority", other_key, NULL, NULL, NULL);
-    X509 *cert = certificate(who, key, fault == FAULT_STRANGER ? other : house->ca,
-                             fault == FAULT_STRANGER ? other_key : house->ca_key,
-                             fault == FAULT_FOR_SERVERS ? "serverAuth" : "clientAuth");
-    if (fault == FAULT_EXPIRED)
-        assert_non_null(X509_gmtime_adj(X509_getm_notAfter(cert), -60));
-    if (fault == FAULT_NO_SUBJECT)
-        X509_NAME_ENTRY_free(X509_NAME_delete_entry(X509_get_subject_name(cert), 0));
-    if (fault == FAULT_EXPIRED || fault == FAULT_NO_SUBJECT)
-        assert_true(x509_make_sign(cert, house->ca_key, sign));
-    X509_free(other);
-    EVP_PKEY_free(other_key);
-    return cert;
 }
 
 SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault)
@@ -281,7 +223,7 @@ SSL *house_connect_faulty(const struct house *house, const char *who, enum house
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     if (who) {
         EVP_PKEY *key = EVP_EC_gen("P-256");
-        X509 *cert = client_certificate(house, who, key, fault);
+        X509 *cert = authority_client(house->ca, house->ca_key, who, key, fault);
         assert_int_equal(SSL_CTX_use_certificate(tls, cert), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(tls, key), 1);
         X509_free(cert);
@@ -307,116 +249,6 @@ void house_tls_free(SSL *ssl)
     (void)SSL_shutdown(ssl);
     SSL_free(ssl);
     close(fd);
-}
-
-/* Answers */
-
-void answer_free(struct answer *answer)
-{
-    free(answer->head);
-    free(answer->body);
-    *answer = (struct answer){0};
-}
-
-struct source {
-    int fd;
-    SSL *ssl;
-};
-
-static size_t read_part(const struct source *s, char *out, size_t len)
-{
-    const ssize_t got = s->ssl ? SSL_read(s->ssl, out, (int)len) : recv(s->fd, out, len, 0);
-    return got > 0 ? (size_t)got : 0;
-}
-
-static bool read_line(const struct source *s, char *out, size_t room)
-{
-    size_t len = 0;
-    while (len < room - 1 && read_part(s, out + len, 1))
-        if (out[len++] == '\n') {
-            out[len] = 0;
-            return true;
-        }
-    return false;
-}
-
-static bool read_head(const struct source *s, struct answer *out)
-{
-    char line[2048];
-    size_t len = 0;
-    out->head = calloc(1, 8192);
-    while (read_line(s, line, sizeof line)) {
-        if (strcmp(line, "\r\n") == 0)
-            return true;
-        assert_true(len + strlen(line) < 8192);
-        len += (size_t)sprintf(out->head + len, "%s", line);
-    }
-    return false;
-}
-
-static bool read_some(const struct source *s, struct answer *out, size_t len)
-{
-    out->body = realloc(out->body, out->body_len + len + 1);
-    assert_non_null(out->body);
-    for (size_t got; len; len -= got) {
-        got = read_part(s, out->body + out->body_len, len);
-        if (!got)
-            return false;
-        out->body_len += got;
-    }
-    out->body[out->body_len] = 0;
-    return true;
-}
-
-static bool read_chunks(const struct source *s, struct answer *out)
-{
-    char line[64];
-    size_t len;
-    do {
-        if (!read_line(s, line, sizeof line))
-            return false;
-        len = strtoull(line, NULL, 16);
-        if (!read_some(s, out, len) || !read_line(s, line, sizeof line))
-            return false;
-    } while (len);
-    return true;
-}
-
-static bool read_from(const struct source *s, struct answer *out)
-{
-    *out = (struct answer){0};
-    do {
-        free(out->head);
-        if (!read_head(s, out))
-            return false;
-        out->status = atoi(out->head + strlen("HTTP/1.1 "));
-    } while (out->status == 100);
-    const char *length = strcasestr(out->head, "\nContent-Length:");
-    if (strcasestr(out->head, "\nTransfer-Encoding: chunked"))
-        return read_chunks(s, out);
-    return read_some(s, out, length ? strtoull(length + strlen("\nContent-Length:"), NULL, 10) : 0);
-}
-
-bool read_answer(int fd, struct answer *out)
-{
-    return read_from(&(struct source){.fd = fd}, out);
-}
-
-bool read_answer_tls(SSL *ssl, struct answer *out)
-{
-    return read_from(&(struct source){.ssl = ssl}, out);
-}
-
-/* Whoever is refused in the middle of what it sends may find the connection closed. */
-void send_text(int fd, const char *text, size_t len)
-{
-    while (len) {
-        const ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return;
-        text += sent;
-        len -= (size_t)sent;
-    }
 }
 
 struct answer ask_len(const struct house *house, const char *text, size_t len)

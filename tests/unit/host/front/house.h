@@ -5,6 +5,8 @@
 #include <openssl/types.h>
 #include <sys/types.h>
 
+#include "tests/unit/host/front/authority.h"
+#include "tests/unit/host/front/client.h"
 #include "vmm/base/bytes.h"
 
 struct house {
@@ -31,22 +33,9 @@ int house_connect(const struct house *house);
 int house_connect_tcp(const struct house *house);
 SSL *house_connect_tls(const struct house *house, const char *who, bool stranger);
 /* The same with a certificate that is no good. */
-enum house_fault { FAULT_NONE, FAULT_STRANGER, FAULT_EXPIRED, FAULT_FOR_SERVERS, FAULT_NO_SUBJECT, FAULTS };
 SSL *house_connect_faulty(const struct house *house, const char *who, enum house_fault fault);
 void house_tls_free(SSL *ssl);
 
-/* Sends the text and reads to the end, or as long as an answer takes that says its length; *out is terminated. */
-struct answer {
-    int status; /* 0: there was none */
-    char *head, *body;
-    size_t body_len;
-};
-void answer_free(struct answer *answer);
-#define CLEAN_ANSWER __attribute__((cleanup(answer_free))) struct answer
-void send_text(int fd, const char *text, size_t len);
-/* Reads one answer, its body unchunked. False where the connection ended before. */
-bool read_answer(int fd, struct answer *out);
-bool read_answer_tls(SSL *ssl, struct answer *out);
 /* A new connection by the unix socket, one request, one answer. */
 struct answer ask(const struct house *house, const char *text);
 struct answer ask_len(const struct house *house, const char *text, size_t len);
