@@ -38,6 +38,35 @@ static void ended(struct decider *d, const struct guest_row *g, const struct han
     news_of_run(d, g->run, &e->ended);
 }
 
+static void start_anew(struct call *call)
+{
+    starting_begin(call->decider, &call->guest, call->run);
+}
+
+static int begin_anew(struct call *call, struct cofre_err *err)
+{
+    struct guest_row *g = &call->guest;
+    int rc = guest_row_find_run(g, call->db, call->run, err);
+    if (rc != 0 || g->state != GUEST_STARTING)
+        return rc < 0 ? rc : 0;
+    rc = guest_draw_run(&g->run, call->db, err);
+    call->then = start_anew;
+    return rc < 0 ? rc : guest_row_change(call->db, g, err);
+}
+
+/* Hands was ended while it made the place, or before it let the process go: nothing of the guest ran, and its start was acknowledged. */
+static void ended_or_cut_off(struct decider *d, const struct guest_row *g, const struct hands_entry *e)
+{
+    struct call *call = e->ended.status < 0 && !e->launches ? call_new(d, begin_anew) : NULL;
+    if (!call) {
+        ended(d, g, e);
+        return;
+    }
+    log_warn("guest %s of tenant %s: its start was cut off, and begins again", g->name, g->tenant);
+    call->run = g->run;
+    call_later(call);
+}
+
 static void thaw(struct decider *d, const struct guest_row *g, const struct hands_entry *e)
 {
     (void)e;
@@ -93,7 +122,7 @@ static deed *const deeds[GUEST_STATES][FINDINGS] = {
     /*                   NOTHING  RUNNING     FROZEN      ENDED */
     [GUEST_STOPPED]  = { NULL,    end,        end,        NULL },
     [GUEST_FAILED]   = { NULL,    end,        end,        NULL },
-    [GUEST_STARTING] = { begin,   NULL,       thaw,       ended },
+    [GUEST_STARTING] = { begin,   NULL,       thaw,       ended_or_cut_off },
     [GUEST_RUNNING]  = { lost,    NULL,       thaw,       ended },
     [GUEST_PAUSED]   = { lost,    freeze,     NULL,       ended },
     [GUEST_STOPPING] = { went,    ask_to_end, ask_to_end, ended },
