@@ -79,6 +79,18 @@ int log_file_append(struct log_file *f, struct view entry, uint64_t *index, stru
     return within(f, noting_failure(f, rc), err);
 }
 
+int log_file_append_removed(struct log_file *f, const struct log_hash *leaf, struct cofre_err *err)
+{
+    int rc = check_usable(f, err);
+    if (rc < 0)
+        return within(f, rc, err);
+    const uint64_t place = growing_file_size(&f->items);
+    rc = put_item(f, LOG_ITEM_REMOVED, (struct view){leaf->data, sizeof leaf->data}, err);
+    if (rc == 0)
+        rc = log_file_note_entry(f, leaf, place, err);
+    return within(f, noting_failure(f, rc), err);
+}
+
 int log_file_write_committed(struct log_file *f, struct cofre_err *err)
 {
     uint8_t header[LOG_HEADER_SIZE];

@@ -37,6 +37,11 @@ struct log_file;
 int log_file_create(const char *path, struct view genesis, const struct log_heads *heads,
                     struct cofre_err *err);
 
+/* The same of a log that others keep: fill appends what it has, and heads->sign gives their head over that. */
+int log_file_create_copy(const char *path, const struct log_heads *heads,
+                         int (*fill)(void *context, struct log_file *f, struct cofre_err *err), void *context,
+                         struct cofre_err *err);
+
 /* For writing where heads->sign is there, by one process at a time; others may read meanwhile, and see the log as it was when
  * they opened it. Takes as long as hashing all entries. -COFRE_NEGATIVE, or what heads->check gives, where the log is not what
  * a head says; -COFRE_MALFORMED where it is no log, or damaged. heads is copied, its context outlives the log. */
@@ -51,6 +56,9 @@ static inline void log_file_cleanup(struct log_file **f)
 
 /* What is appended counts from the next head on. *index, its number, may be NULL. */
 int log_file_append(struct log_file *f, struct view entry, uint64_t *index, struct cofre_err *err);
+
+/* An entry of which nothing but its leaf's hash is left. */
+int log_file_append_removed(struct log_file *f, const struct log_hash *leaf, struct cofre_err *err);
 
 /* A head over all entries, on the disk. If it could not be signed, the entries wait for the next try. After a failed write
  * neither can be called again: what the disk has, only opening can tell. */

@@ -127,24 +127,34 @@ static int sync_directory(const char *path, struct cofre_err *err)
     return 0;
 }
 
-static int write_first(struct log_file *f, struct view genesis, struct cofre_err *err)
+struct filler {
+    int (*fill)(void *context, struct log_file *f, struct cofre_err *err);
+    void *context;
+};
+
+static int append_genesis(void *context, struct log_file *f, struct cofre_err *err)
+{
+    return log_file_append(f, *(const struct view *)context, NULL, err);
+}
+
+static int write_first(struct log_file *f, const struct filler *filler, struct cofre_err *err)
 {
     uint8_t header[LOG_HEADER_SIZE];
     log_header_write(header, 0);
     int rc = growing_file_append(&f->items, (struct view){header, sizeof header}, err);
     if (rc == 0)
-        rc = log_file_append(f, genesis, NULL, err);
+        rc = filler->fill(filler->context, f, err);
     return rc < 0 ? rc : log_file_commit(f, err);
 }
 
-static int create_as(struct log_file *f, const char *name, int fd, const char *path, struct view genesis,
-                     struct cofre_err *err)
+static int create_as(struct log_file *f, const char *name, int fd, const char *path,
+                     const struct filler *filler, struct cofre_err *err)
 {
     int rc = growing_file_open(&f->items, fd, err);
     if (rc == 0 && fchmod(f->items.fd, 0640) < 0)
         rc = cofre_fail(err, COFRE_FAILED, "it cannot be given its mode: %s", strerror(errno));
     if (rc == 0)
-        rc = write_first(f, genesis, err);
+        rc = write_first(f, filler, err);
     if (rc == 0)
         rc = growing_file_sync(&f->items, err);
     if (rc == 0 && link(name, path) < 0)
@@ -152,9 +162,11 @@ static int create_as(struct log_file *f, const char *name, int fd, const char *p
     return rc < 0 ? rc : sync_directory(path, err);
 }
 
-int log_file_create(const char *path, struct view genesis, const struct log_heads *heads,
-                    struct cofre_err *err)
+int log_file_create_copy(const char *path, const struct log_heads *heads,
+                         int (*fill)(void *context, struct log_file *f, struct cofre_err *err), void *context,
+                         struct cofre_err *err)
 {
+    const struct filler filler = {fill, context};
     CLEAN_LOG_FILE *f = NULL;
     char name[PATH_MAX];
     if ((size_t)snprintf(name, sizeof name, "%s.XXXXXX", path) >= sizeof name)
@@ -164,8 +176,14 @@ int log_file_create(const char *path, struct view genesis, const struct log_head
     if (rc == 0 && fd < 0)
         rc = cofre_fail(err, COFRE_FAILED, "it cannot be created: %s", strerror(errno));
     if (rc == 0)
-        rc = create_as(f, name, fd, path, genesis, err);
+        rc = create_as(f, name, fd, path, &filler, err);
     if (fd >= 0)
         (void)unlink(name);
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+int log_file_create(const char *path, struct view genesis, const struct log_heads *heads,
+                    struct cofre_err *err)
+{
+    return log_file_create_copy(path, heads, append_genesis, &genesis, err);
 }

@@ -155,6 +155,16 @@ int db_log_entry(struct db *db, int64_t number, db_log_take take, void *context,
     return rc < 0 ? rc : 0;
 }
 
+int db_log_first(int64_t *out, struct db *db, struct cofre_err *err)
+{
+    *out = 0;
+    int rc = db_run(db, "SELECT number FROM log_entry WHERE number >= 1 ORDER BY number LIMIT 1", NULL, 0,
+                    db_take_integer, out, err);
+    if (rc == 0)
+        rc = db_run(db, SIZE, NULL, 0, db_take_integer, out, err);
+    return rc < 0 ? rc : 0;
+}
+
 int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err)
 {
     return DB_RUN(db, "DELETE FROM log_entry WHERE number >= 1 AND number < $1", NULL, NULL, err,

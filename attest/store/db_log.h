@@ -42,6 +42,8 @@ int db_log_head(struct db *db, int64_t *size, db_log_take take, void *context, s
 
 /* The leaf's hash of an entry, which is there for ever. -COFRE_FAILED: there is no such entry. */
 int db_log_leaf(struct db *db, int64_t number, struct log_hash *out, struct cofre_err *err);
+/* The lowest number but 0 whose entry is there; the first that there will be, where there is none. */
+int db_log_first(int64_t *out, struct db *db, struct cofre_err *err);
 /* Within a transaction: the entries from the second on, up to before (which is not among them), are removed; their hashes stay, and
  * so does every proof. The number of those that were there. */
 int64_t db_log_remove(struct db *db, int64_t before, struct cofre_err *err);

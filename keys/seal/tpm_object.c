@@ -258,7 +258,7 @@ static TSS2_RC check_signature(TPMT_TK_VERIFIED **ticket, struct tpm *tpm,
 static int satisfy(struct tpm *tpm, ESYS_TR session, const struct tpm_object *object,
                    const struct pcr_policy *policy, const char *policies, struct cofre_err *err)
 {
-    const struct pcr_approval *approval;
+    const struct pcr_approval *approval = NULL;
     TPM2B_DIGEST approved;
     TPM2B_NAME name;
     TPMT_TK_VERIFIED *ticket = NULL;

@@ -27,7 +27,7 @@
 #define BUCKET      69632 /* of a rate at a tap, at least: tap.c */
 #define MIB         (1ull << 20)
 #define DISK        "/dev/ram0"
-#define PROGRAM     "/dev/ram1" /* the guest's; a disk whose file system has no device has no limits */
+#define PROGRAM     "/dev/ram1" /* the guest's; a disk whose file system has no device has no io.max */
 #define GUEST_MIB   256
 
 static struct world world;

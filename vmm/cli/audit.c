@@ -7,6 +7,7 @@
 
 #include "attest/verdict.h"
 #include "vmm/base/json.h"
+#include "vmm/cli/host.h"
 #include "vmm/cli/verb.h"
 
 static const char help[] =
@@ -14,6 +15,7 @@ static const char help[] =
     "       cofre audit operations --log F --keys F [SELECTION] [--csv|--json]\n"
     "       cofre audit complete   --log F --keys F [SELECTION] [--head HEAD] [--witnesses F ...]\n"
     "       cofre audit bundle     --log F --keys F [SELECTION] [--from HEAD] [--file F ...] --out BUNDLE\n"
+    "       cofre audit retain ...\n"
     "       cofre audit verify BUNDLE --keys F [--witness-keys F [--minimum N]] [--out DIRECTORY]\n"
     "\n"
     "The record is a copy of a log, as cofred keeps it of operations and launches; nothing of it is "
@@ -24,7 +26,15 @@ static const char help[] =
     "writes entries with their proofs into one file, which verify checks on any machine by the public key\n"
     "alone. Exit code 1: it is not so.\n"
     "\n"
+    "  retain           has a running cofred remove what old entries say: cofre audit retain --help\n"
+    "\n"
     "  --log F          the log, or a copy of it\n"
+    "  --server ADDRESS a running cofred, unix:PATH or https://HOST[:PORT]: the copy is first brought up to\n"
+    "                   date from it, or made; what it sends is believed no more than the copy is\n"
+    "  --ca F           with https: who vouches for its certificate, PEM\n"
+    "  --cert F         with https: your certificate, PEM\n"
+    "  --key F          its key, PEM; not needed where it is in the same file\n"
+    "  --token-file F   a bearer token, instead of a certificate or the socket's user\n"
     "  --keys F         public keys that may have signed: PEM, or a COSE key or key set\n"
     "  --id HEX         the log must be the one with this id\n"
     "  --head HEAD      a head that somebody else was given: the log must be the one that it is of\n"
@@ -80,6 +90,11 @@ static const struct option options[] = {
     {"evidence", required_argument, NULL, AUDIT_EVIDENCE},
     {"from", required_argument, NULL, AUDIT_FROM},
     {"out", required_argument, NULL, AUDIT_OUT},
+    {"server", required_argument, NULL, AUDIT_SERVER},
+    {"ca", required_argument, NULL, AUDIT_CA},
+    {"cert", required_argument, NULL, AUDIT_CERT},
+    {"key", required_argument, NULL, AUDIT_KEY},
+    {"token-file", required_argument, NULL, AUDIT_TOKEN_FILE},
     {"file", required_argument, NULL, FILE_IN},
     {"differing", no_argument, NULL, DIFFERING},
     {"csv", no_argument, NULL, CSV},
@@ -89,7 +104,8 @@ static const struct option options[] = {
 };
 
 #define BIT(option)  (1u << AUDIT_##option)
-#define TRUST        (BIT(ID) | BIT(HEAD) | BIT(WITNESSES) | BIT(WITNESS_KEYS) | BIT(MINIMUM))
+#define RUNNING      (BIT(SERVER) | BIT(CA) | BIT(CERT) | BIT(KEY) | BIT(TOKEN_FILE))
+#define TRUST        (BIT(ID) | BIT(HEAD) | BIT(WITNESSES) | BIT(WITNESS_KEYS) | BIT(MINIMUM) | RUNNING)
 #define INTERVAL     (BIT(FIRST) | BIT(LAST) | BIT(ON) | BIT(SINCE) | BIT(UNTIL))
 #define OF_LAUNCHES  (BIT(TENANT) | BIT(GUEST) | BIT(MEASUREMENT) | BIT(DIGESTS) | BIT(EVIDENCE))
 #define OF_OPERATION (BIT(TENANT) | BIT(WHO) | BIT(OPERATION) | BIT(OBJECT))
@@ -122,6 +138,9 @@ static const struct action *find_action(const char *name)
 static int check_options(const struct action *action, const struct audit_call *call, bool csv,
                          struct cofre_err *err)
 {
+    for (unsigned i = AUDIT_CA; i <= AUDIT_TOKEN_FILE; i++)
+        if (call->option[i] && !call->option[AUDIT_SERVER])
+            return cofre_fail(err, COFRE_USAGE, "%s: --%s goes with --server", action->name, options[i].name);
     for (unsigned i = 0; i < AUDIT_OPTIONS; i++) {
         if (action->needs >> i & 1 && !call->option[i])
             return cofre_fail(err, COFRE_USAGE, "%s: --%s is missing", action->name, options[i].name);
@@ -186,6 +205,8 @@ static bool take(struct audit_call *call, enum output *output, int option)
 
 int verb_audit(int argc, char **argv)
 {
+    if (argc > 1 && host_has_action(argv[0], argv[1]))
+        return verb_host(argc, argv);
     struct audit_call call = {0};
     enum output output = TEXT_OUT;
     struct cofre_err err;

@@ -31,6 +31,11 @@ enum audit_option {
     AUDIT_EVIDENCE,
     AUDIT_FROM,
     AUDIT_OUT,
+    AUDIT_SERVER,
+    AUDIT_CA,
+    AUDIT_CERT,
+    AUDIT_KEY,
+    AUDIT_TOKEN_FILE,
     AUDIT_OPTIONS, /* number of them */
 };
 
@@ -77,6 +82,11 @@ int audit_open(struct log_file **out, struct log_checker *c, const struct audit_
 /* Its entry number `number`; 1: it was removed, or is somebody else's bytes. */
 int audit_read(struct log_entry *out, struct bytes *bytes, struct log_file *f, uint64_t number,
                struct cofre_err *err);
+
+/* audit_fetch.c: brings the copy of --log, which is made where there is none, up to what the cofred of --server shows. Nothing is
+ * believed: whatever does not come to a head that is signed by --keys, or did not grow out of the copy, is -COFRE_NEGATIVE, and the copy
+ * stays as it was. */
+int audit_fetch(const struct audit_call *call, struct cofre_err *err);
 
 /* audit_bundle.c, audit_verify.c */
 int audit_make_bundle(const struct audit_call *call, json_t *result, struct cofre_err *err);

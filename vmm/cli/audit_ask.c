@@ -18,7 +18,8 @@ int audit_open(struct log_file **out, struct log_checker *c, const struct audit_
                                   [LOG_OPT_WITNESSES] = call->option[AUDIT_WITNESSES],
                                   [LOG_OPT_WITNESS_KEYS] = call->option[AUDIT_WITNESS_KEYS],
                                   [LOG_OPT_MINIMUM] = call->option[AUDIT_MINIMUM]}};
-    return log_verify_copy(out, c, &log, check_all, result, err);
+    int rc = call->option[AUDIT_SERVER] ? audit_fetch(call, err) : 0;
+    return rc < 0 ? rc : log_verify_copy(out, c, &log, check_all, result, err);
 }
 
 int audit_read(struct log_entry *out, struct bytes *bytes, struct log_file *f, uint64_t number,

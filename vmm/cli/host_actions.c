@@ -57,6 +57,7 @@ const struct host_action host_actions[] = {
     {"approval", "list", .operation = OPERATION_APPROVAL_LIST, .watch = true},
     {"approval", "give", .operation = OPERATION_APPROVAL_GIVE},
     {"approval", "refuse", .operation = OPERATION_APPROVAL_REFUSE},
+    {"audit", "retain", .operation = OPERATION_AUDIT_RETAIN, .example = "--before 100000"},
     {"host", "show", .operation = OPERATION_HOST_SHOW, .watch = true},
     {"host", "metrics", .operation = OPERATION_HOST_METRICS, .run = host_follow},
     {"host", "whoami", .operation = OPERATION_SESSION_SHOW},

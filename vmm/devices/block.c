@@ -70,11 +70,12 @@ struct request {
     uint64_t sector;
     uint64_t len, done; /* bytes of the data, or of the range under way, and how many are through */
     uint64_t written;   /* into the chain, status not counted */
+    uint64_t asked;     /* bytes that it counts for, of what may be moved in a second */
     unsigned attempts;
     uint8_t *bounce; /* heap: BOUNCE_SIZE bytes, where the guest's buffers are not aligned; else NULL */
     unsigned range, ranges;
     uint8_t range_data[RANGES_MAX * RANGE_SIZE];
-    struct request *next; /* of those that are free */
+    struct request *next; /* of those that are free, or held back */
     struct iovec iov[QUEUE_CHAIN_MAX];
     struct queue_chain chain;
 };
@@ -84,10 +85,13 @@ struct lane {
     struct block *block;
     unsigned index;
     struct block_io *io;
-    struct loop_source ready;
-    unsigned busy; /* requests under way */
-    bool ending;   /* those that end now are nobody's any more */
+    struct loop_source ready, again; /* again: of no descriptor, for what is held back */
+    unsigned busy;                   /* requests under way, or held back */
+    bool ending;                     /* those that end now are nobody's any more */
     struct request *free, *requests;
+    struct held {
+        struct request *first, **end;
+    } held[2]; /* back, until the disks' rates let them begin: what only reads, and the rest */
 };
 
 struct block {
@@ -99,9 +103,12 @@ struct block {
     struct lane lane[QUEUES_MAX];
 };
 
+enum moves { NOTHING = -1, READS = 0, WRITES = 1 };
+
 /* virtio 1.2, 5.2.6. Both functions give what the request has come to; resume is called with the operation's result. */
 struct request_type {
     uint32_t number;
+    enum moves moves; /* which rates it counts for */
     enum status (*begin)(struct lane *l, struct request *r);
     enum status (*resume)(struct lane *l, struct request *r);
 };
@@ -208,7 +215,7 @@ static enum status resume_move(struct lane *l, struct request *r)
 
 static enum status begin_read(struct lane *l, struct request *r)
 {
-    r->len = r->chain.writable_len - 1;
+    r->asked = r->len = r->chain.writable_len - 1;
     r->op.what = BLOCK_READ;
     if (!data_fits(l->block, r))
         return IOERR;
@@ -217,7 +224,7 @@ static enum status begin_read(struct lane *l, struct request *r)
 
 static enum status begin_write(struct lane *l, struct request *r)
 {
-    r->len = r->chain.readable_len - HEADER_SIZE;
+    r->asked = r->len = r->chain.readable_len - HEADER_SIZE;
     r->op.what = BLOCK_WRITE;
     if (l->block->file.read_only || !data_fits(l->block, r))
         return IOERR;
@@ -270,6 +277,7 @@ static enum status begin_ranges(struct lane *l, struct request *r, uint32_t sect
             return UNSUPPORTED;
         if (sectors > sectors_max || !in_disk(b, sector, sectors) || (sector | sectors) % per_block)
             return IOERR;
+        r->asked += discard == BLOCK_ZERO ? (uint64_t)sectors * SECTOR : 0;
     }
     r->range = 0;
     return start_range(l, r, discard);
@@ -356,9 +364,10 @@ static enum status begin_unknown(struct lane *l, struct request *r)
 }
 
 static const struct request_type types[] = {
-    {0, begin_read, resume_move},      {1, begin_write, resume_move},       {4, begin_flush, resume_flush},
-    {8, begin_get_id, NULL},           {11, begin_discard, resume_discard}, {13, begin_zeroes, resume_zeroes},
-    {UINT32_MAX, begin_unknown, NULL},
+    {0, READS, begin_read, resume_move},         {1, WRITES, begin_write, resume_move},
+    {4, NOTHING, begin_flush, resume_flush},     {8, NOTHING, begin_get_id, NULL},
+    {11, WRITES, begin_discard, resume_discard}, {13, WRITES, begin_zeroes, resume_zeroes},
+    {UINT32_MAX, NOTHING, begin_unknown, NULL},
 };
 
 static const struct request_type *type_of(uint32_t number)
@@ -386,6 +395,57 @@ static void finish(struct lane *l, struct request *r, enum status status)
     release(l, r);
 }
 
+static void begin(struct lane *l, struct request *r)
+{
+    enum status status = r->type->begin(l, r);
+    if (r->type->moves != NOTHING)
+        rates_disk_began(l->block->virtio.rates, r->type->moves == WRITES, r->asked);
+    if (status != PENDING)
+        finish(l, r, status);
+}
+
+/* A request that may not begin yet keeps those of its kind behind it, and no others: a guest that has written too much can read. */
+static void hold(struct lane *l, struct request *r)
+{
+    struct held *held = &l->held[r->type->moves];
+    r->next = NULL;
+    *held->end = r;
+    held->end = &r->next;
+}
+
+static struct request *unhold(struct held *held)
+{
+    struct request *r = held->first;
+    held->first = r->next;
+    if (!held->first)
+        held->end = &held->first;
+    return r;
+}
+
+static bool may_begin(struct lane *l, const struct request *r)
+{
+    enum moves moves = r->type->moves;
+    return moves == NOTHING ||
+           (!l->held[moves].first && rates_disk_wait(l->block->virtio.rates, moves == WRITES) == 0);
+}
+
+/* Begins of what is held back what may begin by now, and has itself called again for the rest. */
+static void begin_held(struct lane *l)
+{
+    uint64_t soonest = 0;
+    for (unsigned moves = READS; moves <= WRITES; moves++) {
+        struct held *held = &l->held[moves];
+        uint64_t wait = 0;
+        while (held->first && !virtio_live(&l->block->virtio, l->index))
+            release(l, unhold(held));
+        while (held->first && (wait = rates_disk_wait(l->block->virtio.rates, moves == WRITES)) == 0)
+            begin(l, unhold(held));
+        soonest = wait && (!soonest || wait < soonest) ? wait : soonest;
+    }
+    if (soonest)
+        loop_call_later(virtio_loop(&l->block->virtio, l->index), &l->again, soonest);
+}
+
 /* False: there is none, or it is none. */
 static bool take(struct lane *l)
 {
@@ -402,11 +462,12 @@ static bool take(struct lane *l)
     l->busy++;
     r->type = type_of(le32(header));
     r->sector = le64(header + 8);
-    r->done = r->written = 0;
+    r->done = r->written = r->asked = 0;
     r->attempts = 0;
-    enum status status = r->type->begin(l, r);
-    if (status != PENDING)
-        finish(l, r, status);
+    if (may_begin(l, r))
+        begin(l, r);
+    else
+        hold(l, r);
     return true;
 }
 
@@ -433,6 +494,7 @@ static void serve(struct lane *l)
     do {
         while (take(l))
             continue;
+        begin_held(l);
         block_io_submit(l->io);
         ended = reap(l);
         while (ended && reap(l))
@@ -455,6 +517,10 @@ static void lane_ready(void *context, uint32_t events)
 static void drain(struct lane *l)
 {
     l->ending = true;
+    loop_forget_later(virtio_loop(&l->block->virtio, l->index));
+    for (unsigned i = 0; i < 2; i++)
+        while (l->held[i].first)
+            release(l, unhold(&l->held[i]));
     while (l->busy)
         if (!reap(l))
             block_io_wait(l->io);
@@ -480,6 +546,8 @@ static int add_lane(struct block *b, struct cofre_err *err)
     unsigned index = b->lanes++;
     struct lane *l = &b->lane[index];
     *l = (struct lane){.block = b, .index = index};
+    for (unsigned i = 0; i < 2; i++)
+        l->held[i].end = &l->held[i].first;
     b->virtio.thread_of[index] = (uint8_t)index;
     int rc = block_io_new(&l->io, b->file.fd, DEPTH, err);
     if (rc)
@@ -492,6 +560,7 @@ static int add_lane(struct block *b, struct cofre_err *err)
         l->free = &l->requests[i];
     }
     l->ready = (struct loop_source){.fd = block_io_fd(l->io), .ready = lane_ready, .context = l};
+    l->again = (struct loop_source){.fd = -1, .ready = lane_ready, .context = l};
     if (l->ready.fd >= 0 && !loop_watch(virtio_loop(&b->virtio, index), &l->ready, EPOLLIN))
         return cofre_fail(err, COFRE_FAILED, "io_uring: %s", strerror(errno));
     return 0;

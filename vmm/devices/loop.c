@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/thread.h"
@@ -18,6 +19,8 @@ struct loop_place {
 
 #define PLACES_FIRST 8 /* doubled when they are all taken */
 #define STOP         UINT32_MAX
+#define SECOND       1000000000ull
+#define MILLISECOND  1000000ull
 
 static uint64_t event_data(const struct loop *loop, unsigned place)
 {
@@ -59,23 +62,73 @@ static struct loop_source *source_of(const struct loop *loop, uint64_t data)
     return place->turn == data >> 32 ? place->source : NULL;
 }
 
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+/* Milliseconds until the source that is called later has its turn, and no more than most; -1 is without end. */
+static int until_later(struct loop *loop, int most)
+{
+    uint64_t at = atomic_load(&loop->later_at), from = at ? now() : 0;
+    if (!at)
+        return most;
+    uint64_t left = at > from ? (at - from + MILLISECOND - 1) / MILLISECOND : 0;
+    return most >= 0 && (uint64_t)most < left ? most : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+static void call(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+    source->ready(source->context, events);
+    if (loop->after)
+        loop->after(loop->context);
+}
+
+static bool call_what_is_due(struct loop *loop)
+{
+    if (!atomic_load(&loop->later_at))
+        return false;
+    loop_lock(loop);
+    uint64_t at = atomic_load(&loop->later_at);
+    bool due = at && at <= now();
+    if (due) {
+        atomic_store(&loop->later_at, 0);
+        call(loop, loop->later, 0);
+    }
+    loop_unlock(loop);
+    return due;
+}
+
 bool loop_turn(struct loop *loop, int timeout)
 {
     struct epoll_event event;
-    int n = epoll_wait(loop->epoll, &event, 1, timeout);
+    int n = epoll_wait(loop->epoll, &event, 1, until_later(loop, timeout));
     if (n <= 0)
-        return n < 0 && errno == EINTR;
+        return call_what_is_due(loop) || (n < 0 && errno == EINTR);
     if ((uint32_t)event.data.u64 == STOP)
         return false;
     loop_lock(loop);
     struct loop_source *source = source_of(loop, event.data.u64);
-    if (source) {
-        source->ready(source->context, event.events);
-        if (loop->after)
-            loop->after(loop->context);
-    }
+    if (source)
+        call(loop, source, event.events);
     loop_unlock(loop);
+    (void)call_what_is_due(loop); /* also where events never cease */
     return true;
+}
+
+void loop_call_later(struct loop *loop, struct loop_source *source, uint64_t nanoseconds)
+{
+    uint64_t at = now() + nanoseconds, before = atomic_load(&loop->later_at);
+    if (!before || at < before)
+        atomic_store(&loop->later_at, at);
+    loop->later = source;
+}
+
+void loop_forget_later(struct loop *loop)
+{
+    atomic_store(&loop->later_at, 0);
 }
 
 static void *run(void *context)

@@ -4,6 +4,7 @@
 #define COFRE_DEVICES_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ struct loop {
     pthread_t thread;
     bool running;
     int epoll, stop;
+    struct loop_source *later;
+    _Atomic uint64_t later_at; /* nanoseconds of the monotonic clock; 0: nobody is called later */
     struct loop_place *place;
     unsigned places;
 };
@@ -54,5 +57,11 @@ static inline void loop_unlock(struct loop *loop)
  * With the lock held or before loop_start. False, with errno, when the descriptor cannot be waited for (a
  * regular file). */
 bool loop_watch(struct loop *loop, struct loop_source *source, uint32_t events);
+
+/* Calls the source once, with no event, when that many nanoseconds are over; a loop has one such source, and the first of the times that
+ * were asked for counts. From callbacks of the loop's thread, for which it would not wake up otherwise. */
+void loop_call_later(struct loop *loop, struct loop_source *source, uint64_t nanoseconds);
+/* Nobody is called later. With the lock held. */
+void loop_forget_later(struct loop *loop);
 
 #endif

@@ -45,6 +45,7 @@ struct net_backend {
     const struct net_backend_ops *ops;
     char name[NET_NAME_SIZE]; /* for sentences: "tap0", "passt" */
     unsigned pairs;
+    bool paced;               /* by the device, at its rates: what stands behind it has none */
     int fd[NET_PAIRS_MAX];    /* not blocking; pairs of them */
     uint64_t features;        /* that it can serve: of checksums and segmentation */
     uint8_t mac[NET_MAC_LEN]; /* the guest's, unless the operator gives another */

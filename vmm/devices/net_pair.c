@@ -21,6 +21,32 @@ static void drop(struct net_pair *pair, enum net_direction direction)
     atomic_fetch_add(&pair->net->dropped[direction], 1);
 }
 
+/* Whether more may move that way now. If not, the pair is called again when it may. */
+static bool may_move(struct net_pair *pair, enum net_direction direction)
+{
+    static const enum rate rate_of[] = {[NET_RECEIVE] = RATE_NETWORK_IN, [NET_TRANSMIT] = RATE_NETWORK_OUT};
+    struct virtio_device *virtio = &pair->net->virtio;
+    struct pace *pace = direction == NET_RECEIVE ? &pair->rx.pace : &pair->tx.pace;
+    uint64_t wait =
+        pair->net->backend->paced ? rates_network_wait(virtio->rates, rate_of[direction], pace) : 0;
+    pair->slow[direction] = wait != 0;
+    if (wait && (!pair->wait || wait < pair->wait))
+        pair->wait = wait;
+    return !wait;
+}
+
+static void has_moved(struct net_pair *pair, enum net_direction direction, size_t packet)
+{
+    const struct rates *rates = pair->net->virtio.rates;
+    size_t frame = packet - sizeof(struct net_header);
+    if (!pair->net->backend->paced)
+        return;
+    if (direction == NET_RECEIVE)
+        rates_network_moved(rates, RATE_NETWORK_IN, &pair->rx.pace, frame);
+    else
+        rates_network_moved(rates, RATE_NETWORK_OUT, &pair->tx.pace, frame);
+}
+
 /* To the driver */
 
 /* Takes buffers until a packet of that length fits; a driver without NET_MRG_RXBUF has each packet in one. */
@@ -113,6 +139,8 @@ static bool receive_one(struct net_pair *pair)
     size_t len = 0;
     if (rx->packet)
         return unspill(pair);
+    if (!rx->partial && !may_move(pair, NET_RECEIVE))
+        return false;
     if (!rx->partial)
         gather(pair, NET_PACKET_MAX);
     rx->starved = rx->buffers == 0;
@@ -125,6 +153,8 @@ static bool receive_one(struct net_pair *pair)
         drop(pair, NET_RECEIVE);
     if (outcome == NET_GONE)
         net_gone(pair->net);
+    if (outcome == NET_DONE)
+        has_moved(pair, NET_RECEIVE, len);
     return outcome == NET_DROPPED || (outcome == NET_DONE && place(pair, len));
 }
 
@@ -161,7 +191,7 @@ static bool transmit_one(struct net_pair *pair)
     struct virtio_device *virtio = &pair->net->virtio;
     unsigned queue = queue_of(pair, NET_TRANSMIT);
     enum net_outcome outcome = NET_DROPPED;
-    if (!tx->held && !virtio_next(virtio, queue, &tx->chain))
+    if (!tx->held && (!may_move(pair, NET_TRANSMIT) || !virtio_next(virtio, queue, &tx->chain)))
         return false;
     if (tx->held || prepare(pair))
         outcome = send_held(pair);
@@ -170,7 +200,9 @@ static bool transmit_one(struct net_pair *pair)
         return false;
     if (outcome == NET_GONE)
         net_gone(pair->net);
-    if (outcome != NET_DONE)
+    if (outcome == NET_DONE)
+        has_moved(pair, NET_TRANSMIT, tx->chain.readable_len);
+    else
         drop(pair, NET_TRANSMIT);
     virtio_done(virtio, queue, &tx->chain, 0);
     return true;
@@ -181,11 +213,15 @@ static bool transmit_one(struct net_pair *pair)
 static void wait_for_more(struct net_pair *pair)
 {
     struct virtio_device *virtio = &pair->net->virtio;
-    bool in = !pair->rx.starved && virtio_live(virtio, queue_of(pair, NET_RECEIVE));
+    bool in =
+        !pair->rx.starved && !pair->slow[NET_RECEIVE] && virtio_live(virtio, queue_of(pair, NET_RECEIVE));
     bool out = pair->tx.held;
     uint32_t events = pair->net->gone ? 0 : (in ? EPOLLIN : 0u) | (out ? EPOLLOUT : 0u);
-    (void)loop_watch(virtio_loop(virtio, virtio->thread_of[queue_of(pair, NET_RECEIVE)]), &pair->source,
-                     events);
+    struct loop *loop = virtio_loop(virtio, virtio->thread_of[queue_of(pair, NET_RECEIVE)]);
+    (void)loop_watch(loop, &pair->source, events);
+    if (pair->wait)
+        loop_call_later(loop, &pair->again, pair->wait);
+    pair->wait = 0;
 }
 
 void net_pair_serve(struct net_pair *pair, uint32_t events)
@@ -201,6 +237,13 @@ void net_pair_serve(struct net_pair *pair, uint32_t events)
 static void backend_ready(void *context, uint32_t events)
 {
     net_pair_serve(context, events);
+}
+
+/* One call serves both directions. */
+static void pace_ready(void *context, uint32_t events)
+{
+    (void)events;
+    net_pair_serve(context, EPOLLIN | EPOLLOUT);
 }
 
 /* vhost says that a ring is none, and has stopped there. */
@@ -255,6 +298,7 @@ void net_pair_init(struct net_pair *pair, struct net *net, unsigned index)
     pair->index = index;
     pair->source =
         (struct loop_source){.fd = net->backend->fd[index], .ready = backend_ready, .context = pair};
+    pair->again = (struct loop_source){.fd = -1, .ready = pace_ready, .context = pair};
     pair->vhost.fd = pair->vhost.fault = -1;
 }
 
@@ -276,6 +320,7 @@ void net_pair_reset(struct net_pair *pair)
     net_vhost_stop(&pair->vhost);
     (void)loop_watch(virtio_loop(virtio, pair->index), &pair->fault, 0);
     (void)loop_watch(virtio_loop(virtio, pair->index), &pair->source, 0);
+    loop_forget_later(virtio_loop(virtio, pair->index));
     struct net_receive *rx = &pair->rx;
     rx->starved = rx->partial = false;
     rx->iovs = rx->buffers = 0;

@@ -15,6 +15,7 @@ enum net_direction { NET_RECEIVE = 0, NET_TRANSMIT = 1 }; /* as the driver sees 
  * straight into them. What goes beyond them lands in spill, and waits there for more buffers. */
 struct net_receive {
     bool starved, partial;
+    struct pace pace;
     unsigned iovs, buffers;
     size_t room;               /* of all buffers */
     size_t packet, spilled_at; /* a packet in wait: its length, and what of it is in the buffers; 0: none */
@@ -30,6 +31,7 @@ struct net_receive {
 
 struct net_transmit {
     bool held; /* the packet could not be sent yet */
+    struct pace pace;
     struct net_header header;
     struct queue_chain chain;
 };
@@ -38,6 +40,9 @@ struct net_pair {
     struct net *net;
     unsigned index;
     struct loop_source source; /* the backend's descriptor */
+    struct loop_source again;  /* of none: a direction may go on */
+    bool slow[2];              /* by direction: it has used up what it may move for now */
+    uint64_t wait;             /* nanoseconds until one may move again; 0: none waits */
     struct net_vhost vhost;    /* who serves the pair instead of us, where there is one */
     struct loop_source fault;
     struct net_receive rx;

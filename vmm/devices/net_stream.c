@@ -221,6 +221,7 @@ int net_stream_new(struct net_backend **out, const char *name, int fd, struct co
     snprintf(s->backend.name, sizeof s->backend.name, "%s", name);
     s->backend.fd[0] = fd;
     s->backend.pairs = 1;
+    s->backend.paced = true;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     *out = &s->backend;
     return 0;

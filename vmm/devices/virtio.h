@@ -28,6 +28,7 @@
 #include "vmm/devices/memory.h"
 #include "vmm/devices/pci.h"
 #include "vmm/devices/queue.h"
+#include "vmm/devices/rates.h"
 
 #define VIRTIO_QUEUES_MAX  17 /* a network device's: eight pairs and one for control */
 #define VIRTIO_THREADS_MAX 8
@@ -100,6 +101,7 @@ struct virtio_device {
     uint8_t thread_of[VIRTIO_QUEUES_MAX]; /* which thread serves a queue; 0 */
     uint8_t config[VIRTIO_CONFIG_MAX];    /* from virtio_attach on only virtio_config_set changes it */
     unsigned config_len;
+    struct rates *rates; /* NULL: as fast as it goes */
 
     /* The rest is private to virtio.c and virtio_pci.c. */
     const struct virtio_ops *ops;

@@ -33,7 +33,8 @@ struct machine_config {
     struct machine_numa numa;
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order of their PCI slots */
     unsigned devices;
-    uint32_t vsock_cid; /* 0: no vsock */
+    struct rates *rates; /* the devices'; NULL: none */
+    uint32_t vsock_cid;  /* 0: no vsock */
     const char *vsock_directory;
     struct vsock_way vsock_way;  /* to the host's ports */
     int console_in, console_out; /* in may be -1 */

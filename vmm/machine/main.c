@@ -37,6 +37,7 @@ struct run {
     char directory[4096]; /* empty: none made */
     int claim;            /* of the directory */
     int launches;         /* file; -1 */
+    struct rates rates;   /* as the guest's process finds them */
     int signals;
     bool stopping;         /* a signal came: no other launch */
     bool watchdog_expired; /* in the last launch */
@@ -182,6 +183,7 @@ static struct machine_config machine_config(struct run *run)
         .image = &run->guest.image,
         .phases = &run->result.phases,
         .devices = o->devices,
+        .rates = run->rates.file ? &run->rates : NULL,
         .numa = o->numa,
         .vsock_cid = o->vsock_cid,
         .vsock_directory = run->directory,
@@ -343,6 +345,8 @@ static int run_guest(struct run *run, struct cofre_err *err)
         rc = console_open(&run->console, o->console, o->console_input, o->json, err);
     if (rc == 0)
         rc = open_launches(run, err);
+    if (rc == 0 && run->options.rates)
+        rc = rates_open(&run->rates, run->options.rates, err);
     if (rc)
         return rc;
     do
@@ -372,6 +376,7 @@ static void clean_up(struct run *run)
     if (run->directory[0])
         rundir_release(run->directory, run->claim);
     cleanup_close(&run->launches);
+    rates_close(&run->rates);
     close(run->signals);
 }
 

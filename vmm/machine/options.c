@@ -23,6 +23,7 @@ enum option_id {
     OPTION_CONSOLE,
     OPTION_CONSOLE_INPUT,
     OPTION_LAUNCHES,
+    OPTION_RATES,
     OPTION_NO_REBOOT,
     OPTION_WATCHDOG,
     OPTION_JSON,
@@ -56,6 +57,8 @@ static const struct {
     {"console-input", "F", "the guest's input, beside --console: a file or pipe", OPTION_CONSOLE_INPUT},
     {"launches", "F", "a line of JSON for each launch, when it is final, at the end of a file",
      OPTION_LAUNCHES},
+    {"rates", "F", "what disks and passt networks may move in a second, in a file that may change",
+     OPTION_RATES},
     {"no-reboot", NULL, "end with the guest when it restarts; else that is a new launch", OPTION_NO_REBOOT},
     {"watchdog", "ACTION",
      "a watchdog (i6300esb) for the guest; when it expires: reset (a new launch) or stop", OPTION_WATCHDOG},
@@ -237,6 +240,9 @@ static int take(struct run_options *out, const struct option *option, const char
         return 0;
     case OPTION_LAUNCHES:
         out->launches = value;
+        return 0;
+    case OPTION_RATES:
+        out->rates = value;
         return 0;
     case OPTION_NO_REBOOT:
         out->no_reboot = true;

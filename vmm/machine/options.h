@@ -24,6 +24,7 @@ struct run_options {
     const char *console;       /* NULL: standard output, or standard error with json */
     const char *console_input; /* NULL: standard input where there is no console either, else none */
     const char *launches;      /* NULL: none */
+    const char *rates;         /* NULL: none */
     bool expects;
     uint8_t expected[48];
 };

@@ -134,6 +134,7 @@ static int attach(struct platform *platform, struct machine *machine, struct vir
                   struct cofre_err *err)
 {
     platform->device[platform->devices++] = device;
+    device->rates = machine->config->rates;
     return virtio_attach(device, &platform->pci, &machine->memory.view, err);
 }
 

@@ -36,8 +36,8 @@ static void takes_all_that_a_guest_is(void **state)
     assert_int_equal(parse("--tee", "snp", "--emulated", "--kernel", "k", "--initrd", "i", "--cmdline", "a b",
                            "--cpus", "4", "--memory", "5G", "--numa-node", "0", "--disk", "d1", "--disk",
                            "d2,ro", "--vsock-cid", "3", "--policy", "smt", "--host-data", "00", "--name", "n",
-                           "--console", "c", "--console-input", "i", "--launches", "l", "--no-reboot",
-                           "--watchdog", "stop", "--json", NULL),
+                           "--console", "c", "--console-input", "i", "--launches", "l", "--rates", "r",
+                           "--no-reboot", "--watchdog", "stop", "--json", NULL),
                      0);
     assert_ptr_equal(options.tee, &snp);
     assert_true(options.emulated && options.json && options.no_reboot && !options.expects && !options.help);
@@ -58,6 +58,7 @@ static void takes_all_that_a_guest_is(void **state)
     assert_string_equal(options.console, "c");
     assert_string_equal(options.console_input, "i");
     assert_string_equal(options.launches, "l");
+    assert_string_equal(options.rates, "r");
 }
 
 static void has_the_defaults_that_measure_has(void **state)

@@ -16,9 +16,10 @@ static const char *const launcher[] = {"tenant.show",     "guest.*",      "image
 static const char *const image_manager[] = {"tenant.show", "image.*", NULL};
 static const char *const quota_manager[] = {"tenant.show",      "tenant.update", "guest.list",
                                             "guest.statistics", "host.show",     NULL};
-static const char *const auditor[] = {
-    "audit.*",    "tenant.show",     "guest.list",    "guest.show", "image.list",   "image.show", "role.list",
-    "grant.list", "constraint.show", "approval.list", "host.*",     "event.stream", NULL};
+static const char *const auditor[] = {"audit.entries", "audit.head", "audit.proof",  "audit.consistency",
+                                      "tenant.show",   "guest.list", "guest.show",   "image.list",
+                                      "image.show",    "role.list",  "grant.list",   "constraint.show",
+                                      "approval.list", "host.*",     "event.stream", NULL};
 static const char *const administrator[] = {"*", NULL};
 
 const struct role role_built_in[] = {

@@ -103,7 +103,7 @@ static int verify_by(const struct jws *jws, const struct token_key *key, enum to
 static int check_signature(const struct jws *jws, const struct access_issuer *issuer,
                            const struct token_keys *keys, struct cofre_err *err)
 {
-    enum token_algorithm algorithm;
+    enum token_algorithm algorithm = 0; /* said to a compiler that does not see that a failure is below 0 */
     int rc = check_type(jws, err);
     if (rc == 0)
         rc = find_algorithm(&algorithm, jws, issuer->algorithms, err);

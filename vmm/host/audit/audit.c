@@ -9,6 +9,7 @@
 #include "vmm/base/clean_openssl.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
+#include "vmm/host/audit/about.h"
 
 #define KEY_FILE_MAX 65536
 
@@ -79,6 +80,13 @@ void audit_free(struct audit *audit)
 
 /* Turns */
 
+int audit_write(struct audit_turn *turn, const struct log_entry *entry, int64_t *number,
+                struct cofre_err *err)
+{
+    int rc = db_log_write(&turn->log, entry, number, err);
+    return rc < 0 ? rc : about_add(turn->log.db, *number, entry, err);
+}
+
 static int tell_counted(struct audit_turn *turn, struct cofre_err *err)
 {
     struct audit *a = turn->audit;
@@ -92,7 +100,7 @@ static int tell_counted(struct audit_turn *turn, struct cofre_err *err)
                                     .count = a->telling,
                                     .detail = "refusals of callers who had not shown who they are"};
     int64_t number;
-    return db_log_write(&turn->log, &entry, &number, err);
+    return audit_write(turn, &entry, &number, err);
 }
 
 int audit_begin(struct audit_turn *turn, struct audit *audit, struct db *db, int64_t now,
@@ -179,24 +187,18 @@ int audit_operation(struct audit_turn *turn, const struct audit_operation *opera
     int rc = hash(&e.before, operation->before, err);
     if (rc == 0)
         rc = hash(&e.after, operation->after, err);
-    return rc < 0 ? rc : db_log_write(&turn->log, &e, number ? number : &unwanted, err);
+    return rc < 0 ? rc : audit_write(turn, &e, number ? number : &unwanted, err);
 }
 
-int audit_retain(struct audit_turn *turn, int64_t before, const struct audit_operation *who,
-                 struct cofre_err *err)
+int64_t audit_retain(struct audit_turn *turn, int64_t before, char object[static LOG_NAME_MAX + 1],
+                     struct cofre_err *err)
 {
-    char object[LOG_NAME_MAX + 1];
-    struct audit_operation retain = *who;
     if (before < 2 || (uint64_t)before > turn->log.tree.size)
         return cofre_fail(err, COFRE_USAGE,
                           "entries before number 2 to %" PRIu64 " can be removed, but for the first one",
                           turn->log.tree.size);
     const int64_t removed = db_log_remove(turn->log.db, before, err);
-    if (removed < 0)
-        return (int)removed;
-    (void)snprintf(object, sizeof object, "entries 1 to %" PRId64, before - 1);
-    retain.operation = AUDIT_RETAIN;
-    retain.outcome = LOG_OPERATION_DONE;
-    retain.object = object;
-    return audit_operation(turn, &retain, NULL, err);
+    const int rc = removed < 0 ? (int)removed : about_remove(turn->log.db, before, err);
+    (void)snprintf(object, LOG_NAME_MAX + 1, "entries 1 to %" PRId64, before - 1);
+    return rc < 0 ? rc : removed;
 }

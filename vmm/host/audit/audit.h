@@ -83,12 +83,12 @@ int audit_launch(struct audit_turn *turn, const struct log_entry *launch, int64_
 int audit_launch_result(struct log_entry *launch, const json_t *result, struct cofre_err *err);
 
 /*
- * Retention: the entries before number `before` are removed, all but the first one, and an entry says so: an operation
- * "audit.retain" whose object is "entries 1 to N". Hashes stay, and with them every proof; copies of the log have the hashes in the
- * place of these entries. Entries above the log's end, or none: -COFRE_USAGE.
+ * Retention: the entries before number `before` are removed, all but the first one; the number of those that were there. The caller
+ * has the turn say so, by an operation "audit.retain" of this object, "entries 1 to N". Hashes stay, and with them every proof; copies
+ * of the log have the hashes in the place of these entries. Entries above the log's end, or none: -COFRE_USAGE.
  */
-int audit_retain(struct audit_turn *turn, int64_t before, const struct audit_operation *who,
-                 struct cofre_err *err);
+int64_t audit_retain(struct audit_turn *turn, int64_t before, char object[static LOG_NAME_MAX + 1],
+                     struct cofre_err *err);
 #define AUDIT_RETAIN "audit.retain"
 
 #endif

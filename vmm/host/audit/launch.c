@@ -1,7 +1,7 @@
 /* Launches as entries of the record. */
 #include <string.h>
 
-#include "vmm/host/audit/audit.h"
+#include "vmm/host/audit/about.h"
 
 /* Texts that the caller may have from others. */
 static void make_printable(char *text, size_t size)
@@ -23,7 +23,7 @@ int audit_launch(struct audit_turn *turn, const struct log_entry *launch, int64_
     make_printable(e.detail, sizeof e.detail);
     make_printable(e.request, sizeof e.request);
     make_printable(e.tenant, sizeof e.tenant);
-    return db_log_write(&turn->log, &e, number ? number : &unwanted, err);
+    return audit_write(turn, &e, number ? number : &unwanted, err);
 }
 
 /* Of null or nothing: there is none. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "vmm/host/audit/about.h"
 #include "vmm/host/decide/parts.h"
 #include "vmm/host/store/restored.h"
 #include "vmm/host/store/tables.h"
@@ -93,6 +94,8 @@ static int begin_log(struct db *db, void *context, struct cofre_err *err)
     int rc = audit_begin(&turn, d->audit, db, time(NULL), err);
     if (rc == 0)
         rc = restored_tell(&turn, db, err);
+    if (rc == 0)
+        rc = about_catch_up(db, err);
     if (rc == 0 && d->config->administrator)
         rc = access_begin(db, d->config->administrator, time(NULL), err);
     return rc < 0 ? rc : audit_sign(&turn, err);

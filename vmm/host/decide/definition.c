@@ -50,6 +50,7 @@ int definition_to_limits(struct hands_limits *out, const json_t *limits, struct 
         .write_bytes = member_unsigned(disk, "write_bytes", 0),
         .read_operations = member_unsigned(disk, "read_operations", 0),
         .write_operations = member_unsigned(disk, "write_operations", 0),
+        .disk_burst = member_unsigned(disk, "burst", 0),
         .network_in = member_unsigned(network, "in", 0),
         .network_out = member_unsigned(network, "out", 0),
     };

@@ -1,4 +1,4 @@
-/* What hands says of guests without being asked, and what it has of them when cofred comes back: each leads to one event of the row. */
+/* What hands says of guests without being asked: each leads to one event of the row. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,7 @@
 #define LOG_ROOM "news"
 #include "vmm/base/log.h"
 
-#define FILE_MAX     65536 /* bytes of what cofre-vmm wrote */
-#define STOP_SECONDS 30
+#define FILE_MAX 65536 /* bytes of what cofre-vmm wrote */
 
 /* What came to pass, until it is in the database. */
 struct tidings {
@@ -199,7 +198,7 @@ static int start_again(struct call *call, struct cofre_err *err)
     return rc < 0 ? give_up(call, err->text, err) : 0;
 }
 
-static void time_is_up(struct decider *d, uint32_t run)
+void news_of_time(struct decider *d, uint32_t run)
 {
     struct call *call = call_new(d, start_again);
     if (!call) {
@@ -219,7 +218,7 @@ static void has_ended(struct call *call)
     alarms_drop(d, g->run);
     streams_of_run_end(d, g->run);
     if (g->again)
-        alarm_set(d, g->run, g->early ? restart_wait(&restarts, 0) : 0, time_is_up);
+        alarm_set(d, g->run, g->early ? restart_wait(&restarts, 0) : 0, news_of_time);
 }
 
 static int ended(struct call *call, struct cofre_err *err)
@@ -302,7 +301,7 @@ void news_of_end(struct decider *d, uint32_t run, int32_t status, bool out_of_me
     write_down(t, ended);
 }
 
-static void tell_end(struct decider *d, uint32_t run, const struct hands_ended *ended_how)
+void news_of_run(struct decider *d, uint32_t run, const struct hands_ended *ended_how)
 {
     struct tidings *t = tidings_new(d, run);
     if (!t)
@@ -312,7 +311,7 @@ static void tell_end(struct decider *d, uint32_t run, const struct hands_ended *
     open_file(t, HANDS_FILE_RESULT, result_opened);
 }
 
-static void tell_launch(struct decider *d, uint32_t run)
+void news_of_launch(struct decider *d, uint32_t run)
 {
     struct tidings *t = tidings_new(d, run);
     if (t)
@@ -322,186 +321,7 @@ static void tell_launch(struct decider *d, uint32_t run)
 void news_arrive(struct decider *d, const struct hands_answer *news)
 {
     if (news->header.what == HANDS_LAUNCHED)
-        tell_launch(d, news->header.guest);
+        news_of_launch(d, news->header.guest);
     else
-        tell_end(d, news->header.guest, &news->ended);
-}
-
-/* Coming back */
-
-/* What hands has of a row's run. */
-enum there { NOTHING, RUNNING, FROZEN, ENDED };
-
-struct meeting {
-    struct decider *decider;
-    const struct hands_list *list;
-    bool *met; /* of list's entries: some row is about it */
-    struct guest_row *row;
-    size_t rows, room;
-};
-
-static const struct hands_entry *entry_of(struct meeting *m, uint32_t run)
-{
-    for (uint32_t i = 0; run && i < m->list->count; i++)
-        if (m->list->entry[i].guest == run) {
-            m->met[i] = true;
-            return &m->list->entry[i];
-        }
-    return NULL;
-}
-
-/* Most rows are of guests that are stopped, and that hands has nothing of. */
-static bool is_of_interest(struct meeting *m, const struct guest_row *g)
-{
-    const bool rests = (g->state == GUEST_STOPPED || g->state == GUEST_FAILED) && !g->again;
-    return entry_of(m, g->run) || !rests;
-}
-
-/* None is left out: what a row says to run and nobody met would be removed. */
-static int take_row(void *context, const struct guest_row *guest, struct cofre_err *err)
-{
-    struct meeting *m = context;
-    if (!is_of_interest(m, guest))
-        return 0;
-    if (m->rows == m->room) {
-        struct guest_row *more = realloc(m->row, (2 * m->room + 64) * sizeof *more);
-        if (!more)
-            return cofre_fail(err, COFRE_FAILED, "no memory for %zu guests", m->rows);
-        m->row = more;
-        m->room = 2 * m->room + 64;
-    }
-    m->row[m->rows] = *guest;
-    m->row[m->rows].labels = json_incref(guest->labels);
-    m->rows++;
-    return 0;
-}
-
-static int delete_it(struct call *call, struct cofre_err *err)
-{
-    const struct tidings *t = call->data;
-    int rc = guest_row_find_run(&call->guest, call->db, t->run, err);
-    if (rc == 0)
-        rc = guest_images_drop(call->decider->images, call->db, call->guest.number, err);
-    if (rc >= 0 && call->guest.number)
-        rc = guest_row_remove(call->db, call->guest.number, err);
-    return rc < 0 ? rc : 0;
-}
-
-static void write_deletion(struct decider *d, uint32_t run)
-{
-    struct tidings *t = tidings_new(d, run);
-    if (t)
-        write_down(t, delete_it);
-}
-
-static void lost(struct decider *d, uint32_t run)
-{
-    news_of_end(d, run, -1, false, "this host was started anew while it ran");
-}
-
-static void never_begun(struct decider *d, const struct guest_row *g)
-{
-    starting_begin(d, g, 0);
-}
-
-static void missed_launch(struct decider *d, const struct guest_row *g, const struct hands_entry *e)
-{
-    if (e->launches > (uint32_t)g->launches)
-        tell_launch(d, g->run);
-}
-
-/* One row for each pair that leads to something. */
-static void meet(struct decider *d, const struct guest_row *g, const struct hands_entry *e)
-{
-    const enum there there = !e                             ? NOTHING
-                             : e->state == HANDS_IS_RUNNING ? RUNNING
-                             : e->state == HANDS_IS_FROZEN  ? FROZEN
-                                                            : ENDED;
-    const bool lasts = there == RUNNING || there == FROZEN;
-    if (lasts)
-        missed_launch(d, g, e);
-    if (there == ENDED && g->state != GUEST_STOPPED && g->state != GUEST_FAILED && g->state != GUEST_DELETING)
-        tell_end(d, g->run, &e->ended);
-    switch (g->state) {
-    case GUEST_STARTING:
-        if (there == NOTHING)
-            never_begun(d, g);
-        break;
-    case GUEST_RUNNING:
-        if (there == NOTHING)
-            lost(d, g->run);
-        if (there == FROZEN) /* that it was paused was never acknowledged */
-            hands_do(d, HANDS_THAW, g->run);
-        break;
-    case GUEST_PAUSED:
-        if (there == NOTHING)
-            lost(d, g->run);
-        if (there == RUNNING)
-            hands_do(d, HANDS_FREEZE, g->run);
-        break;
-    case GUEST_STOPPING:
-        if (there == NOTHING)
-            news_of_end(d, g->run, -1, false, "");
-        if (lasts)
-            guest_ask_to_end(d, g->run, STOP_SECONDS);
-        break;
-    case GUEST_STOPPED:
-    case GUEST_FAILED:
-        if (lasts)
-            hands_do(d, HANDS_KILL, g->run);
-        if (g->again)
-            time_is_up(d, g->run);
-        break;
-    case GUEST_DELETING:
-        if (there != NOTHING)
-            hands_do(d, HANDS_REMOVE, g->run);
-        write_deletion(d, g->run);
-        break;
-    case GUEST_STATES:
-        break;
-    }
-}
-
-static void listed(void *context, int rc, const struct hands_answer *answer, int fd,
-                   const struct cofre_err *why)
-{
-    struct decider *d = context;
-    struct cofre_err err = {""};
-    (void)fd;
-    struct meeting *m = rc == 0 ? calloc(1, sizeof *m) : NULL;
-    bool *met = calloc(HANDS_GUESTS_MAX, sizeof *met);
-    if (rc == 0 && (!m || !met))
-        rc = cofre_fail(&err, COFRE_FAILED, "no memory");
-    if (rc == 0) {
-        m->decider = d;
-        m->list = &answer->list;
-        m->met = met;
-        rc = guests_all(d->db, take_row, m, &err);
-        for (size_t i = 0; i < m->rows; i++) {
-            if (rc == 0)
-                meet(d, &m->row[i], entry_of(m, m->row[i].run));
-            guest_row_free(&m->row[i]);
-        }
-        for (uint32_t i = 0; rc == 0 && i < m->list->count; i++)
-            if (!met[i]) /* of a guest that was started anew, or deleted, since */
-                hands_do(d, HANDS_REMOVE, m->list->entry[i].guest);
-    }
-    if (rc < 0) { /* what is not known cannot be managed: the next start tries again */
-        d->lost = rc;
-        (void)cofre_fail(&d->why, COFRE_FAILED,
-                         "what runs on this host could not be brought together with what is known: %s",
-                         why && *why->text ? why->text : err.text);
-        event_base_loopbreak(d->base);
-    }
-    if (m)
-        free(m->row);
-    free(m);
-    free(met);
-}
-
-void reconcile(struct decider *d)
-{
-    struct cofre_err err = {""};
-    if (hands_client_ask(d->hands, HANDS_LIST, 0, NULL, NULL, 0, listed, d, &err) < 0)
-        log_error("%s", err.text);
+        news_of_run(d, news->header.guest, &news->ended);
 }

@@ -24,6 +24,7 @@ static call_work *const works[OPERATIONS] = {
     [OPERATION_SESSION_SHOW] = work_access,
     [OPERATION_AUDIT_ENTRIES] = work_audit_entries, [OPERATION_AUDIT_HEAD] = work_audit_head,
     [OPERATION_AUDIT_PROOF] = work_audit_proof, [OPERATION_AUDIT_CONSISTENCY] = work_audit_consistency,
+    [OPERATION_AUDIT_RETAIN] = work_audit_retain,
     [OPERATION_HOST_SHOW] = work_host_show, [OPERATION_HOST_METRICS] = work_host_metrics,
     [OPERATION_EVENT_STREAM] = work_event_stream,
 };

@@ -51,7 +51,8 @@ struct call {
     struct access_decision decision;
     struct tenant tenant;
     struct guest_row guest;
-    char *before, *after; /* documents, for the log */
+    char *before, *after;          /* documents, for the log */
+    char object[LOG_NAME_MAX + 1]; /* what it was done to, where neither path nor name says it */
     int rc;
     struct cofre_err err;
     json_t *answer;
@@ -196,6 +197,7 @@ WORK(work_audit_entries);
 WORK(work_audit_head);
 WORK(work_audit_proof);
 WORK(work_audit_consistency);
+WORK(work_audit_retain);
 WORK(work_host_show);
 WORK(work_host_metrics);
 WORK(work_event_stream);
@@ -231,12 +233,19 @@ int guest_happens(struct call *call, struct guest_row *guest, enum guest_event e
 void news_arrive(struct decider *d, const struct hands_answer *news);
 /* A run ended, or never came to be. status -1: not known. */
 void news_of_end(struct decider *d, uint32_t run, int32_t status, bool out_of_memory, const char *why);
-/* After start: rows and hands' list are brought together. */
-void reconcile(struct decider *d);
+/* It ended as hands says; its result file has more. */
+void news_of_run(struct decider *d, uint32_t run, const struct hands_ended *how);
+/* A launch of it is final. */
+void news_of_launch(struct decider *d, uint32_t run);
+/* Where its row says that it is to be started again, it is. */
+void news_of_time(struct decider *d, uint32_t run);
 /* The row says that it starts, with a run of its own; then has it begun. For starts that somebody asks for, and for those that follow an
  * end. */
 int guest_begin(struct call *call, struct cofre_err *err);
 void guest_ask_to_end(struct decider *d, uint32_t run, unsigned seconds);
+
+/* reconcile.c: after start, rows and hands' list are brought together. */
+void reconcile(struct decider *d);
 
 /* alarms.c: timers of guests. */
 void alarm_set(struct decider *d, uint32_t run, unsigned seconds,

@@ -5,10 +5,13 @@
 
 #include "attest/log/head.h"
 #include "vmm/base/timestamp.h"
+#include "vmm/host/audit/about.h"
 #include "vmm/host/decide/parts.h"
 
-#define PAGE    100
-#define LOOK_AT 4096 /* entries that one request looks at: others wait meanwhile */
+#define LOG_ROOM "decide"
+#include "vmm/base/log.h"
+
+#define PAGE 100
 
 static int no_memory(struct cofre_err *err)
 {
@@ -44,6 +47,7 @@ int work_audit_head(struct call *call, struct cofre_err *err)
     CLEAN_FREE char *text = NULL;
     struct log_head said;
     struct log_hash root;
+    int64_t first;
     int rc = newest(&said, &head, call->db, err);
     if (rc == 0)
         rc = db_log_open(&log, call->db, err);
@@ -53,9 +57,12 @@ int work_audit_head(struct call *call, struct cofre_err *err)
         rc = base64_encode(&text, bytes_view(&head), err);
     if (rc < 0)
         return rc;
-    call->answer =
-        json_pack("{s:I, s:o, s:o, s:s}", "size", (json_int_t)said.state.size, "root",
-                  hex_text(root.data, sizeof root.data), "time", json_time(said.time), "head", text);
+    rc = db_log_first(&first, call->db, err);
+    if (rc < 0)
+        return rc;
+    call->answer = json_pack("{s:I, s:o, s:o, s:s, s:I}", "size", (json_int_t)said.state.size, "root",
+                             hex_text(root.data, sizeof root.data), "time", json_time(said.time), "head",
+                             text, "first", (json_int_t)first);
     return call->answer ? 0 : no_memory(err);
 }
 
@@ -135,13 +142,6 @@ int work_audit_consistency(struct call *call, struct cofre_err *err)
 
 /* Entries */
 
-struct reader {
-    struct call *call;
-    json_t *rows;
-    int64_t from, to;
-    const char *tenant, *operation, *guest;
-};
-
 static void put(json_t *object, const char *name, const char *text)
 {
     if (*text)
@@ -176,36 +176,56 @@ static json_t *in_words(const struct log_entry *e)
     return out;
 }
 
-static bool matches(const char *pattern, const char *operation)
+struct reader {
+    struct call *call;
+    json_t *rows;
+    struct about_query query;
+    size_t limit;
+    int64_t last; /* that is in it */
+    bool more;
+};
+
+static json_t *row_of(int64_t number, const char *name, json_t *value)
 {
-    const size_t len = strlen(pattern);
-    return len && pattern[len - 1] == '*' ? strncmp(pattern, operation, len - 1) == 0
-                                          : strcmp(pattern, operation) == 0;
+    return json_pack("{s:I, s:o}", "index", (json_int_t)number, name, value);
 }
 
-static bool is_wanted(const struct reader *r, const struct log_entry *e)
-{
-    return e->time >= r->from && e->time < r->to && (!r->tenant || strcmp(r->tenant, e->tenant) == 0) &&
-           (!r->guest || strcmp(r->guest, e->object_name) == 0) &&
-           (!r->operation || matches(r->operation, e->operation));
-}
-
-static int add(struct reader *r, int64_t number, struct view bytes, struct cofre_err *err)
+static int add_entry(struct reader *r, int64_t number, struct view bytes, struct cofre_err *err)
 {
     struct log_entry entry;
     CLEAN_FREE char *text = NULL;
     int rc = log_entry_read(&entry, bytes, err);
-    if (rc < 0 || !is_wanted(r, &entry))
-        return rc;
-    rc = base64_encode(&text, bytes, err);
+    if (rc == 0)
+        rc = base64_encode(&text, bytes, err);
     if (rc < 0)
         return rc;
     json_t *words = in_words(&entry);
     if (!words || json_object_set_new(words, "bytes", json_string(text)) < 0 ||
-        json_array_append_new(r->rows, json_pack("{s:I, s:o}", "index", (json_int_t)number, "entry", words)) <
-            0)
+        json_array_append_new(r->rows, row_of(number, "entry", words)) < 0)
         return no_memory(err);
     return 0;
+}
+
+/* Of which its hash is left. */
+static int add_removed(struct reader *r, int64_t number, struct cofre_err *err)
+{
+    struct log_hash leaf;
+    int rc = db_log_leaf(r->call->db, number, &leaf, err);
+    if (rc == 0 &&
+        json_array_append_new(r->rows, row_of(number, "leaf", hex_text(leaf.data, sizeof leaf.data))) < 0)
+        rc = no_memory(err);
+    return rc;
+}
+
+static int add(void *context, int64_t number, struct cofre_err *err)
+{
+    struct reader *r = context;
+    CLEAN_BYTES bytes = {0};
+    r->last = number;
+    int rc = db_log_entry(r->call->db, number, copy_bytes, &bytes, err);
+    return rc == 0                 ? add_entry(r, number, bytes_view(&bytes), err)
+           : rc == -COFRE_NEGATIVE ? add_removed(r, number, err)
+                                   : rc;
 }
 
 static int read_time(int64_t *out, const struct call *call, const char *name, int64_t otherwise,
@@ -217,40 +237,90 @@ static int read_time(int64_t *out, const struct call *call, const char *name, in
     return rc < 0 ? -COFRE_MALFORMED : 0;
 }
 
+/* Whoever asks for nothing in particular gets the whole log, of which nothing is left out: the tree can be made again from it. */
+static bool is_all(const struct about_query *q)
+{
+    return !q->tenant && !q->who && !q->object && !q->operation && !q->launches && !q->operations &&
+           !q->differing && !q->newest && q->from == 0 && q->to == INT64_MAX;
+}
+
+static int read_query(struct reader *r, struct cofre_err *err)
+{
+    const json_t *query = r->call->request.query;
+    const char *after = member_text(query, "after", NULL), *kind = member_text(query, "kind", "");
+    r->limit = call_query(r->call, "limit", PAGE);
+    r->query = (struct about_query){.tenant = call_tenant(r->call),
+                                    .who = member_text(query, "who", NULL),
+                                    .object = member_text(query, "guest", NULL),
+                                    .operation = member_text(query, "operation", NULL),
+                                    .launches = strcmp(kind, "launch") == 0,
+                                    .operations = strcmp(kind, "operation") == 0,
+                                    .differing = member_boolean(query, "differing", false),
+                                    .newest = member_boolean(query, "newest", false),
+                                    .after = after ? strtoll(after, NULL, 10) : -1,
+                                    .limit = (int64_t)r->limit + 1};
+    int rc = read_time(&r->query.from, r->call, "from", 0, err);
+    return rc < 0 ? rc : read_time(&r->query.to, r->call, "to", INT64_MAX, err);
+}
+
+/* One more than the page has was asked for: that there is a next page is known without another question. */
+static int add_if_room(void *context, int64_t number, struct cofre_err *err)
+{
+    struct reader *r = context;
+    if (json_array_size(r->rows) < r->limit)
+        return add(r, number, err);
+    r->more = true;
+    return 0;
+}
+
+static int add_all(struct reader *r, int64_t size, struct cofre_err *err)
+{
+    int64_t number = r->query.after + 1;
+    int rc = 0;
+    for (; rc == 0 && number < size && json_array_size(r->rows) < r->limit; number++)
+        rc = add(r, number, err);
+    r->more = number < size;
+    return rc;
+}
+
 int work_audit_entries(struct call *call, struct cofre_err *err)
 {
-    const json_t *query = call->request.query;
-    CLEAN_BYTES head = {0}, bytes = {0};
+    CLEAN_BYTES head = {0};
     struct log_head said;
-    struct reader r = {.call = call,
-                       .tenant = call_tenant(call),
-                       .operation = member_text(query, "operation", NULL),
-                       .guest = member_text(query, "guest", NULL)};
-    const size_t limit = call_query(call, "limit", PAGE);
-    const char *after = member_text(query, "after", NULL);
-    const int64_t first = after ? strtoll(after, NULL, 10) + 1 : 0;
-    int64_t number = first;
+    struct reader r = {.call = call};
     int rc = newest(&said, &head, call->db, err);
     if (rc == 0)
-        rc = read_time(&r.from, call, "from", 0, err);
-    if (rc == 0)
-        rc = read_time(&r.to, call, "to", INT64_MAX, err);
+        rc = read_query(&r, err);
     if (rc < 0)
         return rc;
     call->answer = json_pack("{s:o}", "entries", r.rows = json_array());
-    for (; rc >= 0 && number < (int64_t)said.state.size && json_array_size(r.rows) < limit &&
-           number - first < LOOK_AT;
-         number++) {
-        rc = db_log_entry(call->db, number, copy_bytes, &bytes, err);
-        if (rc >= 0)
-            rc = add(&r, number, bytes_view(&bytes), err);
-        else if (rc == -COFRE_NEGATIVE)
-            rc = 0; /* removed */
-    }
-    if (rc >= 0 && number < (int64_t)said.state.size) {
+    rc = is_all(&r.query) ? add_all(&r, (int64_t)said.state.size, err)
+                          : about_find(call->db, &r.query, add_if_room, &r, err);
+    if (rc == 0 && r.more) {
         char next[24];
-        (void)snprintf(next, sizeof next, "%lld", (long long)(number - 1));
+        (void)snprintf(next, sizeof next, "%lld", (long long)r.last);
         json_object_set_new(call->answer, "next", json_string(next));
     }
-    return rc < 0 ? rc : 0;
+    return rc;
+}
+
+/* Retention */
+
+/* What was deleted is in the database's files until the write-ahead log is written back. */
+static void forget(struct call *call)
+{
+    struct cofre_err err;
+    if (db_forget(call->decider->db, &err) < 0)
+        log_warn("what was removed of the log is not gone from the disk yet: %s", err.text);
+}
+
+int work_audit_retain(struct call *call, struct cofre_err *err)
+{
+    const int64_t before = (int64_t)member_unsigned(call->request.body, "before", 0);
+    const int64_t removed = audit_retain(call->turn, before, call->object, err);
+    if (removed < 0)
+        return (int)removed;
+    call->then = forget;
+    call->answer = json_pack("{s:I}", "removed", (json_int_t)removed);
+    return call->answer ? 0 : no_memory(err);
 }

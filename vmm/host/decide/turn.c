@@ -45,6 +45,7 @@ static void forget_attempt(struct call *call)
     free(call->after);
     json_decref(call->answer);
     call->before = call->after = NULL;
+    call->object[0] = 0;
     call->answer = NULL;
     call->rc = 0;
     call->err.text[0] = 0;
@@ -289,7 +290,7 @@ static int record(struct call *call, struct cofre_err *err)
     if (!name && call->request.operation->scope != OF_TENANT) /* a role, a grant, an approval */
         name = call_part(call, 0);
     if (!name) /* what it makes */
-        name = member_text(call->request.body, "name", "");
+        name = member_text(call->request.body, "name", call->object);
     (void)snprintf(object, sizeof object, "%s", name);
     const char *detail = call->rc < 0                                                 ? call->err.text
                          : !call->decided && call->decision.outcome != ACCESS_ALLOWED ? call->decision.reason

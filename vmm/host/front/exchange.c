@@ -39,6 +39,7 @@ void exchange_free(struct exchange *x)
 {
     message_request_free(&x->request);
     message_answer_free(&x->answer);
+    page_free(x->page);
     bytes_free(&x->body);
     bytes_free(&x->held);
     if (x->upload >= 0)
@@ -160,6 +161,61 @@ static enum MHD_Result answer(struct parser *p, struct exchange *x)
     }
 }
 
+/* Pages */
+
+/* What a browser is told of each of them, besides what all answers have. */
+static void add_policy(struct MHD_Response *response)
+{
+    static const char *const headers[][2] = {{"Content-Security-Policy", PAGE_POLICY},
+                                             {"X-Content-Type-Options", "nosniff"},
+                                             {"Referrer-Policy", "no-referrer"},
+                                             {"Cross-Origin-Resource-Policy", "same-origin"}};
+    for (size_t i = 0; response && i < sizeof headers / sizeof *headers; i++)
+        (void)MHD_add_response_header(response, headers[i][0], headers[i][1]);
+}
+
+static enum MHD_Result answer_page(struct parser *p, struct exchange *x)
+{
+    int status = 503;
+    struct MHD_Response *response = of_text(page_text(x->page, &status));
+    add_policy(response);
+    return queue(p, x, status, PAGE_TYPE, response);
+}
+
+static enum MHD_Result refuse_page(struct parser *p, struct exchange *x, const struct refusal *r)
+{
+    struct MHD_Response *response = of_text(page_refusal(r->status, r->why.text));
+    add_policy(response);
+    if (response && *r->allow)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allow);
+    if (response && (r->status == 400 || r->status == 505))
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    return queue(p, x, r->status, PAGE_TYPE, response);
+}
+
+static enum MHD_Result ask(struct parser *p, struct exchange *x, enum stage then);
+
+/* The page's next question, or the page. */
+static enum MHD_Result go_on(struct parser *p, struct exchange *x)
+{
+    if (x->answered) {
+        page_take(x->page, &x->answer);
+        message_answer_free(&x->answer);
+        x->answer = (struct message_answer){0};
+        x->answered = false;
+    }
+    return page_ask(x->page, &x->request) ? ask(p, x, STAGE_ASKED) : answer_page(p, x);
+}
+
+static enum MHD_Result on_page(struct parser *p, struct exchange *x, const char *method, const char *version)
+{
+    struct refusal r;
+    if (request_page(&x->page, p->http, method, version, x->uri, &r) < 0)
+        return refuse_page(p, x, &r);
+    x->stage = STAGE_BODY;
+    return MHD_YES;
+}
+
 /* The request */
 
 static enum MHD_Result ask(struct parser *p, struct exchange *x, enum stage then)
@@ -177,6 +233,21 @@ static enum MHD_Result ask(struct parser *p, struct exchange *x, enum stage then
     return suspend(p, x);
 }
 
+static bool is_of_page(const char *uri)
+{
+    char path[8] = "";
+    (void)snprintf(path, sizeof path, "%.*s", (int)strcspn(uri, "?"), uri);
+    return page_is(path);
+}
+
+static enum MHD_Result answer_style(struct parser *p, struct exchange *x)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(page_style), (void *)page_style, MHD_RESPMEM_PERSISTENT);
+    add_policy(response);
+    return queue(p, x, 200, "text/css; charset=utf-8", response);
+}
+
 static enum MHD_Result on_head(struct parser *p, struct exchange *x, const char *method, const char *version)
 {
     struct refusal r;
@@ -184,6 +255,10 @@ static enum MHD_Result on_head(struct parser *p, struct exchange *x, const char 
         return queue(
             p, x, 200, "application/json",
             MHD_create_response_from_buffer(p->document_len, (void *)p->document, MHD_RESPMEM_PERSISTENT));
+    if (strcmp(x->uri, PAGE_STYLE_PATH) == 0 && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0))
+        return answer_style(p, x);
+    if (is_of_page(x->uri))
+        return on_page(p, x, method, version);
     if (request_head(&x->request, p->http, method, version, x->uri, &r) < 0)
         return answer_refusal(p, x, &r);
     if (x->request.operation->flags & OPERATION_UPLOADS)
@@ -208,6 +283,8 @@ static enum MHD_Result on_body(struct exchange *x, const char *data, size_t *len
 static enum MHD_Result on_whole(struct parser *p, struct exchange *x)
 {
     struct refusal r = {.status = 413, .code = "too-large"};
+    if (x->page)
+        return go_on(p, x);
     if (x->too_large) {
         (void)cofre_fail(&r.why, COFRE_USAGE, "the body has more than %d bytes", PARSER_BODY_MAX);
         return answer_refusal(p, x, &r);
@@ -264,7 +341,7 @@ enum MHD_Result exchange_step(struct parser *p, struct exchange *x, const char *
     case STAGE_UPLOAD:
         return *len ? on_upload(p, x, data, len) : on_uploaded(p, x);
     case STAGE_ASKED:
-        return x->answered ? answer(p, x) : suspend(p, x);
+        return !x->answered ? suspend(p, x) : x->page ? go_on(p, x) : answer(p, x);
     case STAGE_ANSWERED:
         break;
     }

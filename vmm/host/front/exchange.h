@@ -31,6 +31,7 @@ struct parser {
 
 struct exchange {
     char *uri;
+    struct page *page; /* that it is of; NULL: none */
     enum stage stage;
     struct message_request request;
     struct bytes body; /* PARSER_BODY_MAX, of which body_len are there */

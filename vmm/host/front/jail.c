@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,7 @@ static int limit(void)
         {RLIMIT_AS, MEMORY_MAX},
 #endif
     };
+    (void)signal(SIGXFSZ, SIG_IGN); /* where lines go to a file they are lost, and nobody dies of it */
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (setrlimit(limits[i].what, &(struct rlimit){limits[i].most, limits[i].most}) < 0)
             return -1;

@@ -198,6 +198,61 @@ int request_head(struct message_request *out, struct MHD_Connection *connection,
     return rc < 0 ? rc : check_body(out, &h, r);
 }
 
+/* Pages */
+
+struct page_query {
+    json_t *out;
+    bool bad;
+};
+
+/* A form sends what was left empty, too. */
+static enum MHD_Result note_text(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t len)
+{
+    struct page_query *q = context;
+    (void)kind;
+    if (strlen(name) != name_len || (value && strlen(value) != len) || json_object_get(q->out, name))
+        q->bad = true;
+    else if (value && *value)
+        q->bad = json_object_set_new(q->out, name, json_string(value)) < 0;
+    return q->bad ? MHD_NO : MHD_YES;
+}
+
+static int new_page(struct page **out, struct MHD_Connection *connection, const char *uri, const char *token,
+                    struct refusal *r)
+{
+    struct page_query q = {.out = json_object()};
+    CLEAN_FREE char *path = strndup(uri, strcspn(uri, "?"));
+    CLEAN_JSON *query = q.out;
+    if (!path || !query)
+        return refuse(r, 503, "busy", "there is no memory left");
+    (void)MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, note_text, &q);
+    if (q.bad)
+        return refuse(r, 400, "malformed", "the query has a parameter twice, or one that is no text");
+    const int rc = page_new(out, path, query, token, &r->why);
+    r->status = rc == -COFRE_NEGATIVE ? 404 : rc == -COFRE_MALFORMED ? 400 : 503;
+    return rc < 0 ? -COFRE_NEGATIVE : 0;
+}
+
+int request_page(struct page **out, struct MHD_Connection *connection, const char *method,
+                 const char *version, const char *uri, struct refusal *r)
+{
+    struct headers h = {0};
+    CLEAN_MESSAGE_REQUEST token = {0};
+    *r = (struct refusal){0};
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, &h);
+    int rc = check_headers(&h, version, r);
+    if (rc == 0 && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        strcpy(r->allow, "GET, HEAD");
+        rc = refuse(r, 405, "method", "a page can be looked at, and nothing else");
+    }
+    if (rc == 0 && (h.count[ENCODING] || (h.count[LENGTH] && strcmp(h.value[LENGTH], "0") != 0)))
+        rc = refuse(r, 400, "malformed", "a page takes no body");
+    if (rc == 0)
+        rc = read_token(&token, &h, r);
+    return rc < 0 ? rc : new_page(out, connection, uri, token.token, r);
+}
+
 int request_body(struct message_request *out, struct view body, struct refusal *r)
 {
     const struct schema *schema = out->operation->body;

@@ -17,6 +17,7 @@
 #include "vmm/host/front/document.h"
 #include "vmm/host/front/jail.h"
 #include "vmm/host/front/pair.h"
+#include "vmm/host/page/page.h"
 
 struct zygote {
     int gate;
@@ -77,7 +78,7 @@ static bool serve(struct zygote *z)
     return len > 0 || len == -EAGAIN;
 }
 
-/* What is read from files, is read before the jail: the time zone, and the seed of jansson's tables. */
+/* What is read from files, is read before the jail: the time zone, the seed of jansson's tables, and OpenSSL's. */
 static int prepare(struct zygote *z, sigset_t *while_waiting, struct cofre_err *err)
 {
     sigset_t ends;
@@ -87,6 +88,9 @@ static int prepare(struct zygote *z, sigset_t *while_waiting, struct cofre_err *
     z->document = document_text();
     if (!z->document)
         return cofre_fail(err, COFRE_FAILED, "no memory for the interface's document");
+    int rc = page_prepare(err);
+    if (rc < 0)
+        return rc;
     (void)sigaction(SIGCHLD, &child, NULL);
     (void)sigaction(SIGPIPE, &nothing, NULL);
     (void)sigemptyset(&ends);

@@ -13,6 +13,7 @@
 #define NETWORK_RATE_MIN  1024
 #define NETWORK_RATE_MAX  (1ull << 40)
 #define RATE_MAX          (1ull << 60) /* of disks */
+#define BURST_MAX         3600000      /* an hour, in milliseconds */
 #define SERIAL_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 static const struct kind {
@@ -104,6 +105,7 @@ static int check_limits(const struct hands_limits *l, struct cofre_err *err)
         {"disk.write_bytes", l->write_bytes, 1, RATE_MAX},
         {"disk.read_operations", l->read_operations, 1, RATE_MAX},
         {"disk.write_operations", l->write_operations, 1, RATE_MAX},
+        {"disk.burst", l->disk_burst, 1, BURST_MAX},
         {"network.in", l->network_in, NETWORK_RATE_MIN, NETWORK_RATE_MAX},
         {"network.out", l->network_out, NETWORK_RATE_MIN, NETWORK_RATE_MAX},
     };
@@ -176,14 +178,6 @@ static int check_devices(const struct hands_start *s, struct cofre_err *err)
     return 0;
 }
 
-static bool has_passt(const struct hands_start *s)
-{
-    for (unsigned i = 0; i < s->networks; i++)
-        if (s->network[i].kind == HANDS_PASST)
-            return true;
-    return false;
-}
-
 static int check_start(const struct hands_start *s, struct cofre_err *err)
 {
     uint32_t both = s->given & (HANDS_ID_BLOCK | HANDS_ID_AUTH);
@@ -205,9 +199,6 @@ static int check_start(const struct hands_start *s, struct cofre_err *err)
     if (s->memory == 0 || s->memory % MEMORY_STEP || s->memory > MEMORY_MAX)
         return cofre_fail(err, COFRE_USAGE, "memory: %" PRIu64 " bytes; it goes in steps of 2 MiB",
                           s->memory);
-    if ((s->limits.network_in || s->limits.network_out) && has_passt(s))
-        return cofre_fail(err, COFRE_USAGE,
-                          "limits.network: passt has no rates; they are to be had with a tap");
     return check_limits(&s->limits, err);
 }
 

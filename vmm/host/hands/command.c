@@ -128,6 +128,8 @@ void command_make(struct command *c, const char *program, uint32_t guest, const 
     word(c, "fd=0");
     word(c, "--launches");
     word(c, "fd=%d", d->launches);
+    word(c, "--rates");
+    word(c, "fd=%d", d->rates);
     word(c, "--cpus");
     word(c, "%" PRIu32, s->cpus);
     word(c, "--memory");

@@ -13,7 +13,7 @@ struct command_descriptors {
     int file[5]; /* of enum hands_given, in order */
     int disk[HANDS_DISKS_MAX];
     int tap[HANDS_NETWORKS_MAX];
-    int console, launches;
+    int console, launches, rates;
 };
 
 struct command {

@@ -36,7 +36,8 @@ int groups_each(const struct groups *groups, void (*call)(void *context, uint32_
                 struct cofre_err *err);
 
 /* Sets all limits but the network's. devices: those of the guest's images, count of them; a device 0 has no number that could be
- * limited. Refuses, before anything is changed, what cannot be kept. */
+ * limited. Of disks what is set is a bound outside of the one that the guest's devices hold to (vmm/devices/rates.h), where there
+ * can be one. Refuses, before anything is changed, what cannot be kept. */
 int group_limit(const struct groups *groups, int group, const struct hands_limits *limits,
                 const dev_t *devices, unsigned count, struct cofre_err *err);
 

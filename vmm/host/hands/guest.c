@@ -87,32 +87,29 @@ static int take_descriptors(struct record *record, struct command_descriptors *o
 
 /* Start */
 
-static int set_rates(const struct record *record, const struct hands_limits *limits, struct cofre_err *err)
+/* Of taps in the kernel; of disks and passt in the devices themselves. */
+static int set_rates(int place, const struct record *record, const struct hands_limits *limits,
+                     struct cofre_err *err)
 {
     char name[IFNAMSIZ];
     int rc = 0;
-    if (record->passt && (limits->network_in || limits->network_out))
-        return cofre_fail(err, COFRE_USAGE,
-                          "limits.network: passt has no rates; they are to be had with a tap");
     for (unsigned i = 0; i < HANDS_NETWORKS_MAX && rc == 0; i++)
         if (record->taps >> i & 1) {
             tap_name(name, record->guest, i);
             rc = tap_rate(name, limits->network_in, limits->network_out, err);
         }
-    return rc;
+    return rc ? rc : place_rates_set(place, limits, err);
 }
 
-static int make_taps(struct record *record, struct command_descriptors *d, const struct ground *ground,
-                     const struct hands_start *s, struct cofre_err *err)
+static int make_taps(int place, struct record *record, struct command_descriptors *d,
+                     const struct ground *ground, const struct hands_start *s, struct cofre_err *err)
 {
     char name[IFNAMSIZ];
     int rc = 0;
     for (unsigned i = 0; i < s->networks && rc == 0; i++) {
         const struct hands_network *n = &s->network[i];
-        if (n->kind != HANDS_TAP) {
-            record->passt |= 1u << i;
+        if (n->kind != HANDS_TAP)
             continue;
-        }
         if (n->bridge >= ground->config->bridges)
             return cofre_fail(err, COFRE_USAGE, "networks[%u]: there is no such bridge here", i);
         tap_name(name, record->guest, i);
@@ -122,7 +119,7 @@ static int make_taps(struct record *record, struct command_descriptors *d, const
         record->taps |= 1u << i;
         rc = tap_attach(name, ground->config->bridge[n->bridge], err);
     }
-    return rc ? rc : set_rates(record, &s->limits, err);
+    return rc ? rc : set_rates(place, record, &s->limits, err);
 }
 
 /* What is open for cofre-vmm only. */
@@ -169,7 +166,7 @@ static int spawn(struct guest *g, const struct ground *ground, const struct hand
     inherit(&how, d->file, 5);
     inherit(&how, d->disk, s->disks);
     inherit(&how, d->tap, s->networks);
-    inherit(&how, (const int[]){d->console, d->launches}, 2);
+    inherit(&how, (const int[]){d->console, d->launches, d->rates}, 3);
     int rc = spawn_hold(&how, &process, err);
     if (rc)
         return rc;
@@ -199,13 +196,14 @@ static int make(struct guest *g, const struct ground *ground, const struct hands
     g->events = group_events_open(g->group);
     rc = group_limit(&ground->groups, g->group, &s->limits, g->record.device, g->record.devices, err);
     if (rc == 0)
-        rc = make_taps(&g->record, &o->descriptors, ground, s, err);
+        rc = make_taps(g->place, &g->record, &o->descriptors, ground, s, err);
     if (rc == 0 && s->emulated)
         rc = place_copy_emulated(g->place, ground->config->emulated, g->record.user, err);
     if (rc == 0)
         rc = place_files_open(g->place, &o->files, err);
     o->descriptors.console = o->files.console;
     o->descriptors.launches = o->files.launches;
+    o->descriptors.rates = o->files.rates;
     return rc ? rc : spawn(g, ground, s, o, err);
 }
 
@@ -224,7 +222,7 @@ static void undo(struct guest *g, const struct ground *ground)
 int guest_start(struct guest *g, const struct ground *ground, uint32_t number, uid_t user,
                 const struct hands_start *s, const int *fds, struct cofre_err *err)
 {
-    struct outfit outfit = {.files = {-1, -1, -1, -1, -1}};
+    struct outfit outfit = {.files = {-1, -1, -1, -1, -1, -1}};
     *g = (struct guest){.record = {.guest = number, .user = user, .status = NOT_KNOWN, .limits = s->limits},
                         .place = -1,
                         .group = -1,
@@ -303,14 +301,14 @@ int guest_limit(struct guest *g, const struct ground *ground, const struct hands
         return cofre_fail(err, COFRE_USAGE, "guest %" PRIu32 ": it has ended", r->guest);
     int rc = group_limit(&ground->groups, g->group, limits, r->device, r->devices, err);
     if (rc == 0)
-        rc = set_rates(r, limits, err);
+        rc = set_rates(g->place, r, limits, err);
     if (rc == 0) {
         r->limits = *limits;
         return record_write(g->place, r, err);
     }
     struct cofre_err why; /* what was changed before is as it was */
     if (group_limit(&ground->groups, g->group, &r->limits, r->device, r->devices, &why) ||
-        set_rates(r, &r->limits, &why))
+        set_rates(g->place, r, &r->limits, &why))
         log_warn("guest %" PRIu32 ": its limits before: %s", r->guest, why.text);
     return rc;
 }

@@ -18,7 +18,7 @@
 
 #include "vmm/base/error.h"
 
-#define HANDS_VERSION 1
+#define HANDS_VERSION 2
 
 /* Bounds of messages; a host's own are in its configuration, and lower. */
 #define HANDS_GUESTS_MAX      2048
@@ -59,7 +59,7 @@ struct hands_header {
     uint32_t guest;   /* not 0, where the request is about one */
 };
 
-/* 0 in any of these: no limit. All but the network's apply to the guest's process and all that it starts. A limit that this
+/* 0 in any of these: no limit. All but the disks' and the network's apply to the guest's process and all that it starts. A limit that this
  * host cannot keep is refused with the name of what it lacks, never left out. */
 struct hands_limits {
     uint32_t cpu_weight;                /* 1 to 10000; 0: 100, as every group has it */
@@ -68,9 +68,10 @@ struct hands_limits {
     uint32_t node;                      /* NUMA node N as N + 1 */
     uint32_t processes;                 /* and threads */
     uint64_t memory;                    /* bytes: the guest's, the VMM's, and their page cache */
-    uint64_t read_bytes, write_bytes;   /* a second, of each device that has images of its disks */
+    uint64_t read_bytes, write_bytes;   /* a second, of all of its disks */
     uint64_t read_operations, write_operations;
-    uint64_t network_in, network_out; /* bytes a second, of each of its taps, as the guest sees it */
+    uint64_t disk_burst; /* milliseconds' worth of each of the four that it may save up, and use at once */
+    uint64_t network_in, network_out; /* bytes a second, of each of its networks, as the guest sees it */
 };
 
 enum hands_tee { HANDS_TEE_NONE, HANDS_TEE_SNP, HANDS_TEE_TDX };

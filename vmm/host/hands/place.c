@@ -13,10 +13,12 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/number.h"
+#include "vmm/devices/rates.h"
 #include "vmm/host/hands/as_user.h"
 #include "vmm/host/hands/command.h"
 
 #define NAME_SIZE          16
+#define RATES_NAME         "rates"
 #define AT_ONCE            100000 /* files of a guest's user that one removal takes */
 #define EMULATED_FILES_MAX 64
 #define EMULATED_FILE_MAX  65536
@@ -188,34 +190,53 @@ int place_remove(int places, uint32_t guest, uid_t user, struct cofre_err *err)
 
 void place_files_close(struct place_files *f)
 {
-    int *const all[] = {&f->input, &f->result, &f->log, &f->console, &f->launches};
+    int *const all[] = {&f->input, &f->result, &f->log, &f->console, &f->launches, &f->rates};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         cleanup_close(all[i]);
         *all[i] = -1;
     }
 }
 
+/* In place, since the guest's process has it mapped; each number is whole by itself. */
+int place_rates_set(int place, const struct hands_limits *l, struct cofre_err *err)
+{
+    const struct rates_file rates = {
+        .magic = RATES_MAGIC,
+        .burst = l->disk_burst,
+        .rate = {[RATE_READ_BYTES] = l->read_bytes,
+                 [RATE_WRITE_BYTES] = l->write_bytes,
+                 [RATE_READ_OPERATIONS] = l->read_operations,
+                 [RATE_WRITE_OPERATIONS] = l->write_operations,
+                 [RATE_NETWORK_IN] = l->network_in,
+                 [RATE_NETWORK_OUT] = l->network_out},
+    };
+    CLEAN_FD fd = openat(place, RATES_NAME, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0 && pwrite(fd, &rates, sizeof rates, 0) == (ssize_t)sizeof rates
+               ? 0
+               : cofre_fail(err, COFRE_FAILED, "a guest's file %s: %s", RATES_NAME, strerror(errno));
+}
+
 /* The pipe is opened for both ways, so that it has no end when a decider closes it. */
 int place_files_open(int place, struct place_files *out, struct cofre_err *err)
 {
-    *out = (struct place_files){-1, -1, -1, -1, -1};
+    *out = (struct place_files){-1, -1, -1, -1, -1, -1};
     const struct {
         int *fd;
-        enum hands_file file;
+        const char *name;
         int flags;
     } all[] = {
-        {&out->input, HANDS_FILE_INPUT, O_RDWR},
-        {&out->result, HANDS_FILE_RESULT, O_WRONLY | O_CREAT | O_EXCL},
-        {&out->log, HANDS_FILE_LOG, O_WRONLY | O_CREAT | O_EXCL | O_APPEND},
-        {&out->console, HANDS_FILE_CONSOLE, O_WRONLY | O_CREAT | O_EXCL | O_APPEND},
-        {&out->launches, HANDS_FILE_LAUNCHES, O_WRONLY | O_CREAT | O_EXCL | O_APPEND},
+        {&out->input, files[HANDS_FILE_INPUT].name, O_RDWR},
+        {&out->result, files[HANDS_FILE_RESULT].name, O_WRONLY | O_CREAT | O_EXCL},
+        {&out->log, files[HANDS_FILE_LOG].name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND},
+        {&out->console, files[HANDS_FILE_CONSOLE].name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND},
+        {&out->launches, files[HANDS_FILE_LAUNCHES].name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND},
+        {&out->rates, RATES_NAME, O_RDONLY},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        *all[i].fd = openat(place, files[all[i].file].name, all[i].flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        *all[i].fd = openat(place, all[i].name, all[i].flags | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (*all[i].fd >= 0)
             continue;
-        int rc =
-            cofre_fail(err, COFRE_FAILED, "a guest's file %s: %s", files[all[i].file].name, strerror(errno));
+        int rc = cofre_fail(err, COFRE_FAILED, "a guest's file %s: %s", all[i].name, strerror(errno));
         place_files_close(out);
         return rc;
     }

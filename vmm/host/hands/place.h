@@ -26,9 +26,12 @@ int place_open(int places, uint32_t guest, struct cofre_err *err);
 /* What was made for user and is still in run/ goes first. COFRE_FAILED where it is more than is removed at once: again. */
 int place_remove(int places, uint32_t guest, uid_t user, struct cofre_err *err);
 
-/* For cofre-vmm, before it is started: each file of these, as it is to be inherited. */
+/* What the guest's devices hold to, in a file that cofre-vmm reads while the guest runs (vmm/devices/rates.h). */
+int place_rates_set(int place, const struct hands_limits *limits, struct cofre_err *err);
+
+/* For cofre-vmm, before it is started and after place_rates_set: each file of these, as it is to be inherited. */
 struct place_files {
-    int input, result, log, console, launches;
+    int input, result, log, console, launches, rates;
 };
 int place_files_open(int place, struct place_files *out, struct cofre_err *err);
 void place_files_close(struct place_files *files);

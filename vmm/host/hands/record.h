@@ -17,7 +17,6 @@ struct record {
     int32_t status;   /* as in struct hands_ended; -1: not known */
     uint32_t ended;   /* 1: it was seen to end */
     uint32_t taps;    /* bit N: network N is a tap */
-    uint32_t passt;   /* bit N: by passt */
     uint32_t devices;
     dev_t device[HANDS_DISKS_MAX]; /* under the disks' images; 0: none that has limits */
     struct hands_limits limits;

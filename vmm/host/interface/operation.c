@@ -120,6 +120,9 @@ const struct operation operations[OPERATIONS] = {
         STREAMS, 200, EVENTS, "What happens to guests, as it happens."},
     [OPERATION_SESSION_SHOW] = {"session.show", "GET", "/v1/session", OF_CALLER, NULL, NULL, &schema_session_shown,
         0, 200, NULL, "Who the caller is, and what he may."},
+
+    [OPERATION_AUDIT_RETAIN] = {"audit.retain", "POST", "/v1/audit/retain", OF_HOST, NULL, &schema_retain, &schema_retained_shown,
+        CHANGES | DANGEROUS, 200, NULL, "Removes what old entries of the log say; their hashes stay, and with them every proof."},
 };
 /* clang-format on */
 

@@ -23,7 +23,7 @@ extern const struct schema schema_tag;
 /* schemas_access.c */
 extern const struct schema schema_role, schema_grant, schema_constraints, schema_refusal, schema_of_tenant;
 extern const struct schema schema_grants_query, schema_entries_query, schema_proof_query,
-    schema_consistency_query, schema_events_query;
+    schema_consistency_query, schema_events_query, schema_retain;
 
 /* schemas_answer.c: what is answered. Answers may have members that these do not name. */
 extern const struct schema schema_problem;
@@ -35,6 +35,6 @@ extern const struct schema schema_approval_shown, schema_approvals_shown;
 extern const struct schema schema_evidence_shown, schema_statistics_shown;
 extern const struct schema schema_entries_shown, schema_head_shown, schema_proof_shown,
     schema_consistency_shown;
-extern const struct schema schema_host_shown, schema_session_shown;
+extern const struct schema schema_retained_shown, schema_host_shown, schema_session_shown;
 
 #endif

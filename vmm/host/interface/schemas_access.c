@@ -121,17 +121,29 @@ const struct schema schema_constraints = {"Constraints", "What a guest must be t
 
 /* The log and events */
 
+static const char *const entry_kinds[] = {"launch", "operation", NULL};
 static const struct schema_member entries[] = {
     {"tenant", NAME, false, "only those of it"},
     {"from", CHECKED(SCHEMA_IS_TIME), false, "not before"},
     {"to", CHECKED(SCHEMA_IS_TIME), false, "before"},
     {"operation", CHECKED(SCHEMA_IS_OPERATION), false, "only those of it"},
     {"guest", NAME, false, "only those of it"},
+    {"who", TEXT(1, 384), false, "only what this caller asked for"},
+    {"kind", WORD(entry_kinds), false, "only launches; or only operations"},
+    {"differing", BOOLEAN, false, "only launches whose measurements are not all the same"},
+    {"newest", BOOLEAN, false, "the newest first, by their times"},
     {"after", CHECKED(SCHEMA_IS_NUMBER), false, "the last number of the page before"},
     {"limit", NUMBER(1, 1000), false, "how many at most; 100 where it is not said"},
     END,
 };
 const struct schema schema_entries_query = {"EntriesQuery", "Which entries are read.", entries, NULL};
+
+static const struct schema_member retain[] = {
+    {"before", NUMBER(2, 0), true,
+     "the lowest number that stays; those below it go, but for the first entry"},
+    END,
+};
+const struct schema schema_retain = {"Retain", "Which entries of the log are removed.", retain, NULL};
 
 static const struct schema_member proof[] = {
     {"size", NUMBER(1, 0), false, "of the head that it is under; the newest where it is not said"},

@@ -155,8 +155,8 @@ PAGE(approvals, schema_approvals_shown, "ApprovalsShown", "A page of approvals."
 
 static const struct schema_member entry[] = {
     {"index", NUMBER(0, 0), true, "in the log"},
-    {"leaf", HEX(32, 32), false, "its hash"},
-    {"entry", ANY, true, "what is on record"},
+    {"leaf", HEX(32, 32), false, "its hash, where what it said was removed"},
+    {"entry", ANY, false, "what is on record"},
     END,
 };
 static const struct schema schema_entry_shown = {"EntryShown", "An entry of the log.", entry, NULL};
@@ -167,6 +167,7 @@ static const struct schema_member head[] = {
     {"root", HEX(32, 32), true, "of the tree (RFC 9162)"},
     {"time", TIME, false, NULL},
     {"head", BASE64(1, 65536), true, "signed"},
+    {"first", NUMBER(1, 0), false, "the lowest number but 0 that was not removed"},
     END,
 };
 ANSWER(schema_head_shown, "HeadShown", "A signed head.", head);
@@ -187,6 +188,12 @@ static const struct schema_member consistency[] = {
     END,
 };
 ANSWER(schema_consistency_shown, "ConsistencyShown", "That one head continues another.", consistency);
+
+static const struct schema_member retained[] = {
+    {"removed", NUMBER(0, 0), true, "entries that were still there"},
+    END,
+};
+ANSWER(schema_retained_shown, "RetainedShown", "What was removed of the log.", retained);
 
 /* The host and the caller */
 

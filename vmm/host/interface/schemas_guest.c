@@ -21,10 +21,12 @@ static const struct schema_member disk_limits[] = {
     {"write_bytes", NUMBER(0, 0), false, "written a second; 0: no limit"},
     {"read_operations", NUMBER(0, 0), false, "reads a second; 0: no limit"},
     {"write_operations", NUMBER(0, 0), false, "writes a second; 0: no limit"},
+    {"burst", NUMBER(0, 3600000), false,
+     "milliseconds' worth of each of these that may be saved up, and used at once"},
     END,
 };
-static const struct schema schema_disk_limits = {"DiskLimits", "Of each of a guest's disks.", disk_limits,
-                                                 NULL};
+static const struct schema schema_disk_limits = {"DiskLimits", "Of all disks of a guest together.",
+                                                 disk_limits, NULL};
 
 static const struct schema_member network_limits[] = {
     {"in", NUMBER(0, 0), false, "bytes a second to the guest; 0: no limit"},

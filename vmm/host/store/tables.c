@@ -2,7 +2,7 @@
 
 #include "attest/store/schema.h"
 #include "vmm/host/access/access.h"
-#include "vmm/host/audit/audit.h"
+#include "vmm/host/audit/about.h"
 #include "vmm/host/images/images.h"
 #include "vmm/host/store/restored.h"
 
@@ -41,6 +41,7 @@ static const char own[] =
 
 int tables_bring(struct db *db, struct cofre_err *err)
 {
-    const char *const steps[] = {audit_schema, access_schema, images_schema, own, restored_schema, access_approval_schema};
+    const char *const steps[] = {audit_schema,    access_schema, images_schema,         own,
+                                 restored_schema, about_schema,  access_approval_schema};
     return schema_bring_steps(db, steps, sizeof steps / sizeof *steps, err);
 }

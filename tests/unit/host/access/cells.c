@@ -63,5 +63,6 @@ const struct cell_row cell_rows[CELL_ROWS] = {
     {"host.metrics", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRAAR", "--------", "--------", "--------"}},
     {"event.stream", {"AAARRAAN", "NNNNNNNN", "AAARRAAR", "AAARRAAN", "AAARRAAR", "AAARRAAN", "AAARRAAN", "NNNNNNNN"}},
     {"session.show", {"AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"}},
+    {"audit.retain", {"--------", "--------", "RRRRRRRR", "--------", "RRRRRRAR", "--------", "--------", "--------"}},
     /* clang-format on */
 };

@@ -8,7 +8,7 @@
 
 #define CELL_ROLES  8
 #define CELL_PLACES 8
-#define CELL_ROWS   47
+#define CELL_ROWS   48
 
 /* The last one has no grant. */
 extern const char *const cell_roles[CELL_ROLES];

@@ -17,6 +17,7 @@
 #include "attest/log/receipt.h"
 #include "tests/unit/log/made_log.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/host/audit/about.h"
 
 static void must(int rc, const struct cofre_err *err)
 {
@@ -49,6 +50,7 @@ void record_make(struct record *r)
     must(audit_new(&r->audit, &config, &err), &err);
     must(db_open(&r->db, r->database, &err), &err);
     must(db_script(r->db, audit_schema, &err), &err);
+    must(db_script(r->db, about_schema, &err), &err);
 }
 
 void record_free(struct record *r)

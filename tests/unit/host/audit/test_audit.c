@@ -183,10 +183,17 @@ static int retain(struct db *db, void *context, struct cofre_err *err)
 {
     struct record *r = context;
     CLEAN_AUDIT_TURN turn = {0};
-    const struct audit_operation who = {.subject = "uid:0", .identity = "socket"};
+    char object[LOG_NAME_MAX + 1];
+    const struct audit_operation done = {.subject = "uid:0",
+                                         .identity = "socket",
+                                         .operation = AUDIT_RETAIN,
+                                         .outcome = LOG_OPERATION_DONE,
+                                         .object = object};
     int rc = audit_begin(&turn, r->audit, db, r->now, err);
     if (rc == 0)
-        rc = audit_retain(&turn, 6, &who, err);
+        assert_int_equal(audit_retain(&turn, 6, object, err), 5);
+    if (rc == 0)
+        rc = audit_operation(&turn, &done, NULL, err);
     return rc < 0 ? rc : audit_sign(&turn, err);
 }
 
@@ -239,9 +246,9 @@ static int retain_too_much(struct db *db, void *context, struct cofre_err *err)
 {
     struct record *r = context;
     CLEAN_AUDIT_TURN turn = {0};
-    const struct audit_operation who = {.subject = "uid:0"};
+    char object[LOG_NAME_MAX + 1];
     int rc = audit_begin(&turn, r->audit, db, r->now, err);
-    return rc < 0 ? rc : audit_retain(&turn, 4, &who, err);
+    return rc < 0 ? rc : (int)audit_retain(&turn, 4, object, err);
 }
 
 static void entries_that_are_not_there_are_not_removed(void **state)

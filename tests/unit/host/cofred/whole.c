@@ -25,14 +25,21 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 
-#define SECONDS    30
-#define FIRST_USER 880000 /* not those of the tests of hands, which run beside this */
+#define SECONDS 30
+#define BESIDE  (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
+#define FIRST_USER                                                                                           \
+    (900000 + (unsigned)getpid() % 100000 * 1000) /* not those of a test that runs beside this */
 
 const char *whole_make(struct whole *w, const char *program, const char *stand_in)
 {
     return whole_make_as(
         w, program, stand_in,
-        &(struct whole_wish){.first_user = FIRST_USER, .listen = "", .whole = "", .access = ""});
+        &(struct whole_wish){.first_user = FIRST_USER,
+                             .listen = "",
+                             .whole = "",
+                             .access =
+                                 ", \"issuers\": [{\"name\": \"nobody\", \"issuer\": \"https://127.0.0.1:1\","
+                                 " \"audience\": \"cofred\", \"key_url\": \"https://127.0.0.1:1/keys\"}]"});
 }
 
 const char *whole_make_as(struct whole *w, const char *program, const char *stand_in,
@@ -52,10 +59,11 @@ const char *whole_make_as(struct whole *w, const char *program, const char *stan
         "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a test\",\n"
         " \"users\": {\"decider\": \"%u\", \"gate\": \"%u\"},\n"
         " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}%s],\n"
-        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d},\n"
+        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d%s},\n"
         " \"access\": {\"administrator\": \"uid:0\"%s}%s}\n",
-        w->state, w->run, w->first_user + 100, w->first_user + 101, w->socket, wish->listen, w->world.program,
-        w->world.cgroup, w->first_user, WORLD_GUESTS, wish->access, wish->whole);
+        w->state, w->run, w->first_user + BESIDE, w->first_user + BESIDE + 1, w->socket, wish->listen,
+        w->world.program, w->world.cgroup, w->first_user, WORLD_GUESTS,
+        w->world.bridge ? ", \"bridges\": [\"cofre-br0\"]" : "", wish->access, wish->whole);
     w->world.config.first_user = w->first_user;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";
@@ -117,8 +125,8 @@ int whole_stop(struct whole *w, int number)
     return status;
 }
 
-/* "cofred\0--part\0NAME", started by this cofred; or whatever runs as a guest's user. */
-static bool is_part(const struct whole *w, const char *pid, const char *name)
+/* "cofred\0--part\0NAME", started by that process; or whatever runs as a guest's user. */
+static bool is_part(const struct whole *w, const char *pid, const char *name, pid_t parent)
 {
     char path[300], text[512] = "", line[512] = "";
     struct stat st;
@@ -133,16 +141,31 @@ static bool is_part(const struct whole *w, const char *pid, const char *name)
     (void)snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
     CLEAN_FILE *cmdline = fopen(path, "r");
     const size_t len = cmdline ? fread(text, 1, sizeof text - 1, cmdline) : 0;
-    return atoi(after + 4) == w->cofred && len > 14 && strcmp(text, "cofred") == 0 &&
+    return atoi(after + 4) == parent && len > 14 && strcmp(text, "cofred") == 0 &&
            strcmp(text + 7, "--part") == 0 && strcmp(text + 14, name) == 0;
 }
 
+size_t whole_guest_processes(const struct whole *w)
+{
+    size_t count = 0;
+    DIR *entries = opendir("/proc");
+    for (struct dirent *e; entries && (e = readdir(entries));)
+        count += e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(w, e->d_name, "guest", w->cofred);
+    if (entries)
+        closedir(entries);
+    return count;
+}
+
+/* Parsers are the zygote's, by whose words they run. */
 pid_t whole_part(struct whole *w, const char *name)
 {
+    const bool parser = strcmp(name, "parser") == 0;
+    const pid_t parent = parser ? whole_part(w, "zygote") : w->cofred;
     pid_t found = 0;
     DIR *entries = opendir("/proc");
     for (struct dirent *e; entries && !found && (e = readdir(entries));)
-        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_part(w, e->d_name, name))
+        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
+            is_part(w, e->d_name, parser ? "zygote" : name, parent))
             found = atoi(e->d_name);
     if (entries)
         closedir(entries);
@@ -221,7 +244,7 @@ json_t *whole_must(struct whole *w, int status, const char *method, const char *
     return answer;
 }
 
-void whole_image(struct whole *w, const char *tenant, const char *text, char out[static 80])
+int whole_put(struct whole *w, const char *tenant, const char *text, char out[static 80])
 {
     uint8_t digest[32];
     char path[256], *answer = NULL;
@@ -230,7 +253,13 @@ void whole_image(struct whole *w, const char *tenant, const char *text, char out
     hex_encode(out + 7, digest, sizeof digest);
     (void)snprintf(path, sizeof path, "/tenants/%s/images/%s", tenant, out);
     const int status = ask(w, "PUT", path, text, strlen(text), &answer);
-    if (status != 201)
-        fail_msg("PUT %s: %d %s", path, status, answer);
     free(answer);
+    return status;
+}
+
+void whole_image(struct whole *w, const char *tenant, const char *text, char out[static 80])
+{
+    const int status = whole_put(w, tenant, text, out);
+    if (status != 201)
+        fail_msg("image %s of tenant %s: %d", out, tenant, status);
 }

@@ -31,8 +31,11 @@ void whole_free(struct whole *w);
 void whole_start(struct whole *w);
 /* With that signal; its status. */
 int whole_stop(struct whole *w, int number);
-/* A part's process, or a guest's by "guest"; 0: there is none. */
+/* A part's process, some connection's by "parser", or a guest's by "guest"; 0: there is none. */
 pid_t whole_part(struct whole *w, const char *name);
+
+/* Of guests, whosever. */
+size_t whole_guest_processes(const struct whole *w);
 
 /* One request; its status, 0: there was no answer. path is behind /v1; body is JSON with ' for ", or NULL. *answer, where it is wanted, is the
  * caller's; NULL where the answer is no JSON. */
@@ -41,7 +44,8 @@ int whole_ask(struct whole *w, const char *method, const char *path, const char 
 char *whole_read(struct whole *w, const char *path);
 /* The same as whole_ask; fails the test where the status is another. */
 json_t *whole_must(struct whole *w, int status, const char *method, const char *path, const char *body);
-/* Bytes as an image; its digest in out. */
+/* Bytes as an image; its digest in out. The first gives the status, 0 where there was no answer. */
+int whole_put(struct whole *w, const char *tenant, const char *text, char out[static 80]);
 void whole_image(struct whole *w, const char *tenant, const char *text, char out[static 80]);
 
 #endif

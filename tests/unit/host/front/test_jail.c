@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -181,11 +182,32 @@ static void nothing_that_was_open_is_still(void **state)
         close(fd[i]);
 }
 
+/* A line of the log, where that is a file: it is lost, and the process lives. */
+static long write_line(void)
+{
+    const int file = STDERR_FILENO;
+    return write(file, "a line\n", 7) < 0 && errno == EFBIG ? 0 : -1;
+}
+
+static void a_line_to_a_file_is_lost_and_ends_nobody(void **state)
+{
+    (void)state;
+    FILE *file = tmpfile();
+    const int before = dup(STDERR_FILENO);
+    assert_true(file && before >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    const int status = try_in_jail(true, write_line);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    (void)fclose(file);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_on_the_list_ends_the_process),
         cmocka_unit_test(nothing_that_was_open_is_still),
+        cmocka_unit_test(a_line_to_a_file_is_lost_and_ends_nobody),
     };
     return cmocka_run_group_tests_name("host/jail", tests, NULL, NULL);
 }

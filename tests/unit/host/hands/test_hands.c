@@ -16,6 +16,7 @@
 
 #include "tests/unit/host/hands/world.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/devices/rates.h"
 #include "vmm/host/hands/channel.h"
 
 static struct world world;
@@ -101,10 +102,10 @@ static void it_has_its_own_descriptors_and_no_other(void **state)
     unsigned count = 0;
     for (char *line; (line = strsep(&rest, "\n")) && *line; count++)
         assert_true(strstr(line, "/2/input") || strstr(line, "/2/result") || strstr(line, "/2/log") ||
-                    strstr(line, "/2/console") || strstr(line, "/2/launches") || strstr(line, w->kernel) ||
-                    strstr(line, w->disk));
+                    strstr(line, "/2/console") || strstr(line, "/2/launches") || strstr(line, "/2/rates") ||
+                    strstr(line, w->kernel) || strstr(line, w->disk));
     free(all);
-    assert_int_equal(count, 7);
+    assert_int_equal(count, 8);
 }
 
 static void an_end_is_told_with_its_status(void **state)
@@ -428,6 +429,28 @@ static void a_bent_socket_leads_nowhere_that_the_guest_cannot_go(void **state)
     close(w->fd);
 }
 
+/* What its devices hold to is in a file that the guest has to read, and that the next limits are written to. */
+static void rates_of_disks_and_networks_reach_the_guest_s_process(void **state)
+{
+    (void)state;
+    struct hands_limits limits = {.write_bytes = 1000, .disk_burst = 2000, .network_out = 5000};
+    char path[sizeof w->guests + 64];
+    struct rates rates;
+    struct cofre_err err;
+    assert_int_equal(world_guest(w, 1, "wait", &limits), 0);
+    snprintf(path, sizeof path, "%s/1/rates", w->guests);
+    assert_int_equal(rates_open(&rates, path, &err), 0);
+    assert_int_equal(rates.file->rate[RATE_WRITE_BYTES], 1000);
+    assert_int_equal(rates.file->rate[RATE_NETWORK_OUT], 5000);
+    assert_int_equal(rates.file->burst, 2000);
+    limits.write_bytes = 0;
+    limits.read_operations = 7;
+    assert_int_equal(world_ask(w, HANDS_LIMIT, 1, &limits, NULL, 0), 0);
+    assert_int_equal(rates.file->rate[RATE_WRITE_BYTES], 0);
+    assert_int_equal(rates.file->rate[RATE_READ_OPERATIONS], 7);
+    rates_close(&rates);
+}
+
 static void limits_that_the_host_cannot_keep_are_refused_by_name(void **state)
 {
     (void)state;
@@ -580,6 +603,7 @@ int main(int argc, char **argv)
         TEST(what_an_interrupted_start_left_is_found_and_removed),
         TEST(descriptors_of_another_kind_are_refused),
         TEST(a_bent_socket_leads_nowhere_that_the_guest_cannot_go),
+        TEST(rates_of_disks_and_networks_reach_the_guest_s_process),
         TEST(limits_that_the_host_cannot_keep_are_refused_by_name),
         TEST(no_more_processes_than_the_limit),
         TEST(a_tap_is_a_port_of_its_bridge_and_goes_with_its_guest),

@@ -135,8 +135,10 @@ static void limits_have_bounds(void **state)
     START(s->limits.memory = 4096, -COFRE_USAGE);
     START(s->limits.processes = UINT32_MAX, -COFRE_USAGE);
     START(s->limits.write_bytes = UINT64_MAX, -COFRE_USAGE);
+    START(s->limits.disk_burst = 3600000, 0);
+    START(s->limits.disk_burst = 3600001, -COFRE_USAGE);
     START(s->limits.network_in = 1023, -COFRE_USAGE);
-    START((s->limits.network_out = 4096, s->networks = 1, s->network[0].kind = HANDS_PASST), -COFRE_USAGE);
+    START((s->limits.network_out = 4096, s->networks = 1, s->network[0].kind = HANDS_PASST), 0);
     START((s->limits.network_out = 4096, s->networks = 1, s->network[0].kind = HANDS_TAP), 0);
 }
 
@@ -152,7 +154,7 @@ static void the_command_line_says_what_the_message_does(void **state)
 {
     (void)state;
     static struct command c;
-    struct command_descriptors d = {.file = {10, 11, -1, -1, -1}, .console = 3, .launches = 4};
+    struct command_descriptors d = {.file = {10, 11, -1, -1, -1}, .console = 3, .launches = 4, .rates = 5};
     start();
     struct hands_start *s = &request.start;
     s->tee = HANDS_TEE_SNP;
@@ -179,6 +181,7 @@ static void the_command_line_says_what_the_message_does(void **state)
     assert_string_equal(after(&c, "--kernel"), "fd=10");
     assert_string_equal(after(&c, "--initrd"), "fd=11");
     assert_null(after(&c, "--id-block"));
+    assert_string_equal(after(&c, "--rates"), "fd=5");
     assert_string_equal(after(&c, "--policy"), "0x30000");
     assert_string_equal(after(&c, "--host-data"),
                         "ab00000000000000000000000000000000000000000000000000000000000000");
