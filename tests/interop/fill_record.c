@@ -14,7 +14,8 @@ static const char *const tenants[] = {"shop", "blue", "red"},
                          *const details[] = {"", "<script>document.title='taken'</script>",
                                              "\"><img src=x onerror=alert(1)>", "the quota has no room",
                                              "'; DROP TABLE log_entry; --\xe2\x80\xae"},
-                         *const names[] = {"guest.start", "guest.stop", "guest.create", "image.add", "constraint.set"};
+                         *const names[] = {"guest.start", "guest.stop", "guest.create", "image.add",
+                                           "constraint.set"};
 
 struct filling {
     struct audit *audit;
@@ -24,7 +25,8 @@ struct filling {
 
 static int launch(struct audit_turn *turn, long n, const char *tenant, struct cofre_err *err)
 {
-    struct log_entry e = {.kind = LOG_ENTRY_LAUNCH, .guest = n % 97 + 1, .emulated = 1, .guest_policy = 0x30000};
+    struct log_entry e = {
+        .kind = LOG_ENTRY_LAUNCH, .guest = n % 97 + 1, .emulated = 1, .guest_policy = 0x30000};
     (void)snprintf(e.tee, sizeof e.tee, "%s", n % 20 ? "snp" : "tdx");
     (void)snprintf(e.tenant, sizeof e.tenant, "%s", tenant);
     (void)snprintf(e.object_name, sizeof e.object_name, "guest-%ld", n % 97);
@@ -76,7 +78,8 @@ static int add_tenants(struct db *db, void *context, struct cofre_err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof tenants / sizeof *tenants; i++) {
-        struct tenant t = {.made = *(const int64_t *)context, .quotas = json_object(), .labels = json_object()};
+        struct tenant t = {
+            .made = *(const int64_t *)context, .quotas = json_object(), .labels = json_object()};
         (void)snprintf(t.name, sizeof t.name, "%s", tenants[i]);
         rc = tenant_add(db, &t, "uid:0", err);
         tenant_free(&t);

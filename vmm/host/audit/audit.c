@@ -202,3 +202,9 @@ int64_t audit_retain(struct audit_turn *turn, int64_t before, char object[static
     (void)snprintf(object, LOG_NAME_MAX + 1, "entries 1 to %" PRId64, before - 1);
     return rc < 0 ? rc : removed;
 }
+
+int audit_end_log(struct db *db, struct cofre_err *err)
+{
+    int rc = db_log_end(db, err);
+    return rc < 0 ? rc : about_remove(db, INT64_MAX, err);
+}

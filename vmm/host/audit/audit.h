@@ -91,4 +91,7 @@ int64_t audit_retain(struct audit_turn *turn, int64_t before, char object[static
                      struct cofre_err *err);
 #define AUDIT_RETAIN "audit.retain"
 
+/* Within a transaction: the log is over, and the next turn begins another one. Who ends it has a copy. */
+int audit_end_log(struct db *db, struct cofre_err *err);
+
 #endif

@@ -56,6 +56,7 @@ static const struct schema_member guest[] = {
     {"created", TIME, false, NULL},
     {"started", TIME, false, "last"},
     {"ended", TIME, false, "last"},
+    {"tee", TEXT(1, 16), false, "of the definition that it was last started with"},
     {"measurement", HEX(48, 48), false, "launch digest or MRTD of the start, as the firmware reported it"},
     {"expected", HEX(48, 48), false, "the same, as it was calculated before the start"},
     END,

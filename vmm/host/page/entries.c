@@ -110,7 +110,7 @@ static void write_operations(FILE *to, const struct page *page)
 }
 
 static const char *const of_launches[] = {"from", "to", "guest", "differing", "after", NULL},
-                        *const of_operations[] = {"from", "to", "operation", "who", "after", NULL};
+                         *const of_operations[] = {"from", "to", "operation", "who", "after", NULL};
 
 const struct page_kind page_launches = {"/audit/launches", "Launches",     of_launches,
                                         ask_launches,      write_launches, false},

@@ -87,16 +87,13 @@ static void launch(FILE *to, const struct log_entry *e)
     const struct {
         const char *name;
         const struct log_digest *digest;
-    } inputs[] = {{"Kernel, SHA-256", &e->kernel},
-                  {"Initrd, SHA-256", &e->initrd},
-                  {"Command line, SHA-256", &e->cmdline},
-                  {"Firmware, SHA-256", &e->firmware},
-                  {"ID block, SHA-256", &e->id_block},
-                  {"Evidence, SHA-256", &e->launch_evidence}};
+    } inputs[] = {{"Kernel, SHA-256", &e->kernel},        {"Initrd, SHA-256", &e->initrd},
+                  {"Command line, SHA-256", &e->cmdline}, {"Firmware, SHA-256", &e->firmware},
+                  {"ID block, SHA-256", &e->id_block},    {"Evidence, SHA-256", &e->launch_evidence}};
     fprintf(to, "<dt>Guest's number</dt><dd>%" PRId64 "</dd>", e->guest);
     text(to, "TEE", e->tee);
     fprintf(to, "<dt>Emulated</dt><dd>%s</dd><dt>Measurements</dt><dd>%s</dd>", e->emulated ? "yes" : "no",
-            row_differs(e) ? "<strong class=\"differs\">they differ</strong>"
+            row_differs(e)    ? "<strong class=\"differs\">they differ</strong>"
             : e->reported.len ? "they are the same"
                               : "it was not measured");
     measurement(to, "Expected by the definition", &e->expected, &e->reported);
@@ -154,8 +151,8 @@ static bool holds(const struct page *page, const struct row *r, struct log_inclu
     const json_t *shown = page->answer[ASK_THIRD].json;
     *proof = (struct log_inclusion){.size = head->state.size, .index = r->number};
     health_path(&proof->path, member_at(shown, "path"));
-    return member_unsigned(shown, "size", 0) == proof->size && log_inclusion_root(&root, proof, &r->leaf, &err) == 0 &&
-           log_hash_equal(&root, &head->state.root);
+    return member_unsigned(shown, "size", 0) == proof->size &&
+           log_inclusion_root(&root, proof, &r->leaf, &err) == 0 && log_hash_equal(&root, &head->state.root);
 }
 
 static void path(FILE *to, const struct log_inclusion *proof)
@@ -183,7 +180,8 @@ static void proof(FILE *to, const struct page *page, const struct row *r)
         return;
     fputs(holds(page, r, &p, &head)
               ? "<p class=\"good\">The entry's hash leads to the root of the newest signed head.</p>\n"
-              : "<p class=\"problem\"><strong>The entry's hash does not lead to the root of the newest head.</strong> "
+              : "<p class=\"problem\"><strong>The entry's hash does not lead to the root of the newest "
+                "head.</strong> "
                 "Keep this page.</p>\n",
           to);
     fputs("<dl><dt>The entry's hash</dt><dd>", to);
@@ -195,7 +193,8 @@ static void proof(FILE *to, const struct page *page, const struct row *r)
     fputs("</dd></dl>\n", to);
     path(to, &p);
     fputs("<details><summary>Receipt (COSE, RFC 9942, base64)</summary><pre tabindex=\"0\"><code>", to);
-    html_text(to, member_text(page->answer[ASK_THIRD].json, "receipt", "the log has grown meanwhile: load this page again"));
+    html_text(to, member_text(page->answer[ASK_THIRD].json, "receipt",
+                              "the log has grown meanwhile: load this page again"));
     fputs("</code></pre></details>\n", to);
 }
 

@@ -44,9 +44,10 @@ void frame_begin(FILE *to, const struct page *page, const char *title)
 
 void frame_end(FILE *to)
 {
-    fputs("</main>\n<footer><p>What is shown here is this host's word. <code>cofre audit</code> checks the log "
-          "by its public key, on your own machine.</p></footer></body></html>\n",
-          to);
+    fputs(
+        "</main>\n<footer><p>What is shown here is this host's word. <code>cofre audit</code> checks the log "
+        "by its public key, on your own machine.</p></footer></body></html>\n",
+        to);
 }
 
 void frame_link(FILE *to, const struct page *page, const char *name, const char *value, const char *text)
@@ -97,8 +98,9 @@ void frame_input(FILE *to, const struct page *page, const char *type, const char
 {
     const char *value = page_parameter(page, name);
     if (strcmp(type, "checkbox") == 0) {
-        fprintf(to, "<p class=\"check\"><input type=\"checkbox\" id=\"%s\" name=\"%s\" value=\"true\"%s>"
-                    "<label for=\"%s\">%s</label></p>",
+        fprintf(to,
+                "<p class=\"check\"><input type=\"checkbox\" id=\"%s\" name=\"%s\" value=\"true\"%s>"
+                "<label for=\"%s\">%s</label></p>",
                 name, name, value ? " checked" : "", name, label);
         return;
     }

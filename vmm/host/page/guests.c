@@ -45,7 +45,7 @@ static void row(FILE *to, const struct page *page, const json_t *guest)
     html_text(to, name);
     fprintf(to, "</a></th><td data-label=\"Number\">%" PRIu64 "</td>", member_unsigned(guest, "number", 0));
     cell(to, "State", member_text(guest, "state", NULL));
-    cell(to, "TEE", member_text(member_at(guest, "definition"), "tee", NULL));
+    cell(to, "TEE", member_text(guest, "tee", NULL));
     measurement(to, "Predicted", guest, "expected");
     measurement(to, "Reported", guest, "measurement");
     fprintf(to, "<td data-label=\"Same\">%s</td>",
@@ -64,7 +64,8 @@ static void table(FILE *to, const struct page *page, const json_t *guests)
     fputs("<table><caption>Guests, by name; a guest leads to its launches</caption><thead><tr>"
           "<th scope=\"col\">Guest</th><th scope=\"col\">Number</th><th scope=\"col\">State</th>"
           "<th scope=\"col\">TEE</th><th scope=\"col\">Predicted</th><th scope=\"col\">Reported</th>"
-          "<th scope=\"col\">Same</th><th scope=\"col\">Started</th><th scope=\"col\">Why</th></tr></thead><tbody>",
+          "<th scope=\"col\">Same</th><th scope=\"col\">Started</th><th "
+          "scope=\"col\">Why</th></tr></thead><tbody>",
           to);
     json_array_foreach(guests, i, guest) row(to, page, guest);
     fputs("</tbody></table>\n", to);

@@ -66,7 +66,8 @@ static void facts(FILE *to, const struct page *page, const struct log_head *head
         fputs("yes: nothing that an entry says was removed", to);
     else
         fprintf(to,
-                "what entries 1 to %" PRIu64 " said was removed; their hashes are there, and each proof holds. "
+                "what entries 1 to %" PRIu64
+                " said was removed; their hashes are there, and each proof holds. "
                 "<a href=\"/audit/operations?operation=audit.retain\">Who removed it</a>",
                 first - 1);
     fputs("</dd>", to);
@@ -105,7 +106,8 @@ static void growth(FILE *to, const struct page *page, const struct log_head *hea
         "ask why.</p>\n",
         "<p class=\"good\"><strong>Yes.</strong> The log grew out of that head, and nothing before it was "
         "changed.</p>\n"};
-    fputs("<h2>Did it grow out of a head that you kept?</h2>\n<form method=\"get\" action=\"/audit/log\">", to);
+    fputs("<h2>Did it grow out of a head that you kept?</h2>\n<form method=\"get\" action=\"/audit/log\">",
+          to);
     frame_input(to, page, "text", "size", "Its number of entries");
     frame_input(to, page, "text", "root", "Its root");
     fputs("<p><button type=\"submit\">Compare</button></p></form>\n<div role=\"status\">", to);
@@ -130,7 +132,8 @@ static void write_page(FILE *to, const struct page *page)
     facts(to, page, &head);
     growth(to, page, &head);
     fputs("<h2>Check it yourself</h2>\n<p>With the log's public key, and a copy that grows each time:</p>\n"
-          "<pre tabindex=\"0\"><code>cofre audit complete --server ADDRESS --log copy --keys log.pub</code></pre>\n"
+          "<pre tabindex=\"0\"><code>cofre audit complete --server ADDRESS --log copy --keys "
+          "log.pub</code></pre>\n"
           "<details><summary>The signed head (COSE, base64)</summary><pre tabindex=\"0\"><code>",
           to);
     html_text(to, member_text(page->answer[ASK_FIRST].json, "head", ""));

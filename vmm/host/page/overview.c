@@ -23,9 +23,10 @@ static void log_of(FILE *to, const struct page *page)
 {
     struct log_head head;
     if (!page->answer[ASK_FIRST].asked) {
-        fputs("<p>Your role lets you see what the log says of the tenants below. Its heads and proofs are for "
-              "auditors of the host.</p>\n",
-              to);
+        fputs(
+            "<p>Your role lets you see what the log says of the tenants below. Its heads and proofs are for "
+            "auditors of the host.</p>\n",
+            to);
         return;
     }
     if (!page_has(to, page, ASK_FIRST) || !health_head(&head, page->answer[ASK_FIRST].json))

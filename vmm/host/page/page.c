@@ -150,14 +150,31 @@ static bool ask(const struct page *p, enum page_question question, struct messag
     return true;
 }
 
+/* By the operation's own table, which cofred holds questions against as well: there a wrong one would be a parser that went mad. */
+static bool is_good(struct page_answer *a, const struct message_request *question)
+{
+    struct cofre_err err;
+    const struct schema *schema = question->operation->query;
+    if (!schema || schema_check(question->query, schema, &err) == 0)
+        return true;
+    a->status = 400;
+    (void)snprintf(a->text, sizeof a->text, "%s", err.text);
+    return false;
+}
+
 bool page_ask(struct page *p, struct message_request *out)
 {
-    for (; p->next < PAGE_QUESTIONS; p->next++)
-        if (ask(p, p->next, out)) {
-            p->answer[p->next].asked = true;
+    for (; p->next < PAGE_QUESTIONS; p->next++) {
+        struct page_answer *a = &p->answer[p->next];
+        if (!ask(p, p->next, out))
+            continue;
+        a->asked = true;
+        if (is_good(a, out)) {
             out->token = p->token ? strdup(p->token) : NULL;
             return true;
         }
+        message_request_free(out);
+    }
     return false;
 }
 

@@ -38,8 +38,9 @@ bool row_differs(const struct log_entry *e)
 
 const char *row_outcome(const struct log_entry *e)
 {
-    static const char *const ends[] = {"begun", "refused", "failed", "done"},
-                            *const launches[] = {"runs", "stopped", "failed"};
+    static const char *const ends[] = {"begun", "refused", "failed", "done"}, *const launches[] = {"runs",
+                                                                                                   "stopped",
+                                                                                                   "failed"};
     const size_t i = (size_t)e->outcome;
     if (e->kind == LOG_ENTRY_LAUNCH)
         return i < LOG_LAUNCH_OUTCOMES ? launches[i] : "";
@@ -119,7 +120,7 @@ static void launch(FILE *to, const struct page *page, const struct row *r)
     fputs("</td><td data-label=\"Reported\">", to);
     row_measurement(to, &e->reported, e->predicted.len ? &e->predicted : &e->expected);
     fprintf(to, "</td><td data-label=\"Same\">%s</td>",
-            row_differs(e)      ? "<strong class=\"differs\">differs</strong>"
+            row_differs(e)    ? "<strong class=\"differs\">differs</strong>"
             : e->reported.len ? "same"
                               : "<span class=\"none\">not measured</span>");
     outcome(to, e);
@@ -182,8 +183,8 @@ void row_launches(FILE *to, const struct page *page, const json_t *entries, cons
 
 void row_operations(FILE *to, const struct page *page, const json_t *entries, const char *caption)
 {
-    static const char *const columns[] = {"Entry",  "Time",   "Who",     "From",    "Operation",
-                                          "Tenant", "Object", "Outcome", "Changed", "Detail", NULL};
+    static const char *const columns[] = {"Entry",  "Time",    "Who",     "From",   "Operation", "Tenant",
+                                          "Object", "Outcome", "Changed", "Detail", NULL};
     if (is_empty(to, entries))
         return;
     begin(to, caption, columns);

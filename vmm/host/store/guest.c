@@ -296,6 +296,7 @@ json_t *guest_show(const struct guest_row *g, const json_t *definition)
     put_time(out, "created", g->made);
     put_time(out, "started", g->started);
     put_time(out, "ended", g->ended);
+    put_text(out, "tee", g->tee);
     put_text(out, "expected", g->expected);
     put_text(out, "measurement", g->measurement);
     if (definition)

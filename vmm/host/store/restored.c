@@ -13,7 +13,7 @@ const char *const restored_schema =
 /* What a restore before this one had not told yet is in no log: it is this one's log that counts. */
 int restored_keep(struct db *db, struct view head, int64_t made, int64_t lost, struct cofre_err *err)
 {
-    int rc = db_log_end(db, err);
+    int rc = audit_end_log(db, err);
     if (rc == 0)
         rc = DB_RUN(db,
                     "INSERT INTO restored (one, head, made, lost) VALUES ($1, $2, $3, $4)"

@@ -189,14 +189,14 @@ static bool has_processes(const char *group)
     return some;
 }
 
-/* Entries of a folder whose names are a prefix and a number. */
-static size_t list_numbers(const char *path, const char *prefix, int64_t *out, size_t room)
+/* Entries of a folder whose names begin with a prefix and a number. */
+static size_t list_numbers(const char *path, const char *prefix, int base, int64_t *out, size_t room)
 {
     size_t count = 0;
     DIR *entries = opendir(path);
     for (struct dirent *e; entries && (e = readdir(entries)) && count < room;)
         if (*e->d_name != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0)
-            out[count++] = strtoll(e->d_name + strlen(prefix), NULL, 10);
+            out[count++] = strtoll(e->d_name + strlen(prefix), NULL, base);
     if (entries)
         closedir(entries);
     return count;
@@ -207,7 +207,7 @@ static bool check_groups(struct kills *k, const struct rows *rows)
     int64_t run[ROWS_MAX];
     size_t running = 0;
     char path[256];
-    const size_t count = list_numbers(k->whole.world.cgroup, "guest-", run, ROWS_MAX);
+    const size_t count = list_numbers(k->whole.world.cgroup, "guest-", 10, run, ROWS_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct row *row = row_of(rows, run[i]);
         (void)snprintf(path, sizeof path, "%s/guest-%lld", k->whole.world.cgroup, (long long)run[i]);
@@ -228,7 +228,7 @@ static bool check_places(struct kills *k, const struct rows *rows)
     int64_t run[ROWS_MAX];
     char path[256];
     (void)snprintf(path, sizeof path, "%s/guests", k->whole.run);
-    const size_t count = list_numbers(path, "", run, ROWS_MAX);
+    const size_t count = list_numbers(path, "", 10, run, ROWS_MAX);
     for (size_t i = 0; i < count; i++)
         if (!row_of(rows, run[i]))
             return wrong(k, "directory guests/%lld is no guest's", (long long)run[i]);
@@ -265,12 +265,12 @@ static bool check_files(struct kills *k, const struct rows *rows)
     static int64_t numbers[256];
     char path[256];
     (void)snprintf(path, sizeof path, "%s/images/incoming", k->whole.state);
-    if (list_numbers(path, "", numbers, 256))
+    if (list_numbers(path, "", 16, numbers, 256))
         return wrong(k, "an upload's file is left");
     (void)snprintf(path, sizeof path, "%s/images/images/shop", k->whole.state);
-    const size_t images = list_numbers(path, "", numbers, 256);
+    const size_t images = list_numbers(path, "", 16, numbers, 256);
     (void)snprintf(path, sizeof path, "%s/images/disks", k->whole.state);
-    const size_t disks = list_numbers(path, "", numbers, 256);
+    const size_t disks = list_numbers(path, "", 16, numbers, 256);
     for (size_t i = 0; i < disks; i++) {
         bool known = false;
         for (size_t row = 0; row < rows->count; row++)

@@ -472,6 +472,79 @@ static void what_was_done_and_refused_is_in_the_log(void **state)
     assert_non_null(head);
 }
 
+#define AUDITOR 880555
+#define NOBODY  880556
+
+static json_t *entries_of(const char *operation)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "/audit/entries?operation=%s&newest=true&limit=1", operation);
+    return whole_must(w, 200, "GET", path, NULL);
+}
+
+/* The page says what the auditor's role lets, and of another tenant that it is not there; who is refused is on record. */
+static void a_tenant_s_auditor_sees_no_other_tenant_on_the_page(void **state)
+{
+    static const char *const others[] = {"/guests?tenant=rival", "/launches?tenant=rival",
+                                         "/operations?tenant=rival", "/entries/1?tenant=rival"};
+    char identity[128], *page;
+    (void)state;
+    need();
+    must(201, "POST", "/tenants", "{'name': 'rival'}");
+    (void)snprintf(identity, sizeof identity, "{'identity': 'uid:%d', 'role': 'auditor', 'tenant': 'shop'}",
+                   AUDITOR);
+    must(201, "POST", "/grants", identity);
+    define("web", "launch wait");
+    static const char *const own[] = {"", "/guests", "/launches", "/operations", "/log"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        assert_int_equal(whole_page(w, AUDITOR, own[i], &page), 200);
+        assert_null(strstr(page, "rival"));
+        if (i == 1)
+            assert_non_null(strstr(page, ">web<"));
+        if (i == 3)
+            assert_non_null(strstr(page, "guest.create"));
+        free(page);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(whole_page(w, AUDITOR, others[i], &page), 404);
+        assert_null(strstr(page, "uid:0"));
+        free(page);
+    }
+    CLEAN_JSON *refusals = entries_of("audit.entries");
+    const json_t *refusal = member_at(json_array_get(member_at(refusals, "entries"), 0), "entry");
+    assert_string_equal(member_text(refusal, "outcome", ""), "refused");
+    assert_string_equal(member_text(refusal, "who", ""), "uid:880555");
+    assert_int_equal(whole_page(w, NOBODY, "/guests", &page), 200);
+    assert_null(strstr(page, "shop"));
+    assert_non_null(strstr(page, "no tenant that you may see"));
+    free(page);
+    must(204, "DELETE", "/tenants/rival", NULL);
+}
+
+static void removed_entries_leave_their_hashes_and_an_entry(void **state)
+{
+    (void)state;
+    need();
+    CLEAN_JSON *before = whole_must(w, 200, "GET", "/audit/entries?limit=1&after=1", NULL);
+    must(400, "POST", "/audit/retain", "{'before': 1}");
+    must(409, "POST", "/audit/retain", "{'before': 1000000}");
+    CLEAN_JSON *retained = whole_must(w, 200, "POST", "/audit/retain", "{'before': 3}");
+    assert_int_equal(member_unsigned(retained, "removed", 0), 2);
+    CLEAN_JSON *after = whole_must(w, 200, "GET", "/audit/entries?limit=1&after=1", NULL);
+    const json_t *row = json_array_get(member_at(after, "entries"), 0);
+    assert_non_null(member_at(json_array_get(member_at(before, "entries"), 0), "entry"));
+    assert_null(member_at(row, "entry"));
+    assert_int_equal(member_unsigned(row, "index", 0), 2);
+    assert_int_equal(strlen(member_text(row, "leaf", "")), 64);
+    must(200, "GET", "/audit/proofs/2", NULL);
+    CLEAN_JSON *head = whole_must(w, 200, "GET", "/audit/head", NULL);
+    assert_int_equal(member_unsigned(head, "first", 0), 3);
+    CLEAN_JSON *said = entries_of("audit.retain");
+    const json_t *entry = member_at(json_array_get(member_at(said, "entries"), 0), "entry");
+    assert_string_equal(member_text(entry, "object", ""), "entries 1 to 2");
+    assert_string_equal(member_text(entry, "outcome", ""), "done");
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, clear)
 int main(int argc, char **argv)
 {
@@ -491,6 +564,8 @@ int main(int argc, char **argv)
         TEST(a_silent_upload_keeps_nobody_from_stopping),
         TEST(a_tenant_that_has_something_is_not_deleted),
         TEST(what_was_done_and_refused_is_in_the_log),
+        TEST(a_tenant_s_auditor_sees_no_other_tenant_on_the_page),
+        TEST(removed_entries_leave_their_hashes_and_an_entry),
     };
     int rc = cmocka_run_group_tests(tests, up, down);
     whole_free(w);

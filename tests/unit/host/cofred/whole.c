@@ -181,10 +181,9 @@ static size_t take(char *data, size_t size, size_t count, void *context)
     return fwrite(data, size, count, to);
 }
 
-static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
-               char **text)
+static int ask_url(struct whole *w, const char *method, const char *url, const char *body, size_t len,
+                   char **text)
 {
-    char url[512];
     long status = 0;
     size_t size;
     FILE *to = open_memstream(text, &size);
@@ -192,7 +191,6 @@ static int ask(struct whole *w, const char *method, const char *path, const char
     struct curl_slist *headers =
         curl_slist_append(NULL, body && *body == '{' ? "Content-Type: application/json"
                                                      : "Content-Type: application/octet-stream");
-    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
     (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
@@ -210,6 +208,42 @@ static int ask(struct whole *w, const char *method, const char *path, const char
     curl_easy_cleanup(curl);
     (void)fclose(to);
     return (int)status;
+}
+
+static int ask(struct whole *w, const char *method, const char *path, const char *body, size_t len,
+               char **text)
+{
+    char url[512];
+    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
+    return ask_url(w, method, url, body, len, text);
+}
+
+/* In a process that is this user; a first line has the status. */
+int whole_page(struct whole *w, uid_t user, const char *path, char **text)
+{
+    char url[512];
+    int status = 0, at = 0;
+    CLEAN_FILE *answer = tmpfile();
+    assert_non_null(answer);
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        char *page = NULL;
+        if (setgid(user) < 0 || setuid(user) < 0)
+            _exit(1);
+        (void)snprintf(url, sizeof url, "http://cofred/audit%s", path);
+        status = ask_url(w, "GET", url, NULL, 0, &page);
+        _exit(fprintf(answer, "%d\n%s", status, page) < 0 || fflush(answer) != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    const long len = ftell(answer);
+    *text = calloc(1, (size_t)len + 1);
+    rewind(answer);
+    assert_true(*text && fread(*text, 1, (size_t)len, answer) == (size_t)len);
+    assert_int_equal(sscanf(*text, "%d\n%n", &status, &at), 1);
+    memmove(*text, *text + at, strlen(*text + at) + 1);
+    return status;
 }
 
 int whole_ask(struct whole *w, const char *method, const char *path, const char *body, json_t **answer)

@@ -42,6 +42,8 @@ size_t whole_guest_processes(const struct whole *w);
 int whole_ask(struct whole *w, const char *method, const char *path, const char *body, json_t **answer);
 /* Text of an answer that is none. The caller frees it. */
 char *whole_read(struct whole *w, const char *path);
+/* A page of /audit as this user has it: its status, and its text in *text, which the caller frees. */
+int whole_page(struct whole *w, uid_t user, const char *path, char **text);
 /* The same as whole_ask; fails the test where the status is another. */
 json_t *whole_must(struct whole *w, int status, const char *method, const char *path, const char *body);
 /* Bytes as an image; its digest in out. The first gives the status, 0 where there was no answer. */
