@@ -94,7 +94,7 @@ tries[CELL_ROWS] = {
     {"host.metrics", "/metrics", NULL, 200, NULL, NULL, NULL},
     {"event.stream", "/events%?", NULL, 200, NULL, NULL, NULL},
     {"session.show", "/session", NULL, 200, NULL, NULL, NULL},
-    {"audit.retain", "/audit/retain", "{'before': 1}", 200, NULL, NULL, NULL},
+    {"audit.retain", "/audit/retain", "{'before': 2}", 200, NULL, NULL, NULL},
     /* clang-format on */
 };
 
