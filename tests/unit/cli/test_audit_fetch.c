@@ -135,8 +135,8 @@ static int tear_down(void **state)
 /* What a cofred shows, and how it lies. */
 struct shown {
     const struct kept *log;
-    size_t from, size; /* entries that are asked for; of its head */
-    const char *head;  /* NULL: the log's */
+    size_t from, size;                         /* entries that are asked for; of its head */
+    const char *head;                          /* NULL: the log's */
     int without, removed, changed, renumbered; /* an entry's number; 0: none of them */
     const char *leaf;                          /* of the one that was removed; NULL: its own */
 };
@@ -150,9 +150,10 @@ static char *rows_of(const struct shown *s)
             break;
         const char *bytes = n && n == s->changed ? fork_of_it.entry[n] : s->log->entry[n];
         const json_int_t number = n && n == s->renumbered ? n + 1 : n;
-        json_t *row = n && n == s->removed
-                          ? json_pack("{s:I, s:s}", "index", number, "leaf", s->leaf ? s->leaf : s->log->leaf[n])
-                          : json_pack("{s:I, s:{s:s}}", "index", number, "entry", "bytes", bytes);
+        json_t *row =
+            n && n == s->removed
+                ? json_pack("{s:I, s:s}", "index", number, "leaf", s->leaf ? s->leaf : s->log->leaf[n])
+                : json_pack("{s:I, s:{s:s}}", "index", number, "entry", "bytes", bytes);
         (void)json_array_append_new(rows, row);
     }
     CLEAN_JSON *page = json_pack("{s:O}", "entries", rows);
@@ -165,8 +166,9 @@ static int ask(const char *arguments, const struct shown *s)
     CLEAN_FREE char *rows = rows_of(s);
     cli_path(socket, "s");
     (void)snprintf(head, sizeof head, "{\"head\": \"%s\"}", s->head ? s->head : s->log->head[s->size]);
-    (void)snprintf(path, sizeof path, s->from ? "GET /v1/audit/entries?limit=1000&after=%zu"
-                                              : "GET /v1/audit/entries?limit=1000",
+    (void)snprintf(path, sizeof path,
+                   s->from ? "GET /v1/audit/entries?limit=1000&after=%zu"
+                           : "GET /v1/audit/entries?limit=1000",
                    s->from - 1);
     const struct fake_answer answers[] = {
         {"GET /v1/audit/head", 200, NULL, head},
@@ -230,14 +232,20 @@ static void whatever_was_not_signed_so_is_refused_and_the_copy_stays(void **stat
         int code;
         const char *sentence;
     } lies[] = {
-        {{.log = &honest, .from = KEPT, .size = ENTRIES, .changed = 4}, COFRE_NEGATIVE, "not over these entries"},
+        {{.log = &honest, .from = KEPT, .size = ENTRIES, .changed = 4},
+         COFRE_NEGATIVE,
+         "not over these entries"},
         {{.log = &fork_of_it, .from = KEPT, .size = ENTRIES, .head = honest.head[ENTRIES]},
          COFRE_NEGATIVE,
          "not over these entries"},
         {{.log = &honest, .from = KEPT, .size = ENTRIES, .head = forged_text}, COFRE_NEGATIVE, "head"},
         {{.log = &honest, .from = KEPT, .size = ENTRIES, .head = "AAAA"}, COFRE_MALFORMED, "head"},
-        {{.log = &honest, .from = KEPT, .size = ENTRIES, .renumbered = 3}, COFRE_MALFORMED, "not what was asked for"},
-        {{.log = &honest, .from = KEPT, .size = ENTRIES, .without = 4}, COFRE_NEGATIVE, "has none from number 4"},
+        {{.log = &honest, .from = KEPT, .size = ENTRIES, .renumbered = 3},
+         COFRE_MALFORMED,
+         "not what was asked for"},
+        {{.log = &honest, .from = KEPT, .size = ENTRIES, .without = 4},
+         COFRE_NEGATIVE,
+         "has none from number 4"},
     };
     copy_kept("kept");
     cli_read(&before, "kept");

@@ -49,8 +49,9 @@ struct kept_digest kept_digest(struct kept *kept)
     struct kept_digest out;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     assert_int_equal(EVP_DigestInit(md, EVP_sha256()), 1);
-    sqlite3_stmt *tables = prepare(kept, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN"
-                                         " ('log_state', 'log_entry', 'log_hash', 'log_head') ORDER BY name");
+    sqlite3_stmt *tables =
+        prepare(kept, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN"
+                      " ('log_state', 'log_entry', 'log_hash', 'log_head', 'log_about') ORDER BY name");
     while (sqlite3_step(tables) == SQLITE_ROW) {
         char sql[128];
         (void)snprintf(sql, sizeof sql, "SELECT * FROM \"%s\"", (const char *)sqlite3_column_text(tables, 0));

@@ -46,7 +46,8 @@ const char *whole_make_as(struct whole *w, const char *program, const char *stan
                           const struct whole_wish *wish)
 {
     char text[4096];
-    *w = (struct whole){.program = program, .first_user = wish->first_user};
+    *w = (struct whole){
+        .program = program, .first_user = wish->first_user, .decider = wish->first_user + BESIDE};
     const char *why = world_make(&w->world, stand_in);
     if (why)
         return why;
@@ -61,9 +62,9 @@ const char *whole_make_as(struct whole *w, const char *program, const char *stan
         " \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}%s],\n"
         " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d%s},\n"
         " \"access\": {\"administrator\": \"uid:0\"%s}%s}\n",
-        w->state, w->run, w->first_user + BESIDE, w->first_user + BESIDE + 1, w->socket, wish->listen,
-        w->world.program, w->world.cgroup, w->first_user, WORLD_GUESTS,
-        w->world.bridge ? ", \"bridges\": [\"cofre-br0\"]" : "", wish->access, wish->whole);
+        w->state, w->run, w->decider, w->decider + 1, w->socket, wish->listen, w->world.program,
+        w->world.cgroup, w->first_user, WORLD_GUESTS, w->world.bridge ? ", \"bridges\": [\"cofre-br0\"]" : "",
+        wish->access, wish->whole);
     w->world.config.first_user = w->first_user;
     if (file_write(w->config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL) < 0)
         return "no files";

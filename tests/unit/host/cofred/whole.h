@@ -10,8 +10,8 @@
 struct whole {
     struct world world; /* of which hands is not started by the test */
     char state[128], run[128], socket[160], config[128];
-    const char *program; /* cofred */
-    unsigned first_user;
+    const char *program;          /* cofred */
+    unsigned first_user, decider; /* of guests; the decider's, and behind it the gate's */
     pid_t cofred;
 };
 
