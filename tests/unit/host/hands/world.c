@@ -62,8 +62,8 @@ const char *world_make(struct world *w, const char *stand_in)
     snprintf(mounted, sizeof mounted, "%s/cgroup", w->directory);
     if (mkdir(mounted, 0755) < 0 || mount("cgroup2", mounted, "cgroup2", 0, NULL) < 0)
         return "no control groups of version 2 here";
-    snprintf(w->cgroup, sizeof w->cgroup, "%s/cofre-test-%d", mounted, (int)getpid());
-    if (mkdir(w->cgroup, 0755) < 0)
+    snprintf(w->cgroup, sizeof w->cgroup, "%s/cofre-test-XXXXXX", mounted);
+    if (!mkdtemp(w->cgroup) || chmod(w->cgroup, 0755) < 0)
         return "control groups cannot be made here";
     snprintf(w->guests, sizeof w->guests, "%s/guests", w->directory);
     snprintf(w->program, sizeof w->program, "%s/stand_in", w->directory);
