@@ -227,8 +227,9 @@ int keyring_recovery(const struct keyring *k, json_t **out, struct cofre_err *er
 
 struct keyring *call_keyring(struct call *call)
 {
-    if (!call->trust->keyring)
+    struct keyring *keyring = call->trust->keyring;
+    if (!keyring)
         request_problem(call->request, 503, "no-root",
                         "this service has no root key, and so keeps no keys for guests");
-    return call->trust->keyring;
+    return keyring; /* who was answered is gone: what is said of it is one look's */
 }

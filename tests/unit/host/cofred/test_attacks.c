@@ -580,12 +580,12 @@ static void a_bad_token_is_never_replaced_by_the_connection(void **state)
 
 static void whoever_guesses_is_slowed_and_nobody_else(void **state)
 {
+    (void)state;
+    need();
     const unsigned guesser = FIRST_ATTACKER + 201;
     CLEAN_FREE char *claims = claims_with("{" GOOD "}");
     CLEAN_FREE char *good = NULL;
     int slowed = 0;
-    (void)state;
-    need();
     good = signed_sign("{'alg': 'ES256', 'kid': 'first'}", claims, ec);
     for (int i = 0; i < 14; i++)
         slowed += asked_by_token(guesser, "a.b.c", "/session") == 429;
@@ -752,11 +752,11 @@ static void floods_end_with_their_connection(void **state)
 /* Events: of red nothing, and a reader who reads nothing costs nobody else. */
 static void events_of_others_do_not_come_and_need_not_be_read(void **state)
 {
+    (void)state;
+    need();
     struct asker reader = user(attacker[LAUNCHER].user);
     CLEAN_FREE char *text = asker_request("GET", "/events", "", NULL);
     char seen[65536] = "";
-    (void)state;
-    need();
     asker_send(&reader, text, strlen(text));
     while (!strstr(seen, "\r\n\r\n"))
         assert_true(recv(reader.fd, seen + strlen(seen), 1, 0) == 1);
