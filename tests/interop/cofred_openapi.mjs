@@ -32,7 +32,7 @@ const definition = {
   disks: [{ image: digest, mode: 'copy', serial: 'root' }, { size: 1 << 20 }], networks: [{ kind: 'passt' }, { kind: 'tap', bridge: 'br0' }],
   vsock: true, restart: 'on-failure', labels: { tier: 'web', empty: '' },
   limits: { cpu_weight: 100, cpu_quota: 1500, cpus: '0-3,6', numa_node: 0, memory: 1 << 28, processes: 64,
-    disk: { read_bytes: 0, write_bytes: 1, read_operations: 2, write_operations: 3 }, network: { in: 1, out: 2 } }
+    disk: { read_bytes: 0, write_bytes: 1, read_operations: 2, write_operations: 3, burst: 4 }, network: { in: 1, out: 2 } }
 }
 const bodies = {
   'tenant.create': { name: 'red', quotas: { guests: 1, running: 1, cpus: 1, memory: 1, storage: 1, images: 1, snp_guests: 1, tdx_guests: 1, networks: 1 }, labels: { a: 'b' } },
@@ -49,6 +49,7 @@ const bodies = {
   'grant.add': { identity: 'user:ann', role: 'operator', tenant: 'red', labels: { a: 'b' }, deny: false },
   'constraint.set': { tees: ['snp'], emulated: false, measurements: [x(48)], kernels: [digest], host_data: [x(32)], id_block: true, expect: true },
   'approval.refuse': { reason: 'no' },
+  'audit.retain': { before: 5 },
 }
 
 // Each way to spoil, or to change without harm, what stands at one place.
