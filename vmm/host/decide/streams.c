@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <time.h>
 
 #include "vmm/host/decide/parts.h"
@@ -17,8 +16,8 @@ struct stream {
     char tenant[64]; /* "": all that it may see */
     /* Of a file: */
     uint32_t run;
-    int fd, watch; /* inotify; -1: what is there, and no more */
-    struct event *grows;
+    int fd;
+    struct event *look; /* again, for what was written since; NULL: what is there, and no more */
     off_t at;
     TAILQ_ENTRY(stream) entry;
 };
@@ -26,12 +25,10 @@ struct stream {
 static void stream_free(struct stream *s)
 {
     TAILQ_REMOVE(&s->decider->streams, s, entry);
-    if (s->grows)
-        event_free(s->grows);
+    if (s->look)
+        event_free(s->look);
     if (s->fd >= 0)
         close(s->fd);
-    if (s->watch >= 0)
-        close(s->watch);
     free(s);
 }
 
@@ -43,7 +40,7 @@ static struct stream *stream_new(const struct call *call)
     s->decider = call->decider;
     s->caller = call->caller;
     s->id = call->request.id;
-    s->fd = s->watch = -1;
+    s->fd = -1;
     TAILQ_INSERT_TAIL(&s->decider->streams, s, entry);
     return s;
 }
@@ -145,18 +142,16 @@ static void feed(struct stream *s)
         s->at += got;
         caller_chunk(s->caller, s->id, (struct view){chunk, (size_t)got});
     }
-    if (got > 0 || s->watch >= 0) /* more to come */
+    if (got > 0 || s->look) /* more to come */
         return;
     caller_end(s->caller, s->id);
     stream_free(s);
 }
 
-static void grew(evutil_socket_t fd, short events, void *context)
+static void look(evutil_socket_t fd, short events, void *context)
 {
-    char notes[4096];
+    (void)fd;
     (void)events;
-    while (read(fd, notes, sizeof notes) > 0)
-        ;
     feed(context);
 }
 
@@ -175,10 +170,9 @@ void streams_of_run_end(struct decider *d, uint32_t run)
     struct stream *s, *next;
     for (s = TAILQ_FIRST(&d->streams); s; s = next) {
         next = TAILQ_NEXT(s, entry);
-        if (s->fd < 0 || s->run != run || s->watch < 0)
+        if (s->fd < 0 || s->run != run || !s->look)
             continue;
-        event_free(TAKE_PTR(s->grows));
-        close(TAKE_FD(s->watch));
+        event_free(TAKE_PTR(s->look));
         feed(s);
     }
 }
@@ -193,15 +187,13 @@ static off_t start_of_last_lines(int fd, uint64_t lines)
     return at;
 }
 
-static bool follows(struct stream *s, int fd)
+/* By the clock: inotify asks who watches for the right to open the file, which is the guest's own; the decider has a descriptor alone. */
+static void follow(struct stream *s)
 {
-    char name[32];
-    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    s->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (s->watch < 0 || inotify_add_watch(s->watch, name, IN_MODIFY) < 0)
-        return false;
-    s->grows = event_new(s->decider->base, s->watch, EV_READ | EV_PERSIST, grew, s);
-    return s->grows && event_add(s->grows, NULL) == 0;
+    const struct timeval pause = {.tv_usec = 200000};
+    s->look = event_new(s->decider->base, -1, EV_PERSIST, look, s);
+    if (s->look && event_add(s->look, &pause) < 0)
+        event_free(TAKE_PTR(s->look));
 }
 
 static void file_opened(void *context, int rc, const struct hands_answer *answer, int fd,
@@ -229,8 +221,8 @@ static void file_opened(void *context, int rc, const struct hands_answer *answer
     s->at = lines ? start_of_last_lines(fd, lines) : (off_t)call_query(call, "from", 0);
     caller_begin(s->caller, s->id, 200, call->request.operation->type);
     if (member_boolean(query, "follow", false) && call->guest.state != GUEST_STOPPED &&
-        call->guest.state != GUEST_FAILED && !follows(s, fd) && s->watch >= 0)
-        close(TAKE_FD(s->watch));
+        call->guest.state != GUEST_FAILED)
+        follow(s);
     call_free(call);
     feed(s);
 }
