@@ -78,6 +78,10 @@ int page_new(struct page **out, const char *path, const json_t *query, const cha
     p->number = number;
     p->query = json_deep_copy(query);
     p->token = token ? strdup(token) : NULL;
+    if (!p->query || (token && !p->token)) { /* without it the page would be asked for as another */
+        page_free(p);
+        return cofre_fail(err, COFRE_FAILED, "there is no memory left");
+    }
     (void)snprintf(p->tenant, sizeof p->tenant, "%s", member_text(query, "tenant", ""));
     *out = p;
     return 0;
@@ -90,6 +94,8 @@ void page_free(struct page *p)
     for (size_t i = 0; i < PAGE_QUESTIONS; i++)
         json_decref(p->answer[i].json);
     json_decref(p->query);
+    if (p->token)
+        explicit_bzero(p->token, strlen(p->token));
     free(p->token);
     free(p);
 }
@@ -151,10 +157,15 @@ static bool ask(const struct page *p, enum page_question question, struct messag
 }
 
 /* By the operation's own table, which cofred holds questions against as well: there a wrong one would be a parser that went mad. */
-static bool is_good(struct page_answer *a, const struct message_request *question)
+static bool is_good(struct page_answer *a, const struct message_request *question, const char *token)
 {
     struct cofre_err err;
     const struct schema *schema = question->operation->query;
+    if (token && !question->token) {
+        a->status = 503;
+        (void)snprintf(a->text, sizeof a->text, "there is no memory left");
+        return false;
+    }
     if (!schema || schema_check(question->query, schema, &err) == 0)
         return true;
     a->status = 400;
@@ -169,10 +180,9 @@ bool page_ask(struct page *p, struct message_request *out)
         if (!ask(p, p->next, out))
             continue;
         a->asked = true;
-        if (is_good(a, out)) {
-            out->token = p->token ? strdup(p->token) : NULL;
+        out->token = p->token ? strdup(p->token) : NULL;
+        if (is_good(a, out, p->token))
             return true;
-        }
         message_request_free(out);
     }
     return false;
