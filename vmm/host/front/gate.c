@@ -18,6 +18,7 @@
 #define LOG_ROOM "front"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/host/front/jail.h"
 #include "vmm/host/front/pair.h"
 #include "vmm/host/front/peer.h"
 #include "vmm/host/front/zygote.h"
@@ -334,6 +335,8 @@ int gate_run(const struct gate_config *config, struct cofre_err *err)
     TAILQ_INIT(&g.connections);
     (void)signal(SIGPIPE, SIG_IGN);
     int rc = start(&g, err);
+    if (rc == 0)
+        rc = jail_gate(err);
     if (rc == 0 && event_base_dispatch(g.base) < 0)
         rc = cofre_fail(err, COFRE_FAILED, "the gate's event loop failed");
     stop(&g);
