@@ -246,7 +246,10 @@ static void take_tcp(struct connection *c, int fd, const struct sockaddr *addres
 static void take_unix(struct connection *c, int fd)
 {
     struct cofre_err err = {"there is no memory"};
-    const int rc = peer_of_unix(&c->identity, fd, &err);
+    const struct gate_config *config = c->gate->config;
+    int rc = peer_of_unix(&c->identity, fd, &err);
+    if (rc == 0 && c->identity.uid - config->guests_first < config->guests)
+        rc = cofre_fail(&err, COFRE_USAGE, "user %u is a guest's", c->identity.uid);
     c->client = rc == 0 ? bufferevent_socket_new(c->gate->base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
     if (c->client) {
         have_parsed(c);
