@@ -129,6 +129,15 @@ static struct MHD_Daemon *start(struct parser *p)
         (size_t)PARSER_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, p->limits->idle_seconds, MHD_OPTION_END);
 }
 
+static void stop(struct parser *p)
+{
+    if (p->now && p->now->suspended) /* libmicrohttpd would end the process */
+        MHD_resume_connection(p->http);
+    MHD_stop_daemon(p->daemon);
+    close(p->connection);
+    close(p->decider);
+}
+
 int parser_run(int connection, int decider, const struct parser_limits *limits, const char *document,
                size_t len)
 {
@@ -142,5 +151,6 @@ int parser_run(int connection, int decider, const struct parser_limits *limits, 
     const int http = MHD_get_daemon_info(p.daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     while (!p.over)
         turn(&p, http);
-    return p.broken; /* and the process ends, with all that there is */
+    stop(&p);
+    return p.broken;
 }
