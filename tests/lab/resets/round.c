@@ -54,11 +54,15 @@ static void write_configuration(void)
     const int len = snprintf(
         text, sizeof text,
         "{\"state\": \"%s\", \"run\": \"%s\", \"log_name\": \"operations of a machine that is reset\",\n"
-        " \"users\": {\"decider\": \"611\", \"gate\": \"612\"}, \"listen\": [{\"unix\": \"%s\", \"mode\": \"0666\"}],\n"
-        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d, \"bridges\": [\"cofre-br0\"]},\n"
+        " \"users\": {\"decider\": \"611\", \"gate\": \"612\"}, \"listen\": [{\"unix\": \"%s\", \"mode\": "
+        "\"0666\"}],\n"
+        " \"guests\": {\"program\": \"%s\", \"cgroup\": \"%s\", \"first_user\": %u, \"count\": %d, "
+        "\"bridges\": [\"cofre-br0\"]},\n"
         " \"access\": {\"administrator\": \"uid:0\"}}\n",
-        k->whole.state, k->whole.run, k->whole.socket, stand_in, k->whole.world.cgroup, FIRST_USER, WORLD_GUESTS);
-    assert_int_equal(file_write(k->whole.config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL), 0);
+        k->whole.state, k->whole.run, k->whole.socket, stand_in, k->whole.world.cgroup, FIRST_USER,
+        WORLD_GUESTS);
+    assert_int_equal(
+        file_write(k->whole.config, (struct view){(const uint8_t *)text, (size_t)len}, 0600, NULL), 0);
 }
 
 static void have_whole(void)
@@ -97,7 +101,8 @@ static void begin(void)
 /* What ran has failed, and is started again where its definition says so; what was about to run does. */
 static unsigned after_reset(unsigned may, bool restarts)
 {
-    const unsigned ran = may & (KILLS_RUNNING | KILLS_PAUSED), becomes = restarts ? KILLS_RUNNING : KILLS_FAILED;
+    const unsigned ran = may & (KILLS_RUNNING | KILLS_PAUSED),
+                   becomes = restarts ? KILLS_RUNNING : KILLS_FAILED;
     return (may & ~KILLS_PAUSED) | (ran ? becomes : 0);
 }
 
@@ -174,10 +179,11 @@ static void tell_what_there_is(void)
         for (unsigned place = 0; place < KILLS_GUESTS; place++)
             for (unsigned bit = 0; bit < 5; bit++)
                 where[bit] += k->shared->object[client][place].may == 1U << bit;
-    (void)snprintf(text, sizeof text,
-                   "# %lld entries, %llu heads; guests: %u absent, %u stopped, %u running, %u paused, %u failed\n",
-                   (long long)k->entries, (unsigned long long)k->heads, where[0], where[1], where[2], where[3],
-                   where[4]);
+    (void)snprintf(
+        text, sizeof text,
+        "# %lld entries, %llu heads; guests: %u absent, %u stopped, %u running, %u paused, %u failed\n",
+        (long long)k->entries, (unsigned long long)k->heads, where[0], where[1], where[2], where[3],
+        where[4]);
     say(text);
 }
 

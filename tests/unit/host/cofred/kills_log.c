@@ -67,7 +67,8 @@ bool kills_check_entries(struct kills *k)
                 const unsigned done = k->done[client][place][o], least = object->acknowledged[o];
                 if (done < least || done > least + object->cut_off[o])
                     return kills_wrong(k, "%s of %s: the log has %u, %u were acknowledged and %u cut off",
-                                 kills_operation_names[o], object->name, done, least, object->cut_off[o]);
+                                       kills_operation_names[o], object->name, done, least,
+                                       object->cut_off[o]);
             }
     return true;
 }
@@ -88,7 +89,8 @@ static int check_growth(const struct kills *k, struct log_file *log, struct cofr
     for (uint64_t i = 0; rc == 0 && i < k->heads && i < KILLS_HEADS; i++) {
         rc = log_tree_root(log_file_tree(log), k->head[i].size, &root, err);
         if (rc == 0 && memcmp(&root, &k->head[i].root, sizeof root) != 0)
-            rc = cofre_fail(err, COFRE_NEGATIVE, "it did not grow out of the head of %llu entries that was given out",
+            rc = cofre_fail(err, COFRE_NEGATIVE,
+                            "it did not grow out of the head of %llu entries that was given out",
                             (unsigned long long)k->head[i].size);
     }
     return rc;
