@@ -174,7 +174,7 @@ static int launched(struct call *call, struct cofre_err *err)
         rc = take_launch(call, NULL, err);
     while (rc == 0 && g->launches < there)
         rc = take_launch(call, json_array_get(t->result, (size_t)g->launches), err);
-    if (rc == 0)
+    if (rc == 0) /* where it cannot be, nothing of this was */
         rc = guest_happens(call, g, GUEST_LAUNCHED, err);
     call->then = tell;
     return rc;
