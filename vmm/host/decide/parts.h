@@ -244,8 +244,11 @@ void news_of_time(struct decider *d, uint32_t run);
 int guest_begin(struct call *call, struct cofre_err *err);
 void guest_ask_to_end(struct decider *d, uint32_t run, unsigned seconds);
 
-/* reconcile.c: after start, rows and hands' list are brought together. */
+/* reconcile.c: after start, rows and hands' list are brought together; then decider_serve. */
 void reconcile(struct decider *d);
+
+/* decider.c: it is known what runs. Nobody is heard before: what he has started would not be in hands' list, and be begun twice. */
+int decider_serve(struct decider *d, struct cofre_err *err);
 
 /* alarms.c: timers of guests. */
 void alarm_set(struct decider *d, uint32_t run, unsigned seconds,

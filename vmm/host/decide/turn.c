@@ -325,9 +325,11 @@ static int attempt(struct call *call, struct cofre_err *err)
 {
     if (call->request.operation && !call->work && !call->decided)
         return record(call, err); /* it is not known who asks */
+    struct audit_mark mark;
     int rc = db_script(call->db, "SAVEPOINT one", err), done;
     if (rc < 0)
         return rc;
+    audit_set_mark(&mark, call->turn);
     forget_attempt(call);
     call->decision = (struct access_decision){.outcome = ACCESS_ALLOWED};
     done = call->decided || !call->request.operation ? 0 : decide(call, &call->err);
@@ -336,6 +338,7 @@ static int attempt(struct call *call, struct cofre_err *err)
     call->rc = done < 0 ? done : 0;
     if (done < 0) {
         rc = db_script(call->db, "ROLLBACK TO one", err);
+        audit_go_back(call->turn, &mark);
         call->then = NULL;
         call->begun = call->hold = false;
     }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "attest/store/db_log.h"
 #include "tests/unit/host/decide/made_up_hands.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/json.h"
@@ -63,6 +64,10 @@ static const struct {
     {"starting", ENDED, "open open open ", "stopped", "never", false, 1, 0},
     {"running", ENDED, "open open open ", "stopped", "never", false, 1, 0},
     {"stopping", ENDED, "open open open ", "stopped", "never", false, 1, 0},
+    /* it launched again and again while nobody saw it */
+    {"starting", RUNNING, "open ", "running", "never", false, 3, 0},
+    {"running", RUNNING, "open ", "running", "never", false, 2, 0},
+    {"running", ENDED, "open open open ", "stopped", "never", false, 4, 0},
     /* hands does not know how it ended: a start that was cut off begins again, what had launched has failed */
     {"starting", ENDED, "remove start ", "starting", "never", false, 0, -1},
     {"starting", ENDED, "open open open ", "failed", "never", false, 1, -1},
@@ -153,6 +158,31 @@ static void make_list(struct hands_list *list)
     list->entry[list->count++] = (struct hands_entry){.guest = NOBODYS, .state = HANDS_IS_RUNNING};
 }
 
+static int count_launch(void *context, struct view bytes, struct cofre_err *err)
+{
+    struct log_entry entry;
+    unsigned(*launches)[CASES] = context;
+    size_t i;
+    int rc = log_entry_read(&entry, bytes, err);
+    if (rc == 0 && entry.kind == LOG_ENTRY_LAUNCH && entry.outcome == LOG_LAUNCH_RUNS &&
+        sscanf(entry.object_name, "case-%zu", &i) == 1 && i < CASES)
+        (*launches)[i]++;
+    return rc;
+}
+
+/* Each launch that was not seen is in the log, once. */
+static void check_launches(struct db *db)
+{
+    unsigned launches[CASES] = {0};
+    struct cofre_err err = {""};
+    int64_t entry = 0;
+    while (db_log_entry(db, entry, count_launch, &launches, &err) >= 0)
+        entry++;
+    for (size_t i = 0; i < CASES; i++)
+        if (launches[i] != cases[i].unseen)
+            fail_msg("case %zu: %u launches are in the log, of %u", i, launches[i], cases[i].unseen);
+}
+
 static void check_row(struct db *db, size_t i, const struct seen *seen)
 {
     CLEAN_GUEST_ROW g = {.number = 0};
@@ -186,8 +216,10 @@ static void each_row_and_what_hands_has_of_it_come_to_one_state(void **state)
         fail_msg("%s", err.text);
     make_list(&list);
     made_decider_run(&m, &list, take_note, &seen);
+    assert_false(m.heard_early); /* what somebody started then would be begun twice */
     for (size_t i = 0; i < CASES; i++)
         check_row(db, i, &seen);
+    check_launches(db);
     assert_string_equal(seen.asked[NOBODYS], "remove ");
     assert_int_equal(seen.starts_before_removal, 0);
     db_close(db);
