@@ -41,7 +41,9 @@ static int run_gate(const struct config *config, struct cofre_err *err)
 {
     struct gate_config gate = {.decider = PART_FIRST_FD,
                                .zygote = PART_FIRST_FD + 1,
-                               .limits = {config->connections, config->of_one, HANDSHAKE_SECONDS}};
+                               .limits = {config->connections, config->of_one, HANDSHAKE_SECONDS},
+                               .guests_first = config->hands.first_user,
+                               .guests = config->hands.guests};
     SSL_CTX *tls = NULL;
     for (; gate.listeners < config->listeners; gate.listeners++) {
         gate.listener[gate.listeners].fd = PART_FIRST_FD + 2 + (int)gate.listeners;
