@@ -11,6 +11,7 @@ struct made_decider {
     char folder[64], database[96], key[96], images[96];
     pid_t pid;
     int hands, gate, alive;
+    int journal[2]; /* what journald would hear comes at the second */
 };
 
 /* A folder with a key, an image store and cofred's tables. */
