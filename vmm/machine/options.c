@@ -44,8 +44,10 @@ static const struct {
     {"cmdline", "S", "its command line; console=hvc0 is the fast console, console=ttyS0 the early one",
      OPTION_CMDLINE},
     {"cpus", "N", "virtual CPUs; default 1", OPTION_CPUS},
-    {"memory", "SIZE[,pages=2M|1G][,locked]",
-     "RAM, in steps of 2M; default 512M. Of the host's huge pages, or never swapped", OPTION_MEMORY},
+    {"memory", "SIZE[,...]",
+     "RAM, in steps of 2M; default 512M. pages=2M or pages=1G: of the host's huge pages;\n"
+     "                             locked: never swapped",
+     OPTION_MEMORY},
     {"numa-node", "N", "the host's NUMA node for the guest's memory and threads; default any",
      OPTION_NUMA_NODE},
     {"vsock-cid", "N", "virtio sockets, on unix sockets in the guest's run directory", OPTION_VSOCK_CID},
