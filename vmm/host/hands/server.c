@@ -278,7 +278,7 @@ static int choose_user(const struct hands *h, uint32_t number, uid_t *out, struc
 static int start(struct hands *h, const struct hands_request *r, const int *fds, struct cofre_err *err)
 {
     struct guest guest;
-    uid_t user;
+    uid_t user = 0;
     uint32_t number = r->header.guest;
     if (find(h, number))
         return cofre_fail(err, COFRE_USAGE, "guest %" PRIu32 ": the number was used before", number);
