@@ -176,12 +176,14 @@ static int compare(struct log_clock_course *c, const struct log_clock *now, stru
     const struct log_clock *last = &c->clock;
     const uint64_t back = now->milliseconds < last->milliseconds ? last->milliseconds - now->milliseconds : 0;
     if (same_start(last, now) && (back || now->since_start < last->since_start))
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "the TPM's clock goes back, and the TPM had not been reset: two times were swapped, or "
-                          "they are two TPMs'");
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "the TPM's clock goes back, and the TPM had not been reset: two times were swapped, or "
+            "they are two TPMs'");
     if (back && (now->safe || back > LOG_CLOCK_LOST))
         return cofre_fail(err, COFRE_NEGATIVE,
-                          "the TPM's clock goes back by %" PRIu64 " seconds: it was cleared, or they are two TPMs'",
+                          "the TPM's clock goes back by %" PRIu64
+                          " seconds: it was cleared, or they are two TPMs'",
                           back / 1000);
     c->set_back += back != 0;
     c->resets += now->resets != last->resets;
@@ -201,8 +203,7 @@ static int64_t seconds_between(uint64_t from, uint64_t to)
 static void note_difference(struct log_clock_course *c, uint64_t number, int64_t time,
                             const struct log_clock *now)
 {
-    const int64_t host = time - c->time,
-                  tpm = seconds_between(c->clock.milliseconds, now->milliseconds);
+    const int64_t host = time - c->time, tpm = seconds_between(c->clock.milliseconds, now->milliseconds);
     const int64_t slack = LOG_CLOCK_PATIENCE + (tpm > 0 ? tpm / 6 : 0);
     const bool more = host > tpm + slack && same_start(&c->clock, now), less = host < tpm - slack;
     if (!more && !less)

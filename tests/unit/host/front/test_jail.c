@@ -134,47 +134,6 @@ static const struct {
             gate, zygote, parser                                                                             \
         }                                                                                                    \
     }
-<<<<<<< HEAD
-    ROW(open, false, false),
-    ROW(openat, false, false),
-    ROW(creat, false, false),
-    ROW(stat, false, false),
-    ROW(unlink, false, false),
-    ROW(socket, false, false),
-    ROW(socketpair, false, false),
-    ROW(connect, false, false),
-    ROW(bind, false, false),
-    ROW(accept4, false, false),
-    ROW(execve, false, false),
-    ROW(execveat, false, false),
-    ROW(fork, false, false),
-    ROW(vfork, false, false),
-    ROW(clone3, false, false),
-    ROW(clone, true, false),
-    ROW(pipe2, true, false),
-    ROW(kill, false, false),
-    ROW(tgkill, false, false),
-    ROW(pidfd_open, false, false),
-    ROW(ptrace, false, false),
-    ROW(process_vm_readv, false, false),
-    ROW(io_uring_setup, false, false),
-    ROW(memfd_create, false, false),
-    ROW(ioctl, false, false),
-    ROW(unshare, false, false),
-    ROW(setns, false, false),
-    ROW(mount, false, false),
-    ROW(chroot, false, false),
-    ROW(bpf, false, false),
-    ROW(keyctl, false, false),
-    ROW(setuid, false, false),
-    ROW(prlimit64, false, false),
-    ROW(prctl, true, false),
-    ROW(shmget, false, false),
-    ROW(executable, false, false),
-    ROW(mmap, true, true),
-    ROW(write, true, true),
-    ROW(wait4, true, false),
-=======
     ROW(open, false, false, false),
     ROW(openat, false, false, false),
     ROW(creat, false, false, false),
@@ -218,7 +177,6 @@ static const struct {
     ROW(mmap, true, true, true),
     ROW(write, true, true, true),
     ROW(wait4, false, true, false),
->>>>>>> hard
 };
 
 static void what_is_not_on_the_list_ends_the_process(void **state)
