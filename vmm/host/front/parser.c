@@ -153,5 +153,15 @@ int parser_serve(struct parser *p, int connection, int decider)
     const int http = MHD_get_daemon_info(p->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     while (!p->over)
         turn(p, http);
-    return p->broken; /* and the process ends, with all that there is */
+    return p->broken;
+}
+
+void parser_free(struct parser *p)
+{
+    if (p->now && p->now->suspended) /* libmicrohttpd would end the process */
+        MHD_resume_connection(p->http);
+    MHD_stop_daemon(p->daemon);
+    close(p->connection);
+    close(p->decider);
+    free(p);
 }

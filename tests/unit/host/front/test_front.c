@@ -158,6 +158,15 @@ static void an_answer_may_be_longer_than_a_message(void **state)
     assert_int_equal(json_array_size(member_at(is, "tenants")), MANY_TENANTS);
 }
 
+/* The tenants that it lets choose among are more than a message holds. */
+static void a_page_is_made_of_such_an_answer_too(void **state)
+{
+    (void)state;
+    CLEAN_ANSWER page = ask(&house, "GET /audit HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(page.status, 200);
+    assert_non_null(strstr(page.body, "tenant-499"));
+}
+
 static void the_interface_describes_itself_to_anybody(void **state)
 {
     (void)state;
@@ -465,6 +474,15 @@ static void hostile_requests_are_refused(void **state)
          "POST /v1/tenants HTTP/1.1\r\n" HOST
          "Content-Type: application/json\r\n Content-Length: 4\r\n\r\n{}{}" SMUGGLED,
          0},
+        {"a folded length", "GET /v1/session HTTP/1.1\r\n" HOST "Content-Length: 4\r\n 4\r\n\r\n" SMUGGLED,
+         400},
+        {"a folded encoding",
+         "GET /v1/session HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n x\r\n\r\n" SMUGGLED, 400},
+        {"a folded token", "GET /v1/session HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\n b\r\n\r\n", 400},
+        {"a length behind a space",
+         "GET /v1/session HTTP/1.1\r\n Content-Length: 44\r\n" HOST "\r\n" SMUGGLED, 0},
+        {"a header with a space in its name",
+         "GET /v1/session HTTP/1.1\r\n" HOST "Content Length: 44\r\n\r\n" SMUGGLED, 400},
         {"a negative length", "POST /v1/tenants HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\n" SMUGGLED, 0},
         {"a length with a sign", "POST /v1/tenants HTTP/1.1\r\n" HOST "Content-Length: +2\r\n\r\n{}" SMUGGLED,
          0},
@@ -631,6 +649,7 @@ int main(void)
         cmocka_unit_test(what_is_no_tls_is_not_let_in),
         cmocka_unit_test(answers_are_the_deciders),
         cmocka_unit_test(an_answer_may_be_longer_than_a_message),
+        cmocka_unit_test(a_page_is_made_of_such_an_answer_too),
         cmocka_unit_test(the_interface_describes_itself_to_anybody),
         cmocka_unit_test(a_connection_is_kept_for_more_requests),
         cmocka_unit_test(an_upload_reaches_the_decider_whole),
