@@ -339,7 +339,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct callers *callers = begin(gate, &parser);
     FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, connection) == 0);
     s.client = connection[0];
-    FUZZ_CHECK(parser_run(connection[1], parser, &limits, document, strlen(document)) == 0);
+    struct parser *const p = parser_new(&limits, document, strlen(document));
+    FUZZ_CHECK(p && parser_serve(p, connection[1], parser) == 0);
+    parser_free(p);
     listen_to_answers();
     if (s.client >= 0)
         close(s.client);

@@ -16,6 +16,7 @@
 #include "vmm/host/cofred/confine.h"
 #include "vmm/host/cofred/log_key.h"
 #include "vmm/host/decide/decider.h"
+#include "vmm/host/decide/journal.h"
 #include "vmm/host/front/gate.h"
 #include "vmm/host/front/zygote.h"
 
@@ -108,6 +109,7 @@ static int run_decider(const struct config *config, struct cofre_err *err)
     (void)snprintf(database, sizeof database, "%s/cofred.db", config->state);
     (void)snprintf(key, sizeof key, "%s/log-key.pem", config->state);
     (void)snprintf(images, sizeof images, "%s/images", config->state);
+    decider.journal = journal_open(JOURNAL_SOCKET);
     int rc = confine_decider(config, err);
     if (rc == 0)
         rc = log_key_make(key, err);

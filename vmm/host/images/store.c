@@ -149,6 +149,12 @@ int images_open(struct images **out, int folder, struct cofre_err *err)
     return 0;
 }
 
+void images_end(struct images *images)
+{
+    if (images)
+        images->ends = true;
+}
+
 void images_close(struct images *images)
 {
     if (!images)

@@ -23,6 +23,7 @@ struct images {
     int folder;                   /* holds the lock */
     int incoming, tenants, disks; /* folders in it */
     atomic_uint next;             /* name in incoming */
+    atomic_bool ends;             /* copies are not gone on with */
     struct image_upload *uploads; /* that go on */
     struct touched *touched;
     size_t touched_count;

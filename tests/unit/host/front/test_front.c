@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -359,9 +360,9 @@ static void a_killed_parser_costs_its_connection_alone(void **state)
     pid_t parser[4];
     char byte;
     assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, parser, 4), 1); /* waits, and is the first's */
     CLEAN_FD first = house_connect(&house);
     assert_int_equal(house_await_parsers(&house, 1), 1);
-    assert_int_equal(house_parsers(&house, parser, 4), 1);
     CLEAN_FD second = house_connect(&house);
     assert_int_equal(house_await_parsers(&house, 2), 2);
     assert_int_equal(kill(parser[0], SIGKILL), 0);
@@ -371,6 +372,53 @@ static void a_killed_parser_costs_its_connection_alone(void **state)
     assert_true(read_answer(second, &answer));
     assert_int_equal(answer.status, 200);
     assert_int_equal(another.status, 200);
+}
+
+static void a_parser_that_ends_while_it_waits_is_followed_by_another(void **state)
+{
+    (void)state;
+    pid_t before, after;
+    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, &before, 1), 1);
+    assert_int_equal(kill(before, SIGKILL), 0);
+    CLEAN_ANSWER answer = ask(&house, "GET /v1/session HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, &after, 1), 1);
+    assert_true(after != before);
+}
+
+/* Which comes from the gate's socket. */
+static bool may_take_connections(pid_t parser)
+{
+    char path[300], link[64], socket[64];
+    bool may = false;
+    (void)snprintf(socket, sizeof socket, "socket:[%llu]", (unsigned long long)house.connections);
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)parser);
+    DIR *entries = opendir(path);
+    if (!entries)
+        skip(); /* they are root's to look at */
+    for (const struct dirent *e; (e = readdir(entries));) {
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)parser, e->d_name);
+        const ssize_t len = readlink(path, link, sizeof link - 1);
+        may |= len > 0 && (size_t)len == strlen(socket) && memcmp(link, socket, (size_t)len) == 0;
+    }
+    closedir(entries);
+    return may;
+}
+
+static void a_parser_takes_one_connection_and_no_other(void **state)
+{
+    (void)state;
+    pid_t parser[2];
+    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, parser, 2), 1);
+    assert_true(may_take_connections(parser[0]));
+    CLEAN_FD first = house_connect(&house);
+    assert_int_equal(house_await_parsers(&house, 1), 1);
+    assert_int_equal(house_parsers(&house, parser, 2), 2);
+    assert_false(may_take_connections(parser[0]));
+    assert_true(may_take_connections(parser[1]));
 }
 
 static void nobody_has_more_connections_than_one_may(void **state)
@@ -614,6 +662,8 @@ int main(void)
         cmocka_unit_test(a_silent_stream_of_events_shows_that_it_is_there),
         cmocka_unit_test(the_decider_learns_that_a_client_has_gone),
         cmocka_unit_test(a_killed_parser_costs_its_connection_alone),
+        cmocka_unit_test(a_parser_that_ends_while_it_waits_is_followed_by_another),
+        cmocka_unit_test(a_parser_takes_one_connection_and_no_other),
         cmocka_unit_test(nobody_has_more_connections_than_one_may),
         cmocka_unit_test(hostile_requests_are_refused),
         cmocka_unit_test(a_request_without_end_is_refused),

@@ -89,6 +89,8 @@ CALL(execveat, AT_FDCWD, "/bin/true", NULL, NULL, 0)
 CALL(fork, 0)
 CALL(vfork, 0)
 CALL(clone3, NULL, 0)
+static int pipe_ends[2];
+CALL(pipe2, pipe_ends, 0)
 CALL(clone, SIGCHLD, 0, 0, 0, 0)
 CALL(kill, 1, 0)
 CALL(tgkill, 1, 1, 0)
@@ -148,6 +150,7 @@ static const struct {
     ROW(vfork, false, false, false),
     ROW(clone3, false, false, false),
     ROW(clone, false, true, false),
+    ROW(pipe2, false, true, false),
     ROW(kill, false, false, false),
     ROW(tgkill, false, false, false),
     ROW(pidfd_open, false, false, false),
