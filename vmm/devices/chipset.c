@@ -67,7 +67,8 @@ static uint64_t config_read(void *device, uint64_t offset, unsigned len)
     uint32_t address = atomic_load(&c->config_address);
     if (offset < CONFIG_DATA)
         return offset == 0 && len == 4 ? address : UINT64_MAX;
-    return pci_config_read(c->pci, slot_of(address), (address & 0xfc) + (unsigned)(offset - CONFIG_DATA), len);
+    return pci_config_read(c->pci, slot_of(address), (address & 0xfc) + (unsigned)(offset - CONFIG_DATA),
+                           len);
 }
 
 /* Port 0xcf9 lies within the address's: a byte there is the reset control (ICH9, 13.7.5), and bit 2 resets. */

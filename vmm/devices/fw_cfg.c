@@ -130,8 +130,7 @@ static void run_command(struct fw_cfg *f, uint64_t gpa)
     struct command command;
     if (!guest_memory_read(f->memory, gpa, &command, sizeof command))
         return;
-    bool done =
-        execute(f, be32(command.control), be32(command.len), __builtin_bswap64(command.address));
+    bool done = execute(f, be32(command.control), be32(command.len), __builtin_bswap64(command.address));
     const uint32_t outcome = be32(done ? 0 : COMMAND_FAILED);
     guest_memory_write(f->memory, gpa, &outcome, sizeof outcome);
 }

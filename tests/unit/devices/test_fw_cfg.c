@@ -92,7 +92,8 @@ static void is_found_by_its_signatures(void **state)
 static void names_its_files(void **state)
 {
     (void)state;
-    static const uint8_t expected[] = {0, 0, 0, 2, 0, 0, 0, sizeof table, 0, 0x20, 0, 0, 'e', 't', 'c', '/', 'o'};
+    static const uint8_t expected[] = {0,    0, 0, 2,   0,   0,   0,   sizeof table, 0,
+                                       0x20, 0, 0, 'e', 't', 'c', '/', 'o'};
     select_by_port(FW_CFG_DIRECTORY);
     for (size_t i = 0; i < sizeof expected; i++)
         assert_int_equal(next(), expected[i]);
@@ -148,7 +149,8 @@ static void touches_nothing_outside_of_memory(void **state)
         uint32_t len;
     } targets[] = {{MEMORY, 1}, {MEMORY - 4, 5}, {UINT64_MAX - 3, 8}, {TARGET, MEMORY}, {TARGET, UINT32_MAX}};
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
-        assert_int_equal(run(FW_CFG_KERNEL_DATA << 16 | SELECT | READ, targets[i].len, targets[i].address), 1);
+        assert_int_equal(run(FW_CFG_KERNEL_DATA << 16 | SELECT | READ, targets[i].len, targets[i].address),
+                         1);
         assert_int_equal(memory[TARGET], 0xee);
         assert_int_equal(memory[MEMORY - 4], 0xee);
         assert_int_equal(next(), 'a'); /* and nothing was taken */
