@@ -56,6 +56,8 @@ static int told(struct call *call, struct cofre_err *err)
         return rc < 0 ? rc : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
     amount(call->answer, "cpus", bits(host->cpus, HANDS_CPUS_MAX / 64), sums[CPUS]);
     amount(call->answer, "memory", host->memory, sums[MEMORY]);
+    amount(call->answer, "huge_pages_2m", host->huge_2m, host->huge_2m - host->huge_2m_free);
+    amount(call->answer, "huge_pages_1g", host->huge_1g, host->huge_1g - host->huge_1g_free);
     amount(call->answer, "guests", host->guests_max, sums[RUNNING]);
     for (uint32_t i = 0; i < host->miscs; i++)
         if (strcmp(host->misc[i].name, "sev_es") == 0 || strcmp(host->misc[i].name, "tdx") == 0)
