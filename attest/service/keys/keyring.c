@@ -79,7 +79,7 @@ static int give(struct keyring **out, struct keyring *k, struct db *db, struct c
 int keyring_new(struct keyring **out, struct db *db, const uint8_t root[static KEY_ROOT_SIZE],
                 struct cofre_err *err)
 {
-    struct keyring *k;
+    struct keyring *k = NULL;
     int rc = make(&k, root, err);
     return rc < 0 ? rc : give(out, k, db, err);
 }
@@ -154,7 +154,7 @@ static void warn_uncounted(struct db *db)
 int keyring_unseal(struct keyring **out, struct db *db, const struct keyring_seal *seal,
                    struct cofre_err *err)
 {
-    struct keyring *k;
+    struct keyring *k = NULL;
     int rc = unseal(&k, seal, err);
     if (rc < 0)
         return rc;
@@ -166,7 +166,7 @@ int keyring_unseal(struct keyring **out, struct db *db, const struct keyring_sea
 int keyring_accept(struct db *db, const struct keyring_seal *seal, key_counter_log log, void *context,
                    struct cofre_err *err)
 {
-    struct keyring *k;
+    struct keyring *k = NULL;
     int rc = unseal(&k, seal, err);
     if (rc < 0)
         return rc;
