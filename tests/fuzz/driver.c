@@ -61,10 +61,12 @@ static void load(unsigned i)
     memcpy(input, seeds[i].data, input_len);
 }
 
-/* Of a target that is slow, of which less than a hundred runs are asked, as many of each, spread over the seed. */
+/* Of a target that is slow, of which less than a hundred runs are asked, as many of each, spread over the seed, and none of a long one. */
 static void exhaust(unsigned i, unsigned long runs)
 {
     const size_t bits = 8 * seeds[i].len, step = runs < 100 && bits > runs ? bits / runs : 1;
+    if (runs < 100 && bits > EXHAUST_BITS)
+        return;
     load(i);
     for (size_t bit = 0; bit < bits && bits <= EXHAUST_BITS; bit += step) {
         input[bit / 8] ^= (uint8_t)(1u << bit % 8);

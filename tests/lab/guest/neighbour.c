@@ -256,8 +256,10 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "serve") == 0)
         serve();
-    if (argc == 4 && strcmp(argv[1], "measure") == 0)
+    if (argc == 4 && strcmp(argv[1], "measure") == 0) {
         measure(argv[2], argv[3]);
+        return 0;
+    }
     if (argc == 4 && strcmp(argv[1], "burn") == 0) {
         noise_host = argv[2];
         noise_disk = argv[3];

@@ -12,6 +12,10 @@
 #include "vmm/host/front/exchange.h"
 #include "vmm/host/front/pair.h"
 
+/* Of a body whose bytes come, turns without one of them: chunks' extensions that are longer than what libmicrohttpd holds are never read,
+ * and it would look at them again and again. */
+#define FRUITLESS_MAX 1000
+
 /* libmicrohttpd's calls */
 
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *http)
@@ -26,6 +30,7 @@ static enum MHD_Result on_step(void *context, struct MHD_Connection *http, const
                                void **own)
 {
     (void)url, (void)http;
+    ((struct parser *)context)->fruitless = 0;
     return *own ? exchange_step(context, *own, method, version, data, len) : MHD_NO;
 }
 
@@ -114,6 +119,9 @@ static void turn(struct parser *p, int http)
     if (p->now)
         exchange_beat(p, p->now);
     if (p->deadline && exchange_now() >= p->deadline)
+        p->over = true;
+    if (p->now && (p->now->stage == STAGE_BODY || p->now->stage == STAGE_UPLOAD) &&
+        ++p->fruitless > FRUITLESS_MAX)
         p->over = true;
     if (!p->over && MHD_run(p->daemon) != MHD_YES)
         p->broken = p->over = true;
