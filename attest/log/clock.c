@@ -2,9 +2,12 @@
 
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
+
+#include "vmm/base/clean_openssl.h"
 
 #define LABEL       "cofre log head 1"
 #define NUMBER_SIZE 32
@@ -163,6 +166,22 @@ int log_clock_entry(struct log_entry *out, const struct log_state *state, const 
     return log_clock_verify(&clock, out, &state->id, &keys, err);
 }
 
+int log_clock_pem(struct bytes *out, struct view before, const uint8_t *point, struct cofre_err *err)
+{
+    CLEAN(bio) BIO *bio = BIO_new(BIO_s_mem());
+    EVP_PKEY *made = NULL;
+    uint8_t *data = NULL;
+    int rc = ecdsa_key_import(&made, &ecdsa_p256, point, err);
+    CLEAN(pkey) EVP_PKEY *key = made;
+    if (rc < 0)
+        return rc;
+    if (!bio || (before.len && BIO_write(bio, before.data, (int)before.len) != (int)before.len) ||
+        PEM_write_bio_PUBKEY(bio, key) != 1)
+        return cofre_fail(err, COFRE_FAILED, "the TPM's key cannot be written as PEM");
+    const long len = BIO_get_mem_data(bio, &data);
+    return bytes_copy(out, (struct view){data, (size_t)len}, err);
+}
+
 /* In their order */
 
 static bool same_start(const struct log_clock *a, const struct log_clock *b)
@@ -176,12 +195,14 @@ static int compare(struct log_clock_course *c, const struct log_clock *now, stru
     const struct log_clock *last = &c->clock;
     const uint64_t back = now->milliseconds < last->milliseconds ? last->milliseconds - now->milliseconds : 0;
     if (same_start(last, now) && (back || now->since_start < last->since_start))
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "the TPM's clock goes back, and the TPM had not been reset: two times were swapped, or "
-                          "they are two TPMs'");
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "the TPM's clock goes back, and the TPM had not been reset: two times were swapped, or "
+            "they are two TPMs'");
     if (back && (now->safe || back > LOG_CLOCK_LOST))
         return cofre_fail(err, COFRE_NEGATIVE,
-                          "the TPM's clock goes back by %" PRIu64 " seconds: it was cleared, or they are two TPMs'",
+                          "the TPM's clock goes back by %" PRIu64
+                          " seconds: it was cleared, or they are two TPMs'",
                           back / 1000);
     c->set_back += back != 0;
     c->resets += now->resets != last->resets;
@@ -201,8 +222,7 @@ static int64_t seconds_between(uint64_t from, uint64_t to)
 static void note_difference(struct log_clock_course *c, uint64_t number, int64_t time,
                             const struct log_clock *now)
 {
-    const int64_t host = time - c->time,
-                  tpm = seconds_between(c->clock.milliseconds, now->milliseconds);
+    const int64_t host = time - c->time, tpm = seconds_between(c->clock.milliseconds, now->milliseconds);
     const int64_t slack = LOG_CLOCK_PATIENCE + (tpm > 0 ? tpm / 6 : 0);
     const bool more = host > tpm + slack && same_start(&c->clock, now), less = host < tpm - slack;
     if (!more && !less)

@@ -18,10 +18,13 @@ int log_clock_qualifying(uint8_t out[static LOG_HASH_SIZE], const struct log_sta
 struct log_clock {
     uint64_t milliseconds; /* in which the TPM was on, since it was made or cleared */
     uint64_t since_start;  /* of these, since it was last without power */
-    uint32_t resets, restarts; /* to be compared for change: a key of another hierarchy than ours gets others */
-    bool safe; /* that no higher number of milliseconds was told before; else up to LOG_CLOCK_LOST may be lost */
+    uint32_t resets,
+        restarts; /* to be compared for change: a key of another hierarchy than ours gets others */
+    bool
+        safe; /* that no higher number of milliseconds was told before; else up to LOG_CLOCK_LOST may be lost */
 };
-#define LOG_CLOCK_LOST ((uint64_t)1 << 22) /* milliseconds between which a TPM writes its clock down at least */
+#define LOG_CLOCK_LOST                                                                                       \
+    ((uint64_t)1 << 22) /* milliseconds between which a TPM writes its clock down at least */
 
 /* What it says, whoever says so. -COFRE_MALFORMED: it is no TPM's answer about its clock. */
 int log_clock_read(struct log_clock *out, struct view attest, struct cofre_err *err);
@@ -35,6 +38,9 @@ int log_clock_entry(struct log_entry *out, const struct log_state *state, const 
 /* Keys as they are pinned: P-256, of which the kid is the thumbprint whatever it was. -COFRE_MALFORMED: another kind of key. */
 int log_clock_keys(struct cose_keys *keys, struct cofre_err *err);
 
+/* For who pins it: the public key in PEM, behind what is in PEM before. */
+int log_clock_pem(struct bytes *out, struct view before, const uint8_t *point, struct cofre_err *err);
+
 /* Entries of a log in their order. Zeroed is the beginning. */
 #define LOG_CLOCK_DIFFERENCES 16
 struct log_clock_course {
@@ -42,11 +48,12 @@ struct log_clock_course {
     uint64_t number, size;
     int64_t time; /* of the last one */
     struct log_clock clock;
-    uint64_t resets, restarts, set_back; /* seen: changes of either number; a clock that went back as it may without power */
+    uint64_t resets, restarts,
+        set_back; /* seen: changes of either number; a clock that went back as it may without power */
     /* Between two of them more time passed by the host's clock than by the TPM's, or less: one of the two was set. */
     struct log_clock_difference {
-        uint64_t number;        /* of the later one */
-        int64_t host, tpm;      /* seconds */
+        uint64_t number;                 /* of the later one */
+        int64_t host, tpm;               /* seconds */
     } difference[LOG_CLOCK_DIFFERENCES]; /* the first ones */
     uint64_t differences;
 };
