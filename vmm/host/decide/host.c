@@ -76,13 +76,24 @@ int work_host_show(struct call *call, struct cofre_err *err)
     return 0;
 }
 
+/* Where a TPM is asked. */
+static int print_clock(char *text, size_t size, const struct clock_figures *f)
+{
+    return f ? snprintf(text, size,
+                        "# TYPE cofred_log_tpm_vouches_for gauge\ncofred_log_tpm_vouches_for %llu\n"
+                        "# TYPE cofred_log_tpm_fails gauge\ncofred_log_tpm_fails %d\n"
+                        "# TYPE cofred_log_tpm_failures_total counter\ncofred_log_tpm_failures_total %llu\n",
+                        (unsigned long long)f->size, f->fails, (unsigned long long)f->failures)
+             : 0;
+}
+
 static void print(struct call *call)
 {
     char text[2048];
     uint64_t sums[SUMS] = {0};
     struct decider *d = call->decider;
     (void)sum(sums, d->db, NULL);
-    const int len =
+    int len =
         snprintf(text, sizeof text,
                  "# TYPE cofred_guests gauge\ncofred_guests{state=\"defined\"} "
                  "%llu\ncofred_guests{state=\"running\"} %llu\n"
@@ -95,6 +106,7 @@ static void print(struct call *call)
                  (unsigned long long)sums[MEMORY], (unsigned long long)sums[CPUS], callers_count(d->callers),
                  (unsigned long long)d->answered[2], (unsigned long long)d->answered[4],
                  (unsigned long long)d->answered[5]);
+    len += print_clock(text + len, sizeof text - (size_t)len, clock_figures(d->clock));
     if (call->caller) {
         caller_begin(call->caller, call->request.id, 200, call->request.operation->type);
         caller_chunk(call->caller, call->request.id, (struct view){(const uint8_t *)text, (size_t)len});
