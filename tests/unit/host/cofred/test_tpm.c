@@ -70,11 +70,10 @@ static void make_tenant(const char *name)
 static json_t *verify(void)
 {
     char command[1024], text[4096];
-    (void)snprintf(
-        command, sizeof command,
-        "cd %s && rm -f copy && %s --config %s --copy-log copy && "
-        "%s log verify --log copy --keys state/log-key.pem.pub --tpm-keys state/log-tpm.pub --json",
-        w->world.directory, w->program, w->config, cofre);
+    (void)snprintf(command, sizeof command,
+                   "rm -f %s/copy && %s --config %s --copy-log %s/copy && "
+                   "%s log verify --log %s/copy --keys %s/log-key.pem.pub --tpm-keys %s/log-tpm.pub --json",
+                   w->run, w->program, w->config, w->run, cofre, w->run, w->state, w->state);
     FILE *from = popen(command, "re");
     assert_non_null(from);
     const size_t len = fread(text, 1, sizeof text - 1, from);
