@@ -14,7 +14,8 @@ static const char pem[] = "-----BEGIN PRIVATE KEY-----\n"
                           "-----END PRIVATE KEY-----\n";
 
 static const struct log_state head = {.size = 7, .root = {{1, 2, 3}}, .id = {{9}}};
-static const struct log_clock noon = {.milliseconds = 10000000, .since_start = 5000, .resets = 4, .safe = true};
+static const struct log_clock noon = {
+    .milliseconds = 10000000, .since_start = 5000, .resets = 4, .safe = true};
 
 static struct cose_keys *pinned(void)
 {
@@ -47,8 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (log_clock_verify(&clock, &entry, &head.id, pinned(), &err) < 0)
         FUZZ_CHECK(*err.text);
     else /* what was signed is what the seeds say */
-        FUZZ_CHECK(reads && memcmp(&clock, &read, sizeof clock) == 0 && clock.milliseconds == noon.milliseconds &&
-                   clock.resets == noon.resets && clock.since_start == noon.since_start);
+        FUZZ_CHECK(reads && memcmp(&clock, &read, sizeof clock) == 0 &&
+                   clock.milliseconds == noon.milliseconds && clock.resets == noon.resets &&
+                   clock.since_start == noon.since_start);
     return 0;
 }
 

@@ -48,17 +48,15 @@ static int make_key(ESYS_TR *key, struct tpm_clock *out, struct tpm *tpm, struct
     static const TPM2B_DATA outside = {0};
     static const TPML_PCR_SELECTION pcrs = {0};
     TPM2B_PUBLIC *made = NULL;
-    const TSS2_RC rc =
-        Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, NONE, NONE, &none, &template,
-                           &outside, &pcrs, key, &made, NULL, NULL, NULL);
+    const TSS2_RC rc = Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, NONE, NONE,
+                                          &none, &template, &outside, &pcrs, key, &made, NULL, NULL, NULL);
     if (rc != TSS2_RC_SUCCESS)
         return refused(tpm, rc, "make the key that signs its clock", err);
     tpm_hold(tpm, *key);
     const TPMS_ECC_POINT *point = &made->publicArea.unique.ecc;
     const bool fits = put_number(out->key, &point->x) && put_number(out->key + SIZE, &point->y);
     Esys_Free(made);
-    return fits ? 0
-                : cofre_fail(err, COFRE_FAILED, "the TPM %s makes a key that is not on P-256", tpm->path);
+    return fits ? 0 : cofre_fail(err, COFRE_FAILED, "the TPM %s makes a key that is not on P-256", tpm->path);
 }
 
 /* As they go over the bus. */
@@ -90,9 +88,8 @@ int tpm_clock_attest(struct tpm_clock *out, struct tpm *tpm,
     int rc = make_key(&key, out, tpm, err);
     if (rc < 0)
         return rc;
-    const TSS2_RC answer =
-        Esys_GetTime(tpm->esys, ESYS_TR_RH_ENDORSEMENT, key, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD, NONE, &data,
-                     &by_key, &said, &signature);
+    const TSS2_RC answer = Esys_GetTime(tpm->esys, ESYS_TR_RH_ENDORSEMENT, key, ESYS_TR_PASSWORD,
+                                        ESYS_TR_PASSWORD, NONE, &data, &by_key, &said, &signature);
     rc = answer == TSS2_RC_SUCCESS ? take(out, said, signature, tpm, err)
                                    : refused(tpm, answer, "say its clock", err);
     Esys_Free(said);

@@ -24,10 +24,9 @@ bool made_tpm_entry(struct log_entry *out, const struct log_state *state, const 
 {
     uint8_t raw[64];
     size_t attest = 0, signature = 0;
-    TPMT_SIGNATURE s = {.sigAlg = TPM2_ALG_ECDSA,
-                        .signature.ecdsa = {.hash = TPM2_ALG_SHA256,
-                                            .signatureR = {.size = 32},
-                                            .signatureS = {.size = 32}}};
+    TPMT_SIGNATURE s = {
+        .sigAlg = TPM2_ALG_ECDSA,
+        .signature.ecdsa = {.hash = TPM2_ALG_SHA256, .signatureR = {.size = 32}, .signatureS = {.size = 32}}};
     *out = (struct log_entry){
         .kind = LOG_ENTRY_CLOCK, .time = time, .size = (int64_t)state->size, .root = state->root};
     if (cose_key_thumbprint(out->tpm_key.data, key, NULL) < 0 ||

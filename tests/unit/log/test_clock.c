@@ -14,7 +14,8 @@
 #include "vmm/tpm/clock.h"
 
 static const struct log_state head = {.size = 7, .root = {{1, 2, 3}}, .id = {{9}}};
-static const struct log_clock noon = {.milliseconds = 10000000, .since_start = 5000, .resets = 4, .safe = true};
+static const struct log_clock noon = {
+    .milliseconds = 10000000, .since_start = 5000, .resets = 4, .safe = true};
 
 struct tpm_key {
     EVP_PKEY *key;
@@ -41,8 +42,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct log_entry entry_of(struct tpm_key *k, const struct log_state *state, const struct log_clock *clock,
-                                 int64_t time)
+static struct log_entry entry_of(struct tpm_key *k, const struct log_state *state,
+                                 const struct log_clock *clock, int64_t time)
 {
     struct log_entry e;
     const TPMS_ATTEST said = made_tpm_says(state, clock);
@@ -230,7 +231,8 @@ static void hours_that_only_one_of_the_clocks_knows_are_told(void **state)
 {
     struct log_clock_course c;
     (void)state;
-    WALK(&c, {2, 2, 1000, {60000, 60000, 4, 0, SAFE}, NULL}, {5, 5, 1000 + 86400, {120000, 120000, 4, 0, SAFE}, NULL},
+    WALK(&c, {2, 2, 1000, {60000, 60000, 4, 0, SAFE}, NULL},
+         {5, 5, 1000 + 86400, {120000, 120000, 4, 0, SAFE}, NULL},
          {7, 7, 1000 + 86460, {86520000, 86520000, 4, 0, SAFE}, NULL},
          {9, 9, 1000 + 2 * 86400, {86530000, 10, 5, 0, SAFE}, NULL}); /* it was off */
     assert_int_equal(c.differences, 2);
@@ -238,7 +240,8 @@ static void hours_that_only_one_of_the_clocks_knows_are_told(void **state)
     assert_int_equal(c.difference[0].host, 86400);
     assert_int_equal(c.difference[0].tpm, 60);
     assert_int_equal(c.difference[1].number, 7);
-    WALK(&c, {2, 2, 0, {0, 0, 0, 0, SAFE}, NULL}, {5, 5, INT64_MAX, {UINT64_MAX, UINT64_MAX, 0, 0, SAFE}, NULL});
+    WALK(&c, {2, 2, 0, {0, 0, 0, 0, SAFE}, NULL},
+         {5, 5, INT64_MAX, {UINT64_MAX, UINT64_MAX, 0, 0, SAFE}, NULL});
     assert_int_equal(c.differences, 1);
 }
 

@@ -687,6 +687,21 @@ static void no_race_takes_more_than_a_quota(void **state)
 
 /* Much, slowly, and without end */
 
+/* Whatever somebody granted to it: a monitor that was taken over asks for nothing. */
+static void a_guest_s_user_is_not_let_in(void **state)
+{
+    (void)state;
+    need();
+    char body[120];
+    (void)snprintf(body, sizeof body, "{'identity': 'uid:%u', 'role': 'administrator'}", FIRST_USER + 1);
+    must(201, "POST", "/grants", body);
+    for (unsigned i = 0; i < WORLD_GUESTS; i++) {
+        struct asker guest = user(FIRST_USER + i);
+        assert_int_equal(status_of(&guest, "GET", "/session", "", NULL), 0);
+        asker_hang_up(&guest);
+    }
+}
+
 static void one_user_s_connections_leave_room_for_others(void **state)
 {
     static const char half[] = "POST /v1/tenants/blue/guests HTTP/1.1\r\nHost: co";
@@ -891,6 +906,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bad_token_is_never_replaced_by_the_connection),
         cmocka_unit_test(whoever_guesses_is_slowed_and_nobody_else),
         cmocka_unit_test(a_peer_that_is_gone_is_still_who_it_was),
+        cmocka_unit_test(a_guest_s_user_is_not_let_in),
         cmocka_unit_test(one_user_s_connections_leave_room_for_others),
         cmocka_unit_test(floods_end_with_their_connection),
         cmocka_unit_test(an_upload_that_ends_early_leaves_nothing),

@@ -155,6 +155,7 @@ static void whoever_is_killed_nothing_is_lost_and_nothing_done_twice(void **stat
         must(kills_settle(k, SECONDS), round, victims[victim]);
         must(kills_check_host(k, SECONDS), round, victims[victim]);
         must(kills_check_entries(k), round, victims[victim]);
+        must(kills_see_head(k), round, victims[victim]);
         if (round % WHOLE == 0 || round == rounds)
             must(kills_check_log(k), round, victims[victim]);
     }
@@ -192,6 +193,10 @@ static void what_is_wrong_is_found(void **state)
     k->entries++;
     assert_false(kills_check_log(k));
     k->entries--;
+    assert_true(kills_check_log(k));
+    k->head[0].root.data[0] ^= 1;
+    assert_false(kills_check_log(k));
+    k->head[0].root.data[0] ^= 1;
     assert_true(kills_check_log(k));
 }
 

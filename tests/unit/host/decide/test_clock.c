@@ -65,7 +65,7 @@ static int set_up(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     r->tpm = ends[0];
     r->of_tpm = EVP_EC_gen("P-256");
-    r->config = (struct decider_config){.clock = ends[1], .clock_keys = r->keys};
+    r->config = (struct decider_config){.journal = -1, .clock = ends[1], .clock_keys = r->keys};
     r->d.config = &r->config;
     STAILQ_INIT(&r->d.waiting);
     LIST_INIT(&r->d.calls);
