@@ -170,7 +170,6 @@ int guest_disk_open(int *fd, const struct images *images, const struct guest_dis
                     struct cofre_err *err)
 {
     char name[STORED_NAME_SIZE];
-    struct stat st;
     if (!disk->made)
         return cofre_fail(err, COFRE_USAGE, "disk %u: it has not been made", disk->place);
     disk_name(name, disk->guest, disk->place);
@@ -178,8 +177,7 @@ int guest_disk_open(int *fd, const struct images *images, const struct guest_dis
     if (file < 0)
         return cofre_fail(err, COFRE_FAILED, "disk %u: its file cannot be opened: %s", disk->place,
                           strerror(-file));
-    if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != disk->size ||
-        fcntl(file, F_SETFL, 0) < 0)
+    if (!store_is_ours(file, disk->size) || fcntl(file, F_SETFL, 0) < 0)
         return cofre_fail(err, COFRE_FAILED, "disk %u: its file is not the one that was made", disk->place);
     *fd = TAKE_FD(file);
     return 0;

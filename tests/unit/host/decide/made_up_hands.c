@@ -105,6 +105,7 @@ static int decide(struct made_decider *m, int hands, int gate, int alive)
         .images = open(m->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
         .gate = gate,
         .hands = hands,
+        .journal = m->journal[0],
         .alive = alive,
     };
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -121,6 +122,7 @@ static void start(struct made_decider *m)
     assert_int_equal(socketpair(AF_UNIX, type, 0, hands), 0);
     assert_int_equal(socketpair(AF_UNIX, type, 0, gate), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, alive), 0);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, m->journal), 0);
     (void)fflush(NULL);
     m->pid = fork();
     if (m->pid == 0) {
@@ -132,6 +134,7 @@ static void start(struct made_decider *m)
     close(hands[1]);
     close(gate[1]);
     close(alive[1]);
+    close(m->journal[0]);
     m->hands = hands[0];
     m->gate = gate[0];
     m->alive = alive[0];

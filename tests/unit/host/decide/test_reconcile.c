@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -199,10 +202,39 @@ static void check_row(struct db *db, size_t i, const struct seen *seen)
                  cases[i].state, cases[i].finding, state, g.why, asked, cases[i].becomes, cases[i].asked);
 }
 
+/* Of each guest, by its number in the table, in which states journald was told that it is. */
+static void read_journal(int journal, char told[CASES][64])
+{
+    char text[4096];
+    ssize_t n;
+    while ((n = recv(journal, text, sizeof text - 1, MSG_DONTWAIT)) > 0) {
+        text[n] = 0;
+        const char *guest = strstr(text, "\nCOFRE_GUEST=case-"), *state = strstr(text, "\nCOFRE_STATE=");
+        assert_non_null(guest);
+        assert_non_null(state);
+        assert_non_null(strstr(text, "\nCOFRE_TENANT=shop\n"));
+        const bool failed = strncmp(state + 13, "failed\n", 7) == 0;
+        assert_int_equal(strstr(text, "\nPRIORITY=3\n") != NULL, failed);
+        char *one = told[strtoul(guest + 18, NULL, 10)];
+        (void)snprintf(one + strlen(one), 64 - strlen(one), "%.*s ", (int)strcspn(state + 13, "\n"),
+                       state + 13);
+    }
+}
+
+/* The state that a guest came to, where it is another than it was in. */
+static void check_told(const char *told, size_t i)
+{
+    if (strcmp(cases[i].state, cases[i].becomes) == 0 || strcmp(cases[i].becomes, "gone") == 0)
+        return;
+    if (!strstr(told, cases[i].becomes))
+        fail_msg("%s became %s, and journald was told: %s", cases[i].state, cases[i].becomes, told);
+}
+
 static void each_row_and_what_hands_has_of_it_come_to_one_state(void **state)
 {
     static struct hands_list list;
     static struct seen seen;
+    static char told[CASES][64];
     struct made_decider m;
     struct db *db = NULL;
     struct cofre_err err = {""};
@@ -217,12 +249,16 @@ static void each_row_and_what_hands_has_of_it_come_to_one_state(void **state)
     make_list(&list);
     made_decider_run(&m, &list, take_note, &seen);
     assert_false(m.heard_early); /* what somebody started then would be begun twice */
-    for (size_t i = 0; i < CASES; i++)
+    read_journal(m.journal[1], told);
+    for (size_t i = 0; i < CASES; i++) {
         check_row(db, i, &seen);
+        check_told(told[i], i);
+    }
     check_launches(db);
     assert_string_equal(seen.asked[NOBODYS], "remove ");
     assert_int_equal(seen.starts_before_removal, 0);
     db_close(db);
+    close(m.journal[1]);
     made_decider_remove(&m);
 }
 
