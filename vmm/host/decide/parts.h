@@ -38,7 +38,8 @@ struct call {
     char id[33];       /* of the request, in the log */
     call_work *work;
     bool decided; /* the second half of one that was allowed in an earlier turn */
-    uint32_t run; /* that it is about, where nobody asked */
+    uint32_t
+        run; /* that it is about, where nobody asked, and in the second half, when its name may be another guest's */
     struct {
         int64_t number;
         char by[ACCESS_PRINCIPAL_SIZE];

@@ -467,6 +467,7 @@ void call_hands(struct call *call, enum hands_what what, uint32_t run, const voi
 {
     struct half *half = malloc(sizeof *half);
     struct cofre_err err = {""};
+    call->run = run;
     int rc = half ? 0 : cofre_fail(&err, COFRE_FAILED, "no memory for a request to hands");
     if (rc == 0) {
         *half = (struct half){call, work};
