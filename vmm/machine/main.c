@@ -184,6 +184,7 @@ static struct machine_config machine_config(struct run *run)
         .phases = &run->result.phases,
         .devices = o->devices,
         .rates = run->rates.file ? &run->rates : NULL,
+        .memory = o->memory,
         .numa = o->numa,
         .vsock_cid = o->vsock_cid,
         .vsock_directory = run->directory,
