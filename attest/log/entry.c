@@ -77,6 +77,13 @@ static const struct member launch[] = {
     {38, SOME, AT(host_data), LOG_MEASUREMENT_SIZE},
     {39, OPTIONAL, AT(launch_evidence), LOG_HASH_SIZE},
 };
+static const struct member clock[] = {
+    {40, NUMBER, AT(size), INT64_MAX},
+    {41, HASH, AT(root), 0},
+    {42, HASH, AT(tpm_key), 0},
+    {43, SOME, AT(attest), LOG_ATTEST_MAX},
+    {44, SOME, AT(signature), LOG_TPM_SIGNATURE_MAX},
+};
 
 #define MEMBERS(LIST) LIST, sizeof LIST / sizeof *LIST
 static const struct {
@@ -86,7 +93,7 @@ static const struct {
 } kinds[LOG_ENTRY_KINDS] = {
     [LOG_ENTRY_GENESIS] = {MEMBERS(genesis), 1}, [LOG_ENTRY_VERDICT] = {MEMBERS(verdict), 1},
     [LOG_ENTRY_CHANGE] = {MEMBERS(change), 1},   [LOG_ENTRY_OPERATION] = {MEMBERS(operation), 2},
-    [LOG_ENTRY_LAUNCH] = {MEMBERS(launch), 2},
+    [LOG_ENTRY_LAUNCH] = {MEMBERS(launch), 2},   [LOG_ENTRY_CLOCK] = {MEMBERS(clock), 3},
 };
 
 static bool is_printable(const char *text)

@@ -1,7 +1,7 @@
 /*
  * Entries that Cofre itself writes: the first one of each log; verdicts, and changes of what verdicts go by; operations on a host
- * of guests, and launches there. To the tree entries are bytes; what is in those is decided here, and written down with its CDDL
- * in docs/log.md. A CBOR map, of a version that covers all of it.
+ * of guests, launches there, and what a TPM said of its clock and the log. To the tree entries are bytes; what is in those is decided
+ * here, and written down with its CDDL in docs/log.md. A CBOR map, of a version that covers all of it.
  */
 #ifndef COFRE_ATTEST_LOG_ENTRY_H
 #define COFRE_ATTEST_LOG_ENTRY_H
@@ -9,15 +9,17 @@
 #include "attest/log/head.h"
 
 #define LOG_ENTRY_VERSION                                                                                    \
-    2 /* the highest that is read; an operation or a launch is written as one of 2, all others of 1 */
-#define LOG_TEE_MAX          16 /* bytes, as the next ones */
-#define LOG_WORD_MAX         16
-#define LOG_LABEL_MAX        64
-#define LOG_FROM_MAX         96
-#define LOG_SUBJECT_MAX      384
-#define LOG_DETAIL_MAX       256
-#define LOG_MEASUREMENT_SIZE 48
-#define LOG_REGISTERS_SIZE   192
+    3 /* the highest that is read; a clock is written as one of 3, an operation or a launch of 2, all others of 1 */
+#define LOG_TEE_MAX           16 /* bytes, as the next ones */
+#define LOG_WORD_MAX          16
+#define LOG_LABEL_MAX         64
+#define LOG_FROM_MAX          96
+#define LOG_SUBJECT_MAX       384
+#define LOG_DETAIL_MAX        256
+#define LOG_MEASUREMENT_SIZE  48
+#define LOG_REGISTERS_SIZE    192
+#define LOG_ATTEST_MAX        160
+#define LOG_TPM_SIGNATURE_MAX 80
 
 enum log_entry_kind {
     LOG_ENTRY_GENESIS,
@@ -25,6 +27,7 @@ enum log_entry_kind {
     LOG_ENTRY_CHANGE,
     LOG_ENTRY_OPERATION,
     LOG_ENTRY_LAUNCH,
+    LOG_ENTRY_CLOCK,
     LOG_ENTRY_KINDS,
 };
 /* Of a verdict; of an operation; of a launch. */
@@ -52,6 +55,12 @@ struct log_measurement {
 };
 struct log_registers { /* RTMR 0 to 3 */
     uint8_t len, data[LOG_REGISTERS_SIZE];
+};
+struct log_attest {
+    uint8_t len, data[LOG_ATTEST_MAX];
+};
+struct log_tpm_signature {
+    uint8_t len, data[LOG_TPM_SIGNATURE_MAX];
 };
 
 /*
@@ -100,6 +109,11 @@ struct log_entry {
     uint64_t guest_policy;            /* SNP's policy, TDX's attributes */
     struct log_measurement host_data; /* SNP's, 32 bytes; TDX's MRCONFIGID, 48 */
     struct log_digest launch_evidence;
+    /* clock (attest/log/clock.h): a head of this log, and what a TPM said when it was shown it */
+    int64_t size;
+    struct log_hash root, tpm_key; /* of the log's first entries; thumbprint (RFC 9679) of the TPM's key */
+    struct log_attest attest;      /* TPMS_ATTEST */
+    struct log_tpm_signature signature; /* TPMT_SIGNATURE */
 };
 
 /* -COFRE_USAGE where a member is not as it should be: the sentence names it. */

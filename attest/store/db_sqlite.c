@@ -73,11 +73,12 @@ static int open_sqlite(struct db **out, const char *path, struct cofre_err *err)
         rc = failed(s, err);
     if (rc == 0) {
         (void)sqlite3_busy_timeout(s->handle, DB_SECONDS * 1000);
-        rc =
-            script(&s->db,
-                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                   "PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 4000",
-                   err);
+        /* What is taken back to a savepoint is kept in memory: the caller may have no other folder to write to. */
+        rc = script(&s->db,
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                    "PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
+                    "PRAGMA wal_autocheckpoint = 4000",
+                    err);
     }
     if (rc < 0) {
         close_sqlite(&s->db);

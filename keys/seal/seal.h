@@ -57,7 +57,7 @@ typedef int (*seal_show)(void *context, const char *recovery, struct cofre_err *
 int seal_make(const char *file, struct view passphrase, unsigned cost, struct secret *root, seal_show show,
               void *context, struct cofre_err *err);
 /* -COFRE_NEGATIVE: the secret is another's; -COFRE_USAGE: it is mistyped, or has no slot; -COFRE_MALFORMED: the file is not
- * what it should be. Of a TPM besides as keys/seal/tpm.h says. */
+ * what it should be. Of a TPM besides as vmm/tpm/tpm.h says. */
 int seal_open(const char *file, const struct seal_secret *by, struct secret *root, struct cofre_err *err);
 /* The same with the counter, where the slot has one. */
 int seal_open_counted(const char *file, const struct seal_secret *by, struct secret *root,

@@ -8,7 +8,7 @@
 #define COFRE_KEYS_SEAL_TPM_COUNTER_H
 
 #include "keys/seal/seal.h"
-#include "keys/seal/tpm.h"
+#include "vmm/tpm/tpm.h"
 
 int tpm_counter_make(struct seal_counter *out, struct tpm *tpm, const uint8_t root[static KEY_ROOT_SIZE],
                      struct cofre_err *err);

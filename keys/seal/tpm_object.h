@@ -7,7 +7,7 @@
 #define COFRE_KEYS_SEAL_TPM_OBJECT_H
 
 #include "keys/seal/pcr_policy.h"
-#include "keys/seal/tpm.h"
+#include "vmm/tpm/tpm.h"
 
 #define TPM_CONTENT_MAX 128 /* bytes that can be sealed */
 #define TPM_PART_MAX    512

@@ -19,17 +19,24 @@
 
 #include <cmocka.h>
 
+#include "tests/bench/libvirt.h"
 #include "tests/bench/row.h"
 #include "tests/unit/host/cofred/whole.h"
 #include "vmm/base/cleanup.h"
 
-#define STARTS      40
-#define REQUESTS    200
-#define FEW         100 /* guests that are defined: a page */
-#define MANY        1000
-#define RUNNING     200
-#define LISTS       10
-#define IDLE_SECOND 10
+#define STARTS       40
+#define REQUESTS     200
+#define FEW          100 /* guests that are defined: a page */
+#define MANY         1000
+#define RUNNING      200
+#define LISTS        10
+#define IDLE_SECOND  10
+#define WATCHERS     20
+#define EVENTS       40
+#define HEAR_SECONDS 60
+#define ROUNDS       5
+#define SOME         250 /* guests that are defined beside libvirt */
+#define BATCH        6   /* guests that are started beside libvirt, in a round */
 
 static struct whole whole, *const w = &whole;
 static char group[160], kernel[80];
@@ -73,18 +80,72 @@ static void start_in_group(void)
     enter(above);
 }
 
+/* Requests */
+
+struct client {
+    CURL *curl;
+    struct curl_slist *headers;
+    size_t bytes;
+};
+
+static struct client client_new(void)
+{
+    const struct client c = {.curl = curl_easy_init(),
+                             .headers = curl_slist_append(NULL, "Content-Type: application/json")};
+    BENCH_CHECK(c.curl && c.headers);
+    return c;
+}
+
+static void client_free(struct client *c)
+{
+    curl_easy_cleanup(c->curl);
+    curl_slist_free_all(c->headers);
+}
+
+static size_t count(char *data, size_t size, size_t n, void *context)
+{
+    (void)data;
+    ((struct client *)context)->bytes += size * n;
+    return size * n;
+}
+
+static void request(struct client *c, const char *method, const char *path, const char *body, long good)
+{
+    char url[256];
+    long status = 0;
+    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
+    (void)curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
+    (void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+    (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body);
+    if (!body)
+        (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, body ? c->headers : NULL);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, count);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+    BENCH_CHECK(curl_easy_perform(c->curl) == CURLE_OK &&
+                curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == good);
+}
+
+static void get(struct client *c, const char *path)
+{
+    request(c, "GET", path, NULL, 200);
+}
+
 /* Guests */
 
 static void define(unsigned from, unsigned to)
 {
     char body[512];
+    struct client c = client_new();
     for (unsigned i = from; i < to; i++) {
         (void)snprintf(body, sizeof body,
-                       "{'name': 'g%04u', 'tee': 'none', 'cpus': 1, 'memory': 16777216, 'kernel': '%s', "
-                       "'cmdline': 'launch wait'}",
+                       "{\"name\": \"g%04u\", \"tee\": \"none\", \"cpus\": 1, \"memory\": 16777216, "
+                       "\"kernel\": \"%s\", \"cmdline\": \"launch wait\"}",
                        i, kernel);
-        json_decref(whole_must(w, 201, "POST", "/tenants/shop/guests", body));
+        request(&c, "POST", "/tenants/shop/guests", body, 201);
     }
+    client_free(&c);
 }
 
 static void run(unsigned i, const char *what, const char *then)
@@ -143,41 +204,16 @@ static void starts(void)
         run(i, "kill", "stopped");
 }
 
-/* Requests */
-
-struct client {
-    CURL *curl;
-    size_t bytes;
-};
-
-static size_t count(char *data, size_t size, size_t n, void *context)
-{
-    (void)data;
-    ((struct client *)context)->bytes += size * n;
-    return size * n;
-}
-
-static void get(struct client *c, const char *path)
-{
-    char url[256];
-    long status = 0;
-    (void)snprintf(url, sizeof url, "http://cofred/v1%s", path);
-    (void)curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
-    (void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, count);
-    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-    BENCH_CHECK(curl_easy_perform(c->curl) == CURLE_OK &&
-                curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200);
-}
+/* Connections */
 
 static double requests(bool anew)
 {
-    struct client c = {.curl = curl_easy_init()};
+    struct client c = client_new();
     (void)curl_easy_setopt(c.curl, CURLOPT_FORBID_REUSE, anew ? 1L : 0L);
     const double before = cpu_of(group);
     for (unsigned i = 0; i < REQUESTS; i++)
         get(&c, "/session");
-    curl_easy_cleanup(c.curl);
+    client_free(&c);
     return (cpu_of(group) - before) / REQUESTS;
 }
 
@@ -198,7 +234,7 @@ static void connections(void)
 /* All guests, in pages of FEW; milliseconds a guest. */
 static double list_all(unsigned guests)
 {
-    struct client c = {.curl = curl_easy_init()};
+    struct client c = client_new();
     const double before = cpu_of(group);
     for (unsigned i = 0; i < LISTS; i++)
         for (unsigned from = 0; from < guests; from += FEW) {
@@ -211,7 +247,7 @@ static double list_all(unsigned guests)
             get(&c, path);
             BENCH_CHECK(c.bytes > (size_t)FEW * 64);
         }
-    curl_easy_cleanup(c.curl);
+    client_free(&c);
     return (cpu_of(group) - before) / LISTS / guests;
 }
 
@@ -231,6 +267,234 @@ static void lists(void)
                             .aim_of = "ratio",
                             .aim_kind = "at_most",
                             .aim = 1.3});
+}
+
+/* Beside libvirt: its daemon's own processor time. Both have one client with one connection, a line or a request for each guest. */
+
+static double cofred_defines(unsigned from, unsigned to)
+{
+    const double before = cpu_of(group);
+    define(from, to);
+    return (cpu_of(group) - before) / (to - from);
+}
+
+static double libvirt_defines(struct libvirt *l, unsigned from, unsigned to)
+{
+    const double before = libvirt_cpu(l);
+    libvirt_define(l, from, to);
+    return (libvirt_cpu(l) - before) / (to - from);
+}
+
+/* With the wait for what hands has to say of it; and what libvirtd does until QEMU has answered that it is there. */
+static double cofred_starts(unsigned from, unsigned to)
+{
+    char path[128];
+    struct client c = client_new();
+    const double before = cpu_of(group);
+    for (unsigned i = from; i < to; i++) {
+        (void)snprintf(path, sizeof path, "/tenants/shop/guests/g%04u/start", i);
+        request(&c, "POST", path, NULL, 202);
+        (void)snprintf(path, sizeof path, "/tenants/shop/guests/g%04u/wait?state=running&seconds=20", i);
+        get(&c, path);
+    }
+    const double each = (cpu_of(group) - before) / (to - from);
+    client_free(&c);
+    for (unsigned i = from; i < to; i++)
+        run(i, "kill", "stopped");
+    return each;
+}
+
+static double libvirt_starts(struct libvirt *l, unsigned from, unsigned to)
+{
+    const double before = libvirt_cpu(l);
+    libvirt_run(l, from, to);
+    const double each = (libvirt_cpu(l) - before) / (to - from);
+    libvirt_end(l, from, to);
+    return each;
+}
+
+static double libvirt_lists(struct libvirt *l, unsigned guests)
+{
+    const double before = libvirt_cpu(l);
+    libvirt_list(l, LISTS, guests);
+    return (libvirt_cpu(l) - before) / LISTS / guests;
+}
+
+static void print_beside_libvirt(const char *figure, struct bench_times times)
+{
+    bench_row_print(&(struct bench_row){.figure = figure,
+                                        .of = "cofred, all of its processes",
+                                        .unit = "ms",
+                                        .value = times.measured,
+                                        .beside = "libvirtd 9, its driver for QEMU",
+                                        .beside_value = times.beside});
+}
+
+static void beside_libvirt(const char *script)
+{
+    struct libvirt l;
+    struct bench_times defined[ROUNDS], listed[ROUNDS], started[ROUNDS];
+    const char *why = libvirt_start(&l, script);
+    if (why) {
+        printf("libvirt is left out: %s\n", why);
+        return;
+    }
+    const unsigned step = SOME / ROUNDS;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const unsigned from = MANY + i * step;
+        defined[i] =
+            (struct bench_times){cofred_defines(from, from + step), libvirt_defines(&l, from, from + step)};
+    }
+    for (unsigned i = 0; i < ROUNDS; i++)
+        started[i] = (struct bench_times){cofred_starts(MANY + i * BATCH, MANY + (i + 1) * BATCH),
+                                          libvirt_starts(&l, MANY + i * BATCH, MANY + (i + 1) * BATCH)};
+    for (unsigned from = MANY; from < 2 * MANY - SOME; from += step)
+        libvirt_define(&l, from + SOME, from + SOME + step);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        listed[i] = (struct bench_times){list_all(MANY), libvirt_lists(&l, MANY)};
+    print_beside_libvirt("a plain guest defined, CPU time", bench_middle(defined, ROUNDS));
+    print_beside_libvirt("1,000 guests listed, CPU time for each", bench_middle(listed, ROUNDS));
+    print_beside_libvirt("a plain guest started, CPU time without the guest's",
+                         bench_middle(started, ROUNDS));
+    libvirt_stop(&l);
+}
+
+/* Watching */
+
+struct watcher {
+    CURL *curl;
+    size_t events, matched; /* bytes of the next one's beginning */
+};
+
+struct watchers {
+    CURLM *multi;
+    struct watcher each[WATCHERS];
+    unsigned count;
+};
+
+static size_t count_events(char *data, size_t size, size_t n, void *context)
+{
+    static const char begins[] = "\nevent: ";
+    struct watcher *one = context;
+    for (size_t i = 0; i < size * n; i++) {
+        one->matched = data[i] == begins[one->matched] ? one->matched + 1 : data[i] == begins[0];
+        if (begins[one->matched] == 0) {
+            one->events++;
+            one->matched = 0;
+        }
+    }
+    return size * n;
+}
+
+static void watch(struct watchers *all, unsigned count)
+{
+    *all = (struct watchers){.multi = curl_multi_init(), .count = count};
+    for (unsigned i = 0; i < count; i++) {
+        CURL *curl = all->each[i].curl = curl_easy_init();
+        (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
+        (void)curl_easy_setopt(curl, CURLOPT_URL, "http://cofred/v1/events");
+        (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, count_events);
+        (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &all->each[i]);
+        BENCH_CHECK(curl_multi_add_handle(all->multi, curl) == CURLM_OK);
+    }
+}
+
+/* What the one has heard of who has heard least. */
+static size_t least(const struct watchers *all)
+{
+    size_t events = SIZE_MAX;
+    for (unsigned i = 0; i < all->count; i++)
+        events = all->each[i].events < events ? all->each[i].events : events;
+    return events;
+}
+
+static void look_for_events(struct watchers *all, int milliseconds)
+{
+    int running;
+    BENCH_CHECK(curl_multi_perform(all->multi, &running) == CURLM_OK && running == (int)all->count &&
+                curl_multi_poll(all->multi, NULL, 0, milliseconds, NULL) == CURLM_OK &&
+                curl_multi_perform(all->multi, &running) == CURLM_OK && running == (int)all->count);
+}
+
+static void watch_no_more(struct watchers *all)
+{
+    for (unsigned i = 0; i < all->count; i++) {
+        (void)curl_multi_remove_handle(all->multi, all->each[i].curl);
+        curl_easy_cleanup(all->each[i].curl);
+    }
+    (void)curl_multi_cleanup(all->multi);
+}
+
+/* Pauses the first guest, or lets it go on. */
+static void change(struct client *c, bool back)
+{
+    request(c, "POST", back ? "/tenants/shop/guests/g0000/resume" : "/tenants/shop/guests/g0000/pause", NULL,
+            200);
+}
+
+/* Each of them has heard of so many events. */
+static void hear(struct watchers *all, size_t events)
+{
+    const double until = bench_clock(CLOCK_MONOTONIC) + HEAR_SECONDS;
+    while (least(all) < events) {
+        look_for_events(all, 1000);
+        BENCH_CHECK(bench_clock(CLOCK_MONOTONIC) < until);
+    }
+}
+
+/* CPU time of one event with so many who watch: a guest is paused or goes on, and each of them has heard of it. */
+static double events(unsigned count)
+{
+    struct watchers all;
+    struct client c = client_new();
+    watch(&all, count);
+    while (least(&all) == 0) { /* each is there when it has heard of one */
+        change(&c, 0);
+        change(&c, 1);
+        look_for_events(&all, 100);
+    }
+    size_t heard = 0, now;
+    while ((now = least(&all)) != heard && count) { /* and has no more of them to come */
+        heard = now;
+        for (int i = 0; i < 10; i++)
+            look_for_events(&all, 20);
+    }
+    for (unsigned i = 0; i < count; i++)
+        all.each[i].events = 0;
+    const double before = cpu_of(group);
+    for (unsigned i = 0; i < EVENTS; i++) {
+        change(&c, i % 2);
+        hear(&all, i + 1);
+    }
+    const double each = (cpu_of(group) - before) / EVENTS;
+    watch_no_more(&all);
+    client_free(&c);
+    return each;
+}
+
+static void watching(void)
+{
+    struct bench_times one[ROUNDS], many[ROUNDS];
+    run(0, "start", "running");
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        one[i].beside = many[i].beside = events(0);
+        one[i].measured = events(1);
+        many[i].measured = events(WATCHERS);
+    }
+    run(0, "kill", "stopped");
+    const struct bench_times of_one = bench_middle(one, ROUNDS), of_many = bench_middle(many, ROUNDS);
+    const struct {
+        const char *of;
+        struct bench_times times;
+    } rows[] = {{"cofred, with one who watches", of_one}, {"cofred, with 20 who watch", of_many}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        bench_row_print(
+            &(struct bench_row){.figure = "cofred: a guest paused or resumed, 1,000 defined, CPU time",
+                                .of = rows[i].of,
+                                .unit = "ms",
+                                .value = rows[i].times.measured,
+                                .beside = "cofred, with nobody who watches",
+                                .beside_value = rows[i].times.beside});
 }
 
 /* Idle */
@@ -303,7 +567,7 @@ static void idle(void)
 
 int main(int argc, char **argv)
 {
-    BENCH_CHECK(argc == 3);
+    BENCH_CHECK(argc == 4);
     const char *why = whole_make(w, argv[1], argv[2]);
     if (why) {
         printf("skipped: %s\n", why);
@@ -316,6 +580,8 @@ int main(int argc, char **argv)
     starts();
     connections();
     lists();
+    watching();
+    beside_libvirt(argv[3]);
     idle();
     (void)whole_stop(w, SIGTERM);
     (void)rmdir(group);

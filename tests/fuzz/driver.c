@@ -61,15 +61,19 @@ static void load(unsigned i)
     memcpy(input, seeds[i].data, input_len);
 }
 
-static void exhaust(unsigned i)
+/* Of a target that is slow, of which less than a hundred runs are asked, as many of each, spread over the seed, and none of a long one. */
+static void exhaust(unsigned i, unsigned long runs)
 {
+    const size_t bits = 8 * seeds[i].len, step = runs < 100 && bits > runs ? bits / runs : 1;
+    if (runs < 100 && bits > EXHAUST_BITS)
+        return;
     load(i);
-    for (size_t bit = 0; bit < 8 * seeds[i].len && 8 * seeds[i].len <= EXHAUST_BITS; bit++) {
+    for (size_t bit = 0; bit < bits && bits <= EXHAUST_BITS; bit += step) {
         input[bit / 8] ^= (uint8_t)(1u << bit % 8);
         run();
         input[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
-    for (size_t cut = 1; cut <= seeds[i].len && cut <= 256; cut++) {
+    for (size_t cut = 1; cut <= seeds[i].len && cut <= 256; cut += runs < 100 ? 1 + 256 / runs : 1) {
         input_len = seeds[i].len - cut;
         run();
     }
@@ -162,7 +166,7 @@ int main(int argc, char **argv)
         load(i);
         run();
         if (runs)
-            exhaust(i);
+            exhaust(i, runs);
     }
     for (unsigned long i = 0; i < runs; i++) {
         load((unsigned)any(seed_count));

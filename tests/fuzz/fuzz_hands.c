@@ -31,6 +31,8 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
     out[0] = REQUEST;
     switch (index) {
     case 0:
+        s->pages = HANDS_PAGES_2M;
+        s->locked = 1;
         break;
     case 1:
         s->tee = HANDS_TEE_SNP;

@@ -116,6 +116,11 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
                                .reported = {LOG_MEASUREMENT_SIZE, {2}},
                                .guest_policy = 0x30000,
                                .host_data = {32, {3}}};
+    struct log_entry clock = {.kind = LOG_ENTRY_CLOCK,
+                              .time = FUZZ_NOW,
+                              .size = 9,
+                              .attest = {134, {0xff}},
+                              .signature = {72, {0, 0x18}}};
     switch (index) {
     case 0:
         FUZZ_CHECK(signed_log_head(log, SIZE, &seed));
@@ -140,6 +145,9 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         break;
     case 7:
         FUZZ_CHECK(log_entry_write(&seed, &launch, NULL) == 0);
+        break;
+    case 8:
+        FUZZ_CHECK(log_entry_write(&seed, &clock, NULL) == 0);
         break;
     default:
         return 0;

@@ -63,7 +63,7 @@ const pages = {
     narrowed: "/audit/launches?tenant=red&from=2020-01-01&to=2036-10-02&guest=guest-7", operations: "/audit/operations",
     log: `/audit/log?size=${kept.size}&root=${kept.root}`, entry: "/audit/entries/0", refused: "/audit/launches?from=yesterday",
 };
-const screens = [["light", 1280], ["dark", 1280], ["light", 360]];
+const screens = [["light", 1280], ["dark", 1280], ["dark", 360], ["light", 360]];
 const faults = [];
 for (const [name, path] of Object.entries(pages)) {
     for (const [scheme, width] of screens) {

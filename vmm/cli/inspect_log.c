@@ -1,7 +1,7 @@
 /* cofre inspect: logs, and what is given out of them. No signature is verified: cofre log verify does that. */
 #include <string.h>
 
-#include "attest/log/entry.h"
+#include "attest/log/clock.h"
 #include "attest/log/receipt.h"
 #include "vmm/base/timestamp.h"
 #include "vmm/cli/inspect.h"
@@ -220,6 +220,22 @@ static void describe_launch(json_t *out, const struct log_entry *entry)
     put_label(out, "detail", entry->detail);
 }
 
+/* What the TPM says, whoever says that it was one. */
+static void describe_clock(json_t *out, const struct log_entry *entry)
+{
+    struct log_clock clock;
+    json_object_set_new(out, "attested", json_integer(entry->size));
+    inspect_put_hex(out, "root", entry->root.data, LOG_HASH_SIZE);
+    inspect_put_hex(out, "tpm_key", entry->tpm_key.data, LOG_HASH_SIZE);
+    if (log_clock_read(&clock, (struct view){entry->attest.data, entry->attest.len}, NULL) < 0)
+        return;
+    json_object_set_new(out, "milliseconds", json_integer((json_int_t)clock.milliseconds));
+    json_object_set_new(out, "since_start", json_integer((json_int_t)clock.since_start));
+    json_object_set_new(out, "resets", json_integer(clock.resets));
+    json_object_set_new(out, "restarts", json_integer(clock.restarts));
+    json_object_set_new(out, "safe", json_boolean(clock.safe));
+}
+
 static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
 {
     static const struct {
@@ -229,7 +245,8 @@ static int describe_entry(json_t **out, struct view file, struct cofre_err *err)
                  [LOG_ENTRY_VERDICT] = {"verdict", describe_verdict},
                  [LOG_ENTRY_CHANGE] = {"change", describe_change},
                  [LOG_ENTRY_OPERATION] = {"operation", describe_operation},
-                 [LOG_ENTRY_LAUNCH] = {"launch", describe_launch}};
+                 [LOG_ENTRY_LAUNCH] = {"launch", describe_launch},
+                 [LOG_ENTRY_CLOCK] = {"clock", describe_clock}};
     struct log_entry entry;
     char time[TIME_TEXT_SIZE];
     int rc = log_entry_read(&entry, file, err);

@@ -120,6 +120,13 @@ static int begin_tee(struct machine *machine, struct cofre_err *err)
     return config->tee_ops->vm_init(config->tee, &machine->kvm, &machine->vm, cpuid, config->boot->cpus, err);
 }
 
+static int check_huge_pages(const struct machine_config *config, struct cofre_err *err)
+{
+    struct huge_pages pages;
+    huge_pages_read(&pages, "/sys/kernel/mm/hugepages", config->memory.huge);
+    return huge_pages_check(&pages, config->memory.huge, config->boot->memory, err);
+}
+
 static int create_memory(struct machine *machine, struct cofre_err *err)
 {
     const struct machine_config *config = machine->config;
@@ -128,12 +135,17 @@ static int create_memory(struct machine *machine, struct cofre_err *err)
     memory_limits_read(&limits, machine->host_cpuid);
     int rc = memory_limits_check(&limits, config->boot->memory, err);
     if (rc == 0)
-        rc = machine_memory_init(mem, &machine->vm, config->boot->memory, config->tee_ops, err);
+        rc = check_huge_pages(config, err);
+    if (rc == 0)
+        rc = machine_memory_init(mem, &machine->vm, config->boot->memory, config->tee_ops, &config->memory,
+                                 err);
     if (rc == 0)
         rc = machine_numa_bind(&config->numa, mem->host, mem->size, err);
     if (rc == 0)
+        rc = machine_memory_take(mem, err);
+    if (rc == 0)
         rc = machine_memory_add_beside(mem, config->image, err);
-    return rc ? rc : machine_memory_stage(mem, config->boot, err);
+    return rc || config->boot->firmware.len ? rc : machine_memory_stage(mem, config->boot, err);
 }
 
 static int create_cpus(struct machine *machine, struct cofre_err *err)

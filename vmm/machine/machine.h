@@ -14,6 +14,7 @@
 #include "vmm/kvm/backend.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/device_kinds.h"
+#include "vmm/machine/memory.h"
 #include "vmm/machine/numa_node.h"
 #include "vmm/machine/phase.h"
 #include "vmm/machine/tee.h"
@@ -30,6 +31,7 @@ struct machine_config {
     const struct boot_config *boot;
     const struct launch_image *image;
     struct phases *phases;
+    struct memory_kind memory;
     struct machine_numa numa;
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order of their PCI slots */
     unsigned devices;

@@ -2,27 +2,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3, SLOT_BESIDE = 4 };
 
 #define PAGE 0x1000ull
 
-/* size bytes of memory with a descriptor, none of it taken from the host until it is touched. The size is sealed: whoever is
- * handed the descriptor, as a vhost-user back end is, cannot cut the memory off under us. */
-static int map_memfd(const char *name, uint64_t size, int *fd, uint8_t **host, struct cofre_err *err)
+static unsigned memfd_pages(uint64_t huge)
 {
-    *fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return huge == MEMORY_HUGE_1G   ? MFD_HUGETLB | MFD_HUGE_1GB
+           : huge == MEMORY_HUGE_2M ? MFD_HUGETLB | MFD_HUGE_2MB
+                                    : 0;
+}
+
+/* size bytes of memory with a descriptor, none of it taken from the host until it is touched; huge pages are reserved for it. The size
+ * is sealed: whoever is handed the descriptor, as a vhost-user back end is, cannot cut the memory off under us. */
+static int map_memfd(const char *name, uint64_t size, uint64_t huge, int *fd, uint8_t **host,
+                     struct cofre_err *err)
+{
+    *fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | memfd_pages(huge));
     if (*fd < 0 || ftruncate(*fd, (off_t)size) < 0 ||
         fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return cofre_fail(err, COFRE_FAILED, "%s of %llu bytes: %s", name, (unsigned long long)size,
                           strerror(errno));
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, *fd, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (huge ? 0 : MAP_NORESERVE), *fd, 0);
     if (p == MAP_FAILED)
-        return cofre_fail(err, COFRE_FAILED, "mapping %s of %llu bytes: %s", name, (unsigned long long)size,
-                          strerror(errno));
+        return cofre_fail(err, huge ? COFRE_LACKING : COFRE_FAILED, "mapping %s of %llu bytes: %s", name,
+                          (unsigned long long)size, strerror(errno));
     *host = p;
     return 0;
 }
@@ -42,7 +52,7 @@ static int add_window(struct machine_memory *mem, struct cofre_err *err)
 static int add_ghcb(struct machine_memory *mem, struct cofre_err *err)
 {
     int fd = -1;
-    int rc = map_memfd("GHCB page", PAGE, &fd, &mem->ghcb, err);
+    int rc = map_memfd("GHCB page", PAGE, 0, &fd, &mem->ghcb, err);
     if (fd >= 0)
         close(fd);
     const struct kvm_slot slot = {
@@ -74,20 +84,63 @@ static int add_ram(struct machine_memory *mem, unsigned i, struct cofre_err *err
 }
 
 int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,
-                        struct cofre_err *err)
+                        const struct memory_kind *kind, struct cofre_err *err)
 {
-    *mem = (struct machine_memory){
-        .vm = vm, .is_private = is_private, .shared = -1, .guest = -1, .beside.guest = -1, .size = size};
+    *mem = (struct machine_memory){.vm = vm,
+                                   .kind = *kind,
+                                   .is_private = is_private,
+                                   .shared = -1,
+                                   .guest = -1,
+                                   .beside.guest = -1,
+                                   .size = size};
     pthread_mutex_init(&mem->lock, NULL);
     mem->ram_count = boot_ram(size, mem->ram);
-    int rc = map_memfd("guest memory", size, &mem->shared, &mem->host, err);
-    if (rc == 0 && !is_private) /* the shared side of a confidential guest is single pages */
+    int rc = map_memfd("guest memory", size, kind->huge, &mem->shared, &mem->host, err);
+    if (rc == 0 && !is_private && !kind->huge) /* the shared side of a confidential guest is single pages */
         (void)madvise(mem->host, size, MADV_HUGEPAGE);
     if (rc == 0 && is_private)
         rc = kvm_vm_guest_memfd(vm, size, &mem->guest, err);
     for (unsigned i = 0; i < mem->ram_count && rc == 0; i++)
         rc = add_ram(mem, i, err);
     return rc;
+}
+
+static int cannot_lock(const struct machine_memory *mem, struct cofre_err *err)
+{
+    struct rlimit limit;
+    const int error = errno;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < mem->size)
+        return cofre_fail(
+            err, COFRE_LACKING,
+            "locking %llu MiB of memory: the limit of what this process may lock (RLIMIT_MEMLOCK, "
+            "ulimit -l) is %llu MiB",
+            (unsigned long long)(mem->size >> 20), (unsigned long long)(limit.rlim_cur >> 20));
+    return cofre_fail(err, COFRE_LACKING, "locking %llu MiB of memory: %s",
+                      (unsigned long long)(mem->size >> 20), strerror(error));
+}
+
+/* A guest that finds none left when it touches one would end by a signal: so all of them are there before it begins. */
+static int take_huge(struct machine_memory *mem, struct cofre_err *err)
+{
+    if (madvise(mem->host, mem->size, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    return cofre_fail(err, COFRE_LACKING, "%llu huge pages of %llu MiB: %s",
+                      (unsigned long long)(mem->size / mem->kind.huge),
+                      (unsigned long long)(mem->kind.huge >> 20), strerror(errno));
+}
+
+int machine_memory_take(struct machine_memory *mem, struct cofre_err *err)
+{
+    if (mem->kind.huge)
+        return take_huge(mem, err);
+    if (!mem->kind.locked)
+        return 0;
+    if (mlock2(mem->host, mem->size, mem->is_private ? MLOCK_ONFAULT : 0) < 0)
+        return cannot_lock(mem, err);
+    if (mem->is_private && fallocate(mem->guest, FALLOC_FL_KEEP_SIZE, 0, (off_t)mem->size) < 0)
+        return cofre_fail(err, COFRE_LACKING, "taking %llu MiB of private memory: %s",
+                          (unsigned long long)(mem->size >> 20), strerror(errno));
+    return 0;
 }
 
 void machine_memory_free(struct machine_memory *mem)
@@ -123,7 +176,7 @@ static bool all_ram(const struct machine_memory *mem, uint64_t gpa, uint64_t siz
 static int map_beside(struct machine_memory *mem, uint64_t gpa, uint64_t size, struct cofre_err *err)
 {
     int fd = -1;
-    int rc = map_memfd("memory beside RAM", size, &fd, &mem->beside.host, err);
+    int rc = map_memfd("memory beside RAM", size, 0, &fd, &mem->beside.host, err);
     if (fd >= 0)
         close(fd);
     if (rc)
@@ -182,7 +235,9 @@ int machine_memory_load(struct machine_memory *mem, const struct launch_image *i
 {
     for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
-        if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
+        if (range->data && mem->beside.size && range->gpa == mem->beside.gpa)
+            memcpy(mem->beside.host, range->data, range->len);
+        else if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
             return cofre_fail(err, COFRE_FAILED, "launch image: %zu bytes at %#llx are no RAM of this guest",
                               range->len, (unsigned long long)range->gpa);
     }

@@ -14,8 +14,20 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/boot.h"
 
+/* How the host backs it. Huge pages are of its pool (hugetlbfs), all of them taken at the launch, and never swapped: a plain guest's only,
+ * since a guest_memfd has none (Linux 7.3). Locked: nothing of it is ever swapped, and what the guest begins with is
+ * taken at the launch: a plain guest's whole RAM, a confidential guest's private side; its shared side follows page by page. */
+struct memory_kind {
+    uint64_t
+        huge; /* bytes of a huge page, MEMORY_HUGE_2M or MEMORY_HUGE_1G; 0: pages as the host gives them */
+    bool locked;
+};
+#define MEMORY_HUGE_2M (2ull << 20)
+#define MEMORY_HUGE_1G (1ull << 30)
+
 struct machine_memory {
     struct kvm_vm *vm;
+    struct memory_kind kind;
     bool is_private;   /* RAM has a private side */
     int shared, guest; /* memfd, and guest_memfd or -1: RAM's ranges lie in both one after the other */
     struct shim_ram ram[2];
@@ -36,7 +48,9 @@ struct machine_memory {
 /* Slots for RAM. is_private is asked for by a TEE. machine_memory_free in any case. A plain guest's RAM is of huge pages
  * where the host gives them to who asks (shmem_enabled is "advise"); a guest_memfd has none to give (Linux 7.3). */
 int machine_memory_init(struct machine_memory *mem, struct kvm_vm *vm, uint64_t size, bool is_private,
-                        struct cofre_err *err);
+                        const struct memory_kind *kind, struct cofre_err *err);
+/* Takes and locks what its kind says, from the nodes that it is bound to by now. COFRE_LACKING where the host has not got it. */
+int machine_memory_take(struct machine_memory *mem, struct cofre_err *err);
 /* After this nothing may run. */
 void machine_memory_free(struct machine_memory *mem);
 
@@ -49,7 +63,7 @@ int machine_memory_stage(struct machine_memory *mem, const struct boot_config *c
 /* Takes the staging window away; nothing when it is gone already. */
 int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err);
 
-/* Writes a launch image into RAM's shared side: how a guest without a TEE is loaded. */
+/* Writes a launch image into the shared side of RAM and of what is beside it: how a guest without a TEE is loaded. */
 int machine_memory_load(struct machine_memory *mem, const struct launch_image *image, struct cofre_err *err);
 
 /* All of RAM, and what the image has beside it, shows its private side: before a TEE loads its image. */

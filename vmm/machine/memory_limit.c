@@ -86,3 +86,32 @@ int memory_limits_check(const struct memory_limits *limits, uint64_t size, struc
                  (unsigned long long)(size / MIB), (unsigned long long)(limits->available / MIB));
     return 0;
 }
+
+static uint64_t count(const char *directory, uint64_t page, const char *what)
+{
+    char path[256];
+    unsigned long long value = 0;
+    snprintf(path, sizeof path, "%s/hugepages-%llukB/%s", directory, (unsigned long long)(page / 1024), what);
+    CLEAN_FILE *file = fopen(path, "re");
+    return file && fscanf(file, "%llu", &value) == 1 ? value : 0;
+}
+
+void huge_pages_read(struct huge_pages *out, const char *directory, uint64_t page)
+{
+    uint64_t free = count(directory, page, "free_hugepages"),
+             reserved = count(directory, page, "resv_hugepages");
+    *out = (struct huge_pages){.all = count(directory, page, "nr_hugepages"),
+                               .free = free > reserved ? free - reserved : 0};
+}
+
+int huge_pages_check(const struct huge_pages *pages, uint64_t page, uint64_t size, struct cofre_err *err)
+{
+    if (!page || size / page <= pages->free)
+        return 0;
+    return cofre_fail(
+        err, COFRE_LACKING,
+        "a guest of %llu MiB needs %llu huge pages of %llu MiB, and the host has %llu of %llu left "
+        "(/sys/kernel/mm/hugepages)",
+        (unsigned long long)(size / MIB), (unsigned long long)(size / page), (unsigned long long)(page / MIB),
+        (unsigned long long)pages->free, (unsigned long long)pages->all);
+}

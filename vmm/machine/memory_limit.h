@@ -19,4 +19,12 @@ void memory_limits_read(struct memory_limits *out, const struct kvm_cpuid2 *host
  * is only warned of: a guest takes what it touches. */
 int memory_limits_check(const struct memory_limits *limits, uint64_t size, struct cofre_err *err);
 
+/* Huge pages of the host's pool: what is free of them and reserved by nobody. Directory: /sys/kernel/mm/hugepages. */
+struct huge_pages {
+    uint64_t all, free;
+};
+void huge_pages_read(struct huge_pages *out, const char *directory, uint64_t page);
+/* Whether size bytes can be had in pages of so many bytes; page 0: no huge ones. COFRE_LACKING, with numbers. */
+int huge_pages_check(const struct huge_pages *pages, uint64_t page, uint64_t size, struct cofre_err *err);
+
 #endif

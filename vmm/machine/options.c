@@ -11,6 +11,7 @@
 enum option_id {
     OPTION_TEE = 1,
     OPTION_EMULATED,
+    OPTION_FIRMWARE,
     OPTION_KERNEL,
     OPTION_INITRD,
     OPTION_CMDLINE,
@@ -39,12 +40,16 @@ static const struct {
     {"tee", "TEE", "what protects the guest from this host (required)", OPTION_TEE},
     {"emulated", NULL, "the TEE emulated on a plain KVM: every step, and no confidentiality",
      OPTION_EMULATED},
-    {"kernel", "F", "Linux, a bzImage (required)", OPTION_KERNEL},
+    {"firmware", "F", "OVMF, which the guest starts in instead of Cofre's shim", OPTION_FIRMWARE},
+    {"kernel", "F", "Linux, a bzImage (required without --firmware)", OPTION_KERNEL},
     {"initrd", "F", "its initial RAM disk", OPTION_INITRD},
     {"cmdline", "S", "its command line; console=hvc0 is the fast console, console=ttyS0 the early one",
      OPTION_CMDLINE},
     {"cpus", "N", "virtual CPUs; default 1", OPTION_CPUS},
-    {"memory", "SIZE", "RAM, in steps of 2M; default 512M", OPTION_MEMORY},
+    {"memory", "SIZE[,...]",
+     "RAM, in steps of 2M; default 512M. pages=2M or pages=1G: of the host's huge pages;\n"
+     "                             locked: never swapped",
+     OPTION_MEMORY},
     {"numa-node", "N", "the host's NUMA node for the guest's memory and threads; default any",
      OPTION_NUMA_NODE},
     {"vsock-cid", "N", "virtio sockets, on unix sockets in the guest's run directory", OPTION_VSOCK_CID},
@@ -160,6 +165,39 @@ static int take_number(uint32_t *out, const char *text, const char *what, uint64
     return rc;
 }
 
+static int take_memory_word(struct memory_kind *out, const char *word, struct cofre_err *err)
+{
+    static const struct {
+        const char *word;
+        struct memory_kind kind;
+    } words[] = {
+        {"pages=2M", {.huge = MEMORY_HUGE_2M}},
+        {"pages=1G", {.huge = MEMORY_HUGE_1G}},
+        {"locked", {.locked = true}},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i].word) == 0) {
+            out->huge = words[i].kind.huge ? words[i].kind.huge : out->huge;
+            out->locked |= words[i].kind.locked;
+            return 0;
+        }
+    return cofre_fail(err, COFRE_USAGE, "--memory: \"%s\" is none of pages=2M, pages=1G and locked", word);
+}
+
+static int take_memory(struct run_options *out, const char *value, struct cofre_err *err)
+{
+    char text[64];
+    if (strlen(value) >= sizeof text)
+        return cofre_fail(err, COFRE_USAGE, "--memory: \"%s\" is too long", value);
+    strcpy(text, value);
+    char *rest = text;
+    out->memory = (struct memory_kind){0};
+    int rc = size_parse(&out->guest.memory, strsep(&rest, ","), "--memory", err);
+    while (rc == 0 && rest)
+        rc = take_memory_word(&out->memory, strsep(&rest, ","), err);
+    return rc;
+}
+
 static int take_device(struct run_options *out, const struct device_kind *kind, const char *spec,
                        struct cofre_err *err)
 {
@@ -209,6 +247,9 @@ static int take(struct run_options *out, const struct option *option, const char
     case OPTION_EMULATED:
         out->emulated = true;
         return 0;
+    case OPTION_FIRMWARE:
+        out->guest.firmware = value;
+        return 0;
     case OPTION_KERNEL:
         out->guest.kernel = value;
         return 0;
@@ -221,7 +262,7 @@ static int take(struct run_options *out, const struct option *option, const char
     case OPTION_CPUS:
         return take_number(&out->guest.cpus, value, "--cpus", 1, BOOT_CPUS_MAX, err);
     case OPTION_MEMORY:
-        return size_parse(&out->guest.memory, value, "--memory", err);
+        return take_memory(out, value, err);
     case OPTION_NUMA_NODE:
         out->numa.given = true;
         return take_number(&out->numa.node, value, "--numa-node", 0, NUMA_NODES_MAX - 1, err);
@@ -270,8 +311,20 @@ static int check_together(const struct run_options *o, bool has_tee, const struc
     if (!has_tee)
         return cofre_fail(err, COFRE_USAGE,
                           "--tee is needed: %s for a confidential guest, none for a plain one", names);
-    if (!o->guest.kernel)
+    if (o->guest.firmware)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "--firmware: guests that start in firmware are predicted (cofre measure) but not started yet");
+    if (!o->guest.kernel && !o->guest.firmware)
         return cofre_fail(err, COFRE_USAGE, "--kernel is needed: a Linux bzImage");
+    if (o->memory.huge && o->tee)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "--memory: huge pages are for plain guests; a confidential guest's memory is Linux' guest_memfd, "
+            "which has none");
+    if (o->memory.huge && o->guest.memory % o->memory.huge)
+        return cofre_fail(err, COFRE_USAGE, "--memory: %llu bytes are no whole number of huge pages",
+                          (unsigned long long)o->guest.memory);
     if (!o->tee && o->tee_options)
         return cofre_fail(err, COFRE_USAGE, "--%s: a plain guest has no such option; it is for --tee %s",
                           o->tee_option[0].name, names);

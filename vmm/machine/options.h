@@ -17,6 +17,7 @@ struct run_options {
     bool emulated, no_reboot, json, help;
     struct device_request device[MACHINE_DEVICES_MAX]; /* in the order given */
     unsigned devices;
+    struct memory_kind memory;
     struct machine_numa numa;
     uint32_t vsock_cid; /* 0: none */
     enum machine_watchdog watchdog;

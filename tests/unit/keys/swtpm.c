@@ -20,9 +20,9 @@
 #include <sys/wait.h>
 #include <tss2/tss2_esys.h>
 
-#include "keys/seal/tpm.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/unix_socket.h"
+#include "vmm/tpm/tpm.h"
 
 #define MESSAGE_MAX 8192
 #define HEADER      10

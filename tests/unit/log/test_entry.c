@@ -70,15 +70,24 @@ static struct log_entry a_launch(void)
                               .host_data = {32, {5}}};
 }
 
+static struct log_entry a_clock(void)
+{
+    return (struct log_entry){.kind = LOG_ENTRY_CLOCK,
+                              .time = 1717200000,
+                              .size = 17,
+                              .root = {{0x40}},
+                              .tpm_key = {{0x71}},
+                              .attest = {134, {0xff, 'T', 'C', 'G'}},
+                              .signature = {72, {0, 0x18}}};
+}
+
 static void each_kind_comes_back(void **state)
 {
     (void)state;
     struct log_entry entries[] = {
-        a_verdict(),
-        {.kind = LOG_ENTRY_GENESIS, .time = 0, .name = "verdicts of example.org", .random = {7}},
-        a_change(),
-        an_operation(),
-        a_launch()};
+        a_verdict(), {.kind = LOG_ENTRY_GENESIS, .time = 0, .name = "verdicts of example.org", .random = {7}},
+        a_change(),  an_operation(),
+        a_launch(),  a_clock()};
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         CLEAN_BYTES bytes = {0};
         struct log_entry again;
@@ -124,6 +133,7 @@ static void what_is_changed_is_refused_or_says_something_else(void **state)
     check_changed(a_change());
     check_changed(an_operation());
     check_changed(a_launch());
+    check_changed(a_clock());
 }
 
 static void what_would_not_be_read_is_not_written(void **state)
@@ -181,7 +191,7 @@ static void other_versions_kinds_and_members_are_refused(void **state)
     } cases[] = {
         {"\xa0", 1},                         /* nothing */
         {"\x80", 1},                         /* no map */
-        {"\xa3\x00\x03\x01\x00\x02\x00", 7}, /* version 3 */
+        {"\xa3\x00\x04\x01\x00\x02\x00", 7}, /* version 4 */
         {"\xa3\x00\x02\x01\x05\x02\x00", 7}, /* a kind that is not there */
         {"\xa3\x00\x01\x01\x00\x02\x00", 7}, /* a first entry without its members */
         {"\xa3\x00\x01\x01\x01\x02\x20", 7}, /* a time before 1970 */

@@ -3,9 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -13,6 +16,7 @@
 #include "tests/unit/kvm/fake.h"
 #include "tests/unit/machine/staged.h"
 #include "vmm/machine/memory.h"
+#include "vmm/machine/memory_limit.h"
 
 #define MIB  (1ull << 20)
 #define SIZE (3ull << 30) + 256 * MIB /* 256 MiB of it above 4 GiB */
@@ -26,7 +30,16 @@ static int set_up_with(bool is_private)
 {
     fake_reset();
     return kvm_open(&kvm, &fake_backend, &err) || kvm_vm_create(&vm, &kvm, KVM_X86_DEFAULT_VM, &err) ||
-           machine_memory_init(&mem, &vm, SIZE, is_private, &err);
+           machine_memory_init(&mem, &vm, SIZE, is_private, &(struct memory_kind){0}, &err);
+}
+
+/* A small one, of a kind. */
+static int set_up_kind(uint64_t size, bool is_private, struct memory_kind kind)
+{
+    fake_reset();
+    assert_int_equal(kvm_open(&kvm, &fake_backend, &err), 0);
+    assert_int_equal(kvm_vm_create(&vm, &kvm, KVM_X86_DEFAULT_VM, &err), 0);
+    return machine_memory_init(&mem, &vm, size, is_private, &kind, &err);
 }
 
 static int set_up(void **state)
@@ -281,6 +294,108 @@ static void a_launch_image_outside_ram_is_refused(void **state)
     assert_int_equal(machine_memory_load(&mem, &image, &err), -COFRE_FAILED);
 }
 
+/* Of /proc/self/status, in bytes. */
+static uint64_t locked(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmLck: %llu", &kib) == 1)
+            break;
+    fclose(file);
+    return kib * 1024;
+}
+
+static void locked_memory_of_a_plain_guest_is_all_there_and_stays(void **state)
+{
+    const uint64_t before = locked();
+    assert_int_equal(set_up_kind(32 * MIB, false, (struct memory_kind){.locked = true}), 0);
+    assert_int_equal(allocated(mem.shared), 0);
+    assert_int_equal(machine_memory_take(&mem, &err), 0);
+    assert_int_equal(allocated(mem.shared), 32 * MIB);
+    assert_int_equal(locked() - before, 32 * MIB);
+    assert_int_equal(tear_down(state), 0);
+    assert_int_equal(locked(), before);
+}
+
+static void locked_memory_of_a_confidential_guest_is_held_once(void **state)
+{
+    const uint64_t before = locked();
+    assert_int_equal(set_up_kind(32 * MIB, true, (struct memory_kind){.locked = true}), 0);
+    assert_int_equal(machine_memory_take(&mem, &err), 0);
+    assert_int_equal(allocated(fake.guest_memfd), 32 * MIB);
+    assert_int_equal(allocated(mem.shared), 0);
+    assert_int_equal(locked() - before, 32 * MIB); /* what will be there */
+    *(uint8_t *)guest_memory_at(&mem.view, 0x4000, 1) = 1;
+    assert_int_equal(allocated(mem.shared), 0x1000);
+    assert_int_equal(machine_memory_convert(&mem, 0x4000, 0x1000, true, &err),
+                     0); /* a locked page is given back, too */
+    assert_int_equal(allocated(mem.shared), 0);
+    assert_int_equal(tear_down(state), 0);
+}
+
+static void usual_memory_is_not_taken_before_it_is_touched(void **state)
+{
+    assert_int_equal(set_up_kind(32 * MIB, false, (struct memory_kind){0}), 0);
+    assert_int_equal(machine_memory_take(&mem, &err), 0);
+    assert_int_equal(allocated(mem.shared), 0);
+    assert_int_equal(tear_down(state), 0);
+}
+
+/* As a user, because root locks what it likes; a process of its own, because there is no way back. */
+static void what_may_not_be_locked_is_refused_with_the_limit(void **state)
+{
+    assert_int_equal(set_up_kind(32 * MIB, false, (struct memory_kind){.locked = true}), 0);
+    const struct rlimit few = {MIB, MIB};
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool good = setrlimit(RLIMIT_MEMLOCK, &few) == 0 &&
+                    (getuid() != 0 || setresuid(65534, 65534, 65534) == 0) &&
+                    machine_memory_take(&mem, &err) == -COFRE_LACKING && strstr(err.text, "locking 32 MiB") &&
+                    strstr(err.text, "RLIMIT_MEMLOCK, ulimit -l) is 1 MiB");
+        _exit(!good);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(tear_down(state), 0);
+}
+
+static uint64_t free_huge_pages(void)
+{
+    struct huge_pages pages;
+    huge_pages_read(&pages, "/sys/kernel/mm/hugepages", MEMORY_HUGE_2M);
+    return pages.free;
+}
+
+static void more_huge_pages_than_there_are_is_refused_before_any_is_taken(void **state)
+{
+    const uint64_t before = free_huge_pages();
+    assert_int_equal(
+        set_up_kind((before + 1) * 2 * MIB + 4096 * MIB, false, (struct memory_kind){.huge = MEMORY_HUGE_2M}),
+        -COFRE_LACKING);
+    assert_int_equal(free_huge_pages(), before);
+    assert_int_equal(tear_down(state), 0);
+}
+
+static void huge_pages_are_all_there_before_the_guest_begins(void **state)
+{
+    const uint64_t before = free_huge_pages();
+    if (before < 16) {
+        print_message("# skipped: fewer than 16 huge pages are free here (sysctl vm.nr_hugepages)\n");
+        skip();
+    }
+    assert_int_equal(set_up_kind(32 * MIB, false, (struct memory_kind){.huge = MEMORY_HUGE_2M}), 0);
+    assert_int_equal(machine_memory_take(&mem, &err), 0);
+    assert_int_equal(allocated(mem.shared), 32 * MIB);
+    assert_int_equal(before - free_huge_pages(), 16);
+    assert_int_equal(ftruncate(mem.shared, 0), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(tear_down(state), 0);
+    assert_int_equal(free_huge_pages(), before);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
@@ -299,6 +414,12 @@ int main(void)
         TEST(the_window_is_a_slot_and_goes_once),
         TEST(a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own),
         TEST(a_launch_image_outside_ram_is_refused),
+        cmocka_unit_test(locked_memory_of_a_plain_guest_is_all_there_and_stays),
+        cmocka_unit_test(locked_memory_of_a_confidential_guest_is_held_once),
+        cmocka_unit_test(usual_memory_is_not_taken_before_it_is_touched),
+        cmocka_unit_test(what_may_not_be_locked_is_refused_with_the_limit),
+        cmocka_unit_test(more_huge_pages_than_there_are_is_refused_before_any_is_taken),
+        cmocka_unit_test(huge_pages_are_all_there_before_the_guest_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,9 +2,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -100,6 +102,38 @@ static void a_limit_of_this_process_is_read(void **state)
     free(cpuid);
 }
 
+static void huge_pages_that_others_reserved_are_not_free(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *text;
+    } files[] = {{"nr_hugepages", "100\n"}, {"free_hugepages", "90\n"}, {"resv_hugepages", "26\n"}};
+    char folder[] = "/tmp/cofre-huge-XXXXXX", path[128];
+    struct huge_pages pages;
+    struct cofre_err err = {{0}};
+    assert_non_null(mkdtemp(folder));
+    huge_pages_read(&pages, folder, 2 * MIB);
+    assert_int_equal(pages.all, 0);
+    assert_int_equal(huge_pages_check(&pages, 2 * MIB, 2 * MIB, &err), -COFRE_LACKING);
+    snprintf(path, sizeof path, "%s/hugepages-2048kB", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/hugepages-2048kB/%s", folder, files[i].file);
+        FILE *file = fopen(path, "w");
+        assert_true(file && fputs(files[i].text, file) >= 0 && fclose(file) == 0);
+    }
+    huge_pages_read(&pages, folder, 2 * MIB);
+    assert_int_equal(pages.all, 100);
+    assert_int_equal(pages.free, 64);
+    assert_int_equal(huge_pages_check(&pages, 2 * MIB, 128 * MIB, &err), 0);
+    assert_int_equal(huge_pages_check(&pages, 2 * MIB, 130 * MIB, &err), -COFRE_LACKING);
+    assert_non_null(
+        strstr(err.text, "a guest of 130 MiB needs 65 huge pages of 2 MiB, and the host has 64 of 100 left"));
+    assert_int_equal(huge_pages_check(&pages, 0, 130 * MIB, &err), 0);
+    snprintf(path, sizeof path, "rm -r %s", folder);
+    assert_int_equal(system(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +141,7 @@ int main(void)
         cmocka_unit_test(memory_that_is_not_available_is_no_refusal),
         cmocka_unit_test(addresses_are_as_wide_as_kvm_says),
         cmocka_unit_test(a_limit_of_this_process_is_read),
+        cmocka_unit_test(huge_pages_that_others_reserved_are_not_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,8 +114,14 @@ static void names_the_option_that_is_wrong(void **state)
         {{"--numa-node", "-1"}, "--numa-node"},
         {{"--numa-node", "1024"}, "--numa-node"},
         {{"--memory", ""}, "--memory"},
+        {{"--memory", "1G,"}, "\"\" is none of pages=2M"},
+        {{"--memory", "1G,pages=4K"}, "\"pages=4K\" is none of pages=2M"},
+        {{"--memory", ",locked"}, "--memory"},
+        {{"--memory", "1536M,pages=1G"}, "no whole number of huge pages"},
+        {{"--memory", "1048576K,locked,locked,locked,locked,locked,locked,locked,locked,locked"}, "too long"},
         {{"--vsock-cid", "2"}, "--vsock-cid"},
         {{"--vsock-cid", "4294967295"}, "--vsock-cid"},
+        {{"--firmware", "f"}, "not started yet"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         const char *const *a = wrong[i].arg;
@@ -123,6 +129,28 @@ static void names_the_option_that_is_wrong(void **state)
         assert_int_equal(rc, -COFRE_USAGE);
         assert_non_null(strstr(err.text, wrong[i].says));
     }
+}
+
+static void memory_is_of_a_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        uint64_t huge;
+        bool locked;
+    } good[] = {{"1G", 0, false},
+                {"1G,locked", 0, true},
+                {"1G,pages=2M", MEMORY_HUGE_2M, false},
+                {"1G,locked,pages=1G", MEMORY_HUGE_1G, true}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(parse("--tee", "none", "--kernel", "k", "--memory", good[i].value, NULL), 0);
+        assert_int_equal(options.guest.memory, 1ull << 30);
+        assert_int_equal(options.memory.huge, good[i].huge);
+        assert_int_equal(options.memory.locked, good[i].locked);
+    }
+    assert_int_equal(parse("--tee", "snp", "--kernel", "k", "--memory", "1G,locked", NULL), 0);
+    assert_int_equal(parse("--tee", "snp", "--kernel", "k", "--memory", "1G,pages=2M", NULL), -COFRE_USAGE);
+    assert_non_null(strstr(err.text, "huge pages are for plain guests"));
 }
 
 static void a_plain_guest_takes_nothing_of_a_tee(void **state)
@@ -155,6 +183,7 @@ int main(void)
         cmocka_unit_test(takes_an_expected_measurement_of_96_digits_only),
         cmocka_unit_test(a_tee_that_is_not_there_is_refused_with_those_that_are),
         cmocka_unit_test(names_the_option_that_is_wrong),
+        cmocka_unit_test(memory_is_of_a_kind),
         cmocka_unit_test(a_plain_guest_takes_nothing_of_a_tee),
         cmocka_unit_test(too_many_devices_are_refused),
     };

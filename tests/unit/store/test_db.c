@@ -6,10 +6,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -213,6 +215,39 @@ static void work_that_fails_leaves_nothing(void **state)
     from = 3;
     assert_true(db_atomically(db, insert_two, &from, &err) >= 0);
     assert_int_equal(count_numbers(db), 3);
+}
+
+static int change_many(struct db *db, void *context, struct cofre_err *err)
+{
+    (void)context;
+    int rc = db_script(db, "SAVEPOINT one; UPDATE number SET n = n + 1; ROLLBACK TO one; RELEASE one", err);
+    return rc < 0 ? rc : db_run(db, "UPDATE number SET n = n + 2", NULL, 0, NULL, NULL, err);
+}
+
+/* Who has the database may write to its folder alone, and have no other to put aside what a savepoint takes back. */
+static void much_is_taken_back_without_another_file(void **state)
+{
+    (void)state;
+    needs(false);
+    CLEAN_DB *db = connect();
+    struct cofre_err err = {""};
+    struct rlimit all, no_more;
+    int64_t sum = 0;
+    new_numbers(db);
+    do_script(db, "INSERT INTO number (id, n) WITH RECURSIVE row (id) AS (SELECT 1 UNION ALL SELECT id + 1 "
+                  "FROM row WHERE id < 50000)"
+                  " SELECT id, 0 FROM row");
+    const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    no_more = (struct rlimit){(rlim_t)next, all.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &no_more), 0);
+    const int rc = db_atomically(db, change_many, NULL, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    if (rc < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(db_run(db, "SELECT SUM(n) FROM number", NULL, 0, db_take_integer, &sum, &err), 1);
+    assert_int_equal(sum, 100000);
 }
 
 /* Reads, then writes what it read and one: lost where two do it at once without being told of each other. */
@@ -482,6 +517,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_row_that_is_refused_ends_the_statement),
         cmocka_unit_test(wrong_statements_fail_with_the_reason),
         cmocka_unit_test(work_that_fails_leaves_nothing),
+        cmocka_unit_test(much_is_taken_back_without_another_file),
         cmocka_unit_test(transactions_at_once_follow_each_other),
         cmocka_unit_test(a_process_that_dies_in_between_leaves_what_it_had_finished),
         cmocka_unit_test(another_process_that_comes_and_goes_takes_nothing_away),

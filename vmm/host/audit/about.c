@@ -5,7 +5,7 @@
 
 #include "vmm/base/cleanup.h"
 
-/* what: the operation, "launch" of a launch; no operation is called so. The first entry is about nothing. */
+/* what: the operation, "launch" of a launch, "clock" of what a TPM said; no operation is called so. The first entry is about nothing. */
 const char *const about_schema =
     "CREATE TABLE log_about (number BIGINT NOT NULL PRIMARY KEY, time BIGINT NOT NULL, tenant TEXT NOT NULL,"
     " what TEXT NOT NULL, object TEXT NOT NULL, who TEXT NOT NULL, differs BIGINT NOT NULL);"
@@ -15,6 +15,7 @@ const char *const about_schema =
     "CREATE INDEX log_about_differs ON log_about (time, number) WHERE differs = 1;";
 
 #define LAUNCH "launch"
+#define CLOCK  "clock"
 
 static bool differ(const struct log_measurement *a, const struct log_measurement *b)
 {
@@ -34,8 +35,10 @@ int about_add(struct db *db, int64_t number, const struct log_entry *e, struct c
                     "INSERT INTO log_about (number, time, tenant, what, object, who, differs)"
                     " VALUES ($1, $2, $3, $4, $5, $6, $7)",
                     NULL, NULL, err, db_integer(number), db_integer(e->time), db_text(e->tenant),
-                    db_text(launch ? LAUNCH : e->operation), db_text(e->object_name), db_text(e->subject),
-                    db_integer(launch && differs(e)));
+                    db_text(launch                       ? LAUNCH
+                            : e->kind == LOG_ENTRY_CLOCK ? CLOCK
+                                                         : e->operation),
+                    db_text(e->object_name), db_text(e->subject), db_integer(launch && differs(e)));
     return rc < 0 ? rc : 0;
 }
 
@@ -98,7 +101,7 @@ int about_catch_up(struct db *db, struct cofre_err *err)
 #define WANTED                                                                                               \
     "time >= $1 AND time < $2 AND ($3 = '' OR tenant = $3) AND ($4 = '' OR who = $4) AND ($5 = '' OR "       \
     "object = $5)"                                                                                           \
-    " AND what >= $6 AND what <= $7 AND ($8 = 0 OR what <> 'launch')"
+    " AND what >= $6 AND what <= $7 AND ($8 = 0 OR what NOT IN ('launch', 'clock'))"
 #define NEWEST " AND time <= $9 AND (time < $9 OR number < $10) ORDER BY time DESC, number DESC LIMIT $11"
 
 static const char of_any[] = "SELECT number FROM log_about WHERE " WANTED NEWEST,

@@ -121,6 +121,16 @@ int audit_sign(struct audit_turn *turn, struct cofre_err *err)
     return db_log_sign(&turn->log, turn->audit->name, turn->audit->key, turn->now, err);
 }
 
+void audit_set_mark(struct audit_mark *out, const struct audit_turn *turn)
+{
+    out->tree = turn->log.tree;
+}
+
+void audit_go_back(struct audit_turn *turn, const struct audit_mark *mark)
+{
+    turn->log.tree = mark->tree;
+}
+
 void audit_end(struct audit_turn *turn)
 {
     db_log_close(&turn->log);

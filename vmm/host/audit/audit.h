@@ -75,6 +75,13 @@ bool audit_may_tell(struct audit *audit, int64_t now);
 /* Something was counted that a turn in this second would tell. */
 bool audit_has_to_tell(const struct audit *audit, int64_t now);
 
+/* What follows may be taken back with a savepoint of the caller's: then the turn goes on behind the mark. */
+struct audit_mark {
+    struct log_tree tree;
+};
+void audit_set_mark(struct audit_mark *out, const struct audit_turn *turn);
+void audit_go_back(struct audit_turn *turn, const struct audit_mark *mark);
+
 /* A launch. The caller fills in what it knows of the kind's members (attest/log/entry.h); the texts are made printable. */
 int audit_launch(struct audit_turn *turn, const struct log_entry *launch, int64_t *number,
                  struct cofre_err *err);

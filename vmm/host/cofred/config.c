@@ -125,15 +125,47 @@ static const struct schema schema_config = {"Config", NULL, members, whole_rule}
 
 /* What they come to */
 
-static int read_user(struct config_user *out, const char *name, struct cofre_err *err)
+/* A guest's process has one of these as its user, and as its group. */
+static bool is_guests(const struct config *c, uint64_t number)
+{
+    return number >= c->hands.first_user && number - c->hands.first_user < c->hands.guests;
+}
+
+static int read_user(struct config_user *out, const struct config *c, const char *part, const char *name,
+                     struct cofre_err *err)
 {
     const struct passwd *found = getpwnam(name);
     char *end;
     const unsigned long number = strtoul(name, &end, 10);
     if (!found && (*end || number == 0 || number > 4000000000))
-        return cofre_fail(err, COFRE_USAGE, "users: there is no user \"%s\"", name);
+        return cofre_fail(err, COFRE_USAGE, "users.%s: there is no user \"%s\"", part, name);
     *out = (struct config_user){found ? found->pw_uid : (uid_t)number, found ? found->pw_gid : (gid_t)number};
-    return out->uid && out->gid ? 0 : cofre_fail(err, COFRE_USAGE, "users: neither part may be root");
+    if (!out->uid || !out->gid)
+        return cofre_fail(err, COFRE_USAGE, "users.%s: neither part may be root", part);
+    if (is_guests(c, out->uid) || is_guests(c, out->gid))
+        return cofre_fail(err, COFRE_USAGE, "users.%s: \"%s\", of user %u and group %u, is a guest's", part,
+                          name, out->uid, out->gid);
+    return 0;
+}
+
+static int read_parts(struct config *out, const json_t *users, struct cofre_err *err)
+{
+    int rc = read_user(&out->decider, out, "decider", member_text(users, "decider", ""), err);
+    if (rc == 0)
+        rc = read_user(&out->gate, out, "gate", member_text(users, "gate", ""), err);
+    return rc == 0 && out->decider.uid == out->gate.uid
+               ? cofre_fail(err, COFRE_USAGE, "users.gate: it is the decider's, who must not be the same")
+               : rc;
+}
+
+/* The last user of all means "as it is" to the kernel. */
+static int check_range(const struct config *c, struct cofre_err *err)
+{
+    const uint64_t last = (uint64_t)c->hands.first_user + c->hands.guests - 1;
+    return last >= (uid_t)-1
+               ? cofre_fail(err, COFRE_USAGE, "guests.first_user: %u guests from it on are beyond all users",
+                            c->hands.guests)
+               : 0;
 }
 
 static int read_listeners(struct config *out, const json_t *list, struct cofre_err *err)
@@ -173,6 +205,18 @@ static int read_issuer(struct config *out, const json_t *one, struct cofre_err *
     return rc < 0 ? rc : access_config_issuer(out->access, &issuer, err);
 }
 
+/* What a guest's process could show at the unix socket must be nobody's who may do something. */
+static int check_identity(const struct config *c, const char *identity, struct cofre_err *err)
+{
+    const char *number =
+        strncmp(identity, "uid:", 4) == 0 || strncmp(identity, "gid:", 4) == 0 ? identity + 4 : "";
+    char *end;
+    const unsigned long long id = strtoull(number, &end, 10);
+    return *number && !*end && is_guests(c, id)
+               ? cofre_fail(err, COFRE_USAGE, "%s is a guest's user (guests.first_user)", identity)
+               : 0;
+}
+
 static int read_users(struct config *out, const json_t *users, struct cofre_err *err)
 {
     const char *user;
@@ -181,7 +225,9 @@ static int read_users(struct config *out, const json_t *users, struct cofre_err 
     size_t i;
     json_object_foreach((json_t *)(uintptr_t)users, user, identities) json_array_foreach(identities, i, one)
     {
-        int rc = access_config_map(out->access, user, json_string_value(one), err);
+        int rc = check_identity(out, json_string_value(one), err);
+        if (rc == 0)
+            rc = access_config_map(out->access, user, json_string_value(one), err);
         if (rc < 0)
             return cofre_within(err, rc, "access.users.%s[%zu]", user, i);
     }
@@ -194,7 +240,8 @@ static int read_access(struct config *out, const json_t *access, struct cofre_er
     const json_t *one;
     size_t i;
     out->access->approval_lifetime = (int64_t)member_unsigned(access, "approval_seconds", 0);
-    if (access_principal_parse(&administrator, out->administrator, err) < 0)
+    if (access_principal_parse(&administrator, out->administrator, err) < 0 ||
+        check_identity(out, out->administrator, err) < 0)
         return cofre_within(err, -COFRE_USAGE, "access.administrator");
     json_array_foreach(member_at(access, "issuers"), i,
                        one) if (read_issuer(out, one, err) < 0) return cofre_within(err, -COFRE_USAGE,
@@ -239,9 +286,9 @@ static int interpret(struct config *out, struct cofre_err *err)
     out->access = calloc(1, sizeof *out->access);
     int rc = out->access ? 0 : cofre_fail(err, COFRE_FAILED, "no memory for the configuration");
     if (rc == 0)
-        rc = read_user(&out->decider, member_text(users, "decider", ""), err);
+        rc = check_range(out, err);
     if (rc == 0)
-        rc = read_user(&out->gate, member_text(users, "gate", ""), err);
+        rc = read_parts(out, users, err);
     if (rc == 0)
         rc = read_listeners(out, member_at(d, "listen"), err);
     return rc < 0 ? rc : read_access(out, access, err);

@@ -16,6 +16,7 @@
 #include "vmm/host/cofred/confine.h"
 #include "vmm/host/cofred/log_key.h"
 #include "vmm/host/decide/decider.h"
+#include "vmm/host/decide/journal.h"
 #include "vmm/host/front/gate.h"
 #include "vmm/host/front/zygote.h"
 
@@ -41,7 +42,9 @@ static int run_gate(const struct config *config, struct cofre_err *err)
 {
     struct gate_config gate = {.decider = PART_FIRST_FD,
                                .zygote = PART_FIRST_FD + 1,
-                               .limits = {config->connections, config->of_one, HANDSHAKE_SECONDS}};
+                               .limits = {config->connections, config->of_one, HANDSHAKE_SECONDS},
+                               .guests_first = config->hands.first_user,
+                               .guests = config->hands.guests};
     SSL_CTX *tls = NULL;
     for (; gate.listeners < config->listeners; gate.listeners++) {
         gate.listener[gate.listeners].fd = PART_FIRST_FD + 2 + (int)gate.listeners;
@@ -106,6 +109,7 @@ static int run_decider(const struct config *config, struct cofre_err *err)
     (void)snprintf(database, sizeof database, "%s/cofred.db", config->state);
     (void)snprintf(key, sizeof key, "%s/log-key.pem", config->state);
     (void)snprintf(images, sizeof images, "%s/images", config->state);
+    decider.journal = journal_open(JOURNAL_SOCKET);
     int rc = confine_decider(config, err);
     if (rc == 0)
         rc = log_key_make(key, err);

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "vmm/host/decide/parts.h"
+#include "vmm/host/interface/schemas.h"
 
-#define MIB (1024 * 1024)
+#define MIB (1024 * 1024ULL)
 
 uint64_t tenant_quota(const struct tenant *tenant, const char *name)
 {
@@ -14,6 +15,7 @@ uint64_t tenant_quota(const struct tenant *tenant, const char *name)
 /* Of guests that run, or are about to. */
 struct held {
     uint64_t running, cpus, memory, networks, snp_guests, tdx_guests;
+    uint64_t huge_2m, huge_1g; /* bytes of memory, of these pages */
 };
 
 static int take_held(void *context, const struct db_value *c, size_t columns, struct cofre_err *err)
@@ -22,7 +24,8 @@ static int take_held(void *context, const struct db_value *c, size_t columns, st
     (void)columns;
     (void)err;
     *held = (struct held){(uint64_t)c[0].integer, (uint64_t)c[1].integer, (uint64_t)c[2].integer,
-                          (uint64_t)c[3].integer, (uint64_t)c[4].integer, (uint64_t)c[5].integer};
+                          (uint64_t)c[3].integer, (uint64_t)c[4].integer, (uint64_t)c[5].integer,
+                          (uint64_t)c[6].integer, (uint64_t)c[7].integer};
     return 0;
 }
 
@@ -30,7 +33,9 @@ static int take_held(void *context, const struct db_value *c, size_t columns, st
     "SELECT COUNT(*), CAST(COALESCE(SUM(cpus), 0) AS BIGINT), CAST(COALESCE(SUM(memory), 0) AS BIGINT),"     \
     " CAST(COALESCE(SUM(networks), 0) AS BIGINT),"                                                           \
     " CAST(COALESCE(SUM(CASE WHEN tee = 'snp' THEN 1 ELSE 0 END), 0) AS BIGINT),"                            \
-    " CAST(COALESCE(SUM(CASE WHEN tee = 'tdx' THEN 1 ELSE 0 END), 0) AS BIGINT)"                             \
+    " CAST(COALESCE(SUM(CASE WHEN tee = 'tdx' THEN 1 ELSE 0 END), 0) AS BIGINT),"                            \
+    " CAST(COALESCE(SUM(CASE WHEN huge_page = 2097152 THEN memory ELSE 0 END), 0) AS BIGINT),"               \
+    " CAST(COALESCE(SUM(CASE WHEN huge_page = 1073741824 THEN memory ELSE 0 END), 0) AS BIGINT)"             \
     " FROM guest WHERE state IN ('starting', 'running', 'paused', 'stopping') "
 
 static int held_by(struct held *out, struct db *db, const char *tenant, struct cofre_err *err)
@@ -92,16 +97,31 @@ static int check_scarce(const struct decider *d, const char *misc, const char *w
     return 0; /* nobody counts them here: the launch finds out */
 }
 
+/* The pool is no memory for others. */
+static uint64_t without_pool(const struct hands_host *host, uint64_t memory)
+{
+    const uint64_t pool = (host->huge_2m << 21) + (host->huge_1g << 30);
+    return memory > pool ? memory - pool : 0;
+}
+
 static int check_host(struct call *call, const struct held *needs, const char *tee, bool emulated,
                       struct cofre_err *err)
 {
     const struct decider *d = call->decider;
+    const struct hands_host *host = &d->host;
     const uint64_t reserved = d->config->reserved_memory,
-                   memory = d->host.memory > reserved ? d->host.memory - reserved : 0;
+                   memory = without_pool(host, host->memory > reserved ? host->memory - reserved : 0);
     struct held held = {0};
     int rc = held_by(&held, call->db, NULL, err);
     if (rc == 0)
-        rc = check("the host", "memory", needs->memory, held.memory, memory, MIB, " MiB", err);
+        rc = check("the host", "memory", needs->memory - needs->huge_2m - needs->huge_1g,
+                   held.memory - held.huge_2m - held.huge_1g, memory, MIB, " MiB", err);
+    if (rc == 0) /* of which others may have some: the launch finds out */
+        rc = check("the host", "huge pages of 2 MiB", needs->huge_2m >> 21, held.huge_2m >> 21, host->huge_2m,
+                   1, "", err);
+    if (rc == 0)
+        rc = check("the host", "huge pages of 1 GiB", needs->huge_1g >> 30, held.huge_1g >> 30, host->huge_1g,
+                   1, "", err);
     if (rc == 0 && !emulated && strcmp(tee, "snp") == 0)
         rc = check_scarce(d, "sev_es", "ASIDs for SNP guests", held.snp_guests, err);
     if (rc == 0 && !emulated && strcmp(tee, "tdx") == 0)
@@ -113,9 +133,12 @@ int admission_check_start(struct call *call, const struct guest_row *guest, cons
                           struct cofre_err *err)
 {
     const char *tee = member_text(definition, "tee", "none");
+    const uint64_t memory = member_unsigned(definition, "memory", 0), page = definition_page(definition);
     const struct held needs = {.running = 1,
                                .cpus = member_unsigned(definition, "cpus", 1),
-                               .memory = member_unsigned(definition, "memory", 0),
+                               .memory = memory,
+                               .huge_2m = page == 2 * MIB ? memory : 0,
+                               .huge_1g = page == 1024 * MIB ? memory : 0,
                                .networks = json_array_size(member_at(definition, "networks")),
                                .snp_guests = strcmp(tee, "snp") == 0,
                                .tdx_guests = strcmp(tee, "tdx") == 0};

@@ -61,9 +61,20 @@ static void host_told(void *context, int rc, const struct hands_answer *answer, 
     }
     d->host = answer->host;
     reconcile(d);
+}
+
+int decider_serve(struct decider *d, struct cofre_err *err)
+{
+    static const struct callers_limits limits = {.waiting = CALLER_WAITING_MAX};
+    const struct callers_handler handler = {
+        .request = request_came, .gone = caller_gone, .drained = caller_drained, .context = d};
+    int rc = callers_new(&d->callers, d->base, d->config->gate, &handler, &limits, err);
+    if (rc < 0)
+        return rc;
     held_carry_out(d);
     if (d->config->ready)
         d->config->ready(d->config->context);
+    return 0;
 }
 
 static void asked_to_end(evutil_socket_t fd, short events, void *context)
@@ -124,9 +135,6 @@ static int open_database(struct decider *d, struct cofre_err *err)
 
 static int open_loop(struct decider *d, struct cofre_err *err)
 {
-    static const struct callers_limits limits = {.waiting = CALLER_WAITING_MAX};
-    const struct callers_handler handler = {
-        .request = request_came, .gone = caller_gone, .drained = caller_drained, .context = d};
     const struct hands_client_calls calls = {.news = hands_news, .lost = hands_lost};
     if (evthread_use_pthreads() < 0 || !(d->base = event_base_new()) ||
         !(d->turn = event_new(d->base, -1, 0, turn_run, d)) ||
@@ -137,8 +145,6 @@ static int open_loop(struct decider *d, struct cofre_err *err)
          event_add(d->alive, NULL) < 0))
         return cofre_fail(err, COFRE_FAILED, "no event for the supervisor");
     int rc = hands_client_new(&d->hands, d->base, d->config->hands, &calls, d, err);
-    if (rc == 0)
-        rc = callers_new(&d->callers, d->base, d->config->gate, &handler, &limits, err);
     if (rc == 0)
         rc = hands_client_ask(d->hands, HANDS_HOST, 0, NULL, NULL, 0, host_told, d, err);
     return rc;

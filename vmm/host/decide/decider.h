@@ -17,6 +17,7 @@ struct decider_config {
     uint64_t reserved_memory;           /* bytes that guests never get */
     int images;                         /* the folder's descriptor; the decider's */
     int gate, hands;                    /* SOCK_SEQPACKET pairs' ends; the decider's */
+    int journal;                        /* journal.h; the decider's */
     int alive;                    /* a socket: each byte that comes is sent back, by the loop; -1: none */
     void (*ready)(void *context); /* when it serves; NULL: nobody wants to know */
     void *context;

@@ -4,6 +4,7 @@
 
 #include "vmm/base/number.h"
 #include "vmm/host/decide/parts.h"
+#include "vmm/host/interface/schemas.h"
 
 static int hex_member(uint8_t *out, size_t size, const json_t *object, const char *name, uint32_t bit,
                       uint32_t *given, struct cofre_err *err)
@@ -111,6 +112,14 @@ static int set_expected(struct hands_start *out, const json_t *expect, struct co
     return rc;
 }
 
+static uint32_t pages_of(uint64_t page)
+{
+    for (uint32_t pages = HANDS_PAGES_2M; pages <= HANDS_PAGES_1G; pages++)
+        if (page == hands_page_size(pages))
+            return pages;
+    return HANDS_PAGES_USUAL;
+}
+
 int definition_to_start(struct hands_start *out, const json_t *definition,
                         const struct decider_config *config, struct cofre_err *err)
 {
@@ -123,6 +132,8 @@ int definition_to_start(struct hands_start *out, const json_t *definition,
         .cpus = (uint32_t)member_unsigned(definition, "cpus", 1),
         .vsock = member_boolean(definition, "vsock", false),
         .memory = member_unsigned(definition, "memory", 0),
+        .pages = pages_of(definition_page(definition)),
+        .locked = member_boolean(definition, "memory_locked", false),
         .given = HANDS_KERNEL,
     };
     (void)snprintf(out->cmdline, sizeof out->cmdline, "%s", member_text(definition, "cmdline", ""));

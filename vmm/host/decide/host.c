@@ -1,4 +1,5 @@
 /* The host: what it has, what is left, and figures of cofred's own. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +56,8 @@ static int told(struct call *call, struct cofre_err *err)
         return rc < 0 ? rc : cofre_fail(err, COFRE_FAILED, "no memory for an answer");
     amount(call->answer, "cpus", bits(host->cpus, HANDS_CPUS_MAX / 64), sums[CPUS]);
     amount(call->answer, "memory", host->memory, sums[MEMORY]);
+    amount(call->answer, "huge_pages_2m", host->huge_2m, host->huge_2m - host->huge_2m_free);
+    amount(call->answer, "huge_pages_1g", host->huge_1g, host->huge_1g - host->huge_1g_free);
     amount(call->answer, "guests", host->guests_max, sums[RUNNING]);
     for (uint32_t i = 0; i < host->miscs; i++)
         if (strcmp(host->misc[i].name, "sev_es") == 0 || strcmp(host->misc[i].name, "tdx") == 0)
@@ -76,28 +79,45 @@ int work_host_show(struct call *call, struct cofre_err *err)
     return 0;
 }
 
+/* Samples of one metric are beside each other: its name, labels, value. */
+static size_t put_metrics(char *text, size_t size, const struct decider *d, const uint64_t sums[static SUMS])
+{
+    const struct {
+        const char *name, *labels, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"cofred_guests", "{state=\"defined\"}", "gauge", "Guests that are defined, and those that run.",
+         sums[DEFINED]},
+        {"cofred_guests", "{state=\"running\"}", NULL, NULL, sums[RUNNING]},
+        {"cofred_guest_memory_bytes", "", "gauge", "Memory of guests that run.", sums[MEMORY]},
+        {"cofred_guest_cpus", "", "gauge", "Virtual processors of guests that run.", sums[CPUS]},
+        {"cofred_connections", "", "gauge", "Connections that are open.", callers_count(d->callers)},
+        {"cofred_answers_total", "{status=\"2xx\"}", "counter",
+         "Answers, by the first digit of their status.", d->answered[2]},
+        {"cofred_answers_total", "{status=\"4xx\"}", NULL, NULL, d->answered[4]},
+        {"cofred_answers_total", "{status=\"5xx\"}", NULL, NULL, d->answered[5]},
+    };
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].help)
+            used += (size_t)snprintf(text + used, size - used, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name,
+                                     rows[i].help, rows[i].name, rows[i].type);
+        used += (size_t)snprintf(text + used, size - used, "%s%s %" PRIu64 "\n", rows[i].name, rows[i].labels,
+                                 rows[i].value);
+    }
+    return used;
+}
+
 static void print(struct call *call)
 {
     char text[2048];
     uint64_t sums[SUMS] = {0};
     struct decider *d = call->decider;
     (void)sum(sums, d->db, NULL);
-    const int len =
-        snprintf(text, sizeof text,
-                 "# TYPE cofred_guests gauge\ncofred_guests{state=\"defined\"} "
-                 "%llu\ncofred_guests{state=\"running\"} %llu\n"
-                 "# TYPE cofred_guest_memory_bytes gauge\ncofred_guest_memory_bytes %llu\n"
-                 "# TYPE cofred_guest_cpus gauge\ncofred_guest_cpus %llu\n"
-                 "# TYPE cofred_connections gauge\ncofred_connections %zu\n"
-                 "# TYPE cofred_answers_total counter\ncofred_answers_total{status=\"2xx\"} %llu\n"
-                 "cofred_answers_total{status=\"4xx\"} %llu\ncofred_answers_total{status=\"5xx\"} %llu\n",
-                 (unsigned long long)sums[DEFINED], (unsigned long long)sums[RUNNING],
-                 (unsigned long long)sums[MEMORY], (unsigned long long)sums[CPUS], callers_count(d->callers),
-                 (unsigned long long)d->answered[2], (unsigned long long)d->answered[4],
-                 (unsigned long long)d->answered[5]);
+    const size_t len = put_metrics(text, sizeof text, d, sums);
     if (call->caller) {
         caller_begin(call->caller, call->request.id, 200, call->request.operation->type);
-        caller_chunk(call->caller, call->request.id, (struct view){(const uint8_t *)text, (size_t)len});
+        caller_chunk(call->caller, call->request.id, (struct view){(const uint8_t *)text, len});
         caller_end(call->caller, call->request.id);
     }
     call_free(call);

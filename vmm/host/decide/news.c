@@ -19,7 +19,7 @@ struct tidings {
     int32_t status; /* of an end; -1: not known */
     bool out_of_memory;
     char why[512];
-    json_t *result; /* what cofre-vmm printed of it; NULL: nothing that can be read */
+    json_t *result; /* what cofre-vmm printed of it, of launches a list; NULL: nothing that can be read */
 };
 
 static void tidings_free(void *data)
@@ -83,6 +83,22 @@ static void add_result(struct tidings *t, int rc, int fd)
 
 /* Launched */
 
+/* Each whole line, null for one that is no JSON. NULL where there is none. */
+static json_t *read_lines(int fd)
+{
+    CLEAN_FREE char *text = malloc(FILE_MAX);
+    CLEAN_JSON *lines = json_array();
+    const ssize_t got = text ? pread(fd, text, FILE_MAX, 0) : -1;
+    const char *line = text, *end;
+    for (; got > 0 && (end = memchr(line, '\n', (size_t)(text + got - line))); line = end + 1) {
+        json_t *one = NULL;
+        (void)json_read(&one, (struct view){(const uint8_t *)line, (size_t)(end - line)}, COFRE_MALFORMED,
+                        NULL);
+        (void)json_array_append_new(lines, one ? one : json_null());
+    }
+    return json_array_size(lines) ? json_incref(lines) : NULL;
+}
+
 static void set_digest(struct log_digest *out, const json_t *definition, const char *member)
 {
     struct image_digest digest;
@@ -133,20 +149,33 @@ static void tell(struct call *call)
     waiters_look(call->decider, &call->guest);
 }
 
+static int take_launch(struct call *call, const json_t *result, struct cofre_err *err)
+{
+    struct guest_row *g = &call->guest;
+    const char *given = json_string_value(json_object_get(json_object_get(result, "measurement"), "given"));
+    g->launches++;
+    (void)snprintf(g->measurement, sizeof g->measurement, "%s", given ? given : "");
+    return record_launch(call, g, result, LOG_LAUNCH_RUNS, err);
+}
+
+/* All that the row does not have: while cofred was away there may have been several, and of two that followed one another both news
+ * may come when both are there. */
 static int launched(struct call *call, struct cofre_err *err)
 {
     const struct tidings *t = call->data;
     struct guest_row *g = &call->guest;
+    const int64_t there = (int64_t)json_array_size(t->result);
     int rc = guest_row_find_run(g, call->db, t->run, err);
     if (rc != 0)
         return rc < 0 ? rc : 0; /* it was started anew, or deleted, meanwhile */
-    const char *given =
-        json_string_value(json_object_get(json_object_get(t->result, "measurement"), "given"));
-    g->launches++;
-    (void)snprintf(g->measurement, sizeof g->measurement, "%s", given ? given : "");
-    rc = guest_happens(call, g, GUEST_LAUNCHED, err);
-    if (rc == 0)
-        rc = record_launch(call, g, t->result, LOG_LAUNCH_RUNS, err);
+    if (there && there <= g->launches)
+        return 0;
+    if (!there)
+        rc = take_launch(call, NULL, err);
+    while (rc == 0 && g->launches < there)
+        rc = take_launch(call, json_array_get(t->result, (size_t)g->launches), err);
+    if (rc == 0) /* where it cannot be, nothing of this was */
+        rc = guest_happens(call, g, GUEST_LAUNCHED, err);
     call->then = tell;
     return rc;
 }
@@ -154,11 +183,15 @@ static int launched(struct call *call, struct cofre_err *err)
 static void launches_opened(void *context, int rc, const struct hands_answer *answer, int fd,
                             const struct cofre_err *why)
 {
+    struct tidings *t = context;
     (void)answer;
     if (rc < 0)
         log_warn("%s", why->text);
-    add_result(context, rc, fd);
-    write_down(context, launched);
+    else
+        t->result = read_lines(fd);
+    if (fd >= 0)
+        close(fd);
+    write_down(t, launched);
 }
 
 /* Ended */

@@ -56,8 +56,9 @@ struct call {
     int rc;
     struct cofre_err err;
     json_t *answer;
-    bool begun; /* what becomes of it is yet to be seen: the answer, if hold, and an entry of its own */
-    bool hold;  /* no answer yet: then has the call, and finishes it */
+    bool recorded; /* the log has an entry of this attempt */
+    bool begun;    /* what becomes of it is yet to be seen: the answer, if hold, and an entry of its own */
+    bool hold;     /* no answer yet: then has the call, and finishes it */
     call_then *then;
 
     /* Between halves: what hands said, and what a job made. */
@@ -113,6 +114,9 @@ struct decider {
 };
 
 /* turn.c */
+enum log_operation_outcome call_outcome(const struct call *call);
+/* The name of what it is of, as far as path and body say; "". */
+const char *call_object(const struct call *call);
 /* From a request, which is taken over; runs in the next turn. */
 void call_ask(struct decider *d, struct caller *caller, struct message_request *request);
 /* One that nobody asked for. NULL: no memory. */
@@ -150,6 +154,10 @@ struct job {
 int job_begin(struct job *job, struct event_base *base, struct cofre_err *err);
 /* Waits for work, whose done is then not called. One that was not begun, or is over, is fine. */
 void job_end(struct job *job);
+
+/* telling.c: journald is told what the log was; when the transaction was kept. */
+void tell_operation(const struct call *call);
+void tell_guest(const struct decider *d, const char *state, const struct guest_row *guest);
 
 /* What it is answered; of a call that has come to its end. *code: NULL where it was done. */
 int call_status(const struct call *call, const char **code, const char **sentence);
@@ -244,8 +252,11 @@ void news_of_time(struct decider *d, uint32_t run);
 int guest_begin(struct call *call, struct cofre_err *err);
 void guest_ask_to_end(struct decider *d, uint32_t run, unsigned seconds);
 
-/* reconcile.c: after start, rows and hands' list are brought together. */
+/* reconcile.c: after start, rows and hands' list are brought together; then decider_serve. */
 void reconcile(struct decider *d);
+
+/* decider.c: it is known what runs. Nobody is heard before: what he has started would not be in hands' list, and be begun twice. */
+int decider_serve(struct decider *d, struct cofre_err *err);
 
 /* alarms.c: timers of guests. */
 void alarm_set(struct decider *d, uint32_t run, unsigned seconds,

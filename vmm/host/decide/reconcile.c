@@ -233,6 +233,8 @@ static void listed(void *context, int rc, const struct hands_answer *answer, int
     else
         err = *why;
     if (rc == 0)
+        rc = decider_serve(d, &err);
+    if (rc == 0)
         return;
     d->lost = rc;
     (void)cofre_fail(&d->why, COFRE_FAILED,

@@ -168,6 +168,8 @@ static json_t *in_words(const struct log_entry *e)
             json_object_set_new(out, "measurement", hex_text(e->reported.data, e->reported.len));
         if (e->predicted.len)
             json_object_set_new(out, "predicted", hex_text(e->predicted.data, e->predicted.len));
+    } else if (e->kind == LOG_ENTRY_CLOCK) {
+        json_object_set_new(out, "attested", json_integer(e->size));
     }
     put(out, "tenant", e->tenant);
     put(out, "object", e->object_name);

@@ -4,6 +4,7 @@
 
 #include "vmm/base/number.h"
 #include "vmm/host/decide/parts.h"
+#include "vmm/host/interface/schemas.h"
 
 #define STOP_SECONDS 30 /* for a guest that was asked to end */
 
@@ -83,6 +84,7 @@ int guest_begin(struct call *call, struct cofre_err *err)
     (void)snprintf(g->request, sizeof g->request, "%s", call->id);
     g->cpus = (int64_t)member_unsigned(definition, "cpus", 1);
     g->memory = (int64_t)member_unsigned(definition, "memory", 0);
+    g->huge_page = (int64_t)definition_page(definition);
     g->networks = (int64_t)json_array_size(member_at(definition, "networks"));
     g->started_version = g->version;
     g->started = call->now;

@@ -43,9 +43,11 @@ static void starter_free(struct starter *s)
     free(s);
 }
 
+/* A disk that is being made is made again at the next start, as its row says. */
 void starters_free(struct decider *d)
 {
     struct starter *s;
+    images_end(d->images);
     while ((s = TAILQ_FIRST(&d->starters)))
         starter_free(s);
 }

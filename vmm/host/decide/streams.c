@@ -75,6 +75,7 @@ void event_happens(struct decider *d, const char *name, const struct guest_row *
 {
     struct happening *h = &d->happened[d->happenings++ % EVENTS_KEPT];
     struct stream *s;
+    tell_guest(d, name, guest);
     json_decref(h->what);
     json_decref(h->labels);
     *h = (struct happening){.number = d->happenings, .labels = json_incref(guest->labels)};

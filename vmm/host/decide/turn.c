@@ -49,7 +49,7 @@ static void forget_attempt(struct call *call)
     call->answer = NULL;
     call->rc = 0;
     call->err.text[0] = 0;
-    call->begun = call->hold = false;
+    call->begun = call->hold = call->recorded = false;
     call->then = NULL;
 }
 
@@ -261,7 +261,7 @@ static int decide(struct call *call, struct cofre_err *err)
     return access_decide(&call->decision, call->decider->access, call->db, &call->who, &request, err);
 }
 
-static enum log_operation_outcome outcome(const struct call *call)
+enum log_operation_outcome call_outcome(const struct call *call)
 {
     if (!call->decided && (!call->work || (call->rc == 0 && call->decision.outcome == ACCESS_REFUSED) ||
                            call->decision.outcome == ACCESS_ABSENT))
@@ -278,20 +278,23 @@ static bool is_recorded(const struct call *call, enum log_operation_outcome outc
     return outcome == LOG_OPERATION_REFUSED || flags & (OPERATION_CHANGES | OPERATION_STREAMS);
 }
 
+const char *call_object(const struct call *call)
+{
+    const char *name = resource(call);
+    if (!name && call->request.operation->scope != OF_TENANT) /* a role, a grant, an approval */
+        name = call_part(call, 0);
+    return name ? name : member_text(call->request.body, "name", call->object); /* what it makes */
+}
+
 static int record(struct call *call, struct cofre_err *err)
 {
-    const enum log_operation_outcome what = outcome(call);
+    const enum log_operation_outcome what = call_outcome(call);
     if (!call->request.operation || !is_recorded(call, what))
         return 0;
     if (call->who.own == 0 && !audit_may_tell(call->decider->audit, call->now))
         return 0;
     char object[128] = "";
-    const char *name = resource(call);
-    if (!name && call->request.operation->scope != OF_TENANT) /* a role, a grant, an approval */
-        name = call_part(call, 0);
-    if (!name) /* what it makes */
-        name = member_text(call->request.body, "name", call->object);
-    (void)snprintf(object, sizeof object, "%s", name);
+    (void)snprintf(object, sizeof object, "%s", call_object(call));
     const char *detail = call->rc < 0                                                 ? call->err.text
                          : !call->decided && call->decision.outcome != ACCESS_ALLOWED ? call->decision.reason
                                                                                       : NULL;
@@ -317,6 +320,7 @@ static int record(struct call *call, struct cofre_err *err)
         .after = {(const uint8_t *)after, after ? strlen(after) : 0},
         .detail = detail,
     };
+    call->recorded = true;
     return audit_operation(call->turn, &operation, NULL, err);
 }
 
@@ -325,9 +329,11 @@ static int attempt(struct call *call, struct cofre_err *err)
 {
     if (call->request.operation && !call->work && !call->decided)
         return record(call, err); /* it is not known who asks */
+    struct audit_mark mark;
     int rc = db_script(call->db, "SAVEPOINT one", err), done;
     if (rc < 0)
         return rc;
+    audit_set_mark(&mark, call->turn);
     forget_attempt(call);
     call->decision = (struct access_decision){.outcome = ACCESS_ALLOWED};
     done = call->decided || !call->request.operation ? 0 : decide(call, &call->err);
@@ -336,6 +342,7 @@ static int attempt(struct call *call, struct cofre_err *err)
     call->rc = done < 0 ? done : 0;
     if (done < 0) {
         rc = db_script(call->db, "ROLLBACK TO one", err);
+        audit_go_back(call->turn, &mark);
         call->then = NULL;
         call->begun = call->hold = false;
     }
@@ -375,6 +382,7 @@ static void after_turn(struct call *call, int rc, const struct cofre_err *err)
     }
     if (!call->request.operation && call->rc < 0)
         log_warn("%s", call->err.text);
+    tell_operation(call);
     call_then *then = call->then;
     if (then && call->hold) {
         then(call); /* which finishes it */

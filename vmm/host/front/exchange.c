@@ -386,9 +386,22 @@ static bool on_permission(struct parser *p, struct exchange *x, int fd)
     return true;
 }
 
+/* The answer to a page's question, of which no message held the whole. */
+static bool take_whole(struct exchange *x)
+{
+    struct cofre_err err;
+    const struct view text = {x->held.data, x->held_len};
+    x->held_len = 0;
+    x->ended = false;
+    x->answer.kind = MESSAGE_JSON;
+    return text.len && json_read(&x->answer.json, text, COFRE_MALFORMED, &err) == 0;
+}
+
 static bool on_more(struct parser *p, struct exchange *x, const struct message_answer *a)
 {
     if (!x->answered || x->answer.kind != MESSAGE_BEGIN || x->ended)
+        return false;
+    if (x->page && (x->events || x->held_len > PARSER_HELD_MAX))
         return false;
     if (a->kind == MESSAGE_END)
         x->ended = true;
@@ -396,8 +409,11 @@ static bool on_more(struct parser *p, struct exchange *x, const struct message_a
         return false;
     else if (a->kind == MESSAGE_CHUNK ? !hold(x, a->data.data, a->data.len) : !hold_event(x, a))
         return false;
+    if (x->page && x->ended && !take_whole(x))
+        return false;
     x->beat = exchange_now() + p->limits->beat_seconds * 1000;
-    resume(p, x);
+    if (!x->page || x->answer.kind != MESSAGE_BEGIN)
+        resume(p, x);
     return true;
 }
 
@@ -424,14 +440,15 @@ bool exchange_told(struct parser *p, struct exchange *x, struct message_answer *
     x->answered = true;
     x->events = a->kind == MESSAGE_BEGIN && strcmp(a->code, "text/event-stream") == 0;
     x->beat = exchange_now() + p->limits->beat_seconds * 1000;
-    resume(p, x);
+    if (!x->page || a->kind != MESSAGE_BEGIN)
+        resume(p, x);
     return true;
 }
 
 void exchange_beat(struct parser *p, struct exchange *x)
 {
     static const char comment[] = ":\n\n";
-    if (!x->events || !x->suspended || exchange_now() < x->beat)
+    if (!x->events || x->page || !x->suspended || exchange_now() < x->beat)
         return;
     if (hold(x, comment, strlen(comment)))
         resume(p, x);

@@ -25,6 +25,7 @@ struct parser {
     struct MHD_Connection *http;
     struct exchange *now; /* NULL: between requests */
     uint64_t id;          /* of the last request */
+    unsigned fruitless;   /* turns, since libmicrohttpd had something of a request */
     int64_t deadline;     /* milliseconds of CLOCK_MONOTONIC, until a request must be whole; 0: one is */
     bool over, broken;    /* the connection's end; by something that should not be */
 };

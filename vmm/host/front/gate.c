@@ -18,6 +18,7 @@
 #define LOG_ROOM "front"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/host/front/jail.h"
 #include "vmm/host/front/pair.h"
 #include "vmm/host/front/peer.h"
 #include "vmm/host/front/zygote.h"
@@ -245,7 +246,10 @@ static void take_tcp(struct connection *c, int fd, const struct sockaddr *addres
 static void take_unix(struct connection *c, int fd)
 {
     struct cofre_err err = {"there is no memory"};
-    const int rc = peer_of_unix(&c->identity, fd, &err);
+    const struct gate_config *config = c->gate->config;
+    int rc = peer_of_unix(&c->identity, fd, &err);
+    if (rc == 0 && c->identity.uid - config->guests_first < config->guests)
+        rc = cofre_fail(&err, COFRE_USAGE, "user %u is a guest's", c->identity.uid);
     c->client = rc == 0 ? bufferevent_socket_new(c->gate->base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
     if (c->client) {
         have_parsed(c);
@@ -334,6 +338,8 @@ int gate_run(const struct gate_config *config, struct cofre_err *err)
     TAILQ_INIT(&g.connections);
     (void)signal(SIGPIPE, SIG_IGN);
     int rc = start(&g, err);
+    if (rc == 0)
+        rc = jail_gate(err);
     if (rc == 0 && event_base_dispatch(g.base) < 0)
         rc = cofre_fail(err, COFRE_FAILED, "the gate's event loop failed");
     stop(&g);

@@ -9,6 +9,7 @@
 #include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/base/error.h"
 
@@ -29,6 +30,8 @@ struct gate_config {
     int decider, zygote; /* SOCK_SEQPACKET, to callers_new and to zygote_run; the gate's */
     SSL_CTX *tls;        /* borrowed; NULL where no listener needs it */
     struct gate_limits limits;
+    uint32_t guests_first,
+        guests; /* users of guests, from the first: none of them is let in by a unix socket */
 };
 
 /* TLS 1.3 with the server's certificate (chain) and key, PEM. client_ca: who vouches for clients' certificates; NULL: nobody, and none is

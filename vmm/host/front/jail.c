@@ -33,6 +33,7 @@ static const struct {
 } calls[] = {
     /* Connections that arrive, and processes for them */
     {SCMP_SYS(clone), ZYGOTE, false},
+    {SCMP_SYS(pipe2), ZYGOTE, false},
     {SCMP_SYS(set_robust_list), BOTH, false},
     {SCMP_SYS(rseq), BOTH, false},
     {SCMP_SYS(wait4), ZYGOTE, false},

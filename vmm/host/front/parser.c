@@ -12,6 +12,10 @@
 #include "vmm/host/front/exchange.h"
 #include "vmm/host/front/pair.h"
 
+/* Of a body whose bytes come, turns without one of them: chunks' extensions that are longer than what libmicrohttpd holds are never read,
+ * and it would look at them again and again. */
+#define FRUITLESS_MAX 1000
+
 /* libmicrohttpd's calls */
 
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *http)
@@ -26,6 +30,7 @@ static enum MHD_Result on_step(void *context, struct MHD_Connection *http, const
                                void **own)
 {
     (void)url, (void)http;
+    ((struct parser *)context)->fruitless = 0;
     return *own ? exchange_step(context, *own, method, version, data, len) : MHD_NO;
 }
 
@@ -115,6 +120,9 @@ static void turn(struct parser *p, int http)
         exchange_beat(p, p->now);
     if (p->deadline && exchange_now() >= p->deadline)
         p->over = true;
+    if (p->now && (p->now->stage == STAGE_BODY || p->now->stage == STAGE_UPLOAD) &&
+        ++p->fruitless > FRUITLESS_MAX)
+        p->over = true;
     if (!p->over && MHD_run(p->daemon) != MHD_YES)
         p->broken = p->over = true;
 }
@@ -129,18 +137,39 @@ static struct MHD_Daemon *start(struct parser *p)
         (size_t)PARSER_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, p->limits->idle_seconds, MHD_OPTION_END);
 }
 
-int parser_run(int connection, int decider, const struct parser_limits *limits, const char *document,
-               size_t len)
+struct parser *parser_new(const struct parser_limits *limits, const char *document, size_t len)
 {
-    struct parser p = {.limits = limits, .document = document, .document_len = len, .decider = decider};
-    struct sockaddr nobody = {.sa_family = AF_UNIX};
-    p.deadline = exchange_now() + limits->request_seconds * 1000;
-    p.connection = fcntl(connection, F_DUPFD_CLOEXEC, 3);
-    p.daemon = p.connection < 0 ? NULL : start(&p);
-    if (!p.daemon || MHD_add_connection(p.daemon, connection, &nobody, sizeof nobody) != MHD_YES)
+    struct parser *p = malloc(sizeof *p);
+    if (!p)
+        return NULL;
+    *p = (struct parser){.limits = limits, .document = document, .document_len = len};
+    p->daemon = start(p);
+    if (p->daemon)
+        return p;
+    free(p);
+    return NULL;
+}
+
+int parser_serve(struct parser *p, int connection, int decider)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNIX};
+    p->deadline = exchange_now() + p->limits->request_seconds * 1000;
+    p->decider = decider;
+    p->connection = fcntl(connection, F_DUPFD_CLOEXEC, 3);
+    if (p->connection < 0 || MHD_add_connection(p->daemon, connection, &nobody, sizeof nobody) != MHD_YES)
         return 1;
-    const int http = MHD_get_daemon_info(p.daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    while (!p.over)
-        turn(&p, http);
-    return p.broken; /* and the process ends, with all that there is */
+    const int http = MHD_get_daemon_info(p->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    while (!p->over)
+        turn(p, http);
+    return p->broken;
+}
+
+void parser_free(struct parser *p)
+{
+    if (p->now && p->now->suspended) /* libmicrohttpd would end the process */
+        MHD_resume_connection(p->http);
+    MHD_stop_daemon(p->daemon);
+    close(p->connection);
+    close(p->decider);
+    free(p);
 }

@@ -21,9 +21,15 @@ struct parser_limits {
     unsigned beat_seconds; /* after which a stream of events that is silent says that it is there */
 };
 
-/* Serves the connection to its end. Both descriptors become the parser's. document: the interface's, for /v1/openapi.json. The
- * result is for _exit: 0, or 1 where something was not as it should be. */
-int parser_run(int connection, int decider, const struct parser_limits *limits, const char *document,
-               size_t len);
+struct parser;
+
+/* All that can be done before there is a connection. limits and document, which is the interface's for /v1/openapi.json, are borrowed. NULL: no memory. */
+struct parser *parser_new(const struct parser_limits *limits, const char *document, size_t len);
+
+/* Serves the connection to its end. Both descriptors become the parser's. The result is for _exit: 0, or 1 where something was not as it
+ * should be. */
+int parser_serve(struct parser *parser, int connection, int decider);
+/* After parser_serve, in a process that lives on: cofred's ends instead. */
+void parser_free(struct parser *parser);
 
 #endif

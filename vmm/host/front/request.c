@@ -33,16 +33,33 @@ static const char *const single[] = {"Host",         "Content-Length", "Transfer
 struct headers {
     unsigned count[SINGLE];
     const char *value[SINGLE];
-    bool odd; /* one with a zero in it, or with an empty name */
+    bool odd; /* one with a zero in it, or whose name is none */
 };
 enum { HOST, LENGTH, ENCODING, TYPE, AUTHORIZATION };
+
+/* A token of RFC 9110, section 5.6.2. libmicrohttpd takes a line that goes on in the next one ("Content-Length: 1", " 0") for one of another
+ * name, "Content-Length0": so a name that only begins as one of these is not taken for another header, either. */
+static bool is_name(const char *name, size_t len)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < len; i++)
+        if (!((name[i] | 32) >= 'a' && (name[i] | 32) <= 'z') && !(name[i] >= '0' && name[i] <= '9') &&
+            (!name[i] || !strchr(marks, name[i])))
+            return false;
+    for (size_t i = 0; i < SINGLE; i++) {
+        const size_t known = strlen(single[i]);
+        if (len > known && strncasecmp(name, single[i], known) == 0)
+            return false;
+    }
+    return len > 0;
+}
 
 static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                    const char *value, size_t len)
 {
     struct headers *h = context;
     (void)kind;
-    h->odd = h->odd || name_len == 0 || strlen(name) != name_len || (value && strlen(value) != len);
+    h->odd = h->odd || !is_name(name, name_len) || (value && strlen(value) != len);
     for (size_t i = 0; i < SINGLE; i++)
         if (strcasecmp(name, single[i]) == 0) {
             h->count[i]++;

@@ -178,10 +178,30 @@ static int check_devices(const struct hands_start *s, struct cofre_err *err)
     return 0;
 }
 
+uint64_t hands_page_size(uint32_t pages)
+{
+    return pages == HANDS_PAGES_2M ? 2ull << 20 : pages == HANDS_PAGES_1G ? 1ull << 30 : 0;
+}
+
+static int check_memory(const struct hands_start *s, struct cofre_err *err)
+{
+    const uint64_t page = hands_page_size(s->pages);
+    if (s->memory == 0 || s->memory % MEMORY_STEP || s->memory > MEMORY_MAX)
+        return cofre_fail(err, COFRE_USAGE, "memory: %" PRIu64 " bytes; it goes in steps of 2 MiB",
+                          s->memory);
+    if (page && s->tee != HANDS_TEE_NONE)
+        return cofre_fail(err, COFRE_USAGE, "memory_pages: a confidential guest has no huge pages");
+    if (page && s->memory % page)
+        return cofre_fail(err, COFRE_USAGE, "memory: %" PRIu64 " bytes are no whole number of huge pages",
+                          s->memory);
+    return 0;
+}
+
 static int check_start(const struct hands_start *s, struct cofre_err *err)
 {
     uint32_t both = s->given & (HANDS_ID_BLOCK | HANDS_ID_AUTH);
-    if (s->tee > HANDS_TEE_TDX || !is_flag(s->emulated) || !is_flag(s->vsock) || !is_flag(s->no_reboot))
+    if (s->tee > HANDS_TEE_TDX || !is_flag(s->emulated) || !is_flag(s->vsock) || !is_flag(s->no_reboot) ||
+        s->pages > HANDS_PAGES_1G || !is_flag(s->locked))
         return wrong(err, "a guest of no kind");
     if (!(s->given & HANDS_KERNEL) || s->given & ~given_of(s->tee) || !only_given(s))
         return wrong(err, "a guest with what its kind does not have");
@@ -196,10 +216,8 @@ static int check_start(const struct hands_start *s, struct cofre_err *err)
         return cofre_fail(err, COFRE_USAGE, "id_block and id_auth: one is nothing without the other");
     if (s->cpus < 1 || s->cpus > CPUS_OF_A_GUEST)
         return cofre_fail(err, COFRE_USAGE, "cpus: %" PRIu32 "; it is 1 to %d", s->cpus, CPUS_OF_A_GUEST);
-    if (s->memory == 0 || s->memory % MEMORY_STEP || s->memory > MEMORY_MAX)
-        return cofre_fail(err, COFRE_USAGE, "memory: %" PRIu64 " bytes; it goes in steps of 2 MiB",
-                          s->memory);
-    return check_limits(&s->limits, err);
+    rc = check_memory(s, err);
+    return rc ? rc : check_limits(&s->limits, err);
 }
 
 int hands_request_check(const struct hands_request *r, size_t size, struct cofre_err *err)

@@ -26,7 +26,8 @@ struct hands_client {
     void *context;
     uint32_t serial;
     struct asked *first, **end; /* in the order of asking */
-    bool *freed;                /* set where the client is freed within one of its calls */
+    bool calling,
+        gone; /* freed within one of its calls it is gone, and its memory there until that returns */
 };
 
 static void forget(struct asked *a)
@@ -49,14 +50,23 @@ static struct asked *take(struct hands_client *c, uint32_t serial)
     return NULL;
 }
 
+/* Its owner's call has returned: false where the client was freed within it. */
+static bool called(struct hands_client *c)
+{
+    c->calling = false;
+    if (!c->gone)
+        return true;
+    free(c);
+    return false;
+}
+
 /* The rest has an end: what was asked is answered, and the owner told. */
 static void lose(struct hands_client *c, const struct cofre_err *why)
 {
-    bool freed = false;
     event_del(c->readable);
     event_del(c->writable);
-    c->freed = &freed;
-    while (!freed && c->first) {
+    c->calling = true;
+    while (c->first) {
         struct asked *a = c->first;
         c->first = a->next;
         if (!c->first)
@@ -64,10 +74,8 @@ static void lose(struct hands_client *c, const struct cofre_err *why)
         a->answered(a->context, -COFRE_FAILED, NULL, -1, why);
         forget(a);
     }
-    if (freed)
-        return;
-    c->freed = NULL;
-    c->calls.lost(c->context, why);
+    if (called(c))
+        c->calls.lost(c->context, why);
 }
 
 static void send_what_waits(struct hands_client *c)
@@ -129,7 +137,6 @@ static void on_readable(evutil_socket_t socket, short what, void *context)
     struct cofre_err why;
     unsigned count;
     int fd = -1;
-    bool freed = false;
     ssize_t size = channel_receive(socket, &answer, sizeof answer, &fd, &count, 1);
     if (size < 0 && errno == EAGAIN)
         return;
@@ -138,15 +145,12 @@ static void on_readable(evutil_socket_t socket, short what, void *context)
         lose(c, &why);
         return;
     }
-    c->freed = &freed;
+    c->calling = true;
     bool good =
         hands_answer_check(&answer, (size_t)size, &why) == 0 && deliver(c, &answer, count ? fd : -1, &why);
     if (!good && count)
         close(fd);
-    if (freed)
-        return;
-    c->freed = NULL;
-    if (!good)
+    if (called(c) && !good)
         lose(c, &why);
 }
 
@@ -177,8 +181,6 @@ void hands_client_free(struct hands_client *c)
 {
     if (!c)
         return;
-    if (c->freed)
-        *c->freed = true;
     for (struct asked *next; c->first; c->first = next) {
         next = c->first->next;
         forget(c->first);
@@ -188,7 +190,9 @@ void hands_client_free(struct hands_client *c)
     if (c->writable)
         event_free(c->writable);
     close(c->socket);
-    free(c);
+    c->gone = true;
+    if (!c->calling)
+        free(c);
 }
 
 static int copy_descriptors(struct asked *a, const int *fds, unsigned count, struct cofre_err *err)

@@ -111,7 +111,7 @@ static void network(struct command *c, const struct hands_network *n, int tap)
 void command_make(struct command *c, const char *program, uint32_t guest, const struct hands_start *s,
                   const struct command_descriptors *d)
 {
-    static const char *const tees[] = {"none", "snp", "tdx"};
+    static const char *const tees[] = {"none", "snp", "tdx"}, *const pages[] = {"", ",pages=2M", ",pages=1G"};
     char name[COMMAND_NAME_SIZE];
     command_name(name, guest);
     *c = (struct command){0};
@@ -133,7 +133,7 @@ void command_make(struct command *c, const char *program, uint32_t guest, const 
     word(c, "--cpus");
     word(c, "%" PRIu32, s->cpus);
     word(c, "--memory");
-    word(c, "%" PRIu64, s->memory);
+    word(c, "%" PRIu64 "%s%s", s->memory, pages[s->pages], s->locked ? ",locked" : "");
     if (s->limits.node) {
         word(c, "--numa-node");
         word(c, "%" PRIu32, s->limits.node - 1);

@@ -136,39 +136,48 @@ static int forbid_misc(int group, const char *allowed, struct cofre_err *err)
     return rc;
 }
 
-/* "hugetlb.2MB.max" and its like, whichever sizes this processor has. */
-static int forbid_huge_pages(int group, struct cofre_err *err)
+/* "hugetlb.2MB.max", "hugetlb.2MB.rsvd.max" and their like, whichever sizes this processor has. */
+static int limit_huge_pages(int group, const struct hands_start *start, struct cofre_err *err)
 {
+    static const char *const sizes[] = {"none", "hugetlb.2MB.", "hugetlb.1GB."};
+    const char *own = sizes[start->pages];
+    char most[24];
     int rc = 0;
+    snprintf(most, sizeof most, "%" PRIu64, start->memory);
     DIR *files = fdopendir(open_directory(group, "."));
     for (struct dirent *e; files && rc == 0 && (e = readdir(files));) {
         const char *end = strrchr(e->d_name, '.');
         if (strncmp(e->d_name, "hugetlb.", 8) == 0 && end && strcmp(end, ".max") == 0)
-            rc = flat_write(group, e->d_name, "0", err);
+            rc = flat_write(group, e->d_name, strncmp(e->d_name, own, strlen(own)) == 0 ? most : "0", err);
     }
     if (files)
         closedir(files);
     return rc;
 }
 
-static int forbid(const struct groups *g, int group, enum hands_tee tee, bool emulated, struct cofre_err *err)
+static int forbid(const struct groups *g, int group, const struct hands_start *start, struct cofre_err *err)
 {
     const char *const scarce[] = {"", "sev_es", "tdx"};
     int rc = 0;
+    if (start->pages && !(g->controllers & HANDS_HUGETLB))
+        return cofre_fail(
+            err, COFRE_LACKING,
+            "memory_pages: the control group %s has no controller \"hugetlb\", by which a guest is held "
+            "to its own huge pages: this kernel lacks it, or it was not delegated to cofred",
+            g->path);
     if (g->controllers & HANDS_MEMORY) {
         rc = flat_write(group, "memory.oom.group", "1", err);
         if (rc == 0 && faccessat(group, "memory.swap.max", F_OK, 0) == 0)
             rc = flat_write(group, "memory.swap.max", "0", err);
     }
     if (rc == 0 && g->controllers & HANDS_HUGETLB)
-        rc = forbid_huge_pages(group, err);
+        rc = limit_huge_pages(group, start, err);
     if (rc == 0 && g->controllers & HANDS_MISC)
-        rc = forbid_misc(group, emulated ? "" : scarce[tee], err);
+        rc = forbid_misc(group, start->emulated ? "" : scarce[start->tee], err);
     return rc;
 }
 
-int group_make(const struct groups *g, uint32_t guest, enum hands_tee tee, bool emulated,
-               struct cofre_err *err)
+int group_make(const struct groups *g, uint32_t guest, const struct hands_start *start, struct cofre_err *err)
 {
     char name[COMMAND_NAME_SIZE];
     command_name(name, guest);
@@ -177,7 +186,7 @@ int group_make(const struct groups *g, uint32_t guest, enum hands_tee tee, bool 
                           g->path, name, strerror(errno));
     CLEAN_FD group = open_directory(g->parent, name);
     int rc = group < 0 ? cofre_fail(err, COFRE_FAILED, "control group %s: %s", name, strerror(errno))
-                       : forbid(g, group, tee, emulated, err);
+                       : forbid(g, group, start, err);
     if (rc == 0)
         return TAKE_FD(group);
     (void)unlinkat(g->parent, name, AT_REMOVEDIR);

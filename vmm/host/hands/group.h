@@ -23,9 +23,9 @@ struct groups {
 int groups_open(struct groups *out, const char *path, struct cofre_err *err);
 void groups_close(struct groups *groups);
 
-/* Returns the directory of the guest's new group. COFRE_USAGE where there is one. What no guest may have is forbidden in it:
- * swap, huge pages, and scarce things but what its TEE needs. */
-int group_make(const struct groups *groups, uint32_t guest, enum hands_tee tee, bool emulated,
+/* Returns the directory of the guest's new group. COFRE_USAGE where there is one. What it may not have is forbidden in it: swap, huge
+ * pages but those of its RAM, and scarce things but what its TEE needs. */
+int group_make(const struct groups *groups, uint32_t guest, const struct hands_start *start,
                struct cofre_err *err);
 /* The same for one that is there; COFRE_LACKING where it is not. */
 int group_open(const struct groups *groups, uint32_t guest, struct cofre_err *err);

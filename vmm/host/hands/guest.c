@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -21,6 +22,7 @@
 #include "vmm/host/hands/tap.h"
 
 #define NOT_KNOWN (-1)
+#define MAY_LOCK  (8ull << 20) /* bytes, whoever has no RAM to lock: the kernel's usual limit */
 
 /* Descriptors of the message */
 
@@ -160,6 +162,7 @@ static int spawn(struct guest *g, const struct ground *ground, const struct hand
                         .emulated = s->emulated ? emulated : NULL,
                         .group = g->group,
                         .user = g->record.user,
+                        .may_lock = MAY_LOCK + (s->locked ? s->memory : 0),
                         .group_count = ground->device_groups,
                         .standard = {o->files.input, o->files.result, o->files.log}};
     memcpy(how.groups, ground->device_group, sizeof how.groups);
@@ -190,7 +193,7 @@ static int make(struct guest *g, const struct ground *ground, const struct hands
     int rc = record_write(g->place, &g->record, err);
     if (rc)
         return rc;
-    g->group = group_make(&ground->groups, g->record.guest, (enum hands_tee)s->tee, s->emulated, err);
+    g->group = group_make(&ground->groups, g->record.guest, s, err);
     if (g->group < 0)
         return g->group;
     g->events = group_events_open(g->group);
@@ -219,6 +222,17 @@ static void undo(struct guest *g, const struct ground *ground)
     guest_close(g);
 }
 
+static int check_lock(const struct hands_start *s, struct cofre_err *err)
+{
+    struct rlimit limit;
+    if (!s->locked || s->pages || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || s->memory <= limit.rlim_max)
+        return 0;
+    return cofre_fail(err, COFRE_LACKING,
+                      "memory_locked: this guest locks %" PRIu64 " MiB, and cofred lets each lock %" PRIu64
+                      " (LimitMEMLOCK= of its unit)",
+                      s->memory >> 20, (uint64_t)limit.rlim_max >> 20);
+}
+
 int guest_start(struct guest *g, const struct ground *ground, uint32_t number, uid_t user,
                 const struct hands_start *s, const int *fds, struct cofre_err *err)
 {
@@ -235,7 +249,9 @@ int guest_start(struct guest *g, const struct ground *ground, uint32_t number, u
         return cofre_fail(err, COFRE_LACKING, "emulated: this host is not configured for emulated guests");
     if (access(ground->config->program, X_OK) < 0)
         return cofre_fail(err, COFRE_LACKING, "%s: %s", ground->config->program, strerror(errno));
-    int rc = take_descriptors(&g->record, &outfit.descriptors, s, fds, err);
+    int rc = check_lock(s, err);
+    if (rc == 0)
+        rc = take_descriptors(&g->record, &outfit.descriptors, s, fds, err);
     if (rc)
         return rc;
     rc = make(g, ground, s, &outfit, err);

@@ -18,7 +18,7 @@
 
 #include "vmm/base/error.h"
 
-#define HANDS_VERSION 2
+#define HANDS_VERSION 3
 
 /* Bounds of messages; a host's own are in its configuration, and lower. */
 #define HANDS_GUESTS_MAX      2048
@@ -76,6 +76,10 @@ struct hands_limits {
 
 enum hands_tee { HANDS_TEE_NONE, HANDS_TEE_SNP, HANDS_TEE_TDX };
 
+/* Of the guest's RAM. Those of the host's pool are a plain guest's only, and its group may have as many as its RAM takes. */
+enum hands_pages { HANDS_PAGES_USUAL, HANDS_PAGES_2M, HANDS_PAGES_1G };
+uint64_t hands_page_size(uint32_t pages); /* bytes; 0: as the host gives them */
+
 /* What struct hands_start has; the first five are descriptors, which come in this order, HANDS_KERNEL always. */
 enum hands_given {
     HANDS_KERNEL = 1 << 0,
@@ -116,6 +120,8 @@ struct hands_start {
     uint32_t vsock;     /* 1: it has one, for HANDS_FILE_VSOCK */
     uint32_t no_reboot; /* 1: it ends where it would restart */
     uint32_t given;     /* of enum hands_given */
+    uint32_t pages;     /* of enum hands_pages */
+    uint32_t locked;    /* 1: the start takes all of its RAM, and nothing of it is swapped */
     uint64_t memory;    /* bytes, of RAM */
     uint64_t policy, attributes;
     uint8_t host_data[32];

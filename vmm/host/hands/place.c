@@ -115,8 +115,7 @@ int place_open(int places, uint32_t guest, struct cofre_err *err)
  * deep. */
 static void flatten(int top, const char *name, unsigned *budget)
 {
-    (void)fchmodat(top, name, 0700, 0);
-    DIR *entries = fdopendir(open_directory(top, name));
+    DIR *entries = fchmodat(top, name, 0700, 0) == 0 ? fdopendir(open_directory(top, name)) : NULL;
     for (struct dirent *e; entries && *budget && (e = readdir(entries));) {
         char moved[NAME_SIZE + 8];
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
@@ -124,8 +123,8 @@ static void flatten(int top, const char *name, unsigned *budget)
         snprintf(moved, sizeof moved, ".moved-%u", (*budget)--);
         if (unlinkat(dirfd(entries), e->d_name, 0) == 0)
             continue;
-        (void)fchmodat(dirfd(entries), e->d_name, 0700, 0); /* to move it is to write to it */
-        (void)renameat(dirfd(entries), e->d_name, top, moved);
+        if (fchmodat(dirfd(entries), e->d_name, 0700, 0) == 0) /* to move it is to write to it */
+            (void)renameat(dirfd(entries), e->d_name, top, moved);
     }
     if (entries)
         closedir(entries);
@@ -158,9 +157,8 @@ static int empty_run(int place, uid_t user, struct cofre_err *err)
     int rc = as_user(user, err);
     if (rc)
         return rc;
-    (void)fchmodat(place, "run", 0700, 0);
+    bool there = fchmodat(place, "run", 0700, 0) == 0 || errno != ENOENT;
     CLEAN_FD run = open_directory(place, "run");
-    bool there = run >= 0 || errno != ENOENT;
     while (run >= 0 && budget && !empty)
         empty = sweep(run, &budget);
     as_ourselves();

@@ -11,7 +11,8 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/host/hands/flat.h"
 
-#define MAGIC 0x43484e44u /* "CHND" */
+#define MAGIC   0x43484e44u /* "CHND" */
+#define VERSION 2           /* of struct record: guests outlive an upgrade in which messages change */
 
 struct file {
     uint32_t magic, version;
@@ -23,7 +24,7 @@ int record_write(int place, const struct record *record, struct cofre_err *err)
     struct file file;
     memset(&file, 0, sizeof file); /* padding too */
     file.magic = MAGIC;
-    file.version = HANDS_VERSION;
+    file.version = VERSION;
     file.record = *record;
     CLEAN_FD fd = openat(place, "record.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || write(fd, &file, sizeof file) != (ssize_t)sizeof file ||
@@ -40,7 +41,7 @@ int record_read(struct record *out, int place, uint32_t guest, struct cofre_err 
     if (fd < 0)
         return cofre_fail(err, COFRE_LACKING, "guest %u: its record: %s", guest, strerror(errno));
     bool whole = read(fd, &file, sizeof file) == (ssize_t)sizeof file && read(fd, &more, 1) == 0;
-    if (!whole || file.magic != MAGIC || file.version != HANDS_VERSION || file.record.guest != guest ||
+    if (!whole || file.magic != MAGIC || file.version != VERSION || file.record.guest != guest ||
         file.record.devices > HANDS_DISKS_MAX || file.record.user == 0)
         return cofre_fail(err, COFRE_MALFORMED, "guest %u: its record is none of this version", guest);
     *out = file.record;

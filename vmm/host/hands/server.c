@@ -278,7 +278,7 @@ static int choose_user(const struct hands *h, uint32_t number, uid_t *out, struc
 static int start(struct hands *h, const struct hands_request *r, const int *fds, struct cofre_err *err)
 {
     struct guest guest;
-    uid_t user;
+    uid_t user = 0;
     uint32_t number = r->header.guest;
     if (find(h, number))
         return cofre_fail(err, COFRE_USAGE, "guest %" PRIu32 ": the number was used before", number);
@@ -548,12 +548,19 @@ static int raise_descriptors(const struct hands_config *c, struct cofre_err *err
                             (unsigned long long)need, strerror(errno));
 }
 
+/* What one guest may lock is less, and set for each (spawn.c). Where this may not be raised, guests that lock more are refused. */
+static void raise_locked(void)
+{
+    (void)setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+}
+
 static int set_up(struct hands *h, struct cofre_err *err)
 {
     const struct hands_config *c = h->ground.config;
     umask(022);
     (void)signal(SIGPIPE, SIG_IGN);
     int rc = check_config(c, err);
+    raise_locked();
     if (rc == 0)
         rc = raise_descriptors(c, err);
     if (rc == 0)

@@ -60,12 +60,22 @@ static bool take_descriptors(const struct spawn *s)
     return true;
 }
 
+/* Never more than hands itself may. */
+static bool limit_locked(rlim_t most)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        return false;
+    most = most < limit.rlim_max ? most : limit.rlim_max;
+    return setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){most, most}) == 0;
+}
+
 /* No dump of a guest's memory, ever. */
 static bool become(const struct spawn *s)
 {
-    return setsid() >= 0 && setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0 && chdir("/") == 0 &&
-           setgroups(s->group_count, s->groups) == 0 && setresgid(s->user, s->user, s->user) == 0 &&
-           setresuid(s->user, s->user, s->user) == 0;
+    return setsid() >= 0 && setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0 &&
+           limit_locked(s->may_lock) && chdir("/") == 0 && setgroups(s->group_count, s->groups) == 0 &&
+           setresgid(s->user, s->user, s->user) == 0 && setresuid(s->user, s->user, s->user) == 0;
 }
 
 /* What fails here is in the guest's log. */

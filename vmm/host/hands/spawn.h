@@ -19,6 +19,7 @@ struct spawn {
     const char *emulated;      /* the same as COFRE_EMULATED_DIR; NULL. There is nothing else in it */
     int group;                 /* its control group */
     uid_t user;                /* and the group of this number */
+    uint64_t may_lock;         /* bytes of memory */
     gid_t groups[SPAWN_GROUPS_MAX];
     unsigned group_count;
     int standard[3];

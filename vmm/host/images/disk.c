@@ -11,6 +11,9 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/host/images/store.h"
 
+#define PART    (16 << 20) /* bytes of a copy */
+#define WRITTEN (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
+
 int disk_has_row(struct db *db, uint32_t guest, unsigned place, struct cofre_err *err)
 {
     return DB_RUN(db, "SELECT 1 FROM guest_disk WHERE guest = $1 AND place = $2", NULL, NULL, err,
@@ -86,25 +89,42 @@ int guest_disk_find(struct guest_disk *out, struct db *db, uint32_t guest, unsig
                     : 0;
 }
 
+/* A part at a time, each on the disk before the next: neither the copy nor the fsync behind it keeps long who wants to end. */
+static int copy_extent(const struct images *images, int to, int from, off_t *at, off_t end)
+{
+    while (*at < end) {
+        off_t out = *at;
+        const off_t left = end - *at;
+        if (images->ends) {
+            errno = ECANCELED;
+            return -1;
+        }
+        const ssize_t n = copy_file_range(from, at, to, &out, (size_t)(left < PART ? left : PART), 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || sync_file_range(to, out - n, n, WRITTEN) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* The image's data and none of its holes. */
-static int copy_data(int to, int from, uint64_t size)
+static int copy_data(const struct images *images, int to, int from, uint64_t size)
 {
     off_t at = 0;
     while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
         const off_t end = lseek(from, at, SEEK_HOLE);
-        if (end < 0)
+        if (end < 0 || copy_extent(images, to, from, &at, end) < 0)
             return -1;
-        for (off_t out = at; at < end;) {
-            const ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n <= 0)
-                return -1;
-        }
         if ((uint64_t)at >= size)
             return 0;
     }
     return errno == ENXIO ? 0 : -1; /* nothing but a hole is left */
+}
+
+static bool may_yet_be_made(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG || error == ECANCELED;
 }
 
 static bool cannot_share(int error)
@@ -112,10 +132,10 @@ static bool cannot_share(int error)
     return error == EOPNOTSUPP || error == ENOTTY || error == EXDEV || error == EINVAL;
 }
 
-static int fill(int fd, const struct guest_disk *disk, int image)
+static int fill(const struct images *images, int fd, const struct guest_disk *disk, int image)
 {
     if (disk->copy && ioctl(fd, FICLONE, image) < 0 &&
-        (!cannot_share(errno) || copy_data(fd, image, disk->size) < 0))
+        (!cannot_share(errno) || copy_data(images, fd, image, disk->size) < 0))
         return -1;
     return ftruncate(fd, (off_t)disk->size) == 0 && fsync(fd) == 0 ? 0 : -1;
 }
@@ -127,12 +147,10 @@ int guest_disk_make(struct images *images, const struct guest_disk *disk, int im
     if (fd < 0)
         return cofre_within(err, fd, "disk %u", disk->place);
     disk_name(name, disk->guest, disk->place);
-    int rc =
-        fill(fd, disk, image) == 0
-            ? store_name(images, incoming, images->disks, name, err)
-            : cofre_fail(err,
-                         errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? COFRE_LACKING : COFRE_FAILED,
-                         "it cannot be made: %s", strerror(errno));
+    int rc = fill(images, fd, disk, image) == 0
+                 ? store_name(images, incoming, images->disks, name, err)
+                 : cofre_fail(err, may_yet_be_made(errno) ? COFRE_LACKING : COFRE_FAILED,
+                              "it cannot be made: %s", strerror(errno));
     if (rc == 0)
         return 0;
     (void)unlinkat(images->incoming, incoming, 0);
@@ -152,7 +170,6 @@ int guest_disk_open(int *fd, const struct images *images, const struct guest_dis
                     struct cofre_err *err)
 {
     char name[STORED_NAME_SIZE];
-    struct stat st;
     if (!disk->made)
         return cofre_fail(err, COFRE_USAGE, "disk %u: it has not been made", disk->place);
     disk_name(name, disk->guest, disk->place);
@@ -160,8 +177,7 @@ int guest_disk_open(int *fd, const struct images *images, const struct guest_dis
     if (file < 0)
         return cofre_fail(err, COFRE_FAILED, "disk %u: its file cannot be opened: %s", disk->place,
                           strerror(-file));
-    if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != disk->size ||
-        fcntl(file, F_SETFL, 0) < 0)
+    if (!store_is_ours(file, disk->size) || fcntl(file, F_SETFL, 0) < 0)
         return cofre_fail(err, COFRE_FAILED, "disk %u: its file is not the one that was made", disk->place);
     *fd = TAKE_FD(file);
     return 0;

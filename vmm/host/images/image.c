@@ -200,12 +200,11 @@ static int take_expected(void *context, const struct db_value *c, size_t columns
     return bytes_copy(&e->verity, c[1].bytes, err);
 }
 
-/* The size, which costs nothing; and where the kernel vouches for the bytes, that it does so by what they were when they were added. */
+/* Whose it is and its size, which cost nothing; and where the kernel vouches for the bytes, that it does so by what they were when they were added. */
 static int check_file(int fd, const struct expected *e, struct cofre_err *err)
 {
-    struct stat st;
     CLEAN_BYTES verity = {0};
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size)
+    if (!store_is_ours(fd, e->size))
         return cofre_fail(err, COFRE_FAILED, "its file is not the one that was added");
     int rc = e->verity.len ? verity_measure(fd, &verity, err) : 0;
     if (rc == 0 && e->verity.len && !view_equal(bytes_view(&verity), bytes_view(&e->verity)))

@@ -48,6 +48,8 @@ struct images;
 /* Takes the folder's descriptor over, in any case. -COFRE_LACKING where another process has this store. */
 int images_open(struct images **out, int folder, struct cofre_err *err);
 void images_close(struct images *images);
+/* guest_disk_make, under way in some thread, ends soon, and none begins: -COFRE_LACKING. NULL is fine. */
+void images_end(struct images *images);
 /* Removes each file that no row names; no transaction is under way, and nothing else goes on. The result is their number.
  * -COFRE_USAGE where the folder is another database's, whose files it would take for nobody's. */
 int images_sweep(struct images *images, struct db *db, struct cofre_err *err);

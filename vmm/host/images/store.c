@@ -24,6 +24,13 @@ int store_open(int folder, const char *name, int flags, mode_t mode)
     return fd < 0 ? -errno : (int)fd;
 }
 
+bool store_is_ours(int fd, uint64_t size)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size &&
+           (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 int store_folder(int parent, const char *name, bool make)
 {
     bool made = make && mkdirat(parent, name, 0700) == 0;
@@ -140,6 +147,12 @@ int images_open(struct images **out, int folder, struct cofre_err *err)
     }
     *out = images;
     return 0;
+}
+
+void images_end(struct images *images)
+{
+    if (images)
+        images->ends = true;
 }
 
 void images_close(struct images *images)

@@ -23,6 +23,7 @@ struct images {
     int folder;                   /* holds the lock */
     int incoming, tenants, disks; /* folders in it */
     atomic_uint next;             /* name in incoming */
+    atomic_bool ends;             /* copies are not gone on with */
     struct image_upload *uploads; /* that go on */
     struct touched *touched;
     size_t touched_count;
@@ -36,7 +37,9 @@ static inline uint64_t charge_of(uint64_t size)
 
 /* name: one component, made by us of a digest, a number or a checked name. -errno. */
 int store_open(int folder, const char *name, int flags, mode_t mode);
-/* The same of a folder, which is made where it is not there. */
+/* What is open is a file of that size which nobody but this user, or root, can write to. */
+bool store_is_ours(int fd, uint64_t size);
+/* A folder likewise, which is made where it is not there. */
 int store_folder(int parent, const char *name, bool make);
 /* A file in incoming, to be written; name gets what it is called there. */
 int store_incoming(struct images *images, char name[static STORED_NAME_SIZE], struct cofre_err *err);

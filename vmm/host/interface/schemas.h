@@ -12,7 +12,9 @@
 #define OPERATIONS_SHOWN_MAX 128
 extern const struct schema schema_definition;   /* of a guest: guest.create */
 extern const struct schema schema_redefinition; /* the same without its name: guest.update */
-extern const struct schema schema_limits;       /* guest.limit, and a definition's member */
+/* Bytes of the huge pages that a definition asks for; 0: none. */
+uint64_t definition_page(const json_t *definition);
+extern const struct schema schema_limits; /* guest.limit, and a definition's member */
 extern const struct schema schema_stop, schema_wait, schema_console, schema_input, schema_logs, schema_nonce;
 extern const struct schema schema_guests_query;
 

@@ -208,6 +208,8 @@ static const struct schema schema_amount = {"Amount", "Of something of the host.
 static const struct schema_member host[] = {
     {"cpus", OBJECT(schema_amount), true, NULL},
     {"memory", OBJECT(schema_amount), true, "bytes that guests may have"},
+    {"huge_pages_2m", OBJECT(schema_amount), false, "huge pages of 2 MiB, whoever uses them"},
+    {"huge_pages_1g", OBJECT(schema_amount), false, "huge pages of 1 GiB"},
     {"storage", OBJECT(schema_amount), false, "bytes of images and disks"},
     {"snp_guests", OBJECT(schema_amount), false, "ASIDs"},
     {"tdx_guests", OBJECT(schema_amount), false, "key IDs"},

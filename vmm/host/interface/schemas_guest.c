@@ -12,6 +12,7 @@ const struct schema_shape schema_label_shape = TEXT(0, 128), schema_any_shape = 
 static const char *const tees[] = {"none", "snp", "tdx", NULL}, *const restarts[] = {"never", "on-failure",
                                                                                      "always", NULL};
 static const char *const modes[] = {"read-only", "copy", NULL}, *const kinds[] = {"passt", "tap", NULL};
+static const char *const pages[] = {"2M", "1G", NULL};
 static const char *const states[] = {"stopped", "running", "paused", "failed", NULL};
 
 /* Limits */
@@ -96,6 +97,12 @@ static const struct schema_shape network_shape = OBJECT(schema_network);
 
 /* The definition */
 
+uint64_t definition_page(const json_t *definition)
+{
+    const char *page = member_text(definition, "memory_pages", "");
+    return strcmp(page, "2M") == 0 ? 2ULL << 20 : strcmp(page, "1G") == 0 ? 1ULL << 30 : 0;
+}
+
 static const struct schema_shape register_shape = HEX(48, 48);
 
 static const struct schema_member expect[] = {
@@ -113,6 +120,21 @@ static const struct {
                {"id_auth", "snp"},    {"certificates", "snp"}, {"attributes", "tdx"},
                {"mrconfigid", "tdx"}, {"mrowner", "tdx"},      {"mrownerconfig", "tdx"}};
 
+static int pages_rule(const json_t *definition, struct cofre_err *err)
+{
+    const uint64_t page = definition_page(definition);
+    if (!page)
+        return 0;
+    if (strcmp(member_text(definition, "tee", ""), "none") != 0)
+        return cofre_fail(
+            err, COFRE_MALFORMED,
+            "memory_pages: it is for tee none; the kernel has no huge pages for confidential guests");
+    return member_unsigned(definition, "memory", 0) % page == 0
+               ? 0
+               : cofre_fail(err, COFRE_MALFORMED, "memory: it is no whole number of huge pages of %s",
+                            member_text(definition, "memory_pages", ""));
+}
+
 static int definition_rule(const json_t *definition, struct cofre_err *err)
 {
     const char *tee = member_text(definition, "tee", "");
@@ -129,7 +151,7 @@ static int definition_rule(const json_t *definition, struct cofre_err *err)
         return cofre_fail(err, COFRE_MALFORMED, "expect.rtmr: it is for tee tdx");
     if (!member_at(definition, "id_block") != !member_at(definition, "id_auth"))
         return cofre_fail(err, COFRE_MALFORMED, "id_block, id_auth: one needs the other");
-    return 0;
+    return pages_rule(definition, err);
 }
 
 /* clang-format off */
@@ -138,6 +160,8 @@ static int definition_rule(const json_t *definition, struct cofre_err *err)
     {"emulated", BOOLEAN, false, "whether the TEE is emulated, for tests: nothing is protected then"},        \
     {"cpus", NUMBER(1, CPUS_MOST), true, "virtual CPUs"},                                                     \
     {"memory", NUMBER(MEMORY_LEAST, 1ULL << 46), true, "bytes; a multiple of 2 MiB is best"},                 \
+    {"memory_pages", WORD(pages), false, "of the host's huge pages, for plain guests"},                       \
+    {"memory_locked", BOOLEAN, false, "whether the start takes all of it, and nothing is ever swapped"},      \
     {"kernel", DIGEST, true, "image of the kernel, a bzImage"},                                               \
     {"initrd", DIGEST, false, "image of the initial RAM disk"},                                               \
     {"cmdline", TEXT(0, 2047), false, "the kernel's command line"},                                           \

@@ -118,10 +118,20 @@ static void operation(FILE *to, const struct log_entry *e)
         fprintf(to, "<dt>Stands for</dt><dd>%" PRId64 " requests</dd>", e->count);
 }
 
+static void tpm_word(FILE *to, const struct log_entry *e)
+{
+    fprintf(to, "<dt>Vouches for</dt><dd>the first %" PRId64 " entries</dd>", e->size);
+    hex(to, "Their root", e->root.data, LOG_HASH_SIZE);
+    hex(to, "Thumbprint of the TPM's key", e->tpm_key.data, LOG_HASH_SIZE);
+    hex(to, "What the TPM said", e->attest.data, e->attest.len);
+    hex(to, "Its signature", e->signature.data, e->signature.len);
+}
+
 static void facts(FILE *to, const struct row *r)
 {
-    static const char *const kinds[] = {"the log's first entry", "a verdict", "a change", "an operation",
-                                        "a launch"};
+    static const char *const kinds[] = {
+        "the log's first entry", "a verdict", "a change",
+        "an operation",          "a launch",  "a TPM's word on its clock and on the log"};
     const struct log_entry *e = &r->e;
     fputs("<dl>", to);
     text(to, "It is", r->unknown ? "of a kind that is not known here" : kinds[e->kind]);
@@ -136,6 +146,8 @@ static void facts(FILE *to, const struct row *r)
         launch(to, e);
     if (e->kind == LOG_ENTRY_OPERATION)
         operation(to, e);
+    if (e->kind == LOG_ENTRY_CLOCK)
+        tpm_word(to, e);
     text(to, "Detail", e->detail);
     text(to, "Request", e->request);
     fputs("</dl>\n", to);

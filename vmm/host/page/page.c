@@ -150,7 +150,7 @@ static bool ask(const struct page *p, enum page_question question, struct messag
         return false;
     else if (question == ASK_TENANTS) {
         page_about(out, OPERATION_TENANT_LIST);
-        (void)json_object_set_new(out->query, "limit", json_integer(1000));
+        (void)json_object_set_new(out->query, "limit", json_integer(500));
     } else
         return (!p->kind->of_tenant || *p->tenant) && p->kind->ask(p, question, out);
     return true;

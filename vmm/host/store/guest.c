@@ -9,7 +9,8 @@
 
 #define COLUMNS                                                                                              \
     "number, tenant, name, state, version, started_version, run, launches, asked, again, why, labels, made," \
-    " started, ended, expected, measurement, request, tee, cpus, memory, networks, early"
+    " started, ended, expected, measurement, request, tee, cpus, memory, networks, early,"                   \
+    " huge_page"
 
 void guest_row_free(struct guest_row *guest)
 {
@@ -37,7 +38,8 @@ static int read_row(struct guest_row *out, const struct db_value *c, struct cofr
                               .cpus = c[19].integer,
                               .memory = c[20].integer,
                               .networks = c[21].integer,
-                              .early = c[22].integer};
+                              .early = c[22].integer,
+                              .huge_page = c[23].integer};
     copy(out->tenant, sizeof out->tenant, &c[1]);
     copy(out->name, sizeof out->name, &c[2]);
     copy(out->why, sizeof out->why, &c[10]);
@@ -156,12 +158,13 @@ int guest_row_change(struct db *db, const struct guest_row *g, struct cofre_err 
         "UPDATE guest SET state = $2, version = $3, started_version = $4, run = $5, launches = $6,"
         " asked = $7, again = $8, why = $9, labels = $10, started = $11, ended = $12,"
         " expected = $13, measurement = $14, request = $15, tee = $16, cpus = $17, memory = $18,"
-        " networks = $19, early = $20 WHERE number = $1",
+        " networks = $19, early = $20, huge_page = $21 WHERE number = $1",
         NULL, NULL, err, db_integer(g->number), db_text(guest_state_names[g->state]), db_integer(g->version),
         db_integer(g->started_version), db_integer(g->run), db_integer(g->launches), db_integer(g->asked),
         db_integer(g->again), db_text(g->why), db_text(labels), db_integer(g->started), db_integer(g->ended),
         db_text(g->expected), db_text(g->measurement), db_text(g->request), db_text(g->tee),
-        db_integer(g->cpus), db_integer(g->memory), db_integer(g->networks), db_integer(g->early));
+        db_integer(g->cpus), db_integer(g->memory), db_integer(g->networks), db_integer(g->early),
+        db_integer(g->huge_page));
     if (rc == 0)
         return cofre_fail(err, COFRE_FAILED, "guest %s of tenant %s is not in the database", g->name,
                           g->tenant);

@@ -20,9 +20,10 @@ struct guest_row {
     int64_t made, started, ended;
     char expected[97], measurement[97]; /* hexadecimal; "" where there is none */
     char request[65];                   /* that started it: what the log has of it */
-    char tee[8];                        /* of what it was last started with, and the next three; "": never */
+    char tee[8];                        /* of what it was last started with, and the next four; "": never */
     int64_t cpus, memory, networks;
-    int64_t early; /* in a row it soon ended by itself, so often */
+    int64_t huge_page; /* bytes of one, of which its memory is; 0: of none */
+    int64_t early;     /* in a row it soon ended by itself, so often */
 };
 void guest_row_free(struct guest_row *guest);
 #define CLEAN_GUEST_ROW __attribute__((cleanup(guest_row_free))) struct guest_row

@@ -11,7 +11,7 @@
  *
  * guest.number names a guest for ever; guest.run is hands' number of its last start, 0 before the first. version: of the newest
  * definition; started_version: of the one that it was started with. asked: it was asked to end, so that an end is no reason to
- * start it again. tee, cpus, memory, networks: of the definition that it was
+ * start it again. tee, cpus, memory, networks, huge_page: of the definition that it was
  * last started with, for sums. early: starts in a row after which it soon ended by itself.
  */
 static const char own[] =
@@ -39,9 +39,11 @@ static const char own[] =
     " run BIGINT NOT NULL);"
     "INSERT INTO host_number (one, guest, run) VALUES (1, 1, 1);";
 
+static const char huge_pages[] = "ALTER TABLE guest ADD COLUMN huge_page BIGINT NOT NULL DEFAULT 0;";
+
 int tables_bring(struct db *db, struct cofre_err *err)
 {
-    const char *const steps[] = {audit_schema,    access_schema, images_schema,         own,
-                                 restored_schema, about_schema,  access_approval_schema};
+    const char *const steps[] = {audit_schema,    access_schema, images_schema,          own,
+                                 restored_schema, about_schema,  access_approval_schema, huge_pages};
     return schema_bring_steps(db, steps, sizeof steps / sizeof *steps, err);
 }

@@ -82,6 +82,49 @@ static void what_failed_is_in_no_log(void **state)
     record_free(&r);
 }
 
+static int take_one_back(struct db *db, void *context, struct cofre_err *err)
+{
+    struct record *r = context;
+    CLEAN_AUDIT_TURN turn = {0};
+    struct audit_mark mark;
+    const struct audit_operation never = {.operation = "guest.start", .object = "never was"},
+                                 was = {.operation = "guest.start", .object = "was"};
+    int rc = audit_begin(&turn, r->audit, db, r->now, err);
+    audit_set_mark(&mark, &turn);
+    for (int i = 0; rc == 0 && i < 3; i++) {
+        rc = db_script(db, "SAVEPOINT one", err);
+        if (rc == 0)
+            rc = audit_operation(&turn, i < 2 ? &never : &was, NULL, err);
+        if (rc == 0 && i < 2)
+            rc = db_script(db, "ROLLBACK TO one", err);
+        if (i < 2)
+            audit_go_back(&turn, &mark);
+        if (rc == 0)
+            rc = db_script(db, "RELEASE one", err);
+    }
+    return rc < 0 ? rc : audit_sign(&turn, err);
+}
+
+static void what_a_savepoint_took_back_leaves_no_gap(void **state)
+{
+    (void)state;
+    struct record r;
+    struct cofre_err err;
+    unsigned next = 1;
+    record_make(&r);
+    record_grow(&r, 2, &next);
+    must(db_atomically(r.db, take_one_back, &r, &err), &err);
+    record_grow(&r, 2, &next);
+    {
+        CLEAN_LOG_FILE *log = record_copy(&r);
+        struct log_entry e;
+        assert_int_equal(log_file_state(log)->size, 6);
+        read_entry(&e, log, 3);
+        assert_string_equal(e.object_name, "was");
+    }
+    record_free(&r);
+}
+
 static int write_hostile(struct db *db, void *context, struct cofre_err *err)
 {
     struct record *r = context;
@@ -363,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_of_many_turns_come_out_under_signed_heads),
         cmocka_unit_test(what_failed_is_in_no_log),
+        cmocka_unit_test(what_a_savepoint_took_back_leaves_no_gap),
         cmocka_unit_test(whatever_a_caller_wrote_is_printable_in_it),
         cmocka_unit_test(refusals_of_the_unknown_are_counted_above_a_rate),
         cmocka_unit_test(a_count_that_was_not_kept_is_told_later),

@@ -1,4 +1,4 @@
-/* What must hold of cofred, its host and its log when nobody asks for anything. */
+/* What must hold of cofred and its host when nobody asks for anything. */
 #include "tests/unit/host/cofred/kills.h"
 
 #include <dirent.h>
@@ -12,18 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attest/cose/key.h"
-#include "attest/log/file.h"
-#include "attest/log/head.h"
-#include "attest/store/db_log.h"
+#include "attest/store/db.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/host/interface/schema.h"
 
 #define ROWS_MAX 64
-#define TURN_MS  10
+#define TURN_MS  40
 
-__attribute__((format(printf, 2, 3))) static bool wrong(struct kills *k, const char *format, ...)
+bool kills_wrong(struct kills *k, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -58,7 +55,10 @@ static unsigned where(const json_t *shown)
     static const struct {
         const char *state;
         unsigned where;
-    } rests[] = {{"stopped", KILLS_STOPPED}, {"running", KILLS_RUNNING}, {"paused", KILLS_PAUSED}};
+    } rests[] = {{"stopped", KILLS_STOPPED},
+                 {"running", KILLS_RUNNING},
+                 {"paused", KILLS_PAUSED},
+                 {"failed", KILLS_FAILED}};
     if (!shown)
         return KILLS_ABSENT;
     for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
@@ -85,12 +85,13 @@ static bool has_settled(struct kills *k, struct kills_object *o, const json_t *g
     const json_t *shown = image ? find(images, "digest", o->name) : find(guests, "name", o->name);
     const unsigned is = image ? (shown ? KILLS_THERE : KILLS_ABSENT) : where(shown);
     if (!(is & o->may))
-        return wrong(k, "%s is %s (%s), and may be in %x", o->name,
-                     member_text(shown, "state", "not as said"), member_text(shown, "why", ""), o->may);
+        return kills_wrong(k, "%s is %s (%s), and may be in %x", o->name,
+                           member_text(shown, "state", "not as said"), member_text(shown, "why", ""), o->may);
     if (image || is == KILLS_ABSENT)
         return true;
     const unsigned label = 1U << atoi(member_text(member_at(shown, "labels"), "n", "31"));
-    return label & o->labels ? true : wrong(k, "%s has label %x, and may have %x", o->name, label, o->labels);
+    return label & o->labels ? true
+                             : kills_wrong(k, "%s has label %x, and may have %x", o->name, label, o->labels);
 }
 
 static void keep(struct kills_object *o, const json_t *guests, const json_t *images)
@@ -107,7 +108,7 @@ static bool all_settled(struct kills *k)
     struct kills_object *first = &k->shared->object[0][0];
     if (whole_ask(&k->whole, "GET", "/tenants/shop/guests", NULL, &guests) != 200 ||
         whole_ask(&k->whole, "GET", "/tenants/shop/images", NULL, &images) != 200)
-        return wrong(k, "lists are not answered");
+        return kills_wrong(k, "lists are not answered");
     const json_t *g = member_at(guests, "guests"), *i = member_at(images, "images");
     for (size_t n = 0; n < KILLS_CLIENTS * KILLS_OBJECTS; n++)
         if (!has_settled(k, first + n, g, i))
@@ -146,7 +147,7 @@ static int take_row(void *context, const struct db_value *c, size_t columns, str
     return 0;
 }
 
-static int open_database(struct db **db, const struct kills *k, struct cofre_err *err)
+int kills_open_database(struct db **db, const struct kills *k, struct cofre_err *err)
 {
     char path[256];
     (void)snprintf(path, sizeof path, "%s/cofred.db", k->whole.state);
@@ -158,7 +159,7 @@ static bool read_rows(struct kills *k, struct rows *out)
     struct db *db = NULL;
     struct cofre_err err = {""};
     *out = (struct rows){.count = 0};
-    int rc = open_database(&db, k, &err);
+    int rc = kills_open_database(&db, k, &err);
     if (rc == 0)
         rc = db_run(db, "SELECT number, run, state, name FROM guest", NULL, 0, take_row, out, &err);
     if (rc >= 0)
@@ -167,7 +168,7 @@ static bool read_rows(struct kills *k, struct rows *out)
         rc = db_run(db, "SELECT COUNT(*) FROM guest_disk WHERE made = 1", NULL, 0, db_take_integer,
                     &out->disks, &err);
     db_close(db);
-    return rc < 0 ? wrong(k, "%s", err.text) : true;
+    return rc < 0 ? kills_wrong(k, "%s", err.text) : true;
 }
 
 static const struct row *row_of(const struct rows *rows, int64_t run)
@@ -212,15 +213,16 @@ static bool check_groups(struct kills *k, const struct rows *rows)
         const struct row *row = row_of(rows, run[i]);
         (void)snprintf(path, sizeof path, "%s/guest-%lld", k->whole.world.cgroup, (long long)run[i]);
         if (!row)
-            return wrong(k, "control group guest-%lld is no guest's", (long long)run[i]);
+            return kills_wrong(k, "control group guest-%lld is no guest's", (long long)run[i]);
         if (has_processes(path) != row->runs)
-            return wrong(k, "guest %lld, run %lld: its row says that it %s, its control group says otherwise",
-                         (long long)row->number, (long long)run[i], row->runs ? "runs" : "does not run");
+            return kills_wrong(
+                k, "guest %lld, run %lld: its row says that it %s, its control group says otherwise",
+                (long long)row->number, (long long)run[i], row->runs ? "runs" : "does not run");
         running += row->runs;
     }
     for (size_t i = 0; i < rows->count; i++)
         running -= rows->row[i].runs;
-    return running == 0 ? true : wrong(k, "guests run that have no control group");
+    return running == 0 ? true : kills_wrong(k, "guests run that have no control group");
 }
 
 static bool check_places(struct kills *k, const struct rows *rows)
@@ -231,7 +233,7 @@ static bool check_places(struct kills *k, const struct rows *rows)
     const size_t count = list_numbers(path, "", 10, run, ROWS_MAX);
     for (size_t i = 0; i < count; i++)
         if (!row_of(rows, run[i]))
-            return wrong(k, "directory guests/%lld is no guest's", (long long)run[i]);
+            return kills_wrong(k, "directory guests/%lld is no guest's", (long long)run[i]);
     return true;
 }
 
@@ -241,7 +243,7 @@ static bool check_processes(struct kills *k, const struct rows *rows)
     const size_t is = whole_guest_processes(&k->whole);
     for (size_t i = 0; i < rows->count; i++)
         due += rows->row[i].runs;
-    return is == due ? true : wrong(k, "%zu processes of guests, and %zu guests that run", is, due);
+    return is == due ? true : kills_wrong(k, "%zu processes of guests, and %zu guests that run", is, due);
 }
 
 static bool check_taps(struct kills *k, const struct rows *rows)
@@ -257,7 +259,7 @@ static bool check_taps(struct kills *k, const struct rows *rows)
             is += row && row->tap ? 1 : 1000;
         }
     if_freenameindex(all);
-    return is == due ? true : wrong(k, "%zu taps (1000: nobody's), and %zu guests with one", is, due);
+    return is == due ? true : kills_wrong(k, "%zu taps (1000: nobody's), and %zu guests with one", is, due);
 }
 
 static bool check_files(struct kills *k, const struct rows *rows)
@@ -266,7 +268,7 @@ static bool check_files(struct kills *k, const struct rows *rows)
     char path[256];
     (void)snprintf(path, sizeof path, "%s/images/incoming", k->whole.state);
     if (list_numbers(path, "", 16, numbers, 256))
-        return wrong(k, "an upload's file is left");
+        return kills_wrong(k, "an upload's file is left");
     (void)snprintf(path, sizeof path, "%s/images/images/shop", k->whole.state);
     const size_t images = list_numbers(path, "", 16, numbers, 256);
     (void)snprintf(path, sizeof path, "%s/images/disks", k->whole.state);
@@ -276,12 +278,12 @@ static bool check_files(struct kills *k, const struct rows *rows)
         for (size_t row = 0; row < rows->count; row++)
             known = known || rows->row[row].number == numbers[i];
         if (!known)
-            return wrong(k, "a disk of guest %lld, which is not there", (long long)numbers[i]);
+            return kills_wrong(k, "a disk of guest %lld, which is not there", (long long)numbers[i]);
     }
     return images == (size_t)rows->images && disks >= (size_t)rows->disks
                ? true
-               : wrong(k, "%zu files of %lld images, %zu of %lld disks", images, (long long)rows->images,
-                       disks, (long long)rows->disks);
+               : kills_wrong(k, "%zu files of %lld images, %zu of %lld disks", images,
+                             (long long)rows->images, disks, (long long)rows->disks);
 }
 
 static bool host_is_right(struct kills *k)
@@ -294,109 +296,4 @@ static bool host_is_right(struct kills *k)
 bool kills_check_host(struct kills *k, unsigned seconds)
 {
     return becomes(k, host_is_right, seconds);
-}
-
-/* The log */
-
-static int copy_bytes(void *context, struct view bytes, struct cofre_err *err)
-{
-    bytes_free(context);
-    return bytes_copy(context, bytes, err);
-}
-
-/* Where a start or an end is asked for it is done when that is on record; elsewhere the second half says so. */
-static bool is_done(enum kills_operation o, int64_t outcome)
-{
-    const bool begins = o == KILLS_START || o == KILLS_STOP || o == KILLS_KILL || o == KILLS_RESTART;
-    return outcome == (begins ? LOG_OPERATION_ALLOWED : LOG_OPERATION_DONE);
-}
-
-static void count_entry(struct kills *k, const struct log_entry *e)
-{
-    if (e->kind != LOG_ENTRY_OPERATION)
-        return;
-    for (size_t client = 0; client < KILLS_CLIENTS; client++)
-        for (size_t place = 0; place < KILLS_OBJECTS; place++)
-            for (int o = 0; o < KILLS_OPERATIONS; o++)
-                if (strcmp(e->object_name, k->shared->object[client][place].name) == 0 &&
-                    strcmp(e->operation, kills_operation_names[o]) == 0)
-                    k->done[client][place][o] += is_done((enum kills_operation)o, e->outcome);
-}
-
-static bool read_entries(struct kills *k)
-{
-    struct db *db = NULL;
-    struct cofre_err err = {""};
-    CLEAN_BYTES bytes = {0};
-    struct log_entry entry;
-    int rc = open_database(&db, k, &err);
-    for (; rc >= 0; k->entries++) {
-        rc = db_log_entry(db, k->entries, copy_bytes, &bytes, &err);
-        if (rc >= 0)
-            rc = log_entry_read(&entry, bytes_view(&bytes), &err);
-        if (rc < 0)
-            break;
-        count_entry(k, &entry);
-    }
-    db_close(db);
-    return rc == -COFRE_NEGATIVE ? true : wrong(k, "entry %lld: %s", (long long)k->entries, err.text);
-}
-
-bool kills_check_entries(struct kills *k)
-{
-    if (!read_entries(k))
-        return false;
-    for (size_t client = 0; client < KILLS_CLIENTS; client++)
-        for (size_t place = 0; place < KILLS_OBJECTS; place++)
-            for (int o = 0; o < KILLS_OPERATIONS; o++) {
-                const struct kills_object *object = &k->shared->object[client][place];
-                const unsigned done = k->done[client][place][o], least = object->acknowledged[o];
-                if (done < least || done > least + object->cut_off[o])
-                    return wrong(k, "%s of %s: the log has %u, %u were acknowledged and %u cut off",
-                                 kills_operation_names[o], object->name, done, least, object->cut_off[o]);
-            }
-    return true;
-}
-
-static int check_head(void *context, struct view head, const struct log_state *state, struct cofre_err *err)
-{
-    struct log_head said;
-    int rc = log_head_verify(&said, head, context, err);
-    if (rc == 0 && memcmp(&said.state, state, sizeof *state) != 0)
-        rc = cofre_fail(err, COFRE_NEGATIVE, "a head is of other entries");
-    return rc;
-}
-
-bool kills_check_log(struct kills *k)
-{
-    static struct cose_keys keys;
-    const struct log_heads heads = {.context = &keys, .check = check_head, .check_all = true};
-    char path[256], copy[256];
-    struct bytes pem = {0};
-    struct db *db = NULL;
-    struct cofre_err err = {""};
-    struct log_file *log = NULL;
-    (void)snprintf(path, sizeof path, "%s/log-key.pem.pub", k->whole.state);
-    (void)snprintf(copy, sizeof copy, "%s/copy-of-the-log", k->whole.state);
-    keys = (struct cose_keys){.count = 0};
-    int rc = file_read(&pem, path, 65536, &err);
-    if (rc == 0)
-        rc = cose_keys_parse_pem(&keys, bytes_view(&pem), &err);
-    if (rc == 0)
-        rc = open_database(&db, k, &err);
-    FILE *to = rc == 0 ? fopen(copy, "w+e") : NULL;
-    if (rc == 0)
-        rc = to ? db_log_copy(db, to, &err) : cofre_fail(&err, COFRE_FAILED, "no copy of the log");
-    if (to)
-        (void)fclose(to);
-    if (rc >= 0)
-        rc = log_file_open(&log, copy, &heads, &err);
-    if (rc >= 0 && log_file_state(log)->size != (uint64_t)k->entries)
-        rc = cofre_fail(&err, COFRE_NEGATIVE, "%lld entries, and a head of fewer", (long long)k->entries);
-    log_file_close(log);
-    cose_keys_free(&keys);
-    bytes_free(&pem);
-    db_close(db);
-    (void)unlink(copy);
-    return rc < 0 ? wrong(k, "the log: %s", err.text) : true;
 }

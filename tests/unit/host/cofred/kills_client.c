@@ -32,14 +32,15 @@ static const struct {
     unsigned from, to, often;
 } operations[KILLS_OPERATIONS] = {
     [KILLS_CREATE] = {"POST", "", KILLS_ABSENT, KILLS_STOPPED, 6},
-    [KILLS_DELETE] = {"DELETE", "", KILLS_STOPPED, KILLS_ABSENT, 2},
-    [KILLS_START] = {"POST", "/start", KILLS_STOPPED, KILLS_RUNNING, 5},
+    [KILLS_DELETE] = {"DELETE", "", KILLS_STOPPED | KILLS_FAILED, KILLS_ABSENT, 2},
+    [KILLS_START] = {"POST", "/start", KILLS_STOPPED | KILLS_FAILED, KILLS_RUNNING, 5},
     [KILLS_STOP] = {"POST", "/stop", KILLS_RUNNING | KILLS_PAUSED | KILLS_STOPPED, KILLS_STOPPED, 2},
     [KILLS_KILL] = {"POST", "/kill", KILLS_RUNNING | KILLS_PAUSED | KILLS_STOPPED, KILLS_STOPPED, 1},
-    [KILLS_RESTART] = {"POST", "/restart", KILLS_RUNNING | KILLS_PAUSED | KILLS_STOPPED, KILLS_RUNNING, 2},
+    [KILLS_RESTART] = {"POST", "/restart", KILLS_RUNNING | KILLS_PAUSED | KILLS_STOPPED | KILLS_FAILED,
+                       KILLS_RUNNING, 2},
     [KILLS_PAUSE] = {"POST", "/pause", KILLS_RUNNING, KILLS_PAUSED, 3},
     [KILLS_RESUME] = {"POST", "/resume", KILLS_PAUSED, KILLS_RUNNING, 3},
-    [KILLS_UPDATE] = {"PUT", "", KILLS_STOPPED, KILLS_STOPPED, 2},
+    [KILLS_UPDATE] = {"PUT", "", 0, 0, 2},
     [KILLS_ADD] = {"PUT", "", KILLS_ABSENT, KILLS_THERE, 1},
     [KILLS_REMOVE] = {"DELETE", "", KILLS_THERE, KILLS_ABSENT, 1},
 };
@@ -99,12 +100,34 @@ static int ask(struct kills *k, unsigned client, unsigned place, enum kills_oper
     (void)snprintf(
         body, sizeof body,
         "{%s'tee': 'none', 'cpus': 1, 'memory': 67108864, 'kernel': '%s', 'cmdline': 'launch wait', "
-        "'labels': {'n': '%u'}%s}",
+        "'labels': {'n': '%u'}%s%s}",
         o == KILLS_CREATE ? text : "", k->kernel, label,
+        place == 0 && k->restarts ? ", 'restart': 'on-failure'" : "",
         place == 0 && k->taps ? ", 'networks': [{'kind': 'tap', 'bridge': 'cofre-br0'}]"
         : place == 1          ? ", 'disks': [{'size': 1048576}]"
                               : "");
     return whole_ask(&k->whole, operations[o].method, path, body, NULL);
+}
+
+static void note(struct kills *k, unsigned client)
+{
+    if (k->note)
+        k->note(k, client);
+}
+
+/* Nobody knows, but for an answer, whether it was done. */
+static void was_cut_off(struct kills_object *object, enum kills_operation o, unsigned labels)
+{
+    object->cut_off[o]++;
+    object->may |= after(object->may, o);
+    object->labels |= labels;
+}
+
+static void was_acknowledged(struct kills_object *object, enum kills_operation o, unsigned labels)
+{
+    object->acknowledged[o]++;
+    object->may = after(object->may, o);
+    object->labels = labels ? labels : object->labels;
 }
 
 /* False: its connection was cut off. */
@@ -114,18 +137,18 @@ static bool ask_one(struct kills *k, unsigned client, uint64_t *draws)
                    label = (unsigned)kills_draw(draws, 10);
     struct kills_object *object = &k->shared->object[client][place];
     const enum kills_operation o = draw_operation(draws, place >= KILLS_GUESTS);
-    const bool labels = o == KILLS_CREATE || o == KILLS_UPDATE;
+    const unsigned labels = o == KILLS_CREATE || o == KILLS_UPDATE ? 1U << label : 0;
+    struct kills_object known = *object;
+    was_cut_off(object, o, labels);
+    note(k, client);
     const int status = ask(k, client, place, o, label);
     k->shared->requests++;
-    if (status == 0) {
-        k->shared->cut_off++;
-        object->cut_off[o]++;
-        object->may |= after(object->may, o);
-        object->labels |= labels ? 1U << label : 0;
-    } else if (status / 100 == 2) {
-        object->acknowledged[o]++;
-        object->may = after(object->may, o);
-        object->labels = labels ? 1U << label : object->labels;
+    k->shared->cut_off += status == 0;
+    if (status / 100 == 2)
+        was_acknowledged(&known, o, labels);
+    if (status != 0) {
+        *object = known;
+        note(k, client);
     }
     return status != 0;
 }

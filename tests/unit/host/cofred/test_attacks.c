@@ -331,13 +331,29 @@ static void try(const struct attack *attack)
     assert_is_as(&was, attack->name);
 }
 
+/* A third of a table, another one at each run; COFRE_ATTACKS=0, 1 or 2 is one of them again, and "all" all. */
+static bool is_tried(size_t i)
+{
+    const char *which = getenv("COFRE_ATTACKS");
+    const size_t third = which ? (size_t)atoi(which) : (size_t)getpid();
+    return (which && strcmp(which, "all") == 0) || i % 3 == third % 3;
+}
+
 static void no_attack_of_the_table_has_an_effect(void **state)
 {
+    size_t tried = 0;
     (void)state;
     need();
     for (size_t i = 0; i < attacks_count; i++)
-        try(&attacks[i]);
-    print_message("# %zu attacks\n", attacks_count);
+        if (is_tried(i)) {
+            try(&attacks[i]);
+            tried++;
+        }
+    print_message("# %zu attacks of %zu, of which the first is number %d\n", tried, attacks_count,
+                  is_tried(0)   ? 0
+                  : is_tried(1) ? 1
+                                : 2);
+    assert_true(tried >= attacks_count / 3);
     assert_int_equal(wrongs, 0);
 }
 
@@ -413,6 +429,8 @@ static void no_certificate_makes_another_of_anybody(void **state)
     need();
     must(201, "POST", "/grants", "{'identity': 'cert:CN=admin', 'role': 'administrator'}");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (cases[i].status != 200 && !is_tried(i))
+            continue;
         const struct was was = as_it_is();
         const int status = asked_with(cases[i].fault, cases[i].who, cases[i].path);
         if (status != cases[i].status)
@@ -544,6 +562,9 @@ static void no_forged_token_is_let_in(void **state)
     for (char *c = dumped; *c; c++)
         *c = *c == '"' ? '\'' : *c;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (i >= 2 &&
+            !is_tried(i)) /* those before are good, so that the others are refused for what they are */
+            continue;
         const struct was was = as_it_is();
         CLEAN_FREE char *claims = claims_with(cases[i].claims), *header = strdup(cases[i].header);
         char *at = strstr(header, "%J");
@@ -687,6 +708,21 @@ static void no_race_takes_more_than_a_quota(void **state)
 
 /* Much, slowly, and without end */
 
+/* Whatever somebody granted to it: a monitor that was taken over asks for nothing. */
+static void a_guest_s_user_is_not_let_in(void **state)
+{
+    (void)state;
+    need();
+    char body[120];
+    (void)snprintf(body, sizeof body, "{'identity': 'uid:%u', 'role': 'administrator'}", FIRST_USER + 1);
+    must(201, "POST", "/grants", body);
+    for (unsigned i = 0; i < WORLD_GUESTS; i++) {
+        struct asker guest = user(FIRST_USER + i);
+        assert_int_equal(status_of(&guest, "GET", "/session", "", NULL), 0);
+        asker_hang_up(&guest);
+    }
+}
+
 static void one_user_s_connections_leave_room_for_others(void **state)
 {
     static const char half[] = "POST /v1/tenants/blue/guests HTTP/1.1\r\nHost: co";
@@ -706,10 +742,13 @@ static void one_user_s_connections_leave_room_for_others(void **state)
 
 static void try_flood(const char *name, const char *before, const char *each, size_t count, const char *after)
 {
+    static size_t number;
     struct asker a = user(attacker[LAUNCHER].user);
     CLEAN_FREE char *text = NULL;
     CLEAN_ANSWER answer = {0};
     size_t size;
+    if (!is_tried(number++))
+        return;
     const struct was was = as_it_is();
     FILE *to = open_memstream(&text, &size);
     (void)fputs(before, to);
@@ -891,6 +930,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bad_token_is_never_replaced_by_the_connection),
         cmocka_unit_test(whoever_guesses_is_slowed_and_nobody_else),
         cmocka_unit_test(a_peer_that_is_gone_is_still_who_it_was),
+        cmocka_unit_test(a_guest_s_user_is_not_let_in),
         cmocka_unit_test(one_user_s_connections_leave_room_for_others),
         cmocka_unit_test(floods_end_with_their_connection),
         cmocka_unit_test(an_upload_that_ends_early_leaves_nothing),

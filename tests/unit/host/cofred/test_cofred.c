@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/host/cofred/asker.h"
 #include "tests/unit/host/cofred/whole.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/host/interface/schema.h"
@@ -141,6 +142,40 @@ static void a_guest_is_run_limited_paused_and_stopped_by_requests(void **state)
     assert_comes_to("web", "stopped");
     CLEAN_JSON *shown = whole_must(w, 200, "GET", GUEST, NULL);
     assert_string_equal(member_text(shown, "state", ""), "stopped");
+}
+
+/* What comes of a stream until a text, or its end where that is NULL, is in it. */
+static void read_until(int fd, char *text, size_t room, const char *wanted)
+{
+    size_t len = strlen(text);
+    ssize_t got;
+    while (!(wanted && strstr(text, wanted)) && (got = recv(fd, text + len, room - 1 - len, 0)) > 0)
+        text[len += (size_t)got] = 0;
+    if (wanted && !strstr(text, wanted))
+        fail_msg("\"%s\" does not come: %s", wanted, text);
+}
+
+/* Who follows has what is there, what comes while he does, and an end when the guest has one. */
+static void a_console_is_followed_until_its_guest_ends(void **state)
+{
+    (void)state;
+    need();
+    char text[4096] = "";
+    CLEAN_FREE char *request = asker_request("GET", GUEST "/console?follow=true", "", NULL);
+    define("web", "launch who echo wait");
+    must(202, "POST", GUEST "/start", NULL);
+    assert_comes_to("web", "running");
+    CLEAN_FD fd = client_unix(w->socket);
+    send_text(fd, request, strlen(request));
+    read_until(fd, text, sizeof text, "user ");
+    assert_memory_equal(text, "HTTP/1.1 200", 12);
+    assert_null(strstr(text, "input "));
+    must(204, "POST", GUEST "/console", "{'data': 'aGVsbG8K'}");
+    read_until(fd, text, sizeof text, "input hello\n");
+    assert_null(strstr(text, "\r\n0\r\n"));
+    must(202, "POST", GUEST "/stop", "{'seconds': 20}");
+    read_until(fd, text, sizeof text, "\r\n0\r\n\r\n");
+    assert_comes_to("web", "stopped");
 }
 
 static void a_guest_that_never_launches_has_failed(void **state)
@@ -551,6 +586,7 @@ int main(int argc, char **argv)
     missing = argc == 3 ? whole_make(w, argv[1], argv[2]) : "neither cofred nor a stand-in was named";
     const struct CMUnitTest tests[] = {
         TEST(a_guest_is_run_limited_paused_and_stopped_by_requests),
+        TEST(a_console_is_followed_until_its_guest_ends),
         TEST(a_guest_that_never_launches_has_failed),
         TEST(quotas_refuse_with_numbers_and_without_effect),
         TEST(of_requests_at_once_no_more_pass_than_there_is_room_for),

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <openssl/sha.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +24,8 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/host/cofred/log_key.h"
 #include "vmm/host/decide/decider.h"
+#include "vmm/host/front/identity.h"
+#include "vmm/host/front/pair.h"
 #include "vmm/host/hands/channel.h"
 #include "vmm/host/store/tables.h"
 
@@ -100,6 +105,7 @@ static int decide(struct made_decider *m, int hands, int gate, int alive)
         .images = open(m->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
         .gate = gate,
         .hands = hands,
+        .journal = m->journal[0],
         .alive = alive,
     };
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -116,6 +122,7 @@ static void start(struct made_decider *m)
     assert_int_equal(socketpair(AF_UNIX, type, 0, hands), 0);
     assert_int_equal(socketpair(AF_UNIX, type, 0, gate), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, alive), 0);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, m->journal), 0);
     (void)fflush(NULL);
     m->pid = fork();
     if (m->pid == 0) {
@@ -127,6 +134,7 @@ static void start(struct made_decider *m)
     close(hands[1]);
     close(gate[1]);
     close(alive[1]);
+    close(m->journal[0]);
     m->hands = hands[0];
     m->gate = gate[0];
     m->alive = alive[0];
@@ -145,6 +153,47 @@ static void stop(struct made_decider *m)
 
 /* Hands */
 
+/* As many launches as the list says; all else is empty. */
+static int open_file(const struct hands_request *r, const struct hands_list *list)
+{
+    const int file = memfd_create("file of a guest", MFD_CLOEXEC);
+    assert_true(file >= 0);
+    for (uint32_t i = 0; r->open.file == HANDS_FILE_LAUNCHES && i < list->count; i++)
+        for (uint32_t n = 0; list->entry[i].guest == r->header.guest && n < list->entry[i].launches; n++)
+            assert_int_equal(dprintf(file, "{}\n"), 3);
+    return file;
+}
+
+/* A caller's pair, whose parser is gone at once. */
+static void call(struct made_decider *m)
+{
+    const struct identity somebody = {
+        .version = IDENTITY_VERSION, .kind = IDENTITY_UNIX, .uid = 1000, .address = "unix"};
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(pair_send(m->gate, (struct view){(const void *)&somebody, sizeof somebody}, &pair[0], 1),
+                     0);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static bool is_heard(const struct made_decider *m)
+{
+    int waiting = 0;
+    assert_int_equal(ioctl(m->gate, SIOCOUTQ, &waiting), 0);
+    return waiting == 0;
+}
+
+/* It had time enough to hear. */
+static void turn_loop(struct made_decider *m)
+{
+    char byte = '?';
+    for (int turn = 0; turn < 3; turn++) {
+        assert_int_equal(write(m->alive, &byte, 1), 1);
+        assert_int_equal(read(m->alive, &byte, 1), 1);
+    }
+}
+
 static void answer(struct made_decider *m, const struct hands_request *r, const struct hands_list *list)
 {
     static struct hands_answer a;
@@ -158,11 +207,13 @@ static void answer(struct made_decider *m, const struct hands_request *r, const 
         size += sizeof a.host;
     }
     if (r->header.what == HANDS_LIST) {
+        turn_loop(m);
+        m->heard_early = is_heard(m);
         a.list = *list;
         size += offsetof(struct hands_list, entry) + list->count * sizeof *list->entry;
     }
     if (r->header.what == HANDS_OPEN)
-        assert_true((file = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+        file = open_file(r, list);
     assert_int_equal(channel_send(m->hands, &a, size, &file, file >= 0), 0);
 }
 
@@ -197,6 +248,7 @@ void made_decider_run(struct made_decider *m, const struct hands_list *list,
                       void (*asked)(void *context, const struct hands_request *request), void *context)
 {
     start(m);
+    call(m);
     for (unsigned quiet = 0; quiet < QUIET;) {
         struct pollfd fds[] = {{.fd = m->hands, .events = POLLIN}, {.fd = m->alive, .events = POLLIN}};
         char byte = '?';
@@ -209,5 +261,6 @@ void made_decider_run(struct made_decider *m, const struct hands_list *list,
         while (take_request(m, list, asked, context))
             quiet = 0;
     }
+    assert_true(is_heard(m));
     stop(m);
 }

@@ -2,6 +2,7 @@
 #ifndef COFRE_TEST_HOST_DECIDE_MADE_UP_HANDS_H
 #define COFRE_TEST_HOST_DECIDE_MADE_UP_HANDS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "vmm/host/hands/hands.h"
@@ -11,6 +12,8 @@ struct made_decider {
     char folder[64], database[96], key[96], images[96];
     pid_t pid;
     int hands, gate, alive;
+    bool heard_early; /* a caller, before it was told what runs */
+    int journal[2];   /* what journald would hear comes at the second */
 };
 
 /* A folder with a key, an image store and cofred's tables. */

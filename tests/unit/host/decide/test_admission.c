@@ -44,7 +44,8 @@ struct holds {
     int64_t cpus, memory, networks;
 };
 
-static void add_guest(const struct holds *h)
+/* page: MiB of a huge one, of which its memory is; 0: none. */
+static void add_guest(const struct holds *h, int64_t page)
 {
     static unsigned number;
     CLEAN_GUEST_ROW g = {.labels = json_object(), .made = 1};
@@ -59,6 +60,7 @@ static void add_guest(const struct holds *h)
     g.cpus = h->cpus;
     g.memory = h->memory * MIB;
     g.networks = h->networks;
+    g.huge_page = page * MIB;
     assert_int_equal(guest_row_change(db, &g, &err), 0);
 }
 
@@ -77,21 +79,28 @@ static void empty(void)
     add_tenant("other");
 }
 
-/* What starts is SNP, of 2 CPUs, 512 MiB and one network, in tenant shop; the host has 4 GiB of which 1 is kept, and 2 ASIDs. */
-static int start(const char *quotas, bool emulated, struct cofre_err *err)
+static int start_of(const json_t *definition, const char *quotas, const struct hands_host *host,
+                    struct cofre_err *err)
 {
     static struct decider d;
     static const struct decider_config config = {.reserved_memory = 1024 * MIB};
     struct guest_row guest = {.tenant = "shop", .name = "new"};
     struct call call = {.decider = &d, .db = db, .tenant = {.name = "shop"}};
-    CLEAN_JSON *definition = json_pack("{s:s, s:i, s:I, s:b, s:[{}]}", "tee", "snp", "cpus", 2, "memory",
-                                       (json_int_t)512 * MIB, "emulated", emulated, "networks");
     CLEAN_JSON *kept = json_loads(quotas, 0, NULL);
     assert_true(definition && kept);
     d.config = &config;
-    d.host = (struct hands_host){.memory = 4096 * MIB, .miscs = 1, .misc = {{"sev_es", 2, 0}}};
+    d.host = *host;
     call.tenant.quotas = kept;
     return admission_check_start(&call, &guest, definition, err);
+}
+
+/* What starts is SNP, of 2 CPUs, 512 MiB and one network, in tenant shop; the host has 4 GiB of which 1 is kept, and 2 ASIDs. */
+static int start(const char *quotas, bool emulated, struct cofre_err *err)
+{
+    const struct hands_host host = {.memory = 4096 * MIB, .miscs = 1, .misc = {{"sev_es", 2, 0}}};
+    CLEAN_JSON *definition = json_pack("{s:s, s:i, s:I, s:b, s:[{}]}", "tee", "snp", "cpus", 2, "memory",
+                                       (json_int_t)512 * MIB, "emulated", emulated, "networks");
+    return start_of(definition, quotas, &host, err);
 }
 
 static const struct {
@@ -172,13 +181,66 @@ static void a_start_is_let_or_refused_with_what_is_left(void **state)
         struct cofre_err err = {""};
         empty();
         for (size_t h = 0; h < 4 && cases[i].holds[h].tenant; h++)
-            add_guest(&cases[i].holds[h]);
+            add_guest(&cases[i].holds[h], 0);
         const int rc = start(cases[i].quotas, cases[i].emulated, &err);
         const char *refusal = cases[i].refusal;
         if (rc != (refusal ? -COFRE_LACKING : 0) ||
             (refusal && strncmp(err.text, refusal, strlen(refusal)) != 0))
             fail_msg("case %zu, %s: %d \"%s\", where \"%s\" is due", i, cases[i].quotas, rc, err.text,
                      refusal ? refusal : "no refusal");
+    }
+}
+
+/* Of 4 GiB 1 is kept, and a pool is 128 pages of 2 MiB and 1 of 1 GiB; 1792 MiB are left for others. */
+static void huge_pages_are_counted_apart_from_other_memory(void **state)
+{
+    static const struct {
+        const char *page; /* of what starts */
+        int64_t memory;
+        struct holds holds;
+        int64_t held_page;
+        const char *refusal;
+    } rows[] = {
+        {NULL, 1792, {NULL, NULL, NULL, 0, 0, 0}, 0, NULL},
+        {NULL,
+         1794,
+         {NULL, NULL, NULL, 0, 0, 0},
+         0,
+         "memory: this guest needs 1794 MiB, and the host has 1792 of 1792 MiB left"},
+        {NULL, 1792, {"other", "running", "none", 1, 256, 0}, 2, NULL},
+        {"2M", 256, {"other", "running", "none", 1, 1792, 0}, 0, NULL},
+        {"2M",
+         258,
+         {NULL, NULL, NULL, 0, 0, 0},
+         0,
+         "huge pages of 2 MiB: this guest needs 129, and the host has 128 of 128 left"},
+        {"2M", 192, {"other", "starting", "none", 1, 64, 0}, 2, NULL},
+        {"2M",
+         194,
+         {"other", "starting", "none", 1, 64, 0},
+         2,
+         "huge pages of 2 MiB: this guest needs 97, and the host has 96 of 128 left"},
+        {"2M", 256, {"other", "stopped", "none", 1, 256, 0}, 2, NULL},
+        {"2M", 256, {"other", "running", "none", 1, 1024, 0}, 1024, NULL},
+        {"1G", 1024, {NULL, NULL, NULL, 0, 0, 0}, 0, NULL},
+        {"1G",
+         1024,
+         {"shop", "paused", "none", 1, 1024, 0},
+         1024,
+         "huge pages of 1 GiB: this guest needs 1, and the host has 0 of 1 left"},
+    };
+    const struct hands_host host = {.memory = 4096 * MIB, .huge_2m = 128, .huge_1g = 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cofre_err err = {""};
+        CLEAN_JSON *definition = json_pack("{s:s, s:I, s:s*}", "tee", "none", "memory",
+                                           (json_int_t)(rows[i].memory * MIB), "memory_pages", rows[i].page);
+        empty();
+        if (rows[i].holds.tenant)
+            add_guest(&rows[i].holds, rows[i].held_page);
+        const int rc = start_of(definition, "{}", &host, &err);
+        assert_int_equal(rc, rows[i].refusal ? -COFRE_LACKING : 0);
+        assert_string_equal(err.text, rows[i].refusal ? rows[i].refusal : "");
     }
 }
 
@@ -193,9 +255,9 @@ static void guests_that_are_defined_count_in_whatever_state(void **state)
     empty();
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(admission_check_guests(&call, &err), 0);
-        add_guest(&(struct holds){"shop", states[i], "none", 1, 1, 0});
+        add_guest(&(struct holds){"shop", states[i], "none", 1, 1, 0}, 0);
     }
-    add_guest(&(struct holds){"other", "stopped", "none", 1, 1, 0});
+    add_guest(&(struct holds){"other", "stopped", "none", 1, 1, 0}, 0);
     assert_int_equal(admission_check_guests(&call, &err), -COFRE_LACKING);
     assert_string_equal(err.text, "tenant shop has 4 guests, and its quota is 4");
 }
@@ -204,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_is_let_or_refused_with_what_is_left),
+        cmocka_unit_test(huge_pages_are_counted_apart_from_other_memory),
         cmocka_unit_test(guests_that_are_defined_count_in_whatever_state),
     };
     return cmocka_run_group_tests(tests, up, down);

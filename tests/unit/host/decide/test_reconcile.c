@@ -4,10 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "attest/store/db_log.h"
 #include "tests/unit/host/decide/made_up_hands.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/json.h"
@@ -63,6 +67,10 @@ static const struct {
     {"starting", ENDED, "open open open ", "stopped", "never", false, 1, 0},
     {"running", ENDED, "open open open ", "stopped", "never", false, 1, 0},
     {"stopping", ENDED, "open open open ", "stopped", "never", false, 1, 0},
+    /* it launched again and again while nobody saw it */
+    {"starting", RUNNING, "open ", "running", "never", false, 3, 0},
+    {"running", RUNNING, "open ", "running", "never", false, 2, 0},
+    {"running", ENDED, "open open open ", "stopped", "never", false, 4, 0},
     /* hands does not know how it ended: a start that was cut off begins again, what had launched has failed */
     {"starting", ENDED, "remove start ", "starting", "never", false, 0, -1},
     {"starting", ENDED, "open open open ", "failed", "never", false, 1, -1},
@@ -153,6 +161,31 @@ static void make_list(struct hands_list *list)
     list->entry[list->count++] = (struct hands_entry){.guest = NOBODYS, .state = HANDS_IS_RUNNING};
 }
 
+static int count_launch(void *context, struct view bytes, struct cofre_err *err)
+{
+    struct log_entry entry;
+    unsigned(*launches)[CASES] = context;
+    size_t i;
+    int rc = log_entry_read(&entry, bytes, err);
+    if (rc == 0 && entry.kind == LOG_ENTRY_LAUNCH && entry.outcome == LOG_LAUNCH_RUNS &&
+        sscanf(entry.object_name, "case-%zu", &i) == 1 && i < CASES)
+        (*launches)[i]++;
+    return rc;
+}
+
+/* Each launch that was not seen is in the log, once. */
+static void check_launches(struct db *db)
+{
+    unsigned launches[CASES] = {0};
+    struct cofre_err err = {""};
+    int64_t entry = 0;
+    while (db_log_entry(db, entry, count_launch, &launches, &err) >= 0)
+        entry++;
+    for (size_t i = 0; i < CASES; i++)
+        if (launches[i] != cases[i].unseen)
+            fail_msg("case %zu: %u launches are in the log, of %u", i, launches[i], cases[i].unseen);
+}
+
 static void check_row(struct db *db, size_t i, const struct seen *seen)
 {
     CLEAN_GUEST_ROW g = {.number = 0};
@@ -169,10 +202,39 @@ static void check_row(struct db *db, size_t i, const struct seen *seen)
                  cases[i].state, cases[i].finding, state, g.why, asked, cases[i].becomes, cases[i].asked);
 }
 
+/* Of each guest, by its number in the table, in which states journald was told that it is. */
+static void read_journal(int journal, char told[CASES][64])
+{
+    char text[4096];
+    ssize_t n;
+    while ((n = recv(journal, text, sizeof text - 1, MSG_DONTWAIT)) > 0) {
+        text[n] = 0;
+        const char *guest = strstr(text, "\nCOFRE_GUEST=case-"), *state = strstr(text, "\nCOFRE_STATE=");
+        assert_non_null(guest);
+        assert_non_null(state);
+        assert_non_null(strstr(text, "\nCOFRE_TENANT=shop\n"));
+        const bool failed = strncmp(state + 13, "failed\n", 7) == 0;
+        assert_int_equal(strstr(text, "\nPRIORITY=3\n") != NULL, failed);
+        char *one = told[strtoul(guest + 18, NULL, 10)];
+        (void)snprintf(one + strlen(one), 64 - strlen(one), "%.*s ", (int)strcspn(state + 13, "\n"),
+                       state + 13);
+    }
+}
+
+/* The state that a guest came to, where it is another than it was in. */
+static void check_told(const char *told, size_t i)
+{
+    if (strcmp(cases[i].state, cases[i].becomes) == 0 || strcmp(cases[i].becomes, "gone") == 0)
+        return;
+    if (!strstr(told, cases[i].becomes))
+        fail_msg("%s became %s, and journald was told: %s", cases[i].state, cases[i].becomes, told);
+}
+
 static void each_row_and_what_hands_has_of_it_come_to_one_state(void **state)
 {
     static struct hands_list list;
     static struct seen seen;
+    static char told[CASES][64];
     struct made_decider m;
     struct db *db = NULL;
     struct cofre_err err = {""};
@@ -186,11 +248,17 @@ static void each_row_and_what_hands_has_of_it_come_to_one_state(void **state)
         fail_msg("%s", err.text);
     make_list(&list);
     made_decider_run(&m, &list, take_note, &seen);
-    for (size_t i = 0; i < CASES; i++)
+    assert_false(m.heard_early); /* what somebody started then would be begun twice */
+    read_journal(m.journal[1], told);
+    for (size_t i = 0; i < CASES; i++) {
         check_row(db, i, &seen);
+        check_told(told[i], i);
+    }
+    check_launches(db);
     assert_string_equal(seen.asked[NOBODYS], "remove ");
     assert_int_equal(seen.starts_before_removal, 0);
     db_close(db);
+    close(m.journal[1]);
     made_decider_remove(&m);
 }
 

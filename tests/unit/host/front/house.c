@@ -19,6 +19,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,6 +98,13 @@ static void pair_of(int ends[2])
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
 }
 
+static ino_t inode_of(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_ino;
+}
+
 /* In a new process: true. It ends with this one. */
 static bool in_child(pid_t *pid)
 {
@@ -130,6 +138,7 @@ void house_build(struct house *house, const struct house_limits *l)
     const struct parser_limits limits = {l->request_seconds, l->idle_seconds, l->beat_seconds};
     pair_of(decider);
     pair_of(zygote);
+    house->connections = inode_of(zygote[1]);
     config.decider = decider[0];
     config.zygote = zygote[0];
     if (in_child(&house->zygote)) {
@@ -188,14 +197,14 @@ size_t house_parsers(const struct house *house, pid_t *out, size_t max)
     return count;
 }
 
-size_t house_await_parsers(const struct house *house, size_t count)
+size_t house_await_parsers(const struct house *house, size_t serving)
 {
     const time_t until = time(NULL) + WAIT_SECONDS;
     pid_t pids[64];
     size_t is;
-    while ((is = house_parsers(house, pids, 64)) != count && time(NULL) < until)
+    while ((is = house_parsers(house, pids, 64)) != serving + 1 && time(NULL) < until)
         (void)poll(NULL, 0, 5);
-    return is;
+    return is - 1;
 }
 
 /* Clients */

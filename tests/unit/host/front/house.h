@@ -13,6 +13,7 @@ struct house {
     char dir[64], socket[96];
     int port; /* of TLS, on 127.0.0.1 */
     pid_t gate, zygote, decider;
+    ino_t connections; /* the socket by which parsers get them */
     EVP_PKEY *ca_key;
     X509 *ca;
 };
@@ -23,10 +24,10 @@ struct house_limits {
 
 void house_build(struct house *house, const struct house_limits *limits);
 void house_end(struct house *house); /* each process has ended without a fault */
-/* How many parsers there are; their pids in *out. */
+/* How many parsers there are, with the one that waits for a connection; their pids in *out. */
 size_t house_parsers(const struct house *house, pid_t *out, size_t max);
-size_t house_await_parsers(const struct house *house,
-                           size_t count); /* until there are so many, at most seconds */
+/* Until so many serve and one waits, at most seconds; how many serve. */
+size_t house_await_parsers(const struct house *house, size_t serving);
 
 /* Connections of clients. who: the certificate's subject name (CN), NULL without one; of another authority where stranger. */
 int house_connect(const struct house *house);

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -155,6 +156,15 @@ static void an_answer_may_be_longer_than_a_message(void **state)
     assert_true(answer.body_len > 65536);
     CLEAN_JSON *is = json_of(&answer);
     assert_int_equal(json_array_size(member_at(is, "tenants")), MANY_TENANTS);
+}
+
+/* The tenants that it lets choose among are more than a message holds. */
+static void a_page_is_made_of_such_an_answer_too(void **state)
+{
+    (void)state;
+    CLEAN_ANSWER page = ask(&house, "GET /audit HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(page.status, 200);
+    assert_non_null(strstr(page.body, "tenant-499"));
 }
 
 static void the_interface_describes_itself_to_anybody(void **state)
@@ -350,9 +360,9 @@ static void a_killed_parser_costs_its_connection_alone(void **state)
     pid_t parser[4];
     char byte;
     assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, parser, 4), 1); /* waits, and is the first's */
     CLEAN_FD first = house_connect(&house);
     assert_int_equal(house_await_parsers(&house, 1), 1);
-    assert_int_equal(house_parsers(&house, parser, 4), 1);
     CLEAN_FD second = house_connect(&house);
     assert_int_equal(house_await_parsers(&house, 2), 2);
     assert_int_equal(kill(parser[0], SIGKILL), 0);
@@ -362,6 +372,53 @@ static void a_killed_parser_costs_its_connection_alone(void **state)
     assert_true(read_answer(second, &answer));
     assert_int_equal(answer.status, 200);
     assert_int_equal(another.status, 200);
+}
+
+static void a_parser_that_ends_while_it_waits_is_followed_by_another(void **state)
+{
+    (void)state;
+    pid_t before, after;
+    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, &before, 1), 1);
+    assert_int_equal(kill(before, SIGKILL), 0);
+    CLEAN_ANSWER answer = ask(&house, "GET /v1/session HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, &after, 1), 1);
+    assert_true(after != before);
+}
+
+/* Which comes from the gate's socket. */
+static bool may_take_connections(pid_t parser)
+{
+    char path[300], link[64], socket[64];
+    bool may = false;
+    (void)snprintf(socket, sizeof socket, "socket:[%llu]", (unsigned long long)house.connections);
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)parser);
+    DIR *entries = opendir(path);
+    if (!entries)
+        skip(); /* they are root's to look at */
+    for (const struct dirent *e; (e = readdir(entries));) {
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)parser, e->d_name);
+        const ssize_t len = readlink(path, link, sizeof link - 1);
+        may |= len > 0 && (size_t)len == strlen(socket) && memcmp(link, socket, (size_t)len) == 0;
+    }
+    closedir(entries);
+    return may;
+}
+
+static void a_parser_takes_one_connection_and_no_other(void **state)
+{
+    (void)state;
+    pid_t parser[2];
+    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_int_equal(house_parsers(&house, parser, 2), 1);
+    assert_true(may_take_connections(parser[0]));
+    CLEAN_FD first = house_connect(&house);
+    assert_int_equal(house_await_parsers(&house, 1), 1);
+    assert_int_equal(house_parsers(&house, parser, 2), 2);
+    assert_false(may_take_connections(parser[0]));
+    assert_true(may_take_connections(parser[1]));
 }
 
 static void nobody_has_more_connections_than_one_may(void **state)
@@ -417,6 +474,15 @@ static void hostile_requests_are_refused(void **state)
          "POST /v1/tenants HTTP/1.1\r\n" HOST
          "Content-Type: application/json\r\n Content-Length: 4\r\n\r\n{}{}" SMUGGLED,
          0},
+        {"a folded length", "GET /v1/session HTTP/1.1\r\n" HOST "Content-Length: 4\r\n 4\r\n\r\n" SMUGGLED,
+         400},
+        {"a folded encoding",
+         "GET /v1/session HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n x\r\n\r\n" SMUGGLED, 400},
+        {"a folded token", "GET /v1/session HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\n b\r\n\r\n", 400},
+        {"a length behind a space",
+         "GET /v1/session HTTP/1.1\r\n Content-Length: 44\r\n" HOST "\r\n" SMUGGLED, 0},
+        {"a header with a space in its name",
+         "GET /v1/session HTTP/1.1\r\n" HOST "Content Length: 44\r\n\r\n" SMUGGLED, 400},
         {"a negative length", "POST /v1/tenants HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\n" SMUGGLED, 0},
         {"a length with a sign", "POST /v1/tenants HTTP/1.1\r\n" HOST "Content-Length: +2\r\n\r\n{}" SMUGGLED,
          0},
@@ -583,6 +649,7 @@ int main(void)
         cmocka_unit_test(what_is_no_tls_is_not_let_in),
         cmocka_unit_test(answers_are_the_deciders),
         cmocka_unit_test(an_answer_may_be_longer_than_a_message),
+        cmocka_unit_test(a_page_is_made_of_such_an_answer_too),
         cmocka_unit_test(the_interface_describes_itself_to_anybody),
         cmocka_unit_test(a_connection_is_kept_for_more_requests),
         cmocka_unit_test(an_upload_reaches_the_decider_whole),
@@ -595,6 +662,8 @@ int main(void)
         cmocka_unit_test(a_silent_stream_of_events_shows_that_it_is_there),
         cmocka_unit_test(the_decider_learns_that_a_client_has_gone),
         cmocka_unit_test(a_killed_parser_costs_its_connection_alone),
+        cmocka_unit_test(a_parser_that_ends_while_it_waits_is_followed_by_another),
+        cmocka_unit_test(a_parser_takes_one_connection_and_no_other),
         cmocka_unit_test(nobody_has_more_connections_than_one_may),
         cmocka_unit_test(hostile_requests_are_refused),
         cmocka_unit_test(a_request_without_end_is_refused),

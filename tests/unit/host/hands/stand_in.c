@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -78,6 +79,14 @@ static void emulated(void)
     int written = open(name, O_WRONLY);
     dprintf(console, "read %.*s, write: %s\n", (int)(n > 0 ? n : 0), text,
             written < 0 ? strerror(errno) : "it can be");
+}
+
+static void may_lock(void)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    dprintf(console, "memory %s, may lock %llu %llu\n", value("--memory"), (unsigned long long)limit.rlim_cur,
+            (unsigned long long)limit.rlim_max);
 }
 
 static void fork_many(const char *count)
@@ -173,6 +182,8 @@ static void obey(char *word)
         emulated();
     else if (strcmp(word, "fork") == 0)
         fork_many(argument);
+    else if (strcmp(word, "may-lock") == 0)
+        may_lock();
     else if (strcmp(word, "litter") == 0)
         litter();
     else if (strcmp(word, "bend") == 0)

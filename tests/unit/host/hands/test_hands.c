@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -479,6 +480,65 @@ static void limits_that_the_host_cannot_keep_are_refused_by_name(void **state)
     assert_true(world_ask(w, HANDS_LIMIT, 1, &elsewhere, NULL, 0) < 0);
 }
 
+static int start_kind(uint32_t guest, uint32_t pages, uint32_t locked)
+{
+    struct hands_start start = world_start("may-lock wait");
+    start.pages = pages;
+    start.locked = locked;
+    CLEAN_FD kernel = open(w->kernel, O_RDONLY | O_CLOEXEC);
+    return world_ask(w, HANDS_START, guest, &start, &kernel, 1);
+}
+
+static void a_guest_locks_no_more_than_its_memory(void **state)
+{
+    (void)state;
+    need(true, "");
+    assert_int_equal(start_kind(1, HANDS_PAGES_USUAL, 0), 0);
+    assert_says(1, "memory 268435456, may lock 8388608 8388608\n");
+    const bool may =
+        setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}) == 0; /* so may hands */
+    assert_int_equal(start_kind(2, HANDS_PAGES_USUAL, 1), may ? 0 : -COFRE_LACKING);
+    if (!may) {
+        assert_non_null(strstr(w->why.text, "memory_locked: this guest locks 256 MiB"));
+        return;
+    }
+    assert_says(2, "memory 268435456,locked, may lock 276824064 276824064\n");
+}
+
+static void read_group(char text[64], const char *file)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/guest-1/%s", w->cgroup, file);
+    CLEAN_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, 63);
+    text[n > 0 ? n : 0] = 0;
+}
+
+/* Without the controller nobody would hold it to them. */
+static void a_guest_has_the_huge_pages_of_its_memory_and_no_other(void **state)
+{
+    (void)state;
+    need(true, "");
+    char text[64];
+    const bool here = w->controllers & HANDS_HUGETLB;
+    assert_int_equal(start_kind(1, HANDS_PAGES_2M, 0), here ? 0 : -COFRE_LACKING);
+    if (!here) {
+        assert_non_null(strstr(w->why.text, "memory_pages"));
+        assert_non_null(strstr(w->why.text, "hugetlb"));
+        assert_string_equal(world_leftover(w), "");
+        return;
+    }
+    assert_says(1, "memory 268435456,pages=2M, may lock 8388608 ");
+    read_group(text, "hugetlb.2MB.max");
+    assert_string_equal(text, "268435456\n");
+    read_group(text, "hugetlb.1GB.max");
+    assert_true(!text[0] || strcmp(text, "0\n") == 0);
+    assert_int_equal(world_ask(w, HANDS_REMOVE, 1, NULL, NULL, 0), 0);
+    assert_int_equal(start_kind(1, HANDS_PAGES_USUAL, 1), 0);
+    read_group(text, "hugetlb.2MB.max");
+    assert_string_equal(text, "0\n");
+}
+
 static void no_more_processes_than_the_limit(void **state)
 {
     (void)state;
@@ -606,6 +666,8 @@ int main(int argc, char **argv)
         TEST(a_bent_socket_leads_nowhere_that_the_guest_cannot_go),
         TEST(rates_of_disks_and_networks_reach_the_guest_s_process),
         TEST(limits_that_the_host_cannot_keep_are_refused_by_name),
+        TEST(a_guest_locks_no_more_than_its_memory),
+        TEST(a_guest_has_the_huge_pages_of_its_memory_and_no_other),
         TEST(no_more_processes_than_the_limit),
         TEST(a_tap_is_a_port_of_its_bridge_and_goes_with_its_guest),
         TEST(the_host_is_told_in_numbers),

@@ -89,6 +89,14 @@ static void what_a_guest_cannot_have_is_refused(void **state)
     START(s->cpus = 256, -COFRE_USAGE);
     START(s->memory = 0, -COFRE_USAGE);
     START(s->memory += 4096, -COFRE_USAGE);
+    START(s->pages = 3, -COFRE_MALFORMED);
+    START(s->locked = 2, -COFRE_MALFORMED);
+    START(s->locked = 1, 0);
+    START(s->pages = HANDS_PAGES_2M, 0);
+    START(s->pages = HANDS_PAGES_1G, -COFRE_USAGE);
+    START((s->pages = HANDS_PAGES_1G, s->memory = 3ull << 30), 0);
+    START((s->pages = HANDS_PAGES_2M, s->tee = HANDS_TEE_SNP), -COFRE_USAGE);
+    START((s->locked = 1, s->tee = HANDS_TEE_TDX), 0);
     START(s->memory = UINT64_MAX << 21, -COFRE_USAGE);
 }
 
@@ -193,6 +201,29 @@ static void the_command_line_says_what_the_message_does(void **state)
     assert_string_equal(c.argv[c.words - 1], "--tee none --disk /etc/shadow");
 }
 
+static void memory_of_a_kind_has_its_words(void **state)
+{
+    (void)state;
+    static struct command c;
+    const struct command_descriptors d = {
+        .file = {10, -1, -1, -1, -1}, .console = 3, .launches = 4, .rates = 5};
+    static const struct {
+        uint32_t pages, locked;
+        const char *word;
+    } kinds[] = {{0, 1, "3221225472,locked"},
+                 {HANDS_PAGES_2M, 0, "3221225472,pages=2M"},
+                 {HANDS_PAGES_1G, 1, "3221225472,pages=1G,locked"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        start();
+        request.start.memory = 3ull << 30;
+        request.start.pages = kinds[i].pages;
+        request.start.locked = kinds[i].locked;
+        assert_int_equal(check(), 0);
+        command_make(&c, "/usr/bin/cofre-vmm", 7, &request.start, &d);
+        assert_string_equal(after(&c, "--memory"), kinds[i].word);
+    }
+}
+
 /* Nothing is cut, and no place is too small. */
 static void the_largest_message_has_a_command_line(void **state)
 {
@@ -253,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_command_line_of_other_bytes_is_refused),
         cmocka_unit_test(limits_have_bounds),
         cmocka_unit_test(the_command_line_says_what_the_message_does),
+        cmocka_unit_test(memory_of_a_kind_has_its_words),
         cmocka_unit_test(the_largest_message_has_a_command_line),
         cmocka_unit_test(an_answer_of_another_size_is_refused),
     };

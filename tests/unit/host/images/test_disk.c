@@ -101,6 +101,30 @@ static void an_image_of_nothing_but_zeros_is_copied(void **state)
     holds(disk, &bytes);
 }
 
+/* Who stops cofred does not wait for a copy of any length; what there is of it is nobody's. */
+static void a_copy_is_cut_off_when_cofred_ends(void **state)
+{
+    (void)state;
+    CLEAN_BYTES bytes = {0};
+    struct cofre_err err = {""};
+    struct guest_disk disk;
+    const struct image_digest image = add_image(&bytes);
+    images_end(f.images);
+    assert_int_equal(fixture_disk(&f, "web", 7, &image, 0, PLENTY, &err), -COFRE_LACKING);
+    assert_string_equal(err.text, "disk 0: it cannot be made: Operation canceled");
+    assert_int_equal(guest_disk_find(&disk, f.db, 7, 0, NULL), 0);
+    assert_false(disk.made);
+    assert_int_equal(fixture_files(&f), 1); /* the image's */
+    fixture_close(&f);
+    fixture_open(&f);
+    CLEAN_FD from = -1;
+    assert_int_equal(image_open(&from, f.images, f.db, "web", &image, NULL), 0);
+    assert_int_equal(guest_disk_make(f.images, &disk, from, NULL), 0);
+    assert_int_equal(guest_disk_made(f.db, &disk, NULL), 0);
+    CLEAN_FD made = open_disk(7);
+    holds(made, &bytes);
+}
+
 static void an_empty_disk_takes_its_size_of_the_quota_at_once(void **state)
 {
     (void)state;
@@ -187,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_copy_is_the_guests_own),
         TEST(an_image_of_nothing_but_zeros_is_copied),
+        TEST(a_copy_is_cut_off_when_cofred_ends),
         TEST(an_empty_disk_takes_its_size_of_the_quota_at_once),
         TEST(a_disk_that_was_made_is_never_made_anew),
         TEST(disks_go_with_their_guest),

@@ -219,6 +219,11 @@ static void definitions_are_had_or_refused(void **state)
          "networks[0]: bridge: a tap needs one"},
         {"{\"name\": \"a\", " PLAIN ", \"networks\": [{\"kind\": \"passt\", \"bridge\": \"br0\"}]}",
          "networks[0]: bridge: "},
+        {"{\"name\": \"a\", " PLAIN ", \"memory_pages\": \"2M\", \"memory_locked\": true}", NULL},
+        {"{\"name\": \"a\", " PLAIN ", \"memory_pages\": \"4K\"}", "memory_pages: "},
+        {"{\"name\": \"a\", " PLAIN ", \"memory_locked\": 1}", "memory_locked: "},
+        {"{\"name\": \"a\", " SNP ", \"memory_locked\": true}", NULL},
+        {"{\"name\": \"a\", " SNP ", \"memory_pages\": \"2M\"}", "memory_pages: it is for tee none"},
         {"{\"name\": \"a\", " PLAIN ", \"limits\": {\"disk\": {\"read_bytes\": -1}}}",
          "limits.disk.read_bytes: "},
     };

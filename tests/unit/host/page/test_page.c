@@ -215,7 +215,7 @@ static void assert_asked(const char *path, const char *parameters, const char *a
     assert_string_equal(world.asked, asked);
 }
 
-#define WHO "session.show tenant.list{\"limit\":1000} "
+#define WHO "session.show tenant.list{\"limit\":500} "
 
 static void a_page_asks_what_its_reader_may_know(void **state)
 {

@@ -1,4 +1,4 @@
-#include "keys/seal/tpm.h"
+#include "vmm/tpm/tpm.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -3,15 +3,15 @@
  * that are salted to that key and whose parameters are encrypted by AES-128-CFB, so that who reads or changes what goes over the bus
  * learns nothing and is noticed.
  *
- * Errors of all that is in these files (tpm*.h): -COFRE_LACKING: there is no TPM, it does not answer, or it is not in a state to;
+ * Errors of all that is in this room: -COFRE_LACKING: there is no TPM, it does not answer, or it is not in a state to;
  * -COFRE_NEGATIVE: it is another one than was, or refuses; -COFRE_FAILED: anything else.
  */
-#ifndef COFRE_KEYS_SEAL_TPM_H
-#define COFRE_KEYS_SEAL_TPM_H
+#ifndef COFRE_TPM_TPM_H
+#define COFRE_TPM_TPM_H
 
 #include <tss2/tss2_esys.h>
 
-#include "keys/seal/tpm_link.h"
+#include "vmm/tpm/link.h"
 
 #define TPM_AUTH_SIZE                                                                                        \
     32 /* bytes of an authorisation value; the last is not zero, which a TPM would take away */

@@ -3,8 +3,8 @@
  * the same bytes are spoken, as swtpm does. tpm2-tss's own ways wait without end; of this one all waiting together ends at a moment
  * that is set when it is opened.
  */
-#ifndef COFRE_KEYS_SEAL_TPM_LINK_H
-#define COFRE_KEYS_SEAL_TPM_LINK_H
+#ifndef COFRE_TPM_LINK_H
+#define COFRE_TPM_LINK_H
 
 #include <tss2/tss2_tcti.h>
 

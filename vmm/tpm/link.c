@@ -1,4 +1,4 @@
-#include "keys/seal/tpm_link.h"
+#include "vmm/tpm/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
