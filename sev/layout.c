@@ -60,72 +60,54 @@ int snp_cpu_signature(uint32_t *out, const char *model, struct cofre_err *err)
         model);
 }
 
-/* One prediction under way. */
-struct fold {
-    struct snp_digest *digest;
-    const struct snp_ovmf *ovmf;
-    const struct snp_layout *layout;
-    const uint8_t *hash_page; /* NULL without a kernel */
-};
-
-static int add_section(const struct fold *f, const struct snp_ovmf_section *s, struct cofre_err *err)
+static int add_range(struct snp_layout_ranges *out, enum snp_page_type type, uint64_t gpa, uint64_t len,
+                     const uint8_t *data, struct cofre_err *err)
 {
-    enum snp_page_type type;
-    const uint8_t *data = NULL;
+    if (out->count == SNP_LAYOUT_RANGES_MAX)
+        return cofre_fail(err, COFRE_MALFORMED, "SEV metadata: more than %d ranges", SNP_LAYOUT_RANGES_MAX);
+    out->range[out->count++] = (struct snp_layout_range){type, gpa, len, data};
+    return 0;
+}
+
+static int add_section(struct snp_layout_ranges *out, const struct snp_layout *layout,
+                       const struct snp_ovmf_section *s, struct cofre_err *err)
+{
+    const uint8_t *hashes = layout->kernel ? out->hash_page : NULL;
     switch (s->type) {
     case SNP_OVMF_SEC_MEM:
-        type = f->layout->vmm == SNP_VMM_GCE ? SNP_PAGE_UNMEASURED : SNP_PAGE_ZERO;
-        break;
+        return add_range(out, layout->vmm == SNP_VMM_GCE ? SNP_PAGE_UNMEASURED : SNP_PAGE_ZERO, s->gpa,
+                         s->size, NULL, err);
     case SNP_OVMF_SECRETS:
-        type = SNP_PAGE_SECRETS;
-        break;
+        return add_range(out, SNP_PAGE_SECRETS, s->gpa, s->size, NULL, err);
     case SNP_OVMF_CPUID:
-        type = SNP_PAGE_CPUID;
-        break;
+        return add_range(out, SNP_PAGE_CPUID, s->gpa, s->size, NULL, err);
     case SNP_OVMF_SVSM_CAA:
-        type = SNP_PAGE_ZERO;
-        break;
+        return add_range(out, SNP_PAGE_ZERO, s->gpa, s->size, NULL, err);
     case SNP_OVMF_KERNEL_HASHES:
-        type = f->hash_page ? SNP_PAGE_NORMAL : SNP_PAGE_ZERO;
-        data = f->hash_page;
-        break;
+        return add_range(out, hashes ? SNP_PAGE_NORMAL : SNP_PAGE_ZERO, s->gpa, s->size, hashes, err);
     default:
         return cofre_fail(err, COFRE_MALFORMED,
                           "SEV metadata: what a VMM does with the section of type %u at 0x%x is not known",
                           s->type, s->gpa);
     }
-    return snp_digest_pages(f->digest, type, s->gpa, data, s->size, err);
 }
 
 /* EC2 gives the CPUID page after everything else. */
-static int add_sections(const struct fold *f, struct cofre_err *err)
+static int add_sections(struct snp_layout_ranges *out, const struct snp_ovmf *ovmf,
+                        const struct snp_layout *layout, struct cofre_err *err)
 {
     const struct snp_ovmf_section *last = NULL;
-    for (size_t i = 0; i < f->ovmf->section_count; i++) {
-        const struct snp_ovmf_section *s = &f->ovmf->section[i];
-        if (f->layout->vmm == SNP_VMM_EC2 && s->type == SNP_OVMF_CPUID) {
+    for (size_t i = 0; i < ovmf->section_count; i++) {
+        const struct snp_ovmf_section *s = &ovmf->section[i];
+        if (layout->vmm == SNP_VMM_EC2 && s->type == SNP_OVMF_CPUID) {
             last = s;
             continue;
         }
-        int rc = add_section(f, s, err);
+        int rc = add_section(out, layout, s, err);
         if (rc < 0)
             return rc;
     }
-    return last ? add_section(f, last, err) : 0;
-}
-
-static int add_vmsas(const struct fold *f, struct cofre_err *err)
-{
-    const struct snp_layout *layout = f->layout;
-    struct snp_vmsa vmsa;
-    for (unsigned i = 0; i < layout->cpus; i++) {
-        snp_vmsa_of_reset(&vmsa, layout->vmm, i, f->ovmf->reset_eip, layout->cpu_signature,
-                          layout->guest_features);
-        int rc = snp_digest_page(f->digest, SNP_PAGE_VMSA, SNP_VMSA_GPA, &vmsa, err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    return last ? add_section(out, layout, last, err) : 0;
 }
 
 static int check_layout(const struct snp_ovmf *ovmf, const struct snp_layout *layout, struct cofre_err *err)
@@ -143,20 +125,42 @@ static int check_layout(const struct snp_ovmf *ovmf, const struct snp_layout *la
     return 0;
 }
 
+int snp_layout_ranges(struct snp_layout_ranges *out, const struct snp_ovmf *ovmf,
+                      const struct snp_layout *layout, struct cofre_err *err)
+{
+    out->count = 0;
+    int rc = check_layout(ovmf, layout, err);
+    if (rc == 0 && layout->kernel)
+        rc = snp_ovmf_hash_page(out->hash_page, ovmf, layout->kernel, err);
+    if (rc == 0)
+        rc = add_range(out, SNP_PAGE_NORMAL, ovmf->table.gpa, ovmf->table.image.len, ovmf->table.image.data,
+                       err);
+    return rc < 0 ? rc : add_sections(out, ovmf, layout, err);
+}
+
+static int add_vmsas(struct snp_digest *digest, const struct snp_ovmf *ovmf, const struct snp_layout *layout,
+                     struct cofre_err *err)
+{
+    struct snp_vmsa vmsa;
+    for (unsigned i = 0; i < layout->cpus; i++) {
+        snp_vmsa_of_reset(&vmsa, layout->vmm, i, ovmf->reset_eip, layout->cpu_signature,
+                          layout->guest_features);
+        int rc = snp_digest_page(digest, SNP_PAGE_VMSA, SNP_VMSA_GPA, &vmsa, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int snp_layout_digest(struct snp_digest *out, const struct snp_ovmf *ovmf, const struct snp_layout *layout,
                       struct cofre_err *err)
 {
-    uint8_t hash_page[SNP_PAGE_SIZE];
-    const struct fold f = {out, ovmf, layout, layout->kernel ? hash_page : NULL};
-    int rc = check_layout(ovmf, layout, err);
-    if (rc == 0 && layout->kernel)
-        rc = snp_ovmf_hash_page(hash_page, ovmf, layout->kernel, err);
-    if (rc < 0)
-        return rc;
+    struct snp_layout_ranges ranges;
+    int rc = snp_layout_ranges(&ranges, ovmf, layout, err);
     snp_digest_init(out);
-    rc = snp_digest_pages(out, SNP_PAGE_NORMAL, ovmf->table.gpa, ovmf->table.image.data,
-                          ovmf->table.image.len, err);
-    if (rc == 0)
-        rc = add_sections(&f, err);
-    return rc < 0 ? rc : add_vmsas(&f, err);
+    for (size_t i = 0; i < ranges.count && rc == 0; i++) {
+        const struct snp_layout_range *r = &ranges.range[i];
+        rc = snp_digest_pages(out, r->type, r->gpa, r->data, r->len, err);
+    }
+    return rc < 0 ? rc : add_vmsas(out, ovmf, layout, err);
 }

@@ -1,40 +1,48 @@
 #include "sev/launch/entry.h"
 
-#include "sev/vmsa.h"
-
-static struct kvm_segment segment(uint16_t selector, uint16_t attrib, uint32_t limit)
+static struct kvm_segment segment(const struct snp_segment *from)
 {
     return (struct kvm_segment){
-        .selector = selector,
-        .limit = limit,
-        .type = snp_segment_type(attrib),
-        .s = snp_segment_s(attrib),
-        .dpl = snp_segment_dpl(attrib),
-        .present = snp_segment_present(attrib),
-        .avl = snp_segment_avl(attrib),
-        .l = snp_segment_l(attrib),
-        .db = snp_segment_db(attrib),
-        .g = snp_segment_g(attrib),
+        .base = from->base,
+        .selector = from->selector,
+        .limit = from->limit,
+        .type = snp_segment_type(from->attrib),
+        .s = snp_segment_s(from->attrib),
+        .dpl = snp_segment_dpl(from->attrib),
+        .present = snp_segment_present(from->attrib),
+        .avl = snp_segment_avl(from->attrib),
+        .l = snp_segment_l(from->attrib),
+        .db = snp_segment_db(from->attrib),
+        .g = snp_segment_g(from->attrib),
     };
 }
 
-int snp_entry_set(struct kvm_vcpu *vcpu, uint32_t entry, struct cofre_err *err)
+static struct kvm_dtable table(const struct snp_segment *from)
+{
+    return (struct kvm_dtable){.base = from->base, .limit = (uint16_t)from->limit};
+}
+
+int snp_entry_set(struct kvm_vcpu *vcpu, const struct snp_vmsa *vmsa, struct cofre_err *err)
 {
     struct kvm_sregs sregs;
     int rc = kvm_vcpu_get_sregs(vcpu, &sregs, err); /* for the local APIC's base */
     if (rc < 0)
         return rc;
-    const struct kvm_segment data = segment(SNP_ENTRY_DATA, SNP_ENTRY_DATA_RW, SNP_ENTRY_LIMIT);
-    sregs.cs = segment(SNP_ENTRY_CS, SNP_ENTRY_CODE, SNP_ENTRY_LIMIT);
-    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-    sregs.tr = segment(0, SNP_ENTRY_TR, SNP_ENTRY_SYSLIMIT);
-    sregs.ldt = segment(0, SNP_ENTRY_LDTR, SNP_ENTRY_SYSLIMIT);
-    sregs.gdt = sregs.idt = (struct kvm_dtable){0};
-    sregs.cr0 = SNP_ENTRY_CR0;
+    sregs.cs = segment(&vmsa->cs);
+    sregs.ds = segment(&vmsa->ds);
+    sregs.es = segment(&vmsa->es);
+    sregs.fs = segment(&vmsa->fs);
+    sregs.gs = segment(&vmsa->gs);
+    sregs.ss = segment(&vmsa->ss);
+    sregs.tr = segment(&vmsa->tr);
+    sregs.ldt = segment(&vmsa->ldtr);
+    sregs.gdt = table(&vmsa->gdtr);
+    sregs.idt = table(&vmsa->idtr);
+    sregs.cr0 = vmsa->cr0;
     sregs.cr2 = sregs.cr3 = sregs.cr8 = 0;
-    sregs.cr4 = SNP_ENTRY_CR4;
-    sregs.efer = SNP_ENTRY_EFER;
-    const struct kvm_regs regs = {.rip = entry, .rflags = SNP_ENTRY_RFLAGS};
+    sregs.cr4 = vmsa->cr4;
+    sregs.efer = vmsa->efer & ~SNP_EFER_SVME; /* which KVM adds */
+    const struct kvm_regs regs = {.rip = vmsa->rip, .rdx = vmsa->rdx, .rflags = vmsa->rflags};
     rc = kvm_vcpu_set_sregs(vcpu, &sregs, err);
     return rc < 0 ? rc : kvm_vcpu_set_regs(vcpu, &regs, err);
 }

@@ -12,6 +12,7 @@
 #include "sev/launch/cpuid.h"
 #include "sev/launch/entry.h"
 #include "sev/launch/error.h"
+#include "sev/launch/firmware.h"
 #include "sev/launch/owner.h"
 #include "sev/policy.h"
 #include "sev/vmsa.h"
@@ -30,7 +31,7 @@ struct tee {
     int sev_fd;
     uint64_t vmsa_features;
     struct snp_cpuid_page *cpuid_page; /* from vCPU 0's table; one page */
-    struct snp_vmsa vmsa;              /* every vCPU's: all start alike */
+    const struct launch_image *image;  /* what vCPUs started by */
     unsigned cpus;
     struct snp_digest digest; /* of what was really given */
 };
@@ -77,13 +78,27 @@ static int extend_by_range(struct snp_digest *digest, const struct launch_range 
                             range->len, err);
 }
 
-/* KVM gives the firmware every vCPU's VMSA when the launch is finished, in the order of their creation. */
-static int extend_by_vmsas(struct snp_digest *digest, const struct snp_vmsa *vmsa, unsigned cpus,
-                           struct cofre_err *err)
+/* In firmware a vCPU starts as QEMU's, in our own image in its entry state. */
+static void vmsa_of(struct snp_vmsa *out, const struct tee *tee, const struct launch_image *image,
+                    unsigned index)
 {
+    if (image->at_reset)
+        snp_vmsa_of_reset(out, SNP_VMM_QEMU, index, image->entry, tee->owner.cpu_signature,
+                          tee->vmsa_features);
+    else
+        snp_vmsa_of_entry(out, image->entry, tee->vmsa_features);
+}
+
+/* KVM gives the firmware every vCPU's VMSA when the launch is finished, in the order of their creation. */
+static int extend_by_vmsas(struct snp_digest *digest, const struct tee *tee, const struct launch_image *image,
+                           unsigned cpus, struct cofre_err *err)
+{
+    struct snp_vmsa vmsa;
     int rc = 0;
-    for (unsigned i = 0; i < cpus && rc == 0; i++)
-        rc = snp_digest_page(digest, SNP_PAGE_VMSA, SNP_VMSA_GPA, vmsa, err);
+    for (unsigned i = 0; i < cpus && rc == 0; i++) {
+        vmsa_of(&vmsa, tee, image, i);
+        rc = snp_digest_page(digest, SNP_PAGE_VMSA, SNP_VMSA_GPA, &vmsa, err);
+    }
     return rc;
 }
 
@@ -92,13 +107,11 @@ static int snp_measure(struct tee *tee, const struct launch_image *image, struct
 {
     struct snp_digest digest;
     snp_digest_init(&digest);
-    int rc = 0;
+    int rc = snp_owner_check_image(&tee->owner, image, err);
     for (size_t i = 0; i < image->count && rc == 0; i++)
         rc = extend_by_range(&digest, &image->range[i], err);
-    struct snp_vmsa vmsa;
-    snp_vmsa_of_entry(&vmsa, image->entry, tee->vmsa_features);
     if (rc == 0)
-        rc = extend_by_vmsas(&digest, &vmsa, image->cpus, err);
+        rc = extend_by_vmsas(&digest, tee, image, image->cpus, err);
     if (rc < 0)
         return rc;
     out->name = "launch digest";
@@ -170,14 +183,19 @@ static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, cons
 static int snp_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index, struct kvm_cpuid2 *cpuid,
                          const struct launch_image *image, struct cofre_err *err)
 {
+    if (index && image->at_reset) /* how OVMF starts the others was not seen to work yet */
+        return cofre_fail(err, COFRE_USAGE,
+                          "--cpus: an SNP guest that starts in --firmware has one vCPU so far");
     int rc = snp_cpuid_correct(cpuid, err);
     if (rc == 0)
         rc = kvm_vcpu_set_cpuid(vcpu, cpuid, err);
     if (rc == 0 && index == 0)
         rc = snp_cpuid_page_fill(tee->cpuid_page, cpuid, err);
+    struct snp_vmsa vmsa;
+    vmsa_of(&vmsa, tee, image, index);
     if (rc == 0)
-        rc = snp_entry_set(vcpu, image->entry, err);
-    snp_vmsa_of_entry(&tee->vmsa, image->entry, tee->vmsa_features);
+        rc = snp_entry_set(vcpu, &vmsa, err);
+    tee->image = image;
     tee->cpus = index + 1;
     return rc;
 }
@@ -264,7 +282,7 @@ static int snp_load(struct tee *tee, const struct launch_image *image, struct co
 
 static int snp_finish(struct tee *tee, struct tee_measurement *out, struct cofre_err *err)
 {
-    int rc = extend_by_vmsas(&tee->digest, &tee->vmsa, tee->cpus, err);
+    int rc = extend_by_vmsas(&tee->digest, tee, tee->image, tee->cpus, err);
     if (rc < 0)
         return rc;
     *out = (struct tee_measurement){.name = "launch digest"};
@@ -325,6 +343,7 @@ const struct tee_ops snp_tee_ops = {
     .vm_type = KVM_X86_SNP_VM,
     .boot_tee = BOOT_SNP,
     .options = snp_owner_options,
+    .firmware_image = snp_firmware_image,
     .new = snp_new,
     .set_option = snp_set_option,
     .free = snp_free,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sev/launch/certificates.h"
+#include "sev/layout.h"
 #include "sev/policy.h"
 #include "vmm/base/file.h"
 
@@ -12,7 +13,7 @@
 
 void snp_owner_init(struct snp_owner *owner)
 {
-    *owner = (struct snp_owner){.policy = SNP_POLICY_DEFAULT};
+    *owner = (struct snp_owner){.policy = SNP_POLICY_DEFAULT, .cpu_signature = SNP_CPU_SIGNATURE_DEFAULT};
 }
 
 void snp_owner_free(struct snp_owner *owner)
@@ -61,6 +62,12 @@ static int option_certificates(struct snp_owner *owner, const char *path, struct
     return rc < 0 ? rc : snp_certificates_load(&owner->certificates, bytes_view(&file), err);
 }
 
+static int option_cpu_model(struct snp_owner *owner, const char *value, struct cofre_err *err)
+{
+    owner->cpu_model_given = true;
+    return snp_cpu_signature(&owner->cpu_signature, value, err);
+}
+
 const struct tee_option snp_owner_options[] = {
     {"policy", "FLAGS", "guest policy: names (smt,debug,single-socket,...) or a number; default smt"},
     {"host-data", "HEX", "32 bytes that the report carries"},
@@ -68,11 +75,17 @@ const struct tee_option snp_owner_options[] = {
     {"id-auth", "F", "its signatures and keys"},
     {"certificates", "F",
      "VCEK or VLEK with its chain (PEM, DER or a table), which the guest gets with its report"},
+    {
+        "cpu-model",
+        "MODEL",
+        "with --firmware, whose CPUID signature its measured registers have, as QEMU's -cpu;\n"
+        "                             default EPYC-v4; the vCPUs are the host's whatever it says",
+    },
     {0},
 };
 
 static int (*const option_setters[])(struct snp_owner *, const char *, struct cofre_err *) = {
-    option_policy, option_host_data, option_id_block, option_id_auth, option_certificates,
+    option_policy, option_host_data, option_id_block, option_id_auth, option_certificates, option_cpu_model,
 };
 
 int snp_owner_set_option(struct snp_owner *owner, const char *name, const char *value, struct cofre_err *err)
@@ -93,6 +106,14 @@ int snp_owner_expect(struct snp_owner *owner, const uint8_t expected[SNP_DIGEST_
     owner->has_expected = true;
     memcpy(owner->expected, expected, sizeof owner->expected);
     return 0;
+}
+
+int snp_owner_check_image(const struct snp_owner *owner, const struct launch_image *image,
+                          struct cofre_err *err)
+{
+    if (!owner->cpu_model_given || image->at_reset)
+        return 0;
+    return cofre_fail(err, COFRE_USAGE, "--cpu-model goes with --firmware: nothing else measures it");
 }
 
 int snp_owner_check(struct snp_owner *owner, struct cofre_err *err)

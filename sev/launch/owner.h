@@ -21,6 +21,8 @@ struct snp_owner {
     struct bytes certificates; /* table for extended guest requests; empty: none */
     bool has_expected;
     uint8_t expected[SNP_DIGEST_SIZE];
+    bool cpu_model_given;
+    uint32_t cpu_signature; /* in the VMSAs of a guest that starts in firmware, as QEMU puts it there */
 };
 
 void snp_owner_init(struct snp_owner *owner);
@@ -31,6 +33,9 @@ int snp_owner_set_option(struct snp_owner *owner, const char *name, const char *
 /* The guest must have this launch digest. COFRE_NEGATIVE where the ID block vouches for another. */
 int snp_owner_expect(struct snp_owner *owner, const uint8_t expected[SNP_DIGEST_SIZE], struct cofre_err *err);
 
+/* The wishes are ones about a guest with that image. */
+int snp_owner_check_image(const struct snp_owner *owner, const struct launch_image *image,
+                          struct cofre_err *err);
 /* The wishes fit each other. Without --policy the ID block's is taken. */
 int snp_owner_check(struct snp_owner *owner, struct cofre_err *err);
 /* KVM allows the policy, as far as it says so before the launch (Linux 6.19). */

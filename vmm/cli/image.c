@@ -272,7 +272,7 @@ static int measure(struct result *out, const struct request *r, struct cofre_err
                                     .devices = 1};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < TEES; i++)
-        rc = measured_guest(&out->measured[i], tees[i], &spec, err);
+        rc = measured_guest(&out->measured[i], tees[i], &spec, NULL, err);
     return rc;
 }
 

@@ -18,6 +18,7 @@
 
 static const char help[] =
     "usage: cofre measure --tee snp|tdx --kernel F [OPTION]...\n"
+    "       cofre measure --tee snp --firmware F [--kernel F] [OPTION]...\n"
     "       cofre measure --tee snp --vmm qemu|ec2|gce --firmware F [OPTION]...\n"
     "       cofre measure --tee tdx --vmm qemu|gce --firmware F [--json]\n"
     "\n"
@@ -37,8 +38,10 @@ static const char help[] =
     "                        for the size of bounce buffers, which goes on the command line as swiotlb=\n"
     "  --net SPEC            the same\n"
     "  --vhost-user SPEC     the same\n"
-    "  --firmware F          of the others' guests: the OVMF or TDVF image\n"
-    "  --cpu-model MODEL     of QEMU's SNP guests: EPYC-v4 (default), EPYC-Milan, ... or CPUID 1's EAX\n"
+    "  --firmware F          the OVMF or TDVF image; of Cofre's guests, OVMF and with --tee snp\n"
+    "  --cpu-model MODEL     with --firmware, of SNP guests of Cofre and QEMU: EPYC-v4 (default), "
+    "EPYC-Milan, ...\n"
+    "                        or CPUID 1's EAX\n"
     "  --guest-features N    of the others' SNP guests: SEV_FEATURES of each VMSA (default 0x1)\n"
     "  --corim F             writes it as a reference value besides, in a CoRIM; of TDX MRTD and RTMR0 to "
     "RTMR2\n"
@@ -145,6 +148,7 @@ static struct view cmdline_view(const struct request *r)
 static int measure_own(const struct request *r, struct measured *out, struct cofre_err *err)
 {
     struct guest_spec spec = {
+        .firmware = r->value[FIRMWARE],
         .kernel = r->value[KERNEL],
         .initrd = r->value[INITRD],
         .cmdline = r->value[CMDLINE],
@@ -153,10 +157,12 @@ static int measure_own(const struct request *r, struct measured *out, struct cof
         .device = r->device,
         .devices = r->devices,
     };
-    if (!r->given[KERNEL])
+    if (!r->given[KERNEL] && !r->given[FIRMWARE])
         return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
     int rc = r->given[MEMORY] ? size_parse(&spec.memory, r->value[MEMORY], "--memory", err) : 0;
-    return rc < 0 ? rc : measured_guest(out, r->kind->ops, &spec, err);
+    return rc < 0 ? rc
+                  : measured_guest(out, r->kind->ops, &spec, r->given[CPU_MODEL] ? r->value[CPU_MODEL] : NULL,
+                                   err);
 }
 
 /* Another VMM's layout of an OVMF image as an SNP guest. */
@@ -207,8 +213,8 @@ static const struct kind kinds[] = {
          [CMDLINE] = COFRE | QEMU,
          [CPUS] = ANY,
          [MEMORY] = COFRE,
-         [FIRMWARE] = OTHERS,
-         [CPU_MODEL] = QEMU,
+         [FIRMWARE] = ANY,
+         [CPU_MODEL] = COFRE | QEMU,
          [GUEST_FEATURES] = OTHERS,
      },
      measure_ovmf},
@@ -324,7 +330,7 @@ static int measure(struct request *r, struct measured *out, struct cofre_err *er
         rc = measure_corim_check(&corim, err);
     if (rc < 0)
         return rc;
-    if (!r->given[FIRMWARE])
+    if (strcmp(r->value[VMM], "cofre") == 0)
         return measure_own(r, out, err);
     rc = read_item(&r->kernel, r->value[KERNEL], err);
     if (rc == 0)

@@ -3,10 +3,12 @@
 #include <ctype.h>
 
 static int measure(struct measured *out, const struct tee_ops *ops, const struct launch_image *image,
-                   struct cofre_err *err)
+                   const char *cpu_model, struct cofre_err *err)
 {
     struct tee *tee = NULL;
     int rc = ops->new (&tee, err);
+    if (rc == 0 && cpu_model)
+        rc = ops->set_option(tee, "cpu-model", cpu_model, err);
     if (rc == 0)
         rc = ops->measure(tee, image, &out->value[0], err);
     out->count = 1;
@@ -20,12 +22,12 @@ static int measure(struct measured *out, const struct tee_ops *ops, const struct
 }
 
 int measured_guest(struct measured *out, const struct tee_ops *ops, const struct guest_spec *spec,
-                   struct cofre_err *err)
+                   const char *cpu_model, struct cofre_err *err)
 {
     struct guest guest = {0};
-    int rc = guest_load(&guest, spec, ops->boot_tee, err);
+    int rc = guest_load(&guest, spec, ops, err);
     if (rc == 0)
-        rc = measure(out, ops, &guest.image, err);
+        rc = measure(out, ops, &guest.image, cpu_model, err);
     guest_free(&guest);
     return rc;
 }

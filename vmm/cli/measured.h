@@ -13,9 +13,9 @@ struct measured {
     int count;
 };
 
-/* By the image and the prediction that `cofre run` goes through. */
+/* cpu_model is that option's value, or NULL. By the image and the prediction that `cofre run` goes through. */
 int measured_guest(struct measured *out, const struct tee_ops *ops, const struct guest_spec *spec,
-                   struct cofre_err *err);
+                   const char *cpu_model, struct cofre_err *err);
 
 /* A member for each: "launch digest" is launch_digest, "RTMR0" is rtmr0. */
 void measured_json(json_t *object, const struct measured *measured);

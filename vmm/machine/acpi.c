@@ -165,13 +165,13 @@ static uint64_t write_madt(struct writer *w, const struct acpi_config *config)
 }
 
 /* MCFG, PCI firmware specification 3.3, section 4.1.2: segment 0, all buses that the window holds. */
-static uint64_t write_mcfg(struct writer *w)
+static uint64_t write_mcfg(struct writer *w, const struct acpi_config *config)
 {
     uint64_t gpa = 0;
     uint8_t *t = table(w, "MCFG", 1, 8 + 16, &gpa);
     if (!t)
         return 0;
-    put_le64(t + 44, PCI_ECAM_BASE);
+    put_le64(t + 44, config->ecam ? config->ecam : PCI_ECAM_BASE);
     t[55] = (PCI_ECAM_SIZE >> 20) - 1; /* last bus; 1 MiB each */
     table_end(t);
     return gpa;
@@ -199,7 +199,7 @@ size_t acpi_tables_build(uint8_t *out, size_t size, const struct acpi_config *co
     uint8_t *xsdt = table(&w, "XSDT", 1, config->log ? 4 * 8 : 3 * 8, &xsdt_gpa);
     uint64_t fadt = write_fadt(&w, write_dsdt(&w));
     uint64_t madt = write_madt(&w, config);
-    uint64_t mcfg = write_mcfg(&w);
+    uint64_t mcfg = write_mcfg(&w, config);
     uint64_t ccel = config->log ? write_ccel(&w, config) : 0;
     if (w.used > size || !rsdp || !xsdt)
         return 0;

@@ -31,6 +31,7 @@ struct acpi_config {
     uint32_t log; /* the event log's area; 0: none */
     uint32_t log_size;
     uint8_t log_tee; /* whose registers it explains: CC type of the UEFI specification 2.10, section 38.4.1 */
+    uint32_t ecam;   /* PCI configuration space; 0: at PCI_ECAM_BASE */
 };
 
 /* Writes the tables into out (size bytes, zeroed by the caller), RSDP first. Returns how many bytes they take, 0 when

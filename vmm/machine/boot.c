@@ -30,7 +30,7 @@ static int check_tee(uint32_t tee, struct cofre_err *err)
     return tee <= BOOT_TDX ? 0 : cofre_fail(err, COFRE_USAGE, "the shim knows no TEE of number %u", tee);
 }
 
-static int check_numbers(const struct boot_config *config, struct cofre_err *err)
+int boot_check_numbers(const struct boot_config *config, struct cofre_err *err)
 {
     if (config->cpus < 1 || config->cpus > BOOT_CPUS_MAX)
         return cofre_fail(err, COFRE_USAGE, "a guest has 1 to %d vCPUs, not %u", BOOT_CPUS_MAX, config->cpus);
@@ -41,9 +41,11 @@ static int check_numbers(const struct boot_config *config, struct cofre_err *err
     if (config->memory % RAM_STEP)
         return cofre_fail(err, COFRE_USAGE, "a guest's memory is a multiple of 2 MiB, and %llu bytes are not",
                           (unsigned long long)config->memory);
-    int rc = check_tee(config->tee, err);
-    if (rc)
-        return rc;
+    return check_tee(config->tee, err);
+}
+
+static int check_shim(const struct boot_config *config, struct cofre_err *err)
+{
     if (config->shim.len == 0 || config->shim.len > SHIM_MAX_SIZE)
         return cofre_fail(err, COFRE_MALFORMED, "the shim has %zu bytes; it must have 1 to %d",
                           config->shim.len, SHIM_MAX_SIZE);
@@ -215,7 +217,9 @@ int boot_image_build(const struct boot_config *config, struct launch_image *imag
 {
     struct boot_staging staging;
     *image = (struct launch_image){.entry = SHIM_BASE, .cpus = config->cpus};
-    int rc = check_numbers(config, err);
+    int rc = boot_check_numbers(config, err);
+    if (rc == 0)
+        rc = check_shim(config, err);
     if (rc == 0)
         rc = boot_staging_layout(config, &staging, err);
     if (rc == 0)

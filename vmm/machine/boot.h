@@ -24,13 +24,18 @@ struct boot_config {
     struct view kernel;  /* a bzImage */
     struct view initrd;  /* empty: none */
     struct view cmdline; /* without a final zero; empty: none */
-    uint8_t *window;     /* of mmap(2), whole pages: the three as boot_staging_layout places them */
+    struct view
+        firmware;    /* an OVMF or TDVF image that the guest starts in, instead of the shim; empty: none */
+    uint8_t *window; /* of mmap(2), whole pages: the three as boot_staging_layout places them */
 };
 
 /* Fills *image, which the caller frees with launch_image_free; it keeps nothing of the config's views. COFRE_USAGE for
  * a memory size, number of CPUs or command line that no guest can have, COFRE_MALFORMED for a kernel or shim that is
  * none, COFRE_USAGE for an initrd or kernel that does not fit. */
 int boot_image_build(const struct boot_config *config, struct launch_image *image, struct cofre_err *err);
+
+/* Its vCPUs, memory and TEE are those of a guest that there can be. */
+int boot_check_numbers(const struct boot_config *config, struct cofre_err *err);
 
 /* The guest's RAM: one or two ranges (below 3 GiB, from 4 GiB on), as in the boot page. Returns how many. */
 unsigned boot_ram(uint64_t memory, struct shim_ram ram[2]);

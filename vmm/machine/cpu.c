@@ -32,11 +32,11 @@ static int plain_entry(struct kvm_vcpu *vcpu, uint32_t entry, struct cofre_err *
     return rc ? rc : kvm_vcpu_set_regs(vcpu, &regs, err);
 }
 
-static int plain_init(struct kvm_vcpu *vcpu, unsigned index, const struct kvm_cpuid2 *cpuid, uint32_t entry,
-                      struct cofre_err *err)
+static int plain_init(struct kvm_vcpu *vcpu, unsigned index, const struct kvm_cpuid2 *cpuid,
+                      const struct launch_image *image, struct cofre_err *err)
 {
     int rc = kvm_vcpu_set_cpuid(vcpu, cpuid, err);
-    return rc || index ? rc : plain_entry(vcpu, entry, err);
+    return rc || index || image->at_reset ? rc : plain_entry(vcpu, image->entry, err);
 }
 
 int machine_cpu_create(struct machine *machine, unsigned index, struct cofre_err *err)
@@ -54,7 +54,7 @@ int machine_cpu_create(struct machine *machine, unsigned index, struct cofre_err
         return rc;
     if (config->tee_ops)
         return config->tee_ops->vcpu_init(config->tee, &cpu->vcpu, index, cpuid, config->image, err);
-    return plain_init(&cpu->vcpu, index, cpuid, config->image->entry, err);
+    return plain_init(&cpu->vcpu, index, cpuid, config->image, err);
 }
 
 static void *run(void *context)

@@ -4,12 +4,14 @@
 
 #include "vmm/machine/boot.h"
 #include "vmm/machine/bounce.h"
+#include "vmm/machine/tee.h"
 #include "vmm/machine/window.h"
 
 #define GUEST_CPUS_DEFAULT 1
 
 struct guest_spec {
-    const char *kernel, *initrd; /* files; initrd may be NULL */
+    const char *firmware;        /* a file; NULL: the guest boots through the shim */
+    const char *kernel, *initrd; /* files; may be NULL, the kernel with firmware only */
     const char *cmdline;         /* NULL: empty */
     unsigned cpus;
     uint64_t memory;
@@ -18,15 +20,16 @@ struct guest_spec {
 };
 
 struct guest {
-    struct bytes shim;
+    struct bytes shim, firmware;
     struct bytes cmdline;      /* the spec's; of a confidential guest with the size of its bounce buffers */
     struct window window;      /* kernel, initrd and command line */
     struct boot_config config; /* views of these */
     struct launch_image image;
 };
 
-/* tee is of enum boot_tee. guest_free in any case. */
-int guest_load(struct guest *out, const struct guest_spec *spec, uint32_t tee, struct cofre_err *err);
+/* tee is NULL for a plain guest. guest_free in any case. */
+int guest_load(struct guest *out, const struct guest_spec *spec, const struct tee_ops *tee,
+               struct cofre_err *err);
 void guest_free(struct guest *guest);
 
 #endif

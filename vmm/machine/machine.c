@@ -145,7 +145,7 @@ static int create_memory(struct machine *machine, struct cofre_err *err)
         rc = machine_memory_take(mem, err);
     if (rc == 0)
         rc = machine_memory_add_beside(mem, config->image, err);
-    return rc ? rc : machine_memory_stage(mem, config->boot, err);
+    return rc || config->boot->firmware.len ? rc : machine_memory_stage(mem, config->boot, err);
 }
 
 static int create_cpus(struct machine *machine, struct cofre_err *err)

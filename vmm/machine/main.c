@@ -282,7 +282,7 @@ static int launch(struct run *run, struct cofre_err *err)
     struct guest_spec spec = o->guest;
     spec.device = o->device;
     spec.devices = o->devices;
-    int rc = guest_load(&run->guest, &spec, o->tee ? o->tee->boot_tee : BOOT_PLAIN, err);
+    int rc = guest_load(&run->guest, &spec, o->tee, err);
     if (rc == 0)
         rc = predict(run, err);
     if (rc)
@@ -300,7 +300,7 @@ static bool is_piped(const char *path)
 /* A file that came from standard input, or a pipe, cannot be read again. */
 static bool has_piped_file(const struct run_options *o)
 {
-    const char *const files[] = {o->guest.kernel, o->guest.initrd};
+    const char *const files[] = {o->guest.firmware, o->guest.kernel, o->guest.initrd};
     bool piped = false;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         piped |= files[i] && is_piped(files[i]);

@@ -235,7 +235,9 @@ int machine_memory_load(struct machine_memory *mem, const struct launch_image *i
 {
     for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
-        if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
+        if (range->data && mem->beside.size && range->gpa == mem->beside.gpa)
+            memcpy(mem->beside.host, range->data, range->len);
+        else if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
             return cofre_fail(err, COFRE_FAILED, "launch image: %zu bytes at %#llx are no RAM of this guest",
                               range->len, (unsigned long long)range->gpa);
     }

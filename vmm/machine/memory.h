@@ -63,7 +63,7 @@ int machine_memory_stage(struct machine_memory *mem, const struct boot_config *c
 /* Takes the staging window away; nothing when it is gone already. */
 int machine_memory_unstage(struct machine_memory *mem, struct cofre_err *err);
 
-/* Writes a launch image into RAM's shared side: how a guest without a TEE is loaded. */
+/* Writes a launch image into the shared side of RAM and of what is beside it: how a guest without a TEE is loaded. */
 int machine_memory_load(struct machine_memory *mem, const struct launch_image *image, struct cofre_err *err);
 
 /* All of RAM, and what the image has beside it, shows its private side: before a TEE loads its image. */

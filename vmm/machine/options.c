@@ -11,6 +11,7 @@
 enum option_id {
     OPTION_TEE = 1,
     OPTION_EMULATED,
+    OPTION_FIRMWARE,
     OPTION_KERNEL,
     OPTION_INITRD,
     OPTION_CMDLINE,
@@ -39,7 +40,8 @@ static const struct {
     {"tee", "TEE", "what protects the guest from this host (required)", OPTION_TEE},
     {"emulated", NULL, "the TEE emulated on a plain KVM: every step, and no confidentiality",
      OPTION_EMULATED},
-    {"kernel", "F", "Linux, a bzImage (required)", OPTION_KERNEL},
+    {"firmware", "F", "OVMF, which the guest starts in instead of Cofre's shim", OPTION_FIRMWARE},
+    {"kernel", "F", "Linux, a bzImage (required without --firmware)", OPTION_KERNEL},
     {"initrd", "F", "its initial RAM disk", OPTION_INITRD},
     {"cmdline", "S", "its command line; console=hvc0 is the fast console, console=ttyS0 the early one",
      OPTION_CMDLINE},
@@ -245,6 +247,9 @@ static int take(struct run_options *out, const struct option *option, const char
     case OPTION_EMULATED:
         out->emulated = true;
         return 0;
+    case OPTION_FIRMWARE:
+        out->guest.firmware = value;
+        return 0;
     case OPTION_KERNEL:
         out->guest.kernel = value;
         return 0;
@@ -306,7 +311,11 @@ static int check_together(const struct run_options *o, bool has_tee, const struc
     if (!has_tee)
         return cofre_fail(err, COFRE_USAGE,
                           "--tee is needed: %s for a confidential guest, none for a plain one", names);
-    if (!o->guest.kernel)
+    if (o->guest.firmware)
+        return cofre_fail(
+            err, COFRE_USAGE,
+            "--firmware: guests that start in firmware are predicted (cofre measure) but not started yet");
+    if (!o->guest.kernel && !o->guest.firmware)
         return cofre_fail(err, COFRE_USAGE, "--kernel is needed: a Linux bzImage");
     if (o->memory.huge && o->tee)
         return cofre_fail(

@@ -110,6 +110,41 @@ static void send_msi(void *context, uint64_t address, uint32_t data)
         log_debug("%s", err.text);
 }
 
+static void power_off(void *machine)
+{
+    machine_ended(machine, MACHINE_POWER_OFF, 0, NULL);
+}
+
+static void reset(void *machine)
+{
+    machine_ended(machine, MACHINE_RESET, 0, NULL);
+}
+
+/* Firmware finds PCI where it puts it, Linux behind the shim where the measured tables say. */
+static int map_pci(struct platform *platform, struct machine *machine, struct msi_sink sink,
+                   struct cofre_err *err)
+{
+    const struct boot_config *boot = machine->config->boot;
+    const bool firmware = boot->firmware.len != 0;
+    pci_bus_init(&platform->pci,
+                 firmware ? firmware_pci_window(boot->memory)
+                          : (struct pci_window){PCI_WINDOW_BASE, PCI_ECAM_BASE - PCI_WINDOW_BASE},
+                 sink);
+    shortcuts_init(&platform->shortcuts, &machine->vm, IOAPIC_PINS, &platform->pci.shortcuts);
+    platform->initialised = true;
+    platform->firmware.chipset.power_off = power_off;
+    platform->firmware.chipset.reset = reset;
+    platform->firmware.chipset.context = machine;
+    int rc = firmware ? firmware_devices_attach(&platform->firmware, boot, &machine->memory.view,
+                                                &platform->pci, &platform->ports, err)
+                      : 0;
+    if (rc == 0)
+        rc = pci_bus_map_window(&platform->pci, &platform->mmio, err);
+    return rc ? rc
+              : pci_bus_map_ecam(&platform->pci, &platform->mmio,
+                                 firmware ? CHIPSET_ECAM_BASE : PCI_ECAM_BASE, PCI_ECAM_SIZE, err);
+}
+
 static int map_core(struct platform *platform, struct machine *machine, struct cofre_err *err)
 {
     const struct msi_sink sink = {send_msi, machine};
@@ -117,17 +152,12 @@ static int map_core(struct platform *platform, struct machine *machine, struct c
     /* All pins are edge-triggered: the tables have no override, and PCI functions have no interrupt pin. */
     ioapic_init(&platform->ioapic, &(struct ioapic_ops){.sink = sink});
     serial_init(&platform->serial, machine->config->console_out, ioapic_line(&platform->ioapic, 4));
-    pci_bus_init(&platform->pci, (struct pci_window){PCI_WINDOW_BASE, PCI_ECAM_BASE - PCI_WINDOW_BASE}, sink);
-    shortcuts_init(&platform->shortcuts, &machine->vm, IOAPIC_PINS, &platform->pci.shortcuts);
-    platform->initialised = true;
-    int rc = map_ports(platform, machine, err);
+    int rc = map_pci(platform, machine, sink, err);
+    if (rc == 0)
+        rc = map_ports(platform, machine, err);
     if (rc == 0)
         rc = ioapic_map(&platform->ioapic, &platform->mmio, ACPI_IOAPIC_BASE, err);
-    if (rc == 0)
-        rc = serial_map(&platform->serial, &platform->ports, SERIAL_COM1, err);
-    if (rc == 0)
-        rc = pci_bus_map_window(&platform->pci, &platform->mmio, err);
-    return rc ? rc : pci_bus_map_ecam(&platform->pci, &platform->mmio, PCI_ECAM_BASE, PCI_ECAM_SIZE, err);
+    return rc ? rc : serial_map(&platform->serial, &platform->ports, SERIAL_COM1, err);
 }
 
 static int attach(struct platform *platform, struct machine *machine, struct virtio_device *device,
@@ -200,6 +230,7 @@ void platform_free(struct platform *platform)
         pvpanic_destroy(&platform->pvpanic);
     if (platform->watchdog.timer.set)
         watchdog_destroy(&platform->watchdog);
+    firmware_devices_destroy(&platform->firmware);
     pci_bus_destroy(&platform->pci);
     shortcuts_destroy(&platform->shortcuts);
     serial_destroy(&platform->serial);

@@ -9,6 +9,7 @@
 #include "vmm/devices/serial.h"
 #include "vmm/devices/virtio.h"
 #include "vmm/devices/watchdog.h"
+#include "vmm/machine/firmware_devices.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/shortcut.h"
 
@@ -22,6 +23,7 @@ struct platform {
     struct pvpanic pvpanic;
     struct watchdog watchdog;
     struct shortcuts shortcuts;
+    struct firmware_devices firmware; /* of a guest that starts in one */
     struct virtio_device *device[PLATFORM_DEVICES_MAX];
     unsigned devices;
     _Atomic uint8_t cmos_index; /* the register that the guest last chose */

@@ -22,6 +22,7 @@ struct kvm; /* vmm/kvm/kvm.h */
 struct kvm_backend;
 struct kvm_vm;
 struct kvm_vcpu;
+struct boot_config;  /* vmm/machine/boot.h */
 struct tee;          /* one guest's TEE state, the implementation's own */
 struct guest_memory; /* vmm/devices/memory.h: the shared view */
 
@@ -50,6 +51,11 @@ struct tee_ops {
     unsigned vm_type;  /* KVM_X86_SNP_VM */
     uint32_t boot_tee; /* enum boot_tee of vmm/shim/abi.h: what the shim finds in its boot page */
     const struct tee_option *options; /* ended by a NULL name */
+
+    /* The launch image of a guest that starts in config's firmware, which has been checked but for what the TEE wants of
+     * it. It keeps views of the config's. Pure. NULL where the TEE starts none. */
+    int (*firmware_image)(const struct boot_config *config, struct launch_image *image,
+                          struct cofre_err *err);
 
     int (*new)(struct tee **out, struct cofre_err *err);
     int (*set_option)(struct tee *tee, const char *name, const char *value, struct cofre_err *err);

@@ -158,6 +158,8 @@ static void await_moment(void)
 static void must(bool good)
 {
     if (!good)
+        kills_show_entries(k);
+    if (!good)
         fail_msg("%s", k->why);
 }
 

@@ -12,14 +12,12 @@
 #include "tests/unit/cli/run.h"
 #include "tests/unit/sev/expected.h"
 
-/* Fills command with the call; the files lie in the directory. */
-static void write_command(char *command, size_t size, const json_t *test, const struct expected_inputs *in)
+/* Fills command with the call; the files lie in the directory. vmm: QEMU with its features, or Cofre. */
+static void write_command(char *command, size_t size, const char *vmm, const json_t *test,
+                          const struct expected_inputs *in)
 {
-    int n = snprintf(command, size,
-                     "measure --tee snp --vmm qemu --firmware firmware --cpus %u --cpu-model %s "
-                     "--guest-features %s",
-                     expected_vcpus(test), expected_text(test, "vcpu_type"),
-                     expected_text(test, "guest_features"));
+    int n = snprintf(command, size, "measure --tee snp --vmm %s --firmware firmware --cpus %u --cpu-model %s",
+                     vmm, expected_vcpus(test), expected_text(test, "vcpu_type"));
     if (in->kernel_path)
         n += snprintf(command + n, size - (size_t)n, " --kernel '%s'", in->kernel_path);
     if (in->initrd[0])
@@ -33,12 +31,14 @@ static void command_prints_what_another_calculator_found(void **state)
 {
     const json_t *test = *state;
     struct expected_inputs in;
-    char command[8000], expected[256];
+    char command[8000], own[8000], vmm[64], expected[256];
     const char *missing = expected_read(&in, test);
     if (!missing) {
         cli_write("firmware", bytes_view(&in.firmware));
         cli_write("initrd", (struct view){(const uint8_t *)in.initrd, strlen(in.initrd)});
-        write_command(command, sizeof command, test, &in);
+        (void)snprintf(vmm, sizeof vmm, "qemu --guest-features %s", expected_text(test, "guest_features"));
+        write_command(command, sizeof command, vmm, test, &in);
+        write_command(own, sizeof own, "cofre", test, &in);
     }
     expected_free(&in);
     if (missing) {
@@ -47,6 +47,10 @@ static void command_prints_what_another_calculator_found(void **state)
     }
     assert_int_equal(cli_run(command), 0);
     (void)snprintf(expected, sizeof expected, "%s\n", expected_text(test, "launch_digest"));
+    assert_string_equal(cli_output, expected);
+    if (strcmp(expected_text(test, "guest_features"), "0x1") != 0)
+        return; /* our launch asks KVM for no other */
+    assert_int_equal(cli_run(own), 0);
     assert_string_equal(cli_output, expected);
 }
 

@@ -56,7 +56,7 @@ static void build(unsigned cpus)
 /* With all that a machine can have. */
 static void build_full(unsigned cpus)
 {
-    build_config(&(struct acpi_config){SHIM_ACPI, cpus, SHIM_MAILBOX, SHIM_LOG, SHIM_LOG_SIZE, 2});
+    build_config(&(struct acpi_config){SHIM_ACPI, cpus, SHIM_MAILBOX, SHIM_LOG, SHIM_LOG_SIZE, 2, 0});
 }
 
 static void every_table_is_reached_and_sums_to_zero(void **state)
@@ -156,7 +156,7 @@ static void says_when_there_is_no_room(void **state)
 {
     (void)state;
     static uint8_t small[SHIM_ACPI_SIZE];
-    const struct acpi_config full = {SHIM_ACPI, 8, SHIM_MAILBOX, SHIM_LOG, SHIM_LOG_SIZE, 2};
+    const struct acpi_config full = {SHIM_ACPI, 8, SHIM_MAILBOX, SHIM_LOG, SHIM_LOG_SIZE, 2, 0};
     size_t need = acpi_tables_build(small, sizeof(small), &full);
     for (size_t size = 0; size < need; size++) {
         memset(small, 0, sizeof(small));

@@ -121,6 +121,7 @@ static void names_the_option_that_is_wrong(void **state)
         {{"--memory", "1048576K,locked,locked,locked,locked,locked,locked,locked,locked,locked"}, "too long"},
         {{"--vsock-cid", "2"}, "--vsock-cid"},
         {{"--vsock-cid", "4294967295"}, "--vsock-cid"},
+        {{"--firmware", "f"}, "not started yet"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         const char *const *a = wrong[i].arg;

@@ -98,6 +98,8 @@ bool kills_check_host(struct kills *k, unsigned seconds);
 bool kills_check_entries(struct kills *k);
 /* All of the log, every head by the public key; and that it grew out of each head that was given out. */
 bool kills_check_log(struct kills *k);
+/* The last entries, on standard error, for who looks for what went wrong. */
+void kills_show_entries(struct kills *k);
 /* Asks for the newest head, at any time, and remembers it. False: there was no answer. */
 bool kills_see_head(struct kills *k);
 

@@ -18,7 +18,7 @@
 #include "vmm/host/interface/schema.h"
 
 #define ROWS_MAX 64
-#define TURN_MS  10
+#define TURN_MS  40
 
 bool kills_wrong(struct kills *k, const char *format, ...)
 {

@@ -12,6 +12,8 @@
 #include "vmm/base/file.h"
 #include "vmm/host/interface/schema.h"
 
+#define SHOWN 60 /* entries */
+
 static int copy_bytes(void *context, struct view bytes, struct cofre_err *err)
 {
     bytes_free(context);
@@ -54,6 +56,28 @@ static bool read_entries(struct kills *k)
     }
     db_close(db);
     return rc == -COFRE_NEGATIVE ? true : kills_wrong(k, "entry %lld: %s", (long long)k->entries, err.text);
+}
+
+void kills_show_entries(struct kills *k)
+{
+    struct db *db = NULL;
+    struct cofre_err err = {""};
+    CLEAN_BYTES bytes = {0};
+    struct log_entry e;
+    int64_t last = 0;
+    int rc = kills_open_database(&db, k, &err);
+    if (rc >= 0)
+        rc = db_run(db, "SELECT size FROM log_state", NULL, 0, db_take_integer, &last, &err);
+    for (int64_t i = last > SHOWN ? last - SHOWN : 0; rc >= 0 && i < last; i++) {
+        rc = db_log_entry(db, i, copy_bytes, &bytes, &err);
+        if (rc >= 0)
+            rc = log_entry_read(&e, bytes_view(&bytes), &err);
+        if (rc >= 0)
+            (void)fprintf(stderr, "# %lld at %lld: %s of %.12s: %lld %s\n", (long long)i, (long long)e.time,
+                          e.kind == LOG_ENTRY_LAUNCH ? "launch" : e.operation, e.object_name,
+                          (long long)e.outcome, e.detail);
+    }
+    db_close(db);
 }
 
 bool kills_check_entries(struct kills *k)

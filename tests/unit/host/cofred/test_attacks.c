@@ -331,13 +331,29 @@ static void try(const struct attack *attack)
     assert_is_as(&was, attack->name);
 }
 
+/* A third of a table, another one at each run; COFRE_ATTACKS=0, 1 or 2 is one of them again, and "all" all. */
+static bool is_tried(size_t i)
+{
+    const char *which = getenv("COFRE_ATTACKS");
+    const size_t third = which ? (size_t)atoi(which) : (size_t)getpid();
+    return (which && strcmp(which, "all") == 0) || i % 3 == third % 3;
+}
+
 static void no_attack_of_the_table_has_an_effect(void **state)
 {
+    size_t tried = 0;
     (void)state;
     need();
     for (size_t i = 0; i < attacks_count; i++)
-        try(&attacks[i]);
-    print_message("# %zu attacks\n", attacks_count);
+        if (is_tried(i)) {
+            try(&attacks[i]);
+            tried++;
+        }
+    print_message("# %zu attacks of %zu, of which the first is number %d\n", tried, attacks_count,
+                  is_tried(0)   ? 0
+                  : is_tried(1) ? 1
+                                : 2);
+    assert_true(tried >= attacks_count / 3);
     assert_int_equal(wrongs, 0);
 }
 
@@ -413,6 +429,8 @@ static void no_certificate_makes_another_of_anybody(void **state)
     need();
     must(201, "POST", "/grants", "{'identity': 'cert:CN=admin', 'role': 'administrator'}");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (cases[i].status != 200 && !is_tried(i))
+            continue;
         const struct was was = as_it_is();
         const int status = asked_with(cases[i].fault, cases[i].who, cases[i].path);
         if (status != cases[i].status)
@@ -544,6 +562,9 @@ static void no_forged_token_is_let_in(void **state)
     for (char *c = dumped; *c; c++)
         *c = *c == '"' ? '\'' : *c;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (i >= 2 &&
+            !is_tried(i)) /* those before are good, so that the others are refused for what they are */
+            continue;
         const struct was was = as_it_is();
         CLEAN_FREE char *claims = claims_with(cases[i].claims), *header = strdup(cases[i].header);
         char *at = strstr(header, "%J");
@@ -721,10 +742,13 @@ static void one_user_s_connections_leave_room_for_others(void **state)
 
 static void try_flood(const char *name, const char *before, const char *each, size_t count, const char *after)
 {
+    static size_t number;
     struct asker a = user(attacker[LAUNCHER].user);
     CLEAN_FREE char *text = NULL;
     CLEAN_ANSWER answer = {0};
     size_t size;
+    if (!is_tried(number++))
+        return;
     const struct was was = as_it_is();
     FILE *to = open_memstream(&text, &size);
     (void)fputs(before, to);

@@ -505,10 +505,13 @@ static void check_row(size_t place, size_t row, unsigned *refused, unsigned *all
         }
 }
 
-/* A third of the rows of each place, all roles; COFRE_CELLS=all is all of them. */
+/* A sixth of the rows of each place, all roles, others at each run; COFRE_CELLS=0 to 5 is one of them again, "all" all of them. */
 static void every_cell_of_the_table_is_as_it_is_meant(void **state)
 {
     unsigned refused = 0, allowed = 0;
+    const char *which = getenv("COFRE_CELLS");
+    const bool all = which && strcmp(which, "all") == 0;
+    const size_t sixth = (which ? (size_t)atoi(which) : (size_t)getpid()) % 6;
     (void)state;
     if (missing) {
         print_message("skipped: %s\n", missing);
@@ -517,13 +520,13 @@ static void every_cell_of_the_table_is_as_it_is_meant(void **state)
     for (size_t place = 0; place < CELL_PLACES; place++) {
         for (size_t row = 0; row < CELL_ROWS; row++) {
             assert_string_equal(tries[row].operation, cell_rows[row].operation);
-            if (*cell_rows[row].outcome[place] != '-' && (getenv("COFRE_CELLS") || (place + row) % 3 == 0))
+            if (*cell_rows[row].outcome[place] != '-' && (all || (place + row) % 6 == sixth))
                 check_row(place, row, &refused, &allowed);
         }
         check_log();
     }
-    print_message("# %u were allowed, %u refused\n", allowed, refused);
-    assert_true(allowed > 100 && refused > 400);
+    print_message("# %u were allowed, %u refused, of sixth %zu\n", allowed, refused, sixth);
+    assert_true(allowed > 20 && refused > 100);
 }
 
 int main(int argc, char **argv)

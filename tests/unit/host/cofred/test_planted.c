@@ -28,7 +28,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/host/interface/schema.h"
 
-#define FIRST_USER 886000
+#define FIRST_USER 891000
 #define GUEST      "/tenants/shop/guests/web"
 #define KERNEL     "kernel of the test"
 #define OTHERS     "kernel of the rest" /* as long */
