@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+/* 2: one that has what a TPM said; as old readers know none. */
+#define VERSION       1
+#define VERSION_CLOCK 2
 enum { KEY_VERSION, KEY_HEAD, KEY_RANGE, KEY_ENTRIES, KEY_OLDER, KEY_WITNESSES, KEY_FILES, KEYS };
 
 void log_bundle_free(struct log_bundle *b)
@@ -11,6 +13,7 @@ void log_bundle_free(struct log_bundle *b)
     for (size_t i = 0; i < b->entries; i++) {
         bytes_free(&b->entry[i].owned_entry);
         bytes_free(&b->entry[i].owned_receipt);
+        bytes_free(&b->entry[i].owned_growth);
     }
     for (size_t i = 0; i < b->witnesses; i++)
         bytes_free(&b->witness[i].owned_growth);
@@ -23,7 +26,7 @@ void log_bundle_free(struct log_bundle *b)
 
 /* Writing */
 
-/* [number, entry / [hash], receipt] */
+/* [number, entry / [hash], receipt, growth, where there is one] */
 static void put_entry(struct cose_writer *w, const struct log_bundle_entry *e)
 {
     cose_begin(w);
@@ -36,6 +39,8 @@ static void put_entry(struct cose_writer *w, const struct log_bundle_entry *e)
         cose_end_array(w);
     }
     cose_put_bytes(w, e->receipt);
+    if (e->growth.data)
+        cose_put_bytes(w, e->growth);
     cose_end_array(w);
 }
 
@@ -78,6 +83,14 @@ static void put_files(struct cose_writer *w, const struct log_bundle *b)
     cose_end_array(w);
 }
 
+static int64_t version_of(const struct log_bundle *b)
+{
+    for (size_t i = 0; i < b->entries; i++)
+        if (b->entry[i].growth.data)
+            return VERSION_CLOCK;
+    return VERSION;
+}
+
 int log_bundle_write(struct bytes *out, const struct log_bundle *b, struct cofre_err *err)
 {
     CLEAN_COSE_WRITER w = {0};
@@ -85,7 +98,7 @@ int log_bundle_write(struct bytes *out, const struct log_bundle *b, struct cofre
         return cofre_fail(err, COFRE_USAGE, "a bundle has one entry or more");
     cose_begin(&w);
     cose_put_int(&w, KEY_VERSION);
-    cose_put_int(&w, VERSION);
+    cose_put_int(&w, version_of(b));
     cose_put_int(&w, KEY_HEAD);
     cose_put_bytes(&w, b->head);
     put_entries(&w, b);
@@ -133,7 +146,8 @@ static bool read_entry(struct log_bundle_entry *out, const struct cose_item *ite
 {
     struct view leaf;
     int64_t number;
-    const struct cose_item *at = is_array(item, 3) ? cose_first(item) : NULL;
+    const bool grows = is_array(item, 4);
+    const struct cose_item *at = grows || is_array(item, 3) ? cose_first(item) : NULL;
     if (!at || !cose_int(&number, at) || number < 0)
         return false;
     out->number = (uint64_t)number;
@@ -145,7 +159,8 @@ static bool read_entry(struct log_bundle_entry *out, const struct cose_item *ite
     } else if (!read_bytes(&out->entry, at)) {
         return false;
     }
-    return read_bytes(&out->receipt, cose_behind(at));
+    at = cose_behind(at);
+    return read_bytes(&out->receipt, at) && (!grows || read_bytes(&out->growth, cose_behind(at)));
 }
 
 static int read_entries(struct log_bundle *out, const struct cose_item *map, struct cofre_err *err)
@@ -241,8 +256,9 @@ int log_bundle_read(struct log_bundle *out, struct view in, struct cofre_err *er
     if (rc < 0)
         return rc;
     const struct cose_item *map = out->doc.item;
-    if (!cose_int(&version, cose_at(map, KEY_VERSION)) || version != VERSION || map->number != KEYS)
-        rc = cofre_fail(err, COFRE_MALFORMED, "it is no bundle of version %d", VERSION);
+    if (!cose_int(&version, cose_at(map, KEY_VERSION)) || version < VERSION || version > VERSION_CLOCK ||
+        map->number != KEYS)
+        rc = cofre_fail(err, COFRE_MALFORMED, "it is no bundle of version %d or %d", VERSION, VERSION_CLOCK);
     if (rc == 0)
         rc = read_entries(out, map, err);
     if (rc == 0)

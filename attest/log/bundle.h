@@ -1,7 +1,8 @@
 /*
  * A bundle: entries of a log with all that proves them, in one file that is checked without the log. It says nothing that its
  * pieces, each of which is a standard one, do not prove: receipts (RFC 9942) of the entries, all by one signed head; a receipt of
- * growth from an older head; witnesses' signatures; and files of which an entry has the digest. docs/audit.md has the CDDL.
+ * growth from an older head, and from each head that a TPM vouches for in one of the entries (attest/log/clock.h, which says whether it
+ * does); witnesses' signatures; and files of which an entry has the digest. docs/audit.md has the CDDL.
  */
 #ifndef COFRE_ATTEST_LOG_BUNDLE_H
 #define COFRE_ATTEST_LOG_BUNDLE_H
@@ -18,7 +19,9 @@ struct log_bundle_entry {
     struct view entry;    /* data NULL: it was removed, and */
     struct log_hash leaf; /* this is its hash */
     struct view receipt;
-    struct bytes owned_entry, owned_receipt; /* of who makes a bundle */
+    struct view
+        growth; /* of a TPM's word on a head: a receipt from that head; data NULL: it is another entry */
+    struct bytes owned_entry, owned_receipt, owned_growth; /* of who makes a bundle */
 };
 struct log_bundle_witness {
     struct view signature,

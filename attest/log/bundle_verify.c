@@ -19,6 +19,33 @@ static int check_state(const struct log_receipt *proof, const struct log_head *h
                : cofre_fail(err, COFRE_NEGATIVE, "its receipt is by another head than the bundle's");
 }
 
+static int verify_growth(const struct log_head *older, struct view receipt, const struct log_head *head,
+                         const struct cose_keys *keys, struct cofre_err *err)
+{
+    struct log_receipt proof;
+    int rc = log_receipt_verify_consistency(&proof, receipt, older, keys, err);
+    return rc < 0 ? rc : check_state(&proof, head, err);
+}
+
+/* The head that a TPM vouches for is one of this log's. */
+static int verify_clock(const struct log_bundle_entry *e, const struct log_head *head,
+                        const struct cose_keys *keys, struct cofre_err *err)
+{
+    struct log_entry read;
+    const bool clock =
+        e->entry.data && log_entry_read(&read, e->entry, NULL) == 0 && read.kind == LOG_ENTRY_CLOCK;
+    if (clock != (e->growth.data != NULL))
+        return cofre_fail(err, COFRE_MALFORMED,
+                          clock ? "what a TPM vouches for has no proof that it is of this log"
+                                : "it has a proof of growth, and is no TPM's word on a head");
+    if (!clock)
+        return 0;
+    const struct log_head older = {
+        .state = {.size = (uint64_t)read.size, .root = read.root, .id = head->state.id}};
+    int rc = verify_growth(&older, e->growth, head, keys, err);
+    return rc < 0 ? cofre_within(err, rc, "the head of which a TPM was told") : 0;
+}
+
 static int verify_entry(const struct log_bundle_entry *e, const struct log_head *head,
                         const struct cose_keys *keys, struct cofre_err *err)
 {
@@ -27,7 +54,9 @@ static int verify_entry(const struct log_bundle_entry *e, const struct log_head 
                            : log_receipt_verify_leaf(&proof, e->receipt, &e->leaf, keys, err);
     if (rc == 0 && proof.inclusion.index != e->number)
         rc = cofre_fail(err, COFRE_NEGATIVE, "its receipt is of entry %" PRIu64, proof.inclusion.index);
-    return rc < 0 ? rc : check_state(&proof, head, err);
+    if (rc == 0)
+        rc = check_state(&proof, head, err);
+    return rc < 0 ? rc : verify_clock(e, head, keys, err);
 }
 
 static int verify_entries(struct log_bundle_proven *out, const struct log_bundle *b,
@@ -40,14 +69,6 @@ static int verify_entries(struct log_bundle_proven *out, const struct log_bundle
         out->removed += b->entry[i].entry.data == NULL;
     }
     return 0;
-}
-
-static int verify_growth(const struct log_head *older, struct view receipt, const struct log_head *head,
-                         const struct cose_keys *keys, struct cofre_err *err)
-{
-    struct log_receipt proof;
-    int rc = log_receipt_verify_consistency(&proof, receipt, older, keys, err);
-    return rc < 0 ? rc : check_state(&proof, head, err);
 }
 
 static int verify_witness(struct log_bundle_proven *out, const struct log_bundle_witness *w,

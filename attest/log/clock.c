@@ -2,9 +2,12 @@
 
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
+
+#include "vmm/base/clean_openssl.h"
 
 #define LABEL       "cofre log head 1"
 #define NUMBER_SIZE 32
@@ -161,6 +164,22 @@ int log_clock_entry(struct log_entry *out, const struct log_state *state, const 
     out->signature.len = (uint8_t)signature.len;
     memcpy(out->signature.data, signature.data, signature.len);
     return log_clock_verify(&clock, out, &state->id, &keys, err);
+}
+
+int log_clock_pem(struct bytes *out, struct view before, const uint8_t *point, struct cofre_err *err)
+{
+    CLEAN(bio) BIO *bio = BIO_new(BIO_s_mem());
+    EVP_PKEY *made = NULL;
+    uint8_t *data = NULL;
+    int rc = ecdsa_key_import(&made, &ecdsa_p256, point, err);
+    CLEAN(pkey) EVP_PKEY *key = made;
+    if (rc < 0)
+        return rc;
+    if (!bio || (before.len && BIO_write(bio, before.data, (int)before.len) != (int)before.len) ||
+        PEM_write_bio_PUBKEY(bio, key) != 1)
+        return cofre_fail(err, COFRE_FAILED, "the TPM's key cannot be written as PEM");
+    const long len = BIO_get_mem_data(bio, &data);
+    return bytes_copy(out, (struct view){data, (size_t)len}, err);
 }
 
 /* In their order */

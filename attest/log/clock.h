@@ -38,6 +38,9 @@ int log_clock_entry(struct log_entry *out, const struct log_state *state, const 
 /* Keys as they are pinned: P-256, of which the kid is the thumbprint whatever it was. -COFRE_MALFORMED: another kind of key. */
 int log_clock_keys(struct cose_keys *keys, struct cofre_err *err);
 
+/* For who pins it: the public key in PEM, behind what is in PEM before. */
+int log_clock_pem(struct bytes *out, struct view before, const uint8_t *point, struct cofre_err *err);
+
 /* Entries of a log in their order. Zeroed is the beginning. */
 #define LOG_CLOCK_DIFFERENCES 16
 struct log_clock_course {

@@ -31,9 +31,9 @@ static int add_ranges(struct launch_image *image, const struct snp_layout_ranges
         int rc = check_place(from, ovmf, ram_end, err);
         if (rc)
             return rc;
-        image->range[image->count++] = (struct launch_range){
-            kinds[from->type], from->gpa, from->len,
-            from->data == ranges->hash_page ? image->storage.data : from->data};
+        image->range[image->count++] =
+            (struct launch_range){kinds[from->type], from->gpa, from->len,
+                                  from->data == ranges->hash_page ? image->storage.data : from->data};
     }
     return 0;
 }

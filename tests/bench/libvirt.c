@@ -65,8 +65,8 @@ double libvirt_cpu(const struct libvirt *l)
     CLEAN_FILE *f = fopen(path, "r");
     BENCH_CHECK(f && fgets(line, sizeof line, f));
     const char *after = strrchr(line, ')'); /* the name may have anything in it */
-    BENCH_CHECK(after &&
-                sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) == 2);
+    BENCH_CHECK(after && sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                                &kernel) == 2);
     return 1e3 * (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
@@ -78,7 +78,8 @@ static void say(const struct libvirt *l)
     BENCH_CHECK(system(command) == 0);
 }
 
-static void say_of_each(const struct libvirt *l, const char *what, unsigned from, unsigned to, const char *behind)
+static void say_of_each(const struct libvirt *l, const char *what, unsigned from, unsigned to,
+                        const char *behind)
 {
     FILE *lines = file(l, "lines", "w");
     for (unsigned i = from; i < to; i++)
@@ -95,7 +96,7 @@ void libvirt_define(struct libvirt *l, unsigned from, unsigned to)
         FILE *xml = file(l, name, "w");
         (void)fprintf(xml,
                       "<domain type='qemu'><name>g%04u</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>"
-                      "<os><type arch='x86_64' machine='pc'>hvm</type></os>"
+                      "<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>"
                       "<devices><emulator>%s</emulator></devices></domain>\n",
                       i, l->emulator);
         BENCH_CHECK(fclose(xml) == 0);

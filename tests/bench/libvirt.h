@@ -19,7 +19,8 @@ double libvirt_cpu(const struct libvirt *l);
 
 /* Guests by number, from and up to but not to: one connection of virsh, a line for each. */
 void libvirt_define(struct libvirt *l, unsigned from, unsigned to);
-void libvirt_run(struct libvirt *l, unsigned from, unsigned to); /* each is started, and waits before its first instruction */
+void libvirt_run(struct libvirt *l, unsigned from,
+                 unsigned to); /* each is started, and waits before its first instruction */
 void libvirt_end(struct libvirt *l, unsigned from, unsigned to);
 /* All of them, so often; there must be so many. */
 void libvirt_list(struct libvirt *l, unsigned times, unsigned guests);

@@ -101,7 +101,15 @@ static size_t put(uint8_t *out, size_t n, enum action what, unsigned width, uint
     return n + RECORD;
 }
 
-enum { BYTE = 0, HALF = 1, WORD = 2, AT_PCI = 1 << 2, AT_POWER = 2 << 2, AT_KEYBOARD = 3 << 2, COMMAND = 0x1000 };
+enum {
+    BYTE = 0,
+    HALF = 1,
+    WORD = 2,
+    AT_PCI = 1 << 2,
+    AT_POWER = 2 << 2,
+    AT_KEYBOARD = 3 << 2,
+    COMMAND = 0x1000
+};
 
 static uint64_t big(uint32_t first, uint32_t second)
 {
@@ -120,7 +128,8 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         return put(out, n, PORT_READ, BYTE, 1, 0);
     case 1: /* a command that selects the file and reads it, up to the memory's last byte; one that skips; one that writes */
         for (unsigned i = 0; i < 3; i++) {
-            const uint32_t control[] = {FW_CFG_FIRST_FILE << 16 | 8 | 2, 4, FW_CFG_KERNEL_DATA << 16 | 8 | 16};
+            const uint32_t control[] = {FW_CFG_FIRST_FILE << 16 | 8 | 2, 4,
+                                        FW_CFG_KERNEL_DATA << 16 | 8 | 16};
             n = put(out, n, POKE, 0, COMMAND, big(control[i], 256));
             n = put(out, n, POKE, 0, COMMAND + 8, big(0, MEMORY - 256));
             n = put(out, n, PORT_WRITE, WORD, 4, 0);

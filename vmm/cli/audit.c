@@ -16,7 +16,8 @@ static const char help[] =
     "       cofre audit complete   --log F --keys F [SELECTION] [--head HEAD] [--witnesses F ...]\n"
     "       cofre audit bundle     --log F --keys F [SELECTION] [--from HEAD] [--file F ...] --out BUNDLE\n"
     "       cofre audit retain ...\n"
-    "       cofre audit verify BUNDLE --keys F [--witness-keys F [--minimum N]] [--out DIRECTORY]\n"
+    "       cofre audit verify BUNDLE --keys F [--witness-keys F [--minimum N]] [--tpm-keys F] [--out "
+    "DIRECTORY]\n"
     "\n"
     "The record is a copy of a log, as cofred keeps it of operations and launches; nothing of it is "
     "believed\n"
@@ -41,6 +42,9 @@ static const char help[] =
     "  --witnesses F    signatures of witnesses, one or several behind one another\n"
     "  --witness-keys F public keys of the witnesses that count\n"
     "  --minimum N      how many of them must have signed (default: 1)\n"
+    "  --tpm-keys F     public keys of the host's TPM: it must vouch for the log, up to its last minutes; "
+    "or,\n"
+    "                   of verify, for the bundle's head or an older one\n"
     "selection, of entries for which all of it holds:\n"
     "  --first N        from this number on\n"
     "  --last N         up to this number\n"
@@ -75,6 +79,7 @@ static const struct option options[] = {
     {"witnesses", required_argument, NULL, AUDIT_WITNESSES},
     {"witness-keys", required_argument, NULL, AUDIT_WITNESS_KEYS},
     {"minimum", required_argument, NULL, AUDIT_MINIMUM},
+    {"tpm-keys", required_argument, NULL, AUDIT_TPM_KEYS},
     {"first", required_argument, NULL, AUDIT_FIRST},
     {"last", required_argument, NULL, AUDIT_LAST},
     {"on", required_argument, NULL, AUDIT_ON},
@@ -103,9 +108,10 @@ static const struct option options[] = {
     {0},
 };
 
-#define BIT(option)  (1u << AUDIT_##option)
-#define RUNNING      (BIT(SERVER) | BIT(CA) | BIT(CERT) | BIT(KEY) | BIT(TOKEN_FILE))
-#define TRUST        (BIT(ID) | BIT(HEAD) | BIT(WITNESSES) | BIT(WITNESS_KEYS) | BIT(MINIMUM) | RUNNING)
+#define BIT(option) (1u << AUDIT_##option)
+#define RUNNING     (BIT(SERVER) | BIT(CA) | BIT(CERT) | BIT(KEY) | BIT(TOKEN_FILE))
+#define TRUST                                                                                                \
+    (BIT(ID) | BIT(HEAD) | BIT(WITNESSES) | BIT(WITNESS_KEYS) | BIT(MINIMUM) | BIT(TPM_KEYS) | RUNNING)
 #define INTERVAL     (BIT(FIRST) | BIT(LAST) | BIT(ON) | BIT(SINCE) | BIT(UNTIL))
 #define OF_LAUNCHES  (BIT(TENANT) | BIT(GUEST) | BIT(MEASUREMENT) | BIT(DIGESTS) | BIT(EVIDENCE))
 #define OF_OPERATION (BIT(TENANT) | BIT(WHO) | BIT(OPERATION) | BIT(OBJECT))
@@ -123,8 +129,8 @@ static const struct action {
     {"complete", BIT(LOG) | BIT(KEYS), TRUST | INTERVAL, false, false, true, false, audit_complete},
     {"bundle", BIT(LOG) | BIT(KEYS) | BIT(OUT), TRUST | INTERVAL | OF_LAUNCHES | OF_OPERATION | BIT(FROM),
      true, true, false, false, audit_make_bundle},
-    {"verify", BIT(KEYS), BIT(ID) | BIT(WITNESS_KEYS) | BIT(MINIMUM) | BIT(OUT), false, false, true, true,
-     audit_verify_bundle},
+    {"verify", BIT(KEYS), BIT(ID) | BIT(WITNESS_KEYS) | BIT(MINIMUM) | BIT(TPM_KEYS) | BIT(OUT), false, false,
+     true, true, audit_verify_bundle},
 };
 
 static const struct action *find_action(const char *name)

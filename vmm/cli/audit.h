@@ -16,6 +16,7 @@ enum audit_option {
     AUDIT_WITNESSES,
     AUDIT_WITNESS_KEYS,
     AUDIT_MINIMUM,
+    AUDIT_TPM_KEYS,
     AUDIT_FIRST,
     AUDIT_LAST,
     AUDIT_ON,

@@ -17,7 +17,8 @@ int audit_open(struct log_file **out, struct log_checker *c, const struct audit_
                                   [LOG_OPT_HEAD] = call->option[AUDIT_HEAD],
                                   [LOG_OPT_WITNESSES] = call->option[AUDIT_WITNESSES],
                                   [LOG_OPT_WITNESS_KEYS] = call->option[AUDIT_WITNESS_KEYS],
-                                  [LOG_OPT_MINIMUM] = call->option[AUDIT_MINIMUM]}};
+                                  [LOG_OPT_MINIMUM] = call->option[AUDIT_MINIMUM],
+                                  [LOG_OPT_TPM_KEYS] = call->option[AUDIT_TPM_KEYS]}};
     int rc = call->option[AUDIT_SERVER] ? audit_fetch(call, err) : 0;
     return rc < 0 ? rc : log_verify_copy(out, c, &log, check_all, result, err);
 }

@@ -27,6 +27,26 @@ static int read_leaf(struct log_hash *out, struct log_file *f, uint64_t number, 
     return list->read(list->context, log_tree_leaf(number), out, err);
 }
 
+/* A receipt that the log grew from so many entries on. */
+static int prove_growth(struct bytes *out, struct log_file *f, uint64_t from, struct cofre_err *err)
+{
+    struct log_receipt proof = {.kind = LOG_RECEIPT_CONSISTENCY,
+                                .consistency = {.size1 = from, .size2 = log_file_state(f)->size}};
+    int rc = log_tree_prove_consistency(log_file_tree(f), &proof.consistency, err);
+    return rc < 0 ? rc : log_receipt_make(out, log_file_head(f), &proof, err);
+}
+
+/* That the head which a TPM vouches for is one of this log's. */
+static int prove_clock(struct log_bundle_entry *e, struct log_file *f, struct cofre_err *err)
+{
+    struct log_entry read;
+    if (!e->entry.data || log_entry_read(&read, e->entry, NULL) < 0 || read.kind != LOG_ENTRY_CLOCK)
+        return 0;
+    int rc = prove_growth(&e->owned_growth, f, (uint64_t)read.size, err);
+    e->growth = bytes_view(&e->owned_growth);
+    return rc;
+}
+
 static int add_entry(struct log_bundle *b, size_t *room, struct log_file *f, uint64_t number,
                      struct bytes *bytes, struct cofre_err *err)
 {
@@ -46,7 +66,9 @@ static int add_entry(struct log_bundle *b, size_t *room, struct log_file *f, uin
     *bytes = (struct bytes){0};
     e->entry = bytes_view(&e->owned_entry);
     int rc = e->entry.data ? 0 : read_leaf(&e->leaf, f, number, err);
-    return rc < 0 ? rc : prove_entry(e, f, err);
+    if (rc == 0)
+        rc = prove_entry(e, f, err);
+    return rc < 0 ? rc : prove_clock(e, f, err);
 }
 
 /* By nothing but numbers: then all are there, whatever they are. */
@@ -56,6 +78,22 @@ static bool is_range(const struct audit_call *call)
         if (call->option[i])
             return false;
     return !call->differing;
+}
+
+/* Behind those that are asked for: the first word of a TPM that covers all of them. */
+static int add_clock(struct log_bundle *b, size_t *room, struct log_file *f, struct cofre_err *err)
+{
+    const uint64_t last = b->entry[b->entries - 1].number;
+    int rc = 1;
+    for (uint64_t n = last + 1; rc > 0 && n < log_file_state(f)->size; n++) {
+        CLEAN_BYTES bytes = {0};
+        struct log_entry e;
+        rc = audit_read(&e, &bytes, f, n, err);
+        if (rc == 0 && e.kind == LOG_ENTRY_CLOCK && (uint64_t)e.size > last)
+            return add_entry(b, room, f, n, &bytes, err);
+        rc = rc == 0 ? 1 : rc;
+    }
+    return rc < 0 ? rc : 0;
 }
 
 static int add_entries(struct log_bundle *b, struct log_file *f, const struct audit_call *call,
@@ -75,16 +113,7 @@ static int add_entries(struct log_bundle *b, struct log_file *f, const struct au
     }
     if (rc == 0 && b->entries == 0)
         rc = cofre_fail(err, COFRE_NEGATIVE, "the log has no such entry");
-    return rc;
-}
-
-/* A receipt that the log grew from so many entries on. */
-static int prove_growth(struct bytes *out, struct log_file *f, uint64_t from, struct cofre_err *err)
-{
-    struct log_receipt proof = {.kind = LOG_RECEIPT_CONSISTENCY,
-                                .consistency = {.size1 = from, .size2 = log_file_state(f)->size}};
-    int rc = log_tree_prove_consistency(log_file_tree(f), &proof.consistency, err);
-    return rc < 0 ? rc : log_receipt_make(out, log_file_head(f), &proof, err);
+    return rc == 0 && !b->is_range ? add_clock(b, &room, f, err) : rc;
 }
 
 static int add_older(struct log_bundle *b, struct bytes *head, struct bytes *growth, struct log_file *f,

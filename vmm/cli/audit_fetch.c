@@ -7,7 +7,7 @@
 #include "vmm/base/json.h"
 #include "vmm/base/number.h"
 #include "vmm/cli/audit.h"
-#include "vmm/cli/host.h"
+#include "vmm/cli/log_fetch.h"
 
 #define PAGE 1000
 
@@ -17,28 +17,6 @@ struct fetch {
     struct bytes message; /* the head that cofred shows, */
     struct log_head head; /* verified by the keys */
 };
-
-static int get(json_t **out, struct fetch *f, enum operation_number operation, const json_t *query,
-               struct cofre_err *err)
-{
-    static const char *const no_words[HOST_WORDS_MAX] = {NULL};
-    int rc = host_ask(out, &f->run, operation, no_words, query, NULL, err);
-    return rc == 0 && !*out ? cofre_fail(err, COFRE_MALFORMED, "%s sends no object", f->run.server.url) : rc;
-}
-
-static int get_head(struct fetch *f, struct cofre_err *err)
-{
-    CLEAN_JSON *shown = NULL;
-    int rc = get(&shown, f, OPERATION_AUDIT_HEAD, NULL, err);
-    if (rc < 0)
-        return rc;
-    const char *text = json_string_value(json_object_get(shown, "head"));
-    rc = text ? base64_decode(&f->message, LOG_HEAD_MAX, text, err)
-              : cofre_fail(err, COFRE_MALFORMED, "there is none");
-    if (rc == 0)
-        rc = log_head_verify(&f->head, bytes_view(&f->message), &f->checker.keys, err);
-    return rc < 0 ? cofre_within(err, rc, "the head that %s shows", f->run.server.url) : 0;
-}
 
 /* Entries */
 
@@ -77,7 +55,7 @@ static int get_page(struct fetch *f, struct log_file *log, uint64_t *number, str
     (void)snprintf(after, sizeof after, "%" PRIu64, *number - 1);
     CLEAN_JSON *query = json_pack("{s:i, s:s*}", "limit", PAGE, "after", *number ? after : NULL),
                *shown = NULL;
-    int rc = get(&shown, f, OPERATION_AUDIT_ENTRIES, query, err);
+    int rc = log_fetch(&shown, &f->run, OPERATION_AUDIT_ENTRIES, query, err);
     const json_t *rows = json_object_get(shown, "entries"), *row;
     size_t i;
     if (rc == 0 && json_array_size(rows) == 0)
@@ -149,7 +127,7 @@ static int fetch(struct fetch *f, const struct audit_call *call, struct cofre_er
     const struct log_heads heads = {.context = f, .sign = take_head, .check = check_head};
     int rc = log_read_keys(&f->checker.keys, call->option[AUDIT_KEYS], err);
     if (rc == 0)
-        rc = get_head(f, err);
+        rc = log_fetch_head(&f->message, &f->head, &f->run, &f->checker.keys, err);
     if (rc < 0)
         return rc;
     return access(path, F_OK) == 0 ? grow(f, path, &heads, err)

@@ -128,6 +128,24 @@ static int read_keys(struct cose_keys *keys, struct cose_keys *witness_keys, uin
     return rc == 0 && least ? number_parse(minimum, least, "--minimum", 1, COSE_KEYS_MAX, err) : rc;
 }
 
+/* What a TPM vouches for of it: the heads are this log's by their proofs, which the bundle was verified by. */
+static int check_clock(const struct log_bundle *b, const struct log_bundle_proven *p, const char *keys_path,
+                       json_t *result, struct cofre_err *err)
+{
+    CLEAN_COSE_KEYS keys = {0};
+    struct log_clock_course course = {0};
+    int rc = keys_path ? log_read_tpm_keys(&keys, keys_path, err) : 0;
+    for (size_t i = 0; keys_path && rc == 0 && i < b->entries; i++) {
+        struct log_entry e;
+        if (b->entry[i].growth.data && (rc = log_entry_read(&e, b->entry[i].entry, err)) == 0)
+            rc = log_clock_one(&course, b->entry[i].number, &e, &p->head.state.id, &keys, err);
+    }
+    if (!keys_path || rc < 0)
+        return rc;
+    log_put_clock(result, &course);
+    return log_clock_end(&course, -1, p->head.time, err);
+}
+
 int audit_verify_bundle(const struct audit_call *call, json_t *result, struct cofre_err *err)
 {
     CLEAN_COSE_KEYS keys = {0}, witness_keys = {0};
@@ -146,6 +164,8 @@ int audit_verify_bundle(const struct audit_call *call, json_t *result, struct co
         rc = log_bundle_verify(&p, &b, &keys, witnesses ? &witness_keys : NULL, minimum, err);
     if (rc == 0)
         rc = log_check_id(&p.head, call->option[AUDIT_ID], err);
+    if (rc == 0)
+        rc = check_clock(&b, &p, call->option[AUDIT_TPM_KEYS], result, err);
     if (rc < 0)
         return cofre_within(err, rc, "%s", call->bundle);
     rc = put(result, &b, &p, witnesses, err);

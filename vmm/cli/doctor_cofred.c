@@ -21,7 +21,7 @@
 
 static struct {
     json_t *document;
-    const char *state, *group, *decider, *gate;
+    const char *state, *group, *decider, *gate, *tpm;
 } cofred;
 
 /* cofred --check says what is wrong with one; here it is read for names. */
@@ -32,8 +32,9 @@ bool doctor_read_cofred(const char *path, struct cofre_err *err)
     if (file_read(&text, path, 1 << 20, err) < 0 ||
         json_read(&cofred.document, bytes_view(&text), COFRE_USAGE, err) < 0)
         return false;
-    (void)json_unpack(cofred.document, "{s?s, s?{s?s}, s?{s?s, s?s}}", "state", &cofred.state, "guests",
-                      "cgroup", &cofred.group, "users", "decider", &cofred.decider, "gate", &cofred.gate);
+    (void)json_unpack(cofred.document, "{s?s, s?s, s?{s?s}, s?{s?s, s?s}}", "state", &cofred.state, "log_tpm",
+                      &cofred.tpm, "guests", "cgroup", &cofred.group, "users", "decider", &cofred.decider,
+                      "gate", &cofred.gate);
     return true;
 }
 
@@ -187,9 +188,20 @@ static bool look_huge_pages(char *what, size_t size)
 
 static bool look_tpm(char *what, size_t size)
 {
-    const bool there = access("/dev/tpmrm0", F_OK) == 0;
-    snprintf(what, size, there ? "/dev/tpmrm0 is there" : "there is no /dev/tpmrm0");
-    return there;
+    struct stat is = {0};
+    const char *path = cofred.tpm ? cofred.tpm : "/dev/tpmrm0";
+    const bool there = stat(path, &is) == 0,
+               may = (is.st_mode & 06) == 06 || ((is.st_mode & 060) == 060 && is.st_gid);
+    if (!there)
+        snprintf(what, size, "there is no %s", path);
+    else if (!may)
+        snprintf(what, size, "%s is for root alone (group %u, mode %04o)", path, is.st_gid,
+                 is.st_mode & 07777);
+    else
+        snprintf(what, size,
+                 cofred.tpm ? "%s is to vouch for the log" : "%s is there, and log_tpm does not say so",
+                 path);
+    return there && may && cofred.tpm;
 }
 
 static const struct finding findings[] = {
@@ -213,7 +225,10 @@ static const struct finding findings[] = {
      "apt-get install systemd-timesyncd, or chrony", look_clock},
     {"huge-pages", 0, "guests that ask for huge pages are not started",
      "sysctl vm.nr_hugepages=N, early, for guests whose definition asks for them", look_huge_pages},
-    {"tpm", 0, "what cofred signs with lies in a file", "enable the TPM in the firmware settings", look_tpm},
+    {"tpm", 0, "what vouches for the log is a key in a file, which root can copy",
+     "enable the TPM in the firmware settings, apt-get install tpm-udev, and name /dev/tpmrm0 as log_tpm in "
+     "cofred.json",
+     look_tpm},
 };
 
 const struct findings doctor_cofred = {NULL, findings, sizeof findings / sizeof *findings};

@@ -16,10 +16,12 @@ static const char help[] =
     "       cofre log show   --log F --keys F [--index N]\n"
     "       cofre log prove  --log F --keys F --index N|--from HEAD --out RECEIPT [--entry-out F]\n"
     "       cofre log verify --keys F --log F [--head HEAD] [--witnesses F --witness-keys F [--minimum N]]\n"
+    "                        [--tpm-keys F]\n"
     "       cofre log verify --keys F --receipt F --entry F|--from HEAD [--witnesses F ...]\n"
     "       cofre log witness --state F --key PEM --name TEXT --keys F --log F --out SIGNATURE\n"
     "       cofre log witness --state F --key PEM --name TEXT --keys F --head HEAD --receipt F --out "
     "SIGNATURE\n"
+    "       cofre log witness --state F --key PEM --name TEXT --keys F --server ADDRESS --out SIGNATURE\n"
     "\n"
     "A log is one file, to which entries are appended and in which none is changed; a copy of it, made\n"
     "at any time, is the log too. Signed heads and receipts let others check it, offline: verify says\n"
@@ -45,6 +47,13 @@ static const char help[] =
     "  --witnesses F    signatures of witnesses, one or several behind one another\n"
     "  --witness-keys F public keys of the witnesses that count\n"
     "  --minimum N      how many of them must have signed (default: 1)\n"
+    "  --server ADDRESS a running cofred, unix:PATH or https://HOST[:PORT]: the witness asks it for its "
+    "head, and\n"
+    "                   for a proof of growth\n"
+    "  --ca F           with https: who vouches for its certificate, PEM\n"
+    "  --cert F         with https: your certificate, with its key behind it, PEM\n"
+    "  --token-file F   a bearer token, instead of a certificate or the socket's user\n"
+    "  --tpm-keys F     public keys of the keeper's TPM: it must vouch for the log, up to its last minutes\n"
     "  --json           the result as one JSON object\n"
     "\n"
     "example: cofre log verify --keys log.pub --receipt verdict.receipt --entry verdict.json\n";
@@ -67,6 +76,11 @@ static const struct option options[] = {
     {"witnesses", required_argument, NULL, LOG_OPT_WITNESSES},
     {"witness-keys", required_argument, NULL, LOG_OPT_WITNESS_KEYS},
     {"minimum", required_argument, NULL, LOG_OPT_MINIMUM},
+    {"server", required_argument, NULL, LOG_OPT_SERVER},
+    {"ca", required_argument, NULL, LOG_OPT_CA},
+    {"cert", required_argument, NULL, LOG_OPT_CERT},
+    {"token-file", required_argument, NULL, LOG_OPT_TOKEN_FILE},
+    {"tpm-keys", required_argument, NULL, LOG_OPT_TPM_KEYS},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {0},
@@ -88,10 +102,11 @@ static const struct action {
      false},
     {"verify", BIT(KEYS),
      BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(ENTRY) | BIT(FROM) | BIT(WITNESSES) |
-         BIT(WITNESS_KEYS) | BIT(MINIMUM),
+         BIT(WITNESS_KEYS) | BIT(MINIMUM) | BIT(TPM_KEYS),
      log_verify, true},
     {"witness", BIT(STATE) | BIT(KEY) | BIT(NAME) | BIT(KEYS) | BIT(OUT),
-     BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT), log_witness, true},
+     BIT(ID) | BIT(LOG) | BIT(HEAD) | BIT(RECEIPT) | BIT(SERVER) | BIT(CA) | BIT(CERT) | BIT(TOKEN_FILE),
+     log_witness, true},
 };
 
 static const struct action *find_action(const char *name)

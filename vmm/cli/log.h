@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "attest/log/clock.h"
 #include "attest/log/receipt.h"
 
 enum log_option {
@@ -23,6 +24,11 @@ enum log_option {
     LOG_OPT_WITNESSES,
     LOG_OPT_WITNESS_KEYS,
     LOG_OPT_MINIMUM,
+    LOG_OPT_TPM_KEYS,
+    LOG_OPT_SERVER,
+    LOG_OPT_CA,
+    LOG_OPT_CERT,
+    LOG_OPT_TOKEN_FILE,
     LOG_OPTIONS, /* number of them */
 };
 
@@ -44,6 +50,16 @@ int log_witness(const struct log_call *call, json_t *result, struct cofre_err *e
  * head alone. Members witnesses and witnessed of the result. */
 int log_check_witnesses(const struct log_call *call, const struct log_head *head, struct log_tree *tree,
                         const struct cose_keys *log_keys, json_t *result, struct cofre_err *err);
+
+/* log_clock.c: what --tpm-keys asks for, of a log that was verified: what a TPM vouches for of it. Members of the result that begin with
+ * tpm_. */
+int log_check_clock(const struct log_call *call, const struct log_head *head, struct log_file *f,
+                    json_t *result, struct cofre_err *err);
+/* One entry of a log with this id, whose head is one of the log's. */
+int log_clock_one(struct log_clock_course *course, uint64_t number, const struct log_entry *entry,
+                  const struct log_hash *id, const struct cose_keys *keys, struct cofre_err *err);
+int log_read_tpm_keys(struct cose_keys *out, const char *path, struct cofre_err *err);
+void log_put_clock(json_t *result, const struct log_clock_course *course);
 
 /* log_keys.c: a private key for signing, with its id; public keys for verifying, PEM or COSE. A PEM key's id is its
  * thumbprint. */

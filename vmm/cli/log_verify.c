@@ -39,6 +39,8 @@ int log_verify_copy(struct log_file **out, struct log_checker *c, const struct l
     if (rc == 0)
         rc = log_check_witnesses(call, &c->last, log_file_tree(*out), &c->keys, result, err);
     if (rc == 0)
+        rc = log_check_clock(call, &c->last, *out, result, err);
+    if (rc == 0)
         log_put_head(result, &c->last);
     return rc;
 }
@@ -102,8 +104,10 @@ int log_verify(const struct log_call *call, json_t *result, struct cofre_err *er
     const char *const *given = call->option;
     if (given[LOG_OPT_LOG] && !given[LOG_OPT_RECEIPT] && !given[LOG_OPT_ENTRY] && !given[LOG_OPT_FROM])
         return verify_log(call, result, err);
-    if (given[LOG_OPT_RECEIPT] && !given[LOG_OPT_LOG] && !given[LOG_OPT_HEAD] &&
+    if (given[LOG_OPT_RECEIPT] && !given[LOG_OPT_LOG] && !given[LOG_OPT_HEAD] && !given[LOG_OPT_TPM_KEYS] &&
         !given[LOG_OPT_ENTRY] != !given[LOG_OPT_FROM])
         return verify_receipt(call, result, err);
-    return cofre_fail(err, COFRE_USAGE, "verify: either --log, or --receipt with one of --entry and --from");
+    return cofre_fail(
+        err, COFRE_USAGE,
+        "verify: either --log, or --receipt with one of --entry and --from; --tpm-keys goes with --log");
 }

@@ -11,7 +11,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
-#include "vmm/cli/log.h"
+#include "vmm/cli/log_fetch.h"
 
 #define RECEIPT_MAX    65536
 #define SIGNATURES_MAX (64 * LOG_HEAD_MAX)
@@ -20,6 +20,7 @@
 struct sight {
     struct log_checker checker;
     struct log_file *log; /* NULL: a head alone was shown */
+    struct host_run run;  /* a cofred that is asked, where there is one */
     struct bytes message;
     struct log_head seen, known;
     bool first; /* nothing was seen before */
@@ -59,15 +60,22 @@ static int read_known(struct sight *s, const struct log_call *call, struct cofre
 
 static int read_seen(struct sight *s, const struct log_call *call, struct cofre_err *err)
 {
-    const char *head = call->option[LOG_OPT_HEAD];
+    const char *const *given = call->option, *head = given[LOG_OPT_HEAD];
     struct log_call open = *call;
     open.option[LOG_OPT_ID] = NULL; /* it is checked below, of both */
-    if (!head) {
+    if (given[LOG_OPT_LOG]) {
         int rc = log_open_to_read(&s->log, &s->checker, &open, true, err);
         s->seen = s->checker.last;
         return rc < 0 ? rc : bytes_copy(&s->message, log_file_head(s->log), err);
     }
     int rc = log_read_keys(&s->checker.keys, call->option[LOG_OPT_KEYS], err);
+    if (rc == 0 && given[LOG_OPT_SERVER]) {
+        s->run.server.url = given[LOG_OPT_SERVER];
+        s->run.server.ca = given[LOG_OPT_CA];
+        s->run.server.cert = given[LOG_OPT_CERT];
+        s->run.server.token_file = given[LOG_OPT_TOKEN_FILE];
+        return log_fetch_head(&s->message, &s->seen, &s->run, &s->checker.keys, err);
+    }
     if (rc == 0)
         rc = log_read_head(&s->seen, head, &s->checker.keys, err);
     return rc < 0 ? rc : file_read(&s->message, head, LOG_HEAD_MAX, err);
@@ -101,6 +109,20 @@ static int check_by_receipt(struct sight *s, const char *path, struct cofre_err 
                : log_witness_fork(&s->known, &s->seen, err);
 }
 
+/* The path is cofred's; that it leads from the one root to the other is seen here. */
+static int check_by_server(struct sight *s, struct cofre_err *err)
+{
+    struct log_consistency proof = {.size1 = s->known.state.size, .size2 = s->seen.state.size};
+    struct log_hash newer;
+    int rc = log_fetch_growth(&proof, &s->run, err);
+    if (rc < 0)
+        return rc;
+    return log_consistency_root(&newer, &proof, &s->known.state.root, err) == 0 &&
+                   log_hash_equal(&newer, &s->seen.state.root)
+               ? 0
+               : log_witness_fork(&s->known, &s->seen, err);
+}
+
 static int check_growth(struct sight *s, const struct log_call *call, struct cofre_err *err)
 {
     int rc = log_check_id(&s->seen, call->option[LOG_OPT_ID], err);
@@ -109,7 +131,10 @@ static int check_growth(struct sight *s, const struct log_call *call, struct cof
     rc = log_witness_compare(&s->known, &s->seen, err);
     if (rc < 0 || s->known.state.size == s->seen.state.size)
         return rc;
-    return s->log ? check_by_log(s, err) : check_by_receipt(s, call->option[LOG_OPT_RECEIPT], err);
+    if (s->log)
+        return check_by_log(s, err);
+    return call->option[LOG_OPT_SERVER] ? check_by_server(s, err)
+                                        : check_by_receipt(s, call->option[LOG_OPT_RECEIPT], err);
 }
 
 static int sign(struct bytes *out, const struct sight *s, const struct log_call *call, struct cofre_err *err)
@@ -134,8 +159,11 @@ int log_witness(const struct log_call *call, json_t *result, struct cofre_err *e
     CLEAN_SIGHT s = {0};
     CLEAN_BYTES signature = {0};
     CLEAN_FD fd = -1;
-    if (!call->option[LOG_OPT_LOG] == !call->option[LOG_OPT_HEAD])
-        return cofre_fail(err, COFRE_USAGE, "witness: either --log or --head");
+    if (!!call->option[LOG_OPT_LOG] + !!call->option[LOG_OPT_HEAD] + !!call->option[LOG_OPT_SERVER] != 1)
+        return cofre_fail(err, COFRE_USAGE, "witness: one of --log, --head and --server");
+    if (!call->option[LOG_OPT_SERVER] &&
+        (call->option[LOG_OPT_CA] || call->option[LOG_OPT_CERT] || call->option[LOG_OPT_TOKEN_FILE]))
+        return cofre_fail(err, COFRE_USAGE, "witness: --ca, --cert and --token-file go with --server");
     int rc = lock_state(&fd, call->option[LOG_OPT_STATE], err);
     if (rc == 0)
         rc = read_seen(&s, call, err);

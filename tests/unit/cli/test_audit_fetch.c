@@ -1,4 +1,5 @@
-/* cofre audit --server: a copy that grows with what a cofred shows, and a cofred that shows something else than it signed. */
+/* cofre audit --server: a copy that grows with what a cofred shows, and a cofred that shows something else than it signed; and a witness
+ * who asks a cofred, and keeps a head alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,6 +30,7 @@ static EVP_PKEY *key, *another_key;
 struct kept {
     char *entry[ENTRIES], *head[ENTRIES + 1]; /* base64; heads by size */
     char leaf[ENTRIES][2 * LOG_HASH_SIZE + 1];
+    char *growth[ENTRIES]; /* from that size to all of it, as cofred answers */
 } honest, fork_of_it;
 
 static void must(int rc, const struct cofre_err *err)
@@ -63,6 +65,23 @@ static void keep(struct kept *k, struct log_file *log, uint64_t number)
     must(log_hasher_init(&hasher, &err), &err);
     must(log_hash_leaf(&hasher, &leaf, bytes_view(&bytes), &err), &err);
     hex_encode(k->leaf[number], leaf.data, sizeof leaf.data);
+}
+
+static void keep_growth(struct kept *k, struct log_file *log)
+{
+    for (uint64_t size = 1; size < ENTRIES; size++) {
+        struct log_consistency proof = {.size1 = size, .size2 = ENTRIES};
+        struct cofre_err err;
+        CLEAN_JSON *path = json_array();
+        must(log_tree_prove_consistency(log_file_tree(log), &proof, &err), &err);
+        for (size_t i = 0; i < proof.path.count; i++) {
+            char hex[2 * LOG_HASH_SIZE + 1];
+            hex_encode(hex, proof.path.hash[i].data, LOG_HASH_SIZE);
+            (void)json_array_append_new(path, json_string(hex));
+        }
+        CLEAN_JSON *shown = json_pack("{s:O}", "path", path);
+        k->growth[size] = json_dumps(shown, JSON_COMPACT);
+    }
 }
 
 static void make_entry(struct bytes *out, uint64_t number, const char *who)
@@ -100,6 +119,7 @@ static void make_log(struct kept *k, const char *name, const char *who_later)
             must(log_file_commit(log, &err), &err);
         keep(k, log, n);
     }
+    keep_growth(k, log);
 }
 
 static int set_up(void **state)
@@ -112,6 +132,12 @@ static int set_up(void **state)
     cli_path(path, "log.pub");
     CLEAN_FILE *to = fopen(path, "we");
     assert_true(to && PEM_write_PUBKEY(to, key) == 1);
+    cli_path(path, "w.pem");
+    CLEAN_FILE *witness = fopen(path, "we");
+    assert_true(witness && PEM_write_PrivateKey(witness, another_key, NULL, NULL, 0, NULL, NULL) == 1);
+    cli_path(path, "w.pub");
+    CLEAN_FILE *public = fopen(path, "we");
+    assert_true(public && PEM_write_PUBKEY(public, another_key) == 1);
     make_log(&honest, "honest", "uid:2");
     make_log(&fork_of_it, "fork", "uid:3");
     return 0;
@@ -125,6 +151,8 @@ static int tear_down(void **state)
         if (i < ENTRIES) {
             free(honest.entry[i]);
             free(fork_of_it.entry[i]);
+            free(honest.growth[i]);
+            free(fork_of_it.growth[i]);
         }
     }
     EVP_PKEY_free(key);
@@ -261,12 +289,73 @@ static void whatever_was_not_signed_so_is_refused_and_the_copy_stays(void **stat
     expect("kept", &other, COFRE_NEGATIVE, "not over these entries");
 }
 
+/* Witnesses: what cofred shows to one that keeps its head in a file of that name. */
+static void witness(const char *state, const char *head, const char *growth, int code, const char *sentence)
+{
+    char socket[CLI_PATH_SIZE], line[512];
+    cli_path(socket, "s");
+    const struct fake_answer answers[] = {{"GET /v1/audit/head", 200, NULL, head},
+                                          {"GET /v1/audit/consistency?first=4&second=5", 200, NULL, growth},
+                                          {0}};
+    struct fake_host *host = fake_host_start(socket, answers);
+    (void)snprintf(
+        line, sizeof line,
+        "log witness --state %s --key w.pem --name w --keys log.pub --id %s --server unix:%s --out "
+        "w.sig --json",
+        state, honest.leaf[0], socket);
+    const int is = cli_run(line);
+    (void)fake_host_stop(host);
+    if (is != code || !strstr(cli_output, sentence))
+        fail_msg("exit code %d, %s", is, cli_output);
+}
+
+static const char *head_of(char text[static 2048], const struct kept *k, size_t size)
+{
+    (void)snprintf(text, 2048, "{\"head\": \"%s\"}", k->head[size]);
+    return text;
+}
+
+static void a_witness_signs_what_grew_on_a_running_host(void **state)
+{
+    char text[2048];
+    const struct shown all = {.log = &honest, .size = ENTRIES};
+    (void)state;
+    witness("seen", head_of(text, &honest, 4), "none", 0, "\"size\": 4");
+    witness("seen", head_of(text, &honest, ENTRIES), honest.growth[4], 0, "\"from\": 4");
+    expect("of-witness", &all, 0, "\"size\": 5");
+    assert_int_equal(
+        cli_run("log verify --log of-witness --keys log.pub --witnesses w.sig --witness-keys w.pub"), 0);
+}
+
+static void a_witness_names_a_fork_a_cut_and_what_proves_nothing(void **state)
+{
+    char text[2048], short_path[] = "{\"path\":[]}", no_path[] = "{\"path\":[\"00\"]}";
+    CLEAN_BYTES before = {0}, after = {0};
+    (void)state;
+    witness("other", head_of(text, &honest, 4), "none", 0, "\"size\": 4");
+    cli_read(&before, "other");
+    witness("other", head_of(text, &fork_of_it, ENTRIES), fork_of_it.growth[4], COFRE_NEGATIVE,
+            "the log is forked");
+    witness("other", head_of(text, &fork_of_it, ENTRIES), honest.growth[4], COFRE_NEGATIVE,
+            "the log is forked");
+    witness("other", head_of(text, &fork_of_it, 4), "none", COFRE_NEGATIVE, "the log is forked");
+    witness("other", head_of(text, &honest, 3), "none", COFRE_NEGATIVE, "the log has become shorter");
+    witness("other", head_of(text, &honest, ENTRIES), short_path, COFRE_NEGATIVE, "the log is forked");
+    witness("other", head_of(text, &honest, ENTRIES), no_path, COFRE_MALFORMED, "no list of hashes");
+    witness("other", "{\"head\": \"AAAA\"}", "none", COFRE_MALFORMED, "the head that");
+    cli_read(&after, "other");
+    assert_true(view_equal(bytes_view(&before), bytes_view(&after))); /* nothing of it was taken as seen */
+    witness("other", head_of(text, &honest, ENTRIES), honest.growth[4], 0, "\"from\": 4");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_is_made_and_grows),
         cmocka_unit_test(a_removed_entry_is_its_hash),
         cmocka_unit_test(whatever_was_not_signed_so_is_refused_and_the_copy_stays),
+        cmocka_unit_test(a_witness_signs_what_grew_on_a_running_host),
+        cmocka_unit_test(a_witness_names_a_fork_a_cut_and_what_proves_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -99,7 +99,10 @@ static void pci_is_where_firmware_puts_it(void **state)
     static const struct {
         uint64_t memory;
         uint32_t base;
-    } windows[] = {{128ull << 20, 0x80000000}, {2ull << 30, 0x80000000}, {2560ull << 20, 0xa0000000}, {8ull << 30, 0xc0000000}};
+    } windows[] = {{128ull << 20, 0x80000000},
+                   {2ull << 30, 0x80000000},
+                   {2560ull << 20, 0xa0000000},
+                   {8ull << 30, 0xc0000000}};
     for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
         const struct pci_window window = firmware_pci_window(windows[i].memory);
         assert_int_equal(window.base, windows[i].base);

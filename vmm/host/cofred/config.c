@@ -100,6 +100,7 @@ static const struct schema_member members[] = {
     {"state", TEXT(1, 4000), false, NULL},
     {"run", TEXT(1, 64), false, NULL},
     {"log_name", TEXT(1, 128), true, NULL},
+    {"log_tpm", TEXT(1, 107), false, NULL},
     {"users", OBJECT(schema_users), true, NULL},
     {"listen", LIST(1, CONFIG_LISTENERS_MAX, listen_shape), true, NULL},
     {"tls", OBJECT(schema_tls), false, NULL},
@@ -119,7 +120,8 @@ static int whole_rule(const json_t *document, struct cofre_err *err)
                      document,
                      "tls")) return cofre_fail(err, COFRE_MALFORMED,
                                                "listen[%zu].address: tls must say by which certificate", i);
-    return 0;
+    const char *tpm = member_text(document, "log_tpm", "/");
+    return *tpm == '/' ? 0 : cofre_fail(err, COFRE_MALFORMED, "log_tpm: it is no path from the root on");
 }
 static const struct schema schema_config = {"Config", NULL, members, whole_rule};
 
@@ -274,6 +276,7 @@ static int interpret(struct config *out, struct cofre_err *err)
     out->state = member_text(d, "state", "/var/lib/cofred");
     out->run = member_text(d, "run", "/run/cofred");
     out->log_name = member_text(d, "log_name", "");
+    out->log_tpm = member_text(d, "log_tpm", NULL);
     out->administrator = member_text(access, "administrator", NULL);
     out->certificate = member_text(tls, "certificate", NULL);
     out->key = member_text(tls, "key", NULL);

@@ -18,6 +18,7 @@ struct config {
     const char *run;   /* directory: guests' files, and mostly the sockets that are listened at */
     char guests[4200]; /* of it, hands' own */
     const char *log_name;
+    const char *log_tpm; /* a device or a unix socket; NULL: no TPM vouches for the log */
     const char *administrator;
     struct config_user {
         uid_t uid;

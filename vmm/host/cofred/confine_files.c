@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,12 +28,19 @@ static uint64_t all_of(long abi)
     return abi < 2 ? (1ULL << 13) - 1 : abi < 3 ? (1ULL << 14) - 1 : (1ULL << 15) - 1;
 }
 
+/* Of a file that is no directory there are fewer. */
+#define FILE_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+
 /* A place that is not there is none that could be opened. */
 static int allow(int ruleset, const struct confine_place *place, uint64_t handled, struct cofre_err *err)
 {
     CLEAN_FD fd = open(place->path, O_PATH | O_CLOEXEC);
-    const struct landlock_path_beneath_attr rule = {.allowed_access = (place->kept ? KEEP : READ) & handled,
-                                                    .parent_fd = fd};
+    struct stat is = {.st_mode = S_IFDIR};
+    if (fd >= 0)
+        (void)fstat(fd, &is);
+    const struct landlock_path_beneath_attr rule = {
+        .allowed_access = (place->kept ? KEEP : READ) & handled & (S_ISDIR(is.st_mode) ? ~0ULL : FILE_RIGHTS),
+        .parent_fd = fd};
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == EACCES
                    ? 0

@@ -13,6 +13,7 @@
 #include "attest/collateral/download.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/host/access/keys_fetch.h"
+#include "vmm/host/clock/clock.h"
 #include "vmm/host/cofred/confine.h"
 #include "vmm/host/cofred/log_key.h"
 #include "vmm/host/decide/decider.h"
@@ -22,6 +23,7 @@
 
 #define HANDSHAKE_SECONDS 10
 #define SUPERVISOR        (PART_FIRST_FD + 2) /* of the decider */
+#define CLOCK             (PART_FIRST_FD + 3)
 
 static const struct parser_limits parser_limits = {
     .request_seconds = 30, .idle_seconds = 120, .beat_seconds = 30};
@@ -93,7 +95,7 @@ static int confine_decider(const struct config *config, struct cofre_err *err)
 
 static int run_decider(const struct config *config, struct cofre_err *err)
 {
-    char database[4200], key[4200], images[4200];
+    char database[4200], key[4200], images[4200], clock_keys[4200];
     struct decider_config decider = {.database = database,
                                      .log_name = config->log_name,
                                      .log_key = key,
@@ -103,12 +105,15 @@ static int run_decider(const struct config *config, struct cofre_err *err)
                                      .hands = PART_FIRST_FD,
                                      .gate = PART_FIRST_FD + 1,
                                      .alive = SUPERVISOR,
+                                     .clock = config->log_tpm ? CLOCK : -1,
+                                     .clock_keys = clock_keys,
                                      .ready = say_ready};
     for (unsigned i = 0; i < config->hands.bridges; i++)
         decider.bridge[i] = config->hands.bridge[i];
     (void)snprintf(database, sizeof database, "%s/cofred.db", config->state);
     (void)snprintf(key, sizeof key, "%s/log-key.pem", config->state);
     (void)snprintf(images, sizeof images, "%s/images", config->state);
+    (void)snprintf(clock_keys, sizeof clock_keys, "%s/log-tpm.pub", config->state);
     decider.journal = journal_open(JOURNAL_SOCKET);
     int rc = confine_decider(config, err);
     if (rc == 0)
@@ -126,14 +131,26 @@ static int run_keys(const struct config *config, struct cofre_err *err)
     return rc < 0 ? rc : keys_fetch_run(config->access, PART_FIRST_FD, err);
 }
 
+/* It opens the TPM by its name each time, and so as somebody who may: the group that the device or socket has, where that is not root's.
+ * OpenSSL, by which tpm2-tss does its sums, reads its own configuration. */
+static int run_tpm(const struct config *config, struct cofre_err *err)
+{
+    const struct confine_place places[] = {{config->log_tpm, true}, {"/etc/ssl", false}};
+    struct stat is;
+    const bool there = stat(config->log_tpm, &is) == 0 && is.st_gid != 0;
+    int rc = confine(config->gate.uid, there ? is.st_gid : config->gate.gid,
+                     CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
+    if (rc == 0)
+        rc = confine_files(places, sizeof places / sizeof *places, err);
+    return rc < 0 ? rc : clock_serve(PART_FIRST_FD, config->log_tpm, err);
+}
+
 static const struct {
     const char *name;
     int (*run)(const struct config *config, struct cofre_err *err);
-} parts[PARTS] = {[PART_HANDS] = {"hands", run_hands},
-                  [PART_ZYGOTE] = {"zygote", run_zygote},
-                  [PART_DECIDER] = {"decider", run_decider},
-                  [PART_GATE] = {"gate", run_gate},
-                  [PART_KEYS] = {"keys", run_keys}};
+} parts[PARTS] = {[PART_HANDS] = {"hands", run_hands},       [PART_ZYGOTE] = {"zygote", run_zygote},
+                  [PART_DECIDER] = {"decider", run_decider}, [PART_GATE] = {"gate", run_gate},
+                  [PART_KEYS] = {"keys", run_keys},          [PART_TPM] = {"tpm", run_tpm}};
 
 const char *part_name(enum part part)
 {

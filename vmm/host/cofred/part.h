@@ -9,11 +9,12 @@
 #include "vmm/host/cofred/config.h"
 
 enum part {
-    PART_HANDS,  /* given: to the decider */
-    PART_ZYGOTE, /* to the gate */
-    PART_DECIDER, /* to hands, to the gate, to the supervisor: a byte when it serves, and one for each that comes */
-    PART_GATE, /* to the decider, to the zygote, what is listened at */
-    PART_KEYS, /* to the supervisor: its end is the part's. Only where issuers' keys are fetched */
+    PART_HANDS,   /* given: to the decider */
+    PART_ZYGOTE,  /* to the gate */
+    PART_DECIDER, /* to hands, to the gate, to the supervisor: a byte when it serves, and one for each that comes; to the TPM's part, where there is one */
+    PART_GATE,    /* to the decider, to the zygote, what is listened at */
+    PART_KEYS,    /* to the supervisor: its end is the part's. Only where issuers' keys are fetched */
+    PART_TPM,     /* to the decider. Only where a TPM vouches for the log */
     PARTS,
 };
 

@@ -111,7 +111,15 @@ static int sealed_text(struct view text, struct cofre_err *err)
     return TAKE_FD(fd);
 }
 
-enum pairs { GATE_DECIDER, HANDS_DECIDER, GATE_ZYGOTE, SUPERVISOR_DECIDER, SUPERVISOR_KEYS, PAIRS };
+enum pairs {
+    GATE_DECIDER,
+    HANDS_DECIDER,
+    GATE_ZYGOTE,
+    SUPERVISOR_DECIDER,
+    SUPERVISOR_KEYS,
+    TPM_DECIDER,
+    PAIRS
+};
 
 static int start_each(struct supervisor *s, int text, int (*ends)[2], struct cofre_err *err)
 {
@@ -119,17 +127,20 @@ static int start_each(struct supervisor *s, int text, int (*ends)[2], struct cof
     int gate[PART_DESCRIPTORS_MAX] = {text, ends[GATE_DECIDER][0], ends[GATE_ZYGOTE][0]};
     memcpy(gate + 3, g->listening, sizeof g->listening[0] * g->count);
     const int hands[] = {text, ends[HANDS_DECIDER][0]}, zygote[] = {text, ends[GATE_ZYGOTE][1]},
-              decider[] = {text, ends[HANDS_DECIDER][1], ends[GATE_DECIDER][1], ends[SUPERVISOR_DECIDER][1]},
-              keys[] = {text, ends[SUPERVISOR_KEYS][1]};
+              decider[] = {text, ends[HANDS_DECIDER][1], ends[GATE_DECIDER][1], ends[SUPERVISOR_DECIDER][1],
+                           ends[TPM_DECIDER][1]},
+              keys[] = {text, ends[SUPERVISOR_KEYS][1]}, tpm[] = {text, ends[TPM_DECIDER][0]};
     int rc = start_part(s, PART_HANDS, hands, 2, err);
     if (rc == 0)
         rc = start_part(s, PART_ZYGOTE, zygote, 2, err);
     if (rc == 0)
-        rc = start_part(s, PART_DECIDER, decider, 4, err);
+        rc = start_part(s, PART_DECIDER, decider, s->config.log_tpm ? 5 : 4, err);
     if (rc == 0)
         rc = start_part(s, PART_GATE, gate, 3 + g->count, err);
     if (rc == 0 && s->config.fetches)
         rc = start_part(s, PART_KEYS, keys, 2, err);
+    if (rc == 0 && s->config.log_tpm)
+        rc = start_part(s, PART_TPM, tpm, 2, err);
     return rc;
 }
 
@@ -142,11 +153,9 @@ static void forget_ends(struct supervisor *s)
 
 static int start_all(struct supervisor *s, struct cofre_err *err)
 {
-    static const int types[PAIRS] = {[GATE_DECIDER] = SOCK_SEQPACKET,
-                                     [HANDS_DECIDER] = SOCK_SEQPACKET,
-                                     [GATE_ZYGOTE] = SOCK_SEQPACKET,
-                                     [SUPERVISOR_DECIDER] = SOCK_STREAM,
-                                     [SUPERVISOR_KEYS] = SOCK_STREAM};
+    static const int types[PAIRS] = {
+        [GATE_DECIDER] = SOCK_SEQPACKET,    [HANDS_DECIDER] = SOCK_SEQPACKET, [GATE_ZYGOTE] = SOCK_SEQPACKET,
+        [SUPERVISOR_DECIDER] = SOCK_STREAM, [SUPERVISOR_KEYS] = SOCK_STREAM,  [TPM_DECIDER] = SOCK_SEQPACKET};
     int ends[PAIRS][2];
     memset(ends, -1, sizeof ends);
     CLEAN_FD text = sealed_text(bytes_view(&s->text), err);
@@ -191,6 +200,10 @@ static void part_ended(struct supervisor *s, enum part part, int status)
 {
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : COFRE_FAILED;
     s->pid[part] = 0;
+    if (part == PART_DECIDER && s->pid[PART_TPM]) /* it may be waiting for its TPM, and has nothing to lose */
+        (void)kill(s->pid[PART_TPM], SIGKILL);
+    if (part == PART_TPM && s->state == ENDING)
+        return;
     if (WIFSIGNALED(status) && s->state != ENDING)
         log_error("%s was ended by signal %d", part_name(part), WTERMSIG(status));
     if (code && !s->rc)

@@ -72,6 +72,7 @@ int decider_serve(struct decider *d, struct cofre_err *err)
     if (rc < 0)
         return rc;
     held_carry_out(d);
+    clock_begin(d->clock);
     if (d->config->ready)
         d->config->ready(d->config->context);
     return 0;
@@ -79,9 +80,11 @@ int decider_serve(struct decider *d, struct cofre_err *err)
 
 static void asked_to_end(evutil_socket_t fd, short events, void *context)
 {
+    struct decider *d = context;
     (void)fd;
     (void)events;
-    event_base_loopbreak(((struct decider *)context)->base);
+    if (!clock_holds_end(d->clock))
+        event_base_loopbreak(d->base);
 }
 
 /* By this the supervisor sees that the loop turns. */
@@ -144,7 +147,9 @@ static int open_loop(struct decider *d, struct cofre_err *err)
         (!(d->alive = event_new(d->base, d->config->alive, EV_READ | EV_PERSIST, asked_whether_alive, d)) ||
          event_add(d->alive, NULL) < 0))
         return cofre_fail(err, COFRE_FAILED, "no event for the supervisor");
-    int rc = hands_client_new(&d->hands, d->base, d->config->hands, &calls, d, err);
+    int rc = clock_open(&d->clock, d, err);
+    if (rc == 0)
+        rc = hands_client_new(&d->hands, d->base, d->config->hands, &calls, d, err);
     if (rc == 0)
         rc = hands_client_ask(d->hands, HANDS_HOST, 0, NULL, NULL, 0, host_told, d, err);
     return rc;
@@ -166,6 +171,7 @@ static void close_all(struct decider *d)
         call_free(call);
     }
     events_free(d);
+    clock_close(d->clock);
     images_close(d->images);
     access_free(d->access);
     audit_free(d->audit);

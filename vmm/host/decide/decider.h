@@ -18,7 +18,9 @@ struct decider_config {
     int images;                         /* the folder's descriptor; the decider's */
     int gate, hands;                    /* SOCK_SEQPACKET pairs' ends; the decider's */
     int journal;                        /* journal.h; the decider's */
-    int alive;                    /* a socket: each byte that comes is sent back, by the loop; -1: none */
+    int alive; /* a socket: each byte that comes is sent back, by the loop; -1: none */
+    int clock; /* a SOCK_SEQPACKET pair's end, to vmm/host/clock; the decider's; -1: no TPM is asked */
+    const char *clock_keys;       /* a file for the TPM's public key */
     void (*ready)(void *context); /* when it serves; NULL: nobody wants to know */
     void *context;
 };

@@ -228,11 +228,12 @@ static int gone(struct call *call, struct cofre_err *err)
                             "guest %s is marked as deleted, and its remains cannot be removed yet",
                             call_part(call, 1));
     int rc = guest_row_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
-    if (rc == 0)
+    const bool is_there = rc == 0 && call->guest.run == call->run; /* two may have asked for its end */
+    if (is_there)
         rc = guest_images_drop(call->decider->images, call->db, call->guest.number, err);
-    if (rc >= 0 && call->guest.number)
+    if (rc >= 0 && is_there)
         rc = guest_row_remove(call->db, call->guest.number, err);
-    call->then = tell_deleted;
+    call->then = is_there ? tell_deleted : NULL;
     return rc < 0 ? rc : 0;
 }
 

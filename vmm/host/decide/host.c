@@ -79,6 +79,22 @@ int work_host_show(struct call *call, struct cofre_err *err)
     return 0;
 }
 
+/* Where a TPM is asked. */
+static size_t put_clock(char *text, size_t size, const struct clock_figures *f)
+{
+    return f ? (size_t)snprintf(
+                   text, size,
+                   "# HELP cofred_log_tpm_vouches_for Entries of the log that a TPM vouches for.\n"
+                   "# TYPE cofred_log_tpm_vouches_for gauge\ncofred_log_tpm_vouches_for %" PRIu64 "\n"
+                   "# HELP cofred_log_tpm_fails Whether it failed when it was asked last.\n"
+                   "# TYPE cofred_log_tpm_fails gauge\ncofred_log_tpm_fails %d\n"
+                   "# HELP cofred_log_tpm_failures_total How often it failed.\n"
+                   "# TYPE cofred_log_tpm_failures_total counter\ncofred_log_tpm_failures_total %" PRIu64
+                   "\n",
+                   f->size, f->fails, f->failures)
+             : 0;
+}
+
 /* Samples of one metric are beside each other: its name, labels, value. */
 static size_t put_metrics(char *text, size_t size, const struct decider *d, const uint64_t sums[static SUMS])
 {
@@ -114,7 +130,8 @@ static void print(struct call *call)
     uint64_t sums[SUMS] = {0};
     struct decider *d = call->decider;
     (void)sum(sums, d->db, NULL);
-    const size_t len = put_metrics(text, sizeof text, d, sums);
+    size_t len = put_metrics(text, sizeof text, d, sums);
+    len += put_clock(text + len, sizeof text - len, clock_figures(d->clock));
     if (call->caller) {
         caller_begin(call->caller, call->request.id, 200, call->request.operation->type);
         caller_chunk(call->caller, call->request.id, (struct view){(const uint8_t *)text, len});

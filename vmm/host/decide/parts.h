@@ -38,7 +38,8 @@ struct call {
     char id[33];       /* of the request, in the log */
     call_work *work;
     bool decided; /* the second half of one that was allowed in an earlier turn */
-    uint32_t run; /* that it is about, where nobody asked */
+    uint32_t
+        run; /* that it is about, where nobody asked, and in the second half, when its name may be another guest's */
     struct {
         int64_t number;
         char by[ACCESS_PRINCIPAL_SIZE];
@@ -91,6 +92,7 @@ struct decider {
     struct access *access;
     struct audit *audit;
     struct images *images;
+    struct clock *clock; /* NULL: no TPM is asked */
     struct callers *callers;
     struct hands_client *hands;
     struct calls waiting; /* for the next turn */
@@ -108,6 +110,8 @@ struct decider {
         json_t *labels;
     } happened[EVENTS_KEPT];
     uint64_t happenings;  /* so far */
+    uint64_t not_growth;  /* entries of the turn that no TPM need vouch for */
+    bool grew;            /* the log, by others, in the turn */
     uint64_t answered[6]; /* by hundreds of their status */
     int lost;             /* why the loop ended: 0, or negative */
     struct cofre_err why;
@@ -161,6 +165,21 @@ void tell_guest(const struct decider *d, const char *state, const struct guest_r
 
 /* What it is answered; of a call that has come to its end. *code: NULL where it was done. */
 int call_status(const struct call *call, const char **code, const char **sentence);
+
+/* clock.c: what a TPM vouches for of the log. A clock is NULL where none is asked. */
+struct clock_figures {
+    uint64_t size; /* entries that it vouches for, of this start; 0: none yet */
+    uint64_t failures;
+    bool fails;
+};
+int clock_open(struct clock **out, struct decider *d, struct cofre_err *err);
+void clock_close(struct clock *c);
+void clock_begin(struct clock *c);    /* it serves */
+void clock_log_grew(struct clock *c); /* by entries that are not its own */
+void clock_turned(struct clock *c);   /* a turn is over, and what was to be written is */
+/* It is to end: true where the end waits for the TPM, and comes by itself, in 3 seconds at most. */
+bool clock_holds_end(struct clock *c);
+const struct clock_figures *clock_figures(const struct clock *c);
 
 /* held.c: carries out what was approved: when it was, and, what is left of it, after the start. */
 void held_carry_out(struct decider *d);

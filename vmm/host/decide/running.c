@@ -165,7 +165,9 @@ static int find_again(struct call *call, struct cofre_err *err)
     int rc = call->hands_rc < 0
                  ? cofre_fail(err, (enum cofre_error) - call->hands_rc, "%s", call->hands_err.text)
                  : guest_row_find(&call->guest, call->db, call_part(call, 0), call_part(call, 1), err);
-    return rc == 1 ? cofre_fail(err, COFRE_NEGATIVE, "guest %s is gone", call_part(call, 1)) : rc;
+    return rc == 1 || (rc == 0 && call->guest.run != call->run)
+               ? cofre_fail(err, COFRE_NEGATIVE, "guest %s is gone", call_part(call, 1))
+               : rc;
 }
 
 static int happened(struct call *call, enum guest_event event, struct cofre_err *err)
@@ -280,6 +282,7 @@ int work_guest_limit(struct call *call, struct cofre_err *err)
         rc = definition_to_limits(limits, member_at(definition, "limits"), err);
     if (rc < 0)
         return rc;
+    call->run = call->guest.run;
     if (call->guest.state == GUEST_STOPPED || call->guest.state == GUEST_FAILED)
         return limited(call, err);
     call->begun = call->hold = true;

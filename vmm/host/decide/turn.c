@@ -359,6 +359,7 @@ static int run_all(struct db *db, void *context, struct cofre_err *err)
     CLEAN_AUDIT_TURN turn = {0};
     struct call *call;
     const int64_t now = time(NULL);
+    d->not_growth = 0;
     int rc = audit_begin(&turn, d->audit, db, now, err);
     STAILQ_FOREACH(call, &d->waiting, entry)
     {
@@ -369,6 +370,7 @@ static int run_all(struct db *db, void *context, struct cofre_err *err)
         call->now = now;
         rc = attempt(call, err);
     }
+    d->grew = turn.log.tree.size - turn.before > d->not_growth;
     return rc < 0 ? rc : audit_sign(&turn, err);
 }
 
@@ -419,6 +421,8 @@ void turn_run(evutil_socket_t fd, short events, void *decider)
         log_error("%s", err.text);
     else
         audit_kept(d->audit);
+    if (rc >= 0 && d->grew)
+        clock_log_grew(d->clock);
     if (rc < 0 && leaves_undone(d)) {
         d->lost = -COFRE_FAILED;
         d->why = err;
@@ -431,6 +435,7 @@ void turn_run(evutil_socket_t fd, short events, void *decider)
         STAILQ_REMOVE_HEAD(&these, entry);
         after_turn(call, rc, &err);
     }
+    clock_turned(d->clock);
 }
 
 /* Halves */
@@ -462,6 +467,7 @@ void call_hands(struct call *call, enum hands_what what, uint32_t run, const voi
 {
     struct half *half = malloc(sizeof *half);
     struct cofre_err err = {""};
+    call->run = run;
     int rc = half ? 0 : cofre_fail(&err, COFRE_FAILED, "no memory for a request to hands");
     if (rc == 0) {
         *half = (struct half){call, work};

@@ -14,7 +14,7 @@
 
 static const char good[] =
     "{\n"                                                                                   /* 1 */
-    "  \"log_name\": \"operations on test\",\n"                                             /* 2 */
+    "  \"log_name\": \"operations on test\", \"log_tpm\": \"/dev/tpmrm0\",\n"               /* 2 */
     "  \"users\": {\"decider\": \"611\",\n"                                                 /* 3 */
     "            \"gate\": \"612\"},\n"                                                     /* 4 */
     "  \"listen\": [\n"                                                                     /* 5 */
@@ -49,6 +49,7 @@ static void what_is_good_is_taken_and_the_rest_has_defaults(void **state)
     assert_int_equal(c.listeners, 2);
     assert_int_equal(c.listener[0].mode, 0666);
     assert_int_equal(c.listener[1].mode, 0660);
+    assert_string_equal(c.log_tpm, "/dev/tpmrm0");
     assert_string_equal(c.state, "/var/lib/cofred");
     assert_string_equal(c.hands.directory, "/run/cofred/guests");
     assert_int_equal(c.hands.first_user, 700000);
@@ -66,6 +67,9 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     } cases[] = {
         {"\"log_name\"", "\"log_nam\"", "line 2: log_nam: "},
         {"\"log_name\": \"operations on test\",", "", "line 1: log_name: it must be there"},
+        {"\"/dev/tpmrm0\"", "\"\"", "line 2: log_tpm: "},
+        {"\"/dev/tpmrm0\"", "\"tpmrm0\"", "line 2: log_tpm: it is no path from the root on"},
+        {"\"/dev/tpmrm0\"", "true", "line 2: log_tpm: "},
         {"\"612\"", "\"0\"", "line 4: users.gate: there is no user"},
         {"\"612\"", "\"root\"", "line 4: users.gate: neither"},
         {"\"612\"", "\"nobody-of-this-name\"", "line 4: users.gate: "},

@@ -25,7 +25,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/number.h"
 
-#define SECONDS 30
+#define SECONDS 120                                       /* on a busy machine */
 #define BESIDE  (WORLD_GUESTS < 100 ? 100 : WORLD_GUESTS) /* the users of cofred itself, behind the guests' */
 #define FIRST_USER                                                                                           \
     (900000 + (unsigned)getpid() % 100000 * 1000) /* not those of a test that runs beside this */
@@ -202,11 +202,14 @@ static int ask_url(struct whole *w, const char *method, const char *url, const c
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)len);
     }
-    if (curl_easy_perform(curl) == CURLE_OK)
+    const CURLcode rc = curl_easy_perform(curl);
+    if (rc == CURLE_OK)
         (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
     (void)fclose(to);
+    if (rc == CURLE_OPERATION_TIMEDOUT) /* it may yet be done: that is no connection which was cut off */
+        fail_msg("%s %s: no answer within %d seconds", method, url, SECONDS);
     return (int)status;
 }
 

@@ -107,6 +107,7 @@ static int decide(struct made_decider *m, int hands, int gate, int alive)
         .hands = hands,
         .journal = m->journal[0],
         .alive = alive,
+        .clock = -1,
     };
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int rc = decider_run(&config, &err);
