@@ -26,10 +26,11 @@ int firmware_image_build(const struct boot_config *config, const struct tee_ops 
     int rc = boot_check_numbers(config, err);
     if (rc == 0)
         rc = check_items(config, err);
-    if (rc == 0)
-        rc = ovmf_table_parse(&table, config->firmware, err);
     if (rc)
         return rc;
+    rc = ovmf_table_parse(&table, config->firmware, err);
+    if (rc < 0)
+        return cofre_within(err, rc, "--firmware");
     if (!tee)
         return plain_image(config, image);
     if (!tee->firmware_image)

@@ -115,7 +115,7 @@ static void a_wrong_call_says_why_and_writes_nothing(void **state)
         {"measure --tee snp --vmm qemu --firmware id.pem --cpus 0", 2, "--cpus"},
         {"measure --tee snp --vmm qemu --firmware id.pem --cpu-model Z80", 2, "Z80"},
         {"measure --tee snp --vmm qemu --firmware id.pem", 3, "id.pem"},
-        {"measure --tee snp --kernel id.pem --firmware id.pem", 2, "--firmware"},
+        {"measure --tee snp --kernel id.pem --firmware id.pem", 3, "--firmware: "},
         {"measure --tee snp --kernel id.pem --memory 100", 2, "memory"},
         {"measure --tee snp --kernel id.pem", 3, "kernel"},
         {"measure --tee snp --kernel nowhere", 2, "nowhere"},
