@@ -77,22 +77,9 @@ static void have_whole(void)
     write_configuration();
 }
 
-static void name_objects(void)
-{
-    for (unsigned client = 0; client < KILLS_CLIENTS; client++)
-        for (unsigned place = 0; place < KILLS_OBJECTS; place++) {
-            struct kills_object *o = &k->shared->object[client][place];
-            o->may = KILLS_ABSENT;
-            if (place < KILLS_GUESTS)
-                (void)snprintf(o->name, sizeof o->name, "c%u-%u", client, place);
-            else
-                kills_image_name(o->name, client);
-        }
-}
-
 static void begin(void)
 {
-    name_objects();
+    kills_name_objects(k);
     json_decref(whole_must(&k->whole, 201, "POST", "/tenants", "{'name': 'shop'}"));
     whole_image(&k->whole, "shop", "kernel of the test", k->kernel);
     record_all(k, 0);

@@ -102,9 +102,10 @@ static void sentence(struct text *t, const struct journal_message *m)
 
 void journal_tell(int journal, const struct journal_message *m)
 {
-    struct text t = {0};
+    struct text t;
     if (journal < 0)
         return;
+    t.used = 0;
     add(&t, "MESSAGE_ID=%s\nPRIORITY=%d\nSYSLOG_IDENTIFIER=cofred\n", kinds[m->kind].id,
         kinds[m->kind].priority);
     const struct {

@@ -82,8 +82,8 @@ void kills_clients_go(struct kills *k);
 /* Until each has an answer, or none, to what it asked for last. */
 void kills_clients_rest(struct kills *k);
 void kills_clients_end(struct kills *k);
-/* The digest of the client's image. */
-void kills_image_name(char out[static 80], unsigned client);
+/* Guests and images by their names; none is there yet. */
+void kills_name_objects(struct kills *k);
 uint64_t kills_draw(uint64_t *draws, uint64_t below);
 
 /* kills_check.c, while clients rest: true, or false and why. */

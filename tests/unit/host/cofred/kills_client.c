@@ -74,7 +74,8 @@ static void image_text(char out[static 32], unsigned client)
     (void)snprintf(out, 32, "image of client %u", client);
 }
 
-void kills_image_name(char out[static 80], unsigned client)
+/* Its digest. */
+static void image_name(char out[static 80], unsigned client)
 {
     uint8_t digest[32];
     char text[32];
@@ -82,6 +83,19 @@ void kills_image_name(char out[static 80], unsigned client)
     (void)SHA256((const uint8_t *)text, strlen(text), digest);
     strcpy(out, "sha256:");
     hex_encode(out + 7, digest, sizeof digest);
+}
+
+void kills_name_objects(struct kills *k)
+{
+    for (unsigned client = 0; client < KILLS_CLIENTS; client++)
+        for (unsigned place = 0; place < KILLS_OBJECTS; place++) {
+            struct kills_object *o = &k->shared->object[client][place];
+            o->may = KILLS_ABSENT;
+            if (place < KILLS_GUESTS)
+                (void)snprintf(o->name, sizeof o->name, "c%u-%u", client, place);
+            else
+                image_name(o->name, client);
+        }
 }
 
 static int ask(struct kills *k, unsigned client, unsigned place, enum kills_operation o, unsigned label)

@@ -39,19 +39,6 @@ static unsigned of_environment(const char *name, unsigned otherwise)
     return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
-static void name_objects(void)
-{
-    for (unsigned client = 0; client < KILLS_CLIENTS; client++)
-        for (unsigned place = 0; place < KILLS_OBJECTS; place++) {
-            struct kills_object *o = &k->shared->object[client][place];
-            o->may = KILLS_ABSENT;
-            if (place < KILLS_GUESTS)
-                (void)snprintf(o->name, sizeof o->name, "c%u-%u", client, place);
-            else
-                kills_image_name(o->name, client);
-        }
-}
-
 static int up(void **state)
 {
     (void)state;
@@ -63,7 +50,7 @@ static int up(void **state)
     k->shared = mmap(NULL, sizeof *k->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(k->shared != MAP_FAILED);
     k->taps = k->whole.world.bridge && access("/dev/net/tun", W_OK) == 0;
-    name_objects();
+    kills_name_objects(k);
     return 0;
 }
 
