@@ -14,7 +14,8 @@
 
 enum kind { REQUEST, ANSWER, TEXT, KINDS };
 
-static const struct hands_start plain = {.cpus = 1, .memory = 256 << 20, .given = HANDS_KERNEL};
+static const struct hands_start plain = {
+    .cpus = 1, .memory = 256 << 20, .given = HANDS_KERNEL, .tenant = "shop"};
 
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
 {

@@ -213,7 +213,7 @@ static void a_pinned_guest_stays_where_it_is_pinned(void **state)
     unsigned cpu = (unsigned)__builtin_ctzll(w->answer.host.cpus[0]);
     const struct hands_limits pinned = {.cpus = {1ull << cpu}};
     limit(&pinned);
-    snprintf(path, sizeof path, "%s/guest-%d/cpuset.cpus.effective", w->cgroup, LOADED);
+    snprintf(path, sizeof path, "%s/tenant-shop/guest-%d/cpuset.cpus.effective", w->cgroup, LOADED);
     CLEAN_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = read(fd, text, sizeof text - 1);
     text[n > 0 ? n : 0] = 0;

@@ -193,6 +193,9 @@ static void what_was_recorded_holds_of_the_machine_that_came_back(void **state)
     say("ok\n");
     if (strcmp(how, "end") == 0) {
         (void)whole_stop(&k->whole, SIGTERM);
+        for (pid_t guest;
+             (guest = whole_part(&k->whole, "guest"));) /* they outlive it, and have disks open */
+            (void)kill(guest, SIGKILL);
         return;
     }
     kills_clients_start(k, draws);

@@ -14,7 +14,7 @@
 struct starter {
     struct decider *decider;
     uint32_t run, guest;
-    char tenant[64];
+    char tenant[HANDS_TENANT_SIZE];
     json_t *definition;
     struct hands_start start;
     int fd[HANDS_DESCRIPTORS_MAX];
@@ -202,6 +202,7 @@ static int begin(struct starter *s, const struct guest_row *guest, struct cofre_
     int rc = guest_definition(&s->definition, s->decider->db, guest->number, guest->started_version, err);
     if (rc == 0)
         rc = definition_to_start(&s->start, s->definition, s->decider->config, err);
+    (void)snprintf(s->start.tenant, sizeof s->start.tenant, "%s", s->tenant);
     if (rc == 0)
         rc = find_disks(s, err);
     if (rc < 0 || s->makes == 0)

@@ -85,6 +85,11 @@ static bool of_serial(char c)
     return strchr(SERIAL_CHARACTERS, c) != NULL;
 }
 
+static bool of_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
 static bool of_cmdline(char c)
 {
     return c >= ' ' && c <= '~';
@@ -207,6 +212,8 @@ static int check_start(const struct hands_start *s, struct cofre_err *err)
         return wrong(err, "a guest with what its kind does not have");
     if (!is_text(s->cmdline, sizeof s->cmdline, false, of_cmdline))
         return wrong(err, "a command line with other bytes than printable ones");
+    if (!s->tenant[0] || !is_text(s->tenant, sizeof s->tenant, false, of_name))
+        return wrong(err, "a tenant whose name is none");
     int rc = check_devices(s, err);
     if (rc)
         return rc;

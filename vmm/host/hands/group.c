@@ -17,7 +17,9 @@
 #include "vmm/host/hands/controllers.h"
 #include "vmm/host/hands/flat.h"
 
-#define MANAGER "manager"
+#define MANAGER     "manager"
+#define TENANT      "tenant-"
+#define TENANT_NAME (sizeof TENANT - 1 + HANDS_TENANT_SIZE)
 
 const struct controller controllers[CONTROLLERS] = {
     {"cpu", HANDS_CPU},   {"cpuset", HANDS_CPUSET}, {"memory", HANDS_MEMORY},   {"io", HANDS_IO},
@@ -177,48 +179,99 @@ static int forbid(const struct groups *g, int group, const struct hands_start *s
     return rc;
 }
 
+/* Tenants' groups */
+
+static void tenant_name(char out[static TENANT_NAME], const char *tenant)
+{
+    (void)snprintf(out, TENANT_NAME, TENANT "%s", tenant);
+}
+
+/* The directory of a tenant's group. */
+static int open_tenant(const struct groups *g, const char *tenant)
+{
+    char name[TENANT_NAME];
+    tenant_name(name, tenant);
+    return open_directory(g->parent, *tenant ? name : ".");
+}
+
+/* One that is there may be of a hands that was cut off before it gave it its controllers. */
+static int make_tenant(const struct groups *g, const char *tenant, struct cofre_err *err)
+{
+    char name[TENANT_NAME], words[128] = "";
+    tenant_name(name, tenant);
+    if (mkdirat(g->parent, name, 0755) < 0 && errno != EEXIST)
+        return cofre_fail(err, COFRE_FAILED, "control group %s/%s: %s", g->path, name, strerror(errno));
+    CLEAN_FD group = open_tenant(g, tenant);
+    for (unsigned i = 0; i < CONTROLLERS; i++)
+        if (g->controllers & controllers[i].bit)
+            (void)snprintf(words + strlen(words), sizeof words - strlen(words), "+%s ", controllers[i].name);
+    int rc = group < 0 ? cofre_fail(err, COFRE_FAILED, "%s", strerror(errno))
+             : *words  ? flat_write(group, "cgroup.subtree_control", words, err)
+                       : 0;
+    return rc ? cofre_within(err, rc, "control group %s/%s", g->path, name) : TAKE_FD(group);
+}
+
+/* With its last guest's. */
+static void remove_tenant(const struct groups *g, const char *tenant)
+{
+    char name[TENANT_NAME];
+    tenant_name(name, tenant);
+    if (*tenant)
+        (void)unlinkat(g->parent, name, AT_REMOVEDIR);
+}
+
+/* Guests' */
+
 int group_make(const struct groups *g, uint32_t guest, const struct hands_start *start, struct cofre_err *err)
 {
     char name[COMMAND_NAME_SIZE];
     command_name(name, guest);
-    if (mkdirat(g->parent, name, 0755) < 0)
-        return cofre_fail(err, errno == EEXIST ? COFRE_USAGE : COFRE_FAILED, "control group %s/%s: %s",
-                          g->path, name, strerror(errno));
-    CLEAN_FD group = open_directory(g->parent, name);
+    CLEAN_FD tenant = make_tenant(g, start->tenant, err);
+    if (tenant < 0)
+        return tenant;
+    if (mkdirat(tenant, name, 0755) < 0)
+        return cofre_fail(err, errno == EEXIST ? COFRE_USAGE : COFRE_FAILED,
+                          "control group %s of tenant %s: %s", name, start->tenant, strerror(errno));
+    CLEAN_FD group = open_directory(tenant, name);
     int rc = group < 0 ? cofre_fail(err, COFRE_FAILED, "control group %s: %s", name, strerror(errno))
                        : forbid(g, group, start, err);
     if (rc == 0)
         return TAKE_FD(group);
-    (void)unlinkat(g->parent, name, AT_REMOVEDIR);
+    (void)unlinkat(tenant, name, AT_REMOVEDIR);
+    remove_tenant(g, start->tenant);
     return rc;
 }
 
-int group_open(const struct groups *g, uint32_t guest, struct cofre_err *err)
+int group_open(const struct groups *g, const char *tenant, uint32_t guest, struct cofre_err *err)
 {
     char name[COMMAND_NAME_SIZE];
     command_name(name, guest);
-    int group = open_directory(g->parent, name);
+    CLEAN_FD among = open_tenant(g, tenant);
+    int group = among < 0 ? -1 : open_directory(among, name);
     return group >= 0 ? group
                       : cofre_fail(err, errno == ENOENT ? COFRE_LACKING : COFRE_FAILED,
-                                   "control group %s/%s: %s", g->path, name, strerror(errno));
+                                   "control group %s of tenant %s: %s", name, tenant, strerror(errno));
 }
 
-int group_remove(const struct groups *g, uint32_t guest, struct cofre_err *err)
+int group_remove(const struct groups *g, const char *tenant, uint32_t guest, struct cofre_err *err)
 {
     char name[COMMAND_NAME_SIZE];
     command_name(name, guest);
-    if (unlinkat(g->parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-        return 0;
-    return cofre_fail(err, COFRE_FAILED, "control group %s/%s cannot be removed: %s", g->path, name,
-                      strerror(errno));
+    CLEAN_FD among = open_tenant(g, tenant);
+    if ((among < 0 || unlinkat(among, name, AT_REMOVEDIR) < 0) && errno != ENOENT)
+        return cofre_fail(err, COFRE_FAILED, "control group %s of tenant %s cannot be removed: %s", name,
+                          tenant, strerror(errno));
+    remove_tenant(g, tenant);
+    return 0;
 }
 
-int groups_each(const struct groups *g, void (*call)(void *context, uint32_t guest), void *context,
-                struct cofre_err *err)
+/* Groups in one whose names are what hands makes. */
+static int each_guest(int among, const char *tenant,
+                      void (*call)(void *context, const char *tenant, uint32_t guest), void *context)
 {
-    DIR *entries = fdopendir(open_directory(g->parent, "."));
+    DIR *entries = fdopendir(open_directory(among, "."));
     if (!entries)
-        return cofre_fail(err, COFRE_FAILED, "control group %s: %s", g->path, strerror(errno));
+        return -1;
     for (struct dirent *e; (e = readdir(entries));) {
         uint64_t guest;
         char name[COMMAND_NAME_SIZE];
@@ -227,10 +280,32 @@ int groups_each(const struct groups *g, void (*call)(void *context, uint32_t gue
             continue;
         command_name(name, (uint32_t)guest);
         if (strcmp(name, e->d_name) == 0)
-            call(context, (uint32_t)guest);
+            call(context, tenant, (uint32_t)guest);
     }
     closedir(entries);
     return 0;
+}
+
+/* A tenant's without a guest's is of a start, or of a removal, that was cut off. */
+int groups_each(const struct groups *g, void (*call)(void *context, const char *tenant, uint32_t guest),
+                void *context, struct cofre_err *err)
+{
+    DIR *entries = fdopendir(open_directory(g->parent, "."));
+    int rc = entries ? each_guest(g->parent, "", call, context) : -1;
+    for (struct dirent *e; rc == 0 && (e = readdir(entries));) {
+        const char *tenant = e->d_name + sizeof TENANT - 1;
+        if (strncmp(e->d_name, TENANT, sizeof TENANT - 1) != 0 || strlen(tenant) >= HANDS_TENANT_SIZE)
+            continue;
+        remove_tenant(g, tenant);
+        CLEAN_FD among = open_tenant(g, tenant);
+        if (among >= 0)
+            rc = each_guest(among, tenant, call, context);
+    }
+    if (rc < 0)
+        rc = cofre_fail(err, COFRE_FAILED, "control group %s: %s", g->path, strerror(errno));
+    if (entries)
+        closedir(entries);
+    return rc;
 }
 
 int group_freeze(int group, bool freeze, struct cofre_err *err)

@@ -1,6 +1,9 @@
 /*
- * Control groups of version 2: one for each guest, under the group that was delegated to cofred. A guest's process is made in
- * it and never leaves it, so the group, and no process id, says what belongs to a guest.
+ * Control groups of version 2, under the group that was delegated to cofred: one for each tenant of whom a guest is there, and in it one
+ * for each guest. So what is scarce is shared by tenants first, however many guests one has. A guest's process is made in its
+ * group and never leaves it, so the group, and no process id, says what belongs to a guest.
+ *
+ * tenant: "" in these calls is a guest that an earlier cofred started, whose group is in the delegated one itself.
  *
  * Linux, Documentation/admin-guide/cgroup-v2.rst.
  */
@@ -23,17 +26,17 @@ struct groups {
 int groups_open(struct groups *out, const char *path, struct cofre_err *err);
 void groups_close(struct groups *groups);
 
-/* Returns the directory of the guest's new group. COFRE_USAGE where there is one. What it may not have is forbidden in it: swap, huge
+/* Returns the directory of the guest's new group, in its tenant's. COFRE_USAGE where there is one. What it may not have is forbidden in it: swap, huge
  * pages but those of its RAM, and scarce things but what its TEE needs. */
 int group_make(const struct groups *groups, uint32_t guest, const struct hands_start *start,
                struct cofre_err *err);
 /* The same for one that is there; COFRE_LACKING where it is not. */
-int group_open(const struct groups *groups, uint32_t guest, struct cofre_err *err);
-/* It has no process any more. One that is not there is removed. */
-int group_remove(const struct groups *groups, uint32_t guest, struct cofre_err *err);
-/* Calls with the number of each group of a guest's. */
-int groups_each(const struct groups *groups, void (*call)(void *context, uint32_t guest), void *context,
-                struct cofre_err *err);
+int group_open(const struct groups *groups, const char *tenant, uint32_t guest, struct cofre_err *err);
+/* It has no process any more. One that is not there is removed; the tenant's goes with its last. */
+int group_remove(const struct groups *groups, const char *tenant, uint32_t guest, struct cofre_err *err);
+/* Calls with the tenant and the number of each group of a guest's. */
+int groups_each(const struct groups *groups, void (*call)(void *context, const char *tenant, uint32_t guest),
+                void *context, struct cofre_err *err);
 
 /* Sets all limits but the network's. devices: those of the guest's images, count of them; a device 0 has no number that could be
  * limited. Of disks what is set is a bound outside of the one that the guest's devices hold to (vmm/devices/rates.h), where there

@@ -244,6 +244,7 @@ int guest_start(struct guest *g, const struct ground *ground, uint32_t number, u
                         .pidfd = -1,
                         .ended = {.status = NOT_KNOWN}};
     memcpy(g->record.boot, ground->boot, sizeof g->record.boot);
+    memcpy(g->tenant, s->tenant, sizeof g->tenant);
     memset(outfit.descriptors.tap, -1, sizeof outfit.descriptors.tap);
     if (s->emulated && !ground->config->emulated)
         return cofre_fail(err, COFRE_LACKING, "emulated: this host is not configured for emulated guests");
@@ -275,13 +276,14 @@ static int find_process(const struct record *r, const struct ground *ground)
     return same ? TAKE_FD(pidfd) : -1;
 }
 
-void guest_find(struct guest *g, const struct ground *ground, uint32_t number)
+void guest_find(struct guest *g, const struct ground *ground, const char *tenant, uint32_t number)
 {
     struct cofre_err why;
     *g = (struct guest){.place = place_open(ground->places, number, NULL),
-                        .group = group_open(&ground->groups, number, NULL),
+                        .group = group_open(&ground->groups, tenant, number, NULL),
                         .events = -1,
                         .pidfd = -1};
+    (void)snprintf(g->tenant, sizeof g->tenant, "%s", tenant);
     if (g->place < 0 || record_read(&g->record, g->place, number, &why)) {
         if (g->place >= 0)
             log_warn("%s", why.text);
@@ -391,5 +393,5 @@ uid_t guest_user(const struct guest *g)
 int guest_remove(struct guest *g, const struct ground *ground, struct cofre_err *err)
 {
     int rc = place_remove(ground->places, g->record.guest, guest_user(g), err);
-    return rc ? rc : group_remove(&ground->groups, g->record.guest, err);
+    return rc ? rc : group_remove(&ground->groups, g->tenant, g->record.guest, err);
 }

@@ -21,9 +21,10 @@ struct ground {
 
 struct guest {
     struct record record;
-    int place, group; /* directories; -1: there is none (any more) */
-    int events;       /* cgroup.events; -1 */
-    int pidfd;        /* -1: it has ended, or never ran */
+    char tenant[HANDS_TENANT_SIZE]; /* as its group has it; "": see group.h */
+    int place, group;               /* directories; -1: there is none (any more) */
+    int events;                     /* cgroup.events; -1 */
+    int pidfd;                      /* -1: it has ended, or never ran */
     struct hands_ended ended;
     uint32_t launches; /* that were told */
 };
@@ -33,7 +34,7 @@ struct guest {
 int guest_start(struct guest *out, const struct ground *ground, uint32_t number, uid_t user,
                 const struct hands_start *start, const int *descriptors, struct cofre_err *err);
 /* What is there of a guest that another hands started: running, ended, or a part of it that is only to be removed. */
-void guest_find(struct guest *out, const struct ground *ground, uint32_t number);
+void guest_find(struct guest *out, const struct ground *ground, const char *tenant, uint32_t number);
 /* Closes what this hands has of it. */
 void guest_close(struct guest *guest);
 

@@ -18,7 +18,7 @@
 
 #include "vmm/base/error.h"
 
-#define HANDS_VERSION 3
+#define HANDS_VERSION 4
 
 /* Bounds of messages; a host's own are in its configuration, and lower. */
 #define HANDS_GUESTS_MAX      2048
@@ -30,6 +30,7 @@
 #define HANDS_MISC_MAX        8    /* kinds of scarce things: "sev_es", "tdx" */
 #define HANDS_CMDLINE_MAX     2048 /* bytes, with the end's zero */
 #define HANDS_SERIAL_SIZE     20   /* of a disk */
+#define HANDS_TENANT_SIZE     64   /* of a tenant's name, with the end's zero */
 #define HANDS_DESCRIPTORS_MAX (5 + HANDS_DISKS_MAX)
 #define HANDS_SENTENCE_SIZE   508
 
@@ -132,6 +133,8 @@ struct hands_start {
     struct hands_network network[HANDS_NETWORKS_MAX];
     struct hands_limits limits;
     char cmdline[HANDS_CMDLINE_MAX]; /* printable ASCII and spaces; filled up with zeros */
+    char tenant
+        [HANDS_TENANT_SIZE]; /* whose guests share a group: small letters, digits, "-"; filled up with zeros */
 };
 
 /* What there is of a guest to be opened, while it runs and, the last two excepted, afterwards. */

@@ -226,22 +226,28 @@ static void on_launches(struct hands *h)
     }
 }
 
-static void find_one(void *context, uint32_t number)
+static void find_one(void *context, const char *tenant, uint32_t number)
 {
     struct hands *h = context;
     struct guest guest;
     struct cofre_err why;
     if (find(h, number) || h->slots == HANDS_GUESTS_MAX)
         return;
-    guest_find(&guest, &h->ground, number);
+    guest_find(&guest, &h->ground, tenant, number);
     if (add(h, &guest, &why))
         log_warn("guest %" PRIu32 ": %s", number, why.text);
 }
 
+/* One without a group, that is. */
+static void find_place(void *context, uint32_t number)
+{
+    find_one(context, "", number);
+}
+
 static int find_guests(struct hands *h, struct cofre_err *err)
 {
-    int rc = places_each(h->ground.places, find_one, h, err);
-    return rc ? rc : groups_each(&h->ground.groups, find_one, h, err);
+    int rc = groups_each(&h->ground.groups, find_one, h, err);
+    return rc ? rc : places_each(h->ground.places, find_place, h, err);
 }
 
 /* What is asked */

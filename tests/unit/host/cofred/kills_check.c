@@ -211,10 +211,15 @@ static bool check_groups(struct kills *k, const struct rows *rows)
     int64_t run[ROWS_MAX];
     size_t running = 0;
     char path[256];
-    const size_t count = list_numbers(k->whole.world.cgroup, "guest-", 10, run, ROWS_MAX);
+    (void)snprintf(path, sizeof path, "%s/tenant-shop", k->whole.world.cgroup);
+    const size_t count = list_numbers(path, "guest-", 10, run, ROWS_MAX),
+                 tenants = list_numbers(k->whole.world.cgroup, "tenant-", 10, (int64_t[4]){0}, 4);
+    if (tenants != (count > 0) || list_numbers(k->whole.world.cgroup, "guest-", 10, (int64_t[4]){0}, 4))
+        return kills_wrong(k, "%zu control groups of tenants, with %zu of guests", tenants, count);
     for (size_t i = 0; i < count; i++) {
         const struct row *row = row_of(rows, run[i]);
-        (void)snprintf(path, sizeof path, "%s/guest-%lld", k->whole.world.cgroup, (long long)run[i]);
+        (void)snprintf(path, sizeof path, "%s/tenant-shop/guest-%lld", k->whole.world.cgroup,
+                       (long long)run[i]);
         if (!row)
             return kills_wrong(k, "control group guest-%lld is no guest's", (long long)run[i]);
         if (has_processes(path) != row->runs)

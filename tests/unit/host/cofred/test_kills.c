@@ -165,7 +165,7 @@ static void what_is_wrong_is_found(void **state)
     struct kills_object *object = &k->shared->object[0][0];
     (void)state;
     need();
-    (void)snprintf(group, sizeof group, "%s/guest-4000000", k->whole.world.cgroup);
+    (void)snprintf(group, sizeof group, "%s/tenant-none", k->whole.world.cgroup);
     (void)snprintf(place, sizeof place, "%s/guests/4000000", k->whole.run);
     assert_true(kills_check_host(k, SECONDS));
     const char *const folders[] = {group, place};

@@ -297,7 +297,7 @@ static void a_guest_that_ended_while_hands_was_away_has_ended(void **state)
     assert_int_equal(write(input, "x\n", 2), 2);
     close(input);
     char what[64];
-    snprintf(what, sizeof what, "%s/guest-1/cgroup.events", w->cgroup);
+    snprintf(what, sizeof what, "%s/tenant-shop/guest-1/cgroup.events", w->cgroup);
     for (char text[64] = "populated 1"; strstr(text, "populated 1");) {
         CLEAN_FD fd = open(what, O_RDONLY);
         ssize_t n = read(fd, text, sizeof text - 1);
@@ -526,7 +526,7 @@ static void a_guest_locks_no_more_than_its_memory(void **state)
 static void read_group(char text[64], const char *file)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/guest-1/%s", w->cgroup, file);
+    snprintf(path, sizeof path, "%s/tenant-shop/guest-1/%s", w->cgroup, file);
     CLEAN_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, 63);
     text[n > 0 ? n : 0] = 0;
@@ -557,6 +557,79 @@ static void a_guest_has_the_huge_pages_of_its_memory_and_no_other(void **state)
     assert_string_equal(text, "0\n");
 }
 
+static bool is_there(const char *group)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", w->cgroup, group);
+    return access(path, F_OK) == 0;
+}
+
+static int start_of(const char *tenant, uint32_t guest)
+{
+    struct hands_start start = world_start("wait");
+    CLEAN_FD kernel = open(w->kernel, O_RDONLY | O_CLOEXEC);
+    strncpy(start.tenant, tenant, sizeof start.tenant); /* and zeros */
+    return world_ask(w, HANDS_START, guest, &start, &kernel, 1);
+}
+
+/* By their groups: whoever has more guests has no more of what is scarce. */
+static void tenants_share_the_host_and_guests_their_tenant_s_part(void **state)
+{
+    (void)state;
+    need(true, "");
+    char text[64];
+    assert_int_equal(start_of("shop", 1), 0);
+    assert_int_equal(start_of("shop", 2), 0);
+    assert_int_equal(start_of("a", 3), 0);
+    assert_true(is_there("tenant-shop/guest-1") && is_there("tenant-shop/guest-2") &&
+                is_there("tenant-a/guest-3") && !is_there("tenant-a/guest-1"));
+    read_group(text, "cpu.weight");
+    assert_string_equal(text, w->controllers & HANDS_CPU ? "100\n" : "");
+    world_stop_hands(w, true);
+    world_start_hands(w);
+    assert_int_equal(world_ask(w, HANDS_LIST, 0, NULL, NULL, 0), 0);
+    assert_int_equal(w->answer.list.count, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(w->answer.list.entry[i].state, HANDS_IS_RUNNING);
+    assert_int_equal(world_ask(w, HANDS_REMOVE, 3, NULL, NULL, 0), 0);
+    assert_true(is_there("tenant-shop") && !is_there("tenant-a"));
+    assert_int_equal(world_ask(w, HANDS_REMOVE, 1, NULL, NULL, 0), 0);
+    assert_true(is_there("tenant-shop/guest-2"));
+    assert_int_equal(world_ask(w, HANDS_REMOVE, 2, NULL, NULL, 0), 0);
+    assert_string_equal(world_leftover(w), "");
+}
+
+/* A tenant's group of a start that was cut off; and a guest of a cofred that had no tenants' groups, which moves to none. */
+static void groups_of_before_are_found_where_they_are(void **state)
+{
+    (void)state;
+    need(true, "");
+    char from[256], to[256], text[32];
+    assert_int_equal(start_of("shop", 1), 0);
+    world_stop_hands(w, true);
+    snprintf(from, sizeof from, "%s/tenant-shop/guest-1/cgroup.procs", w->cgroup);
+    snprintf(to, sizeof to, "%s/guest-1", w->cgroup);
+    assert_int_equal(mkdir(to, 0755), 0);
+    FILE *processes = fopen(from, "r");
+    assert_non_null(processes);
+    while (fgets(text, sizeof text, processes)) {
+        snprintf(to, sizeof to, "%s/guest-1/cgroup.procs", w->cgroup);
+        CLEAN_FD procs = open(to, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(write(procs, text, strlen(text)), strlen(text));
+        rewind(processes);
+    }
+    fclose(processes);
+    *strrchr(from, '/') = 0;
+    assert_int_equal(rmdir(from), 0);
+    world_start_hands(w);
+    assert_false(is_there("tenant-shop"));
+    assert_int_equal(world_ask(w, HANDS_LIST, 0, NULL, NULL, 0), 0);
+    assert_int_equal(w->answer.list.count, 1);
+    assert_int_equal(w->answer.list.entry[0].state, HANDS_IS_RUNNING);
+    assert_int_equal(world_ask(w, HANDS_REMOVE, 1, NULL, NULL, 0), 0);
+    assert_string_equal(world_leftover(w), "");
+}
+
 static void no_more_processes_than_the_limit(void **state)
 {
     (void)state;
@@ -578,7 +651,7 @@ static void a_tap_is_a_port_of_its_bridge_and_goes_with_its_guest(void **state)
     assert_says(42, "/dev/net/tun");
     char port[64];
     struct stat st;
-    assert_string_equal(world_leftover(w) + strlen(w->cgroup), "/guest-42");
+    assert_string_equal(world_leftover(w) + strlen(w->cgroup), "/tenant-shop");
     snprintf(port, sizeof port, "/sys/class/net/cofre2a-0/brport");
     /* sysfs shows the network namespace that it was mounted in */
     if (stat("/sys/class/net/cofre-br0", &st) == 0)
@@ -686,6 +759,8 @@ int main(int argc, char **argv)
         TEST(limits_that_the_host_cannot_keep_are_refused_by_name),
         TEST(a_guest_locks_no_more_than_its_memory),
         TEST(a_guest_has_the_huge_pages_of_its_memory_and_no_other),
+        TEST(tenants_share_the_host_and_guests_their_tenant_s_part),
+        TEST(groups_of_before_are_found_where_they_are),
         TEST(no_more_processes_than_the_limit),
         TEST(a_tap_is_a_port_of_its_bridge_and_goes_with_its_guest),
         TEST(the_host_is_told_in_numbers),

@@ -15,7 +15,8 @@ static size_t start(void)
 {
     memset(&request, 0, sizeof request);
     request.header = (struct hands_header){HANDS_VERSION, HANDS_START, 1, 7};
-    request.start = (struct hands_start){.cpus = 1, .memory = 256 << 20, .given = HANDS_KERNEL};
+    request.start =
+        (struct hands_start){.cpus = 1, .memory = 256 << 20, .given = HANDS_KERNEL, .tenant = "shop"};
     return hands_request_size(HANDS_START);
 }
 
@@ -120,6 +121,18 @@ static void devices_that_are_none_are_refused(void **state)
     START((s->networks = 1, s->network[0] = (struct hands_network){.kind = HANDS_TAP, .zero = {1}}),
           -COFRE_MALFORMED);
     START((s->networks = 1, s->network[0] = (struct hands_network){.kind = HANDS_TAP, .mac = {2}}), 0);
+}
+
+static void a_tenant_whose_name_is_a_path_is_refused(void **state)
+{
+    (void)state;
+    START(s->tenant[0] = 0, -COFRE_MALFORMED);
+    START(memset(s->tenant, 'a', sizeof s->tenant), -COFRE_MALFORMED);
+    START(memset(s->tenant, 'a', sizeof s->tenant - 1), 0);
+    START(memcpy(s->tenant, "../x", 5), -COFRE_MALFORMED);
+    START(memcpy(s->tenant, "a/b", 4), -COFRE_MALFORMED);
+    START(memcpy(s->tenant, ".", 2), -COFRE_MALFORMED);
+    START(s->tenant[HANDS_TENANT_SIZE - 1] = 'a', -COFRE_MALFORMED);
 }
 
 static void a_command_line_of_other_bytes_is_refused(void **state)
@@ -281,6 +294,7 @@ int main(void)
         cmocka_unit_test(numbers_that_are_none_are_refused),
         cmocka_unit_test(what_a_guest_cannot_have_is_refused),
         cmocka_unit_test(devices_that_are_none_are_refused),
+        cmocka_unit_test(a_tenant_whose_name_is_a_path_is_refused),
         cmocka_unit_test(a_command_line_of_other_bytes_is_refused),
         cmocka_unit_test(limits_have_bounds),
         cmocka_unit_test(the_command_line_says_what_the_message_does),

@@ -200,6 +200,7 @@ struct hands_start world_start(const char *words)
 {
     struct hands_start start = {.cpus = 1, .memory = 256 << 20, .given = HANDS_KERNEL};
     strcpy(start.cmdline, words);
+    strcpy(start.tenant, "shop");
     return start;
 }
 
@@ -324,6 +325,7 @@ const char *world_leftover(struct world *w)
 {
     static char what[512];
     bool some = has_entry(w->cgroup, "guest-", what, sizeof what) ||
+                has_entry(w->cgroup, "tenant-", what, sizeof what) ||
                 has_entry(w->guests, "", what, sizeof what) || has_process(&w->config, what, sizeof what) ||
                 has_interface(what, sizeof what);
     return some ? what : "";
