@@ -39,7 +39,9 @@ static void caller_drained(void *context, struct caller *caller)
 
 static void hands_news(void *context, const struct hands_answer *news)
 {
-    news_arrive(context, news);
+    struct decider *d = context;
+    if (d->callers) /* else its list, which is still to come, says it: a guest that news start again would be begun by it once more */
+        news_arrive(d, news);
 }
 
 static void hands_lost(void *context, const struct cofre_err *why)

@@ -223,7 +223,7 @@ static int start_again(struct call *call, struct cofre_err *err)
 {
     struct guest_row *g = &call->guest;
     int rc = guest_row_find_run(g, call->db, call->run, err);
-    if (rc != 0 || !g->again || (g->state != GUEST_STOPPED && g->state != GUEST_FAILED))
+    if (rc != 0 || !guest_waits(g))
         return rc < 0 ? rc : 0;
     rc = tenant_find(&call->tenant, call->db, g->tenant, err);
     if (rc == 0)

@@ -147,7 +147,7 @@ static void meet(struct decider *d, const struct guest_row *g, const struct hand
         news_of_launch(d, g->run);
     if (what)
         what(d, g, e);
-    if (g->again && (g->state == GUEST_STOPPED || g->state == GUEST_FAILED))
+    if (guest_waits(g))
         news_of_time(d, g->run);
 }
 
@@ -174,8 +174,8 @@ static const struct hands_entry *entry_of(struct meeting *m, uint32_t run)
 /* Most rows are of guests that are stopped, and that hands has nothing of. */
 static bool is_of_interest(struct meeting *m, const struct guest_row *g)
 {
-    const bool rests = (g->state == GUEST_STOPPED || g->state == GUEST_FAILED) && !g->again;
-    return entry_of(m, g->run) || !rests;
+    const bool ended = g->state == GUEST_STOPPED || g->state == GUEST_FAILED;
+    return entry_of(m, g->run) || !ended || guest_waits(g);
 }
 
 /* None is left out: what a row says to run and nobody met would be removed. */

@@ -141,14 +141,32 @@ static int stop(struct call *call, enum guest_event event, bool again, struct co
     return show(call, err);
 }
 
+static void called_off(struct call *call)
+{
+    alarms_drop(call->decider, call->guest.run);
+    tell(call);
+}
+
+/* One that has ended, and waits to be started again, does not any more. */
+static int stop_or_call_off(struct call *call, enum guest_event event, struct cofre_err *err)
+{
+    struct guest_row *g = &call->guest;
+    if (!guest_waits(g))
+        return stop(call, event, false, err);
+    g->again = false;
+    call->then = called_off;
+    int rc = guest_row_change(call->db, g, err);
+    return rc < 0 ? rc : show(call, err);
+}
+
 int work_guest_stop(struct call *call, struct cofre_err *err)
 {
-    return stop(call, GUEST_STOP, false, err);
+    return stop_or_call_off(call, GUEST_STOP, err);
 }
 
 int work_guest_kill(struct call *call, struct cofre_err *err)
 {
-    return stop(call, GUEST_KILL, false, err);
+    return stop_or_call_off(call, GUEST_KILL, err);
 }
 
 int work_guest_restart(struct call *call, struct cofre_err *err)

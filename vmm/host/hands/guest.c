@@ -380,8 +380,7 @@ bool guest_is_empty(const struct guest *g)
     return g->pidfd < 0 && (g->events < 0 || !group_populated(g->events));
 }
 
-/* The user of a guest without a record is the one that its directory was made for. */
-static uid_t user_of(const struct guest *g)
+uid_t guest_user(const struct guest *g)
 {
     struct stat st;
     if (!g->record.user && g->place >= 0 && fstatat(g->place, "run", &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -391,6 +390,6 @@ static uid_t user_of(const struct guest *g)
 
 int guest_remove(struct guest *g, const struct ground *ground, struct cofre_err *err)
 {
-    int rc = place_remove(ground->places, g->record.guest, user_of(g), err);
+    int rc = place_remove(ground->places, g->record.guest, guest_user(g), err);
     return rc ? rc : group_remove(&ground->groups, g->record.guest, err);
 }

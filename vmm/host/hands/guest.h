@@ -46,6 +46,8 @@ enum hands_state guest_state(const struct guest *guest);
 /* Its pidfd is readable: takes how it ended, writes it down, and ends what it has left of processes. */
 void guest_take_end(struct guest *guest);
 bool guest_is_empty(const struct guest *guest); /* no process of it is left */
+/* Who it runs as; of a guest without a record the one that its directory was made for. 0: nobody. */
+uid_t guest_user(const struct guest *guest);
 /* Of one that is empty: all that was made is removed. */
 int guest_remove(struct guest *guest, const struct ground *ground, struct cofre_err *err);
 

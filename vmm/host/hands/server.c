@@ -249,24 +249,18 @@ static int find_guests(struct hands *h, struct cofre_err *err)
 static bool is_used(const struct hands *h, uid_t user)
 {
     for (unsigned i = 0; i < h->slots; i++)
-        if (h->slot[i]->guest.record.user == user)
+        if (guest_user(&h->slot[i]->guest) == user)
             return true;
     return false;
 }
 
-/* The one that was free longest, more or less: numbers of guests go up. A guest without a record has a user that only its directory
- * knows, and is to be removed first. */
+/* The one that was free longest, more or less: numbers of guests go up. */
 static int choose_user(const struct hands *h, uint32_t number, uid_t *out, struct cofre_err *err)
 {
     unsigned count = h->ground.config->guests;
     if (h->slots >= count)
         return cofre_fail(err, COFRE_LACKING, "this host is configured for %u guests at a time, and has them",
                           count);
-    for (unsigned i = 0; i < h->slots; i++)
-        if (!h->slot[i]->guest.record.user)
-            return cofre_fail(err, COFRE_LACKING,
-                              "guest %" PRIu32 " is left over of a start that was cut off: remove it first",
-                              h->slot[i]->guest.record.guest);
     for (unsigned i = 0; i < count; i++) {
         *out = h->ground.config->first_user + (number + i) % count;
         if (!is_used(h, *out))

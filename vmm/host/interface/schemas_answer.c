@@ -50,6 +50,8 @@ static const struct schema_member guest[] = {
     {"number", NUMBER(0, 0), false, "of the guest on this host, never used twice"},
     {"state", WORD(states), true, NULL},
     {"why", TEXT(0, 1024), false, "it failed, or how it ended last"},
+    {"starts_again", BOOLEAN, false,
+     "it has ended, and is to be started again by itself, unless it is stopped"},
     {"version", NUMBER(1, 0), true, "of the definition"},
     {"started_version", NUMBER(1, 0), false, "of the definition that the guest runs with"},
     {"definition", ANY, false, "as it was given, without its name"},

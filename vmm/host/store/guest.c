@@ -286,6 +286,11 @@ static void put_time(json_t *object, const char *name, int64_t time)
         json_object_set_new(object, name, json_time(time));
 }
 
+bool guest_waits(const struct guest_row *g)
+{
+    return g->again && (g->state == GUEST_STOPPED || g->state == GUEST_FAILED);
+}
+
 json_t *guest_show(const struct guest_row *g, const json_t *definition)
 {
     json_t *out = json_pack("{s:s, s:s, s:I, s:s, s:I, s:O}", "name", g->name, "tenant", g->tenant, "number",
@@ -296,6 +301,8 @@ json_t *guest_show(const struct guest_row *g, const json_t *definition)
     if (g->started_version)
         json_object_set_new(out, "started_version", json_integer(g->started_version));
     put_text(out, "why", g->why);
+    if (guest_waits(g))
+        json_object_set_new(out, "starts_again", json_true());
     put_time(out, "created", g->made);
     put_time(out, "started", g->started);
     put_time(out, "ended", g->ended);

@@ -59,6 +59,9 @@ int guests_list(struct db *db, const char *tenant, const char *after, const char
 int guests_all(struct db *db, guest_take take, void *context, struct cofre_err *err);
 int guests_count(int64_t *out, struct db *db, const char *tenant, struct cofre_err *err);
 
+/* It has ended, and is to be started again by itself. */
+bool guest_waits(const struct guest_row *guest);
+
 /* As the interface shows it (schema_guest_shown); definition may be NULL. The caller's; NULL: no memory. */
 json_t *guest_show(const struct guest_row *guest, const json_t *definition);
 

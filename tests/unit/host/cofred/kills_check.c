@@ -61,6 +61,8 @@ static unsigned where(const json_t *shown)
                  {"failed", KILLS_FAILED}};
     if (!shown)
         return KILLS_ABSENT;
+    if (member_boolean(shown, "starts_again", false))
+        return 0;
     for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
         if (strcmp(member_text(shown, "state", ""), rests[i].state) == 0)
             return rests[i].where;
@@ -97,6 +99,7 @@ static bool has_settled(struct kills *k, struct kills_object *o, const json_t *g
 static void keep(struct kills_object *o, const json_t *guests, const json_t *images)
 {
     const json_t *shown = find(guests, "name", o->name);
+    o->restarts = false;
     o->may = *o->name != 's' ? where(shown) : find(images, "digest", o->name) ? KILLS_THERE : KILLS_ABSENT;
     if (shown)
         o->labels = 1U << atoi(member_text(member_at(shown, "labels"), "n", "31"));

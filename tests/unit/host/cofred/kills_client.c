@@ -64,9 +64,12 @@ static enum kills_operation draw_operation(uint64_t *draws, bool image)
     }
 }
 
-static unsigned after(unsigned may, enum kills_operation o)
+/* One that is started anew is stopped for a moment, in which it can be deleted. */
+static unsigned after(const struct kills_object *object, enum kills_operation o)
 {
-    return (may & ~operations[o].from) | (may & operations[o].from ? operations[o].to : 0);
+    const unsigned may = object->may,
+                   from = operations[o].from | (o == KILLS_DELETE && object->restarts ? KILLS_RUNNING : 0);
+    return (may & ~from) | (may & from ? operations[o].to : 0);
 }
 
 static void image_text(char out[static 32], unsigned client)
@@ -133,14 +136,16 @@ static void note(struct kills *k, unsigned client)
 static void was_cut_off(struct kills_object *object, enum kills_operation o, unsigned labels)
 {
     object->cut_off[o]++;
-    object->may |= after(object->may, o);
+    object->may |= after(object, o);
+    object->restarts |= o == KILLS_RESTART;
     object->labels |= labels;
 }
 
 static void was_acknowledged(struct kills_object *object, enum kills_operation o, unsigned labels)
 {
     object->acknowledged[o]++;
-    object->may = after(object->may, o);
+    object->may = after(object, o);
+    object->restarts |= o == KILLS_RESTART;
     object->labels = labels ? labels : object->labels;
 }
 

@@ -20,11 +20,14 @@ static int copy_bytes(void *context, struct view bytes, struct cofre_err *err)
     return bytes_copy(context, bytes, err);
 }
 
-/* Where a start or an end is asked for it is done when that is on record; elsewhere the second half says so. */
+/* Where a start or an end is asked for it is done when that is on record; elsewhere the second half says so. What calls off a start that was
+ * to follow is done at once. */
 static bool is_done(enum kills_operation o, int64_t outcome)
 {
-    const bool begins = o == KILLS_START || o == KILLS_STOP || o == KILLS_KILL || o == KILLS_RESTART;
-    return outcome == (begins ? LOG_OPERATION_ALLOWED : LOG_OPERATION_DONE);
+    const bool ends = o == KILLS_STOP || o == KILLS_KILL,
+               begins = ends || o == KILLS_START || o == KILLS_RESTART;
+    return outcome == (begins ? LOG_OPERATION_ALLOWED : LOG_OPERATION_DONE) ||
+           (ends && outcome == LOG_OPERATION_DONE);
 }
 
 static void count_entry(struct kills *k, const struct log_entry *e)

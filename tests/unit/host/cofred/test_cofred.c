@@ -284,6 +284,34 @@ static void guests_run_on_whichever_process_is_killed(void **state)
     assert_comes_to("web", "stopped");
 }
 
+/* It breaks each time, and the time until the next start grows: who is asked to stop it finds it running or waiting, and either is good. */
+static void a_start_that_is_to_follow_by_itself_is_called_off(void **state)
+{
+    (void)state;
+    need();
+    define_to("web", "exit=3", "always");
+    must(202, "POST", GUEST "/start", NULL);
+    for (int turn = 0;; turn++) {
+        CLEAN_JSON *waiting = whole_must(w, 200, "GET", GUEST "/wait?state=failed&seconds=20", NULL);
+        if (member_boolean(waiting, "starts_again", false) &&
+            whole_ask(w, "POST", turn % 2 ? GUEST "/stop" : GUEST "/kill", NULL, NULL) == 202)
+            break;
+    }
+    for (int turn = 0; turn < 50; turn++) { /* also one that was asked to stop when it ran has come to rest */
+        CLEAN_JSON *shown = whole_must(w, 200, "GET", GUEST, NULL);
+        if (!member_boolean(shown, "starts_again", false) &&
+            strcmp(member_text(shown, "state", ""), "stopping") != 0)
+            break;
+        (void)poll(NULL, 0, 20);
+    }
+    CLEAN_JSON *before = whole_must(w, 200, "GET", GUEST, NULL);
+    must(409, "POST", GUEST "/stop", NULL);
+    kill_part("decider", SIGKILL); /* the one that follows starts at once what waits */
+    CLEAN_JSON *later = whole_must(w, 200, "GET", GUEST, NULL);
+    assert_string_equal(member_text(later, "started", "?"), member_text(before, "started", ""));
+    must(204, "DELETE", GUEST, NULL);
+}
+
 static void an_end_while_cofred_is_away_is_seen_when_it_is_back(void **state)
 {
     (void)state;
@@ -588,6 +616,7 @@ int main(int argc, char **argv)
         TEST(a_guest_is_run_limited_paused_and_stopped_by_requests),
         TEST(a_console_is_followed_until_its_guest_ends),
         TEST(a_guest_that_never_launches_has_failed),
+        TEST(a_start_that_is_to_follow_by_itself_is_called_off),
         TEST(quotas_refuse_with_numbers_and_without_effect),
         TEST(of_requests_at_once_no_more_pass_than_there_is_room_for),
         TEST(guests_run_on_whichever_process_is_killed),

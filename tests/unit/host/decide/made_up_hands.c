@@ -185,6 +185,12 @@ static bool is_heard(const struct made_decider *m)
     return waiting == 0;
 }
 
+static bool has_request(const struct made_decider *m)
+{
+    struct pollfd hands = {.fd = m->hands, .events = POLLIN};
+    return poll(&hands, 1, 0) > 0;
+}
+
 /* It had time enough to hear. */
 static void turn_loop(struct made_decider *m)
 {
@@ -192,6 +198,21 @@ static void turn_loop(struct made_decider *m)
     for (int turn = 0; turn < 3; turn++) {
         assert_int_equal(write(m->alive, &byte, 1), 1);
         assert_int_equal(read(m->alive, &byte, 1), 1);
+    }
+}
+
+/* What hands finds out before it is asked for its list: all of it is in there too. */
+static void tell_news(struct made_decider *m, const struct hands_list *list)
+{
+    static struct hands_answer a;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct hands_entry *e = &list->entry[i];
+        if (e->state != HANDS_HAS_ENDED)
+            continue;
+        memset(&a, 0, sizeof a);
+        a.header = (struct hands_header){.version = HANDS_VERSION, .what = HANDS_ENDED, .guest = e->guest};
+        a.ended = e->ended;
+        assert_int_equal(channel_send(m->hands, &a, HANDS_ANSWER_HEAD + sizeof a.ended, NULL, 0), 0);
     }
 }
 
@@ -208,8 +229,10 @@ static void answer(struct made_decider *m, const struct hands_request *r, const 
         size += sizeof a.host;
     }
     if (r->header.what == HANDS_LIST) {
+        tell_news(m, list);
         turn_loop(m);
         m->heard_early = is_heard(m);
+        m->asked_early = has_request(m);
         a.list = *list;
         size += offsetof(struct hands_list, entry) + list->count * sizeof *list->entry;
     }

@@ -13,6 +13,7 @@ struct made_decider {
     pid_t pid;
     int hands, gate, alive;
     bool heard_early; /* a caller, before it was told what runs */
+    bool asked_early; /* something of hands, by its news alone */
     int journal[2];   /* what journald would hear comes at the second */
 };
 

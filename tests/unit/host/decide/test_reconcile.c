@@ -248,7 +248,8 @@ static void each_row_and_what_hands_has_of_it_come_to_one_state(void **state)
         fail_msg("%s", err.text);
     make_list(&list);
     made_decider_run(&m, &list, take_note, &seen);
-    assert_false(m.heard_early); /* what somebody started then would be begun twice */
+    assert_false(m.heard_early); /* what somebody started then would be begun twice, */
+    assert_false(m.asked_early); /* as would what the news start again */
     read_journal(m.journal[1], told);
     for (size_t i = 0; i < CASES; i++) {
         check_row(db, i, &seen);

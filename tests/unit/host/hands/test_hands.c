@@ -338,7 +338,17 @@ static void a_process_that_is_no_guest_s_is_never_taken_for_one(void **state)
     }
 }
 
-/* Of a start that was cut off there may be a directory, a group, or both, without a whole record. */
+static uid_t user_of(uint32_t guest)
+{
+    char path[256];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%u/run", w->guests, guest);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_uid;
+}
+
+/* Of a start that was cut off there may be a directory, a group, or both, without a whole record. What it was to run as is nobody else's until
+ * it is removed. */
 static void what_an_interrupted_start_left_is_found_and_removed(void **state)
 {
     (void)state;
@@ -352,14 +362,22 @@ static void what_an_interrupted_start_left_is_found_and_removed(void **state)
     }
     snprintf(path, sizeof path, "%s/guest-3", w->cgroup);
     assert_int_equal(mkdir(path, 0755), 0);
+    const uid_t user = WORLD_FIRST_USER + 9 % WORLD_GUESTS;
+    snprintf(path, sizeof path, "%s/1/run", w->guests);
+    assert_int_equal(chown(path, user, user), 0);
     world_start_hands(w);
     assert_int_equal(world_ask(w, HANDS_LIST, 0, NULL, NULL, 0), 0);
     assert_int_equal(w->answer.list.count, 3);
-    assert_int_equal(world_guest(w, 9, "wait", NULL), -COFRE_LACKING);
+    assert_int_equal(world_guest(w, 9, "wait", NULL), 0);
+    assert_in_range(user_of(9), WORLD_FIRST_USER, WORLD_FIRST_USER + WORLD_GUESTS - 1);
+    assert_int_not_equal(user_of(9), user);
     for (uint32_t i = 1; i <= 3; i++)
         assert_int_equal(world_ask(w, HANDS_REMOVE, i, NULL, NULL, 0), 0);
+    assert_int_equal(world_ask(w, HANDS_KILL, 9, NULL, NULL, 0), 0);
+    assert_int_equal(world_ask(w, HANDS_REMOVE, 9, NULL, NULL, 0), 0);
     assert_string_equal(world_leftover(w), "");
-    assert_int_equal(world_guest(w, 9, "wait", NULL), 0);
+    assert_int_equal(world_guest(w, 9 + WORLD_GUESTS, "wait", NULL), 0);
+    assert_int_equal(user_of(9 + WORLD_GUESTS), user);
 }
 
 static int start_with(uint32_t guest, int fd)
