@@ -260,7 +260,7 @@ static void a_guest_counts_on_while_hands_is_killed_and_comes_again(void **state
 
 static int start(uint32_t guest, const struct hands_start *s, const char *const *files, unsigned count)
 {
-    int fds[HANDS_DESCRIPTORS_MAX];
+    int fds[HANDS_DESCRIPTORS_MAX] = {0};
     for (unsigned i = 0; i < count; i++)
         fds[i] = open(files[i], (strcmp(files[i], DISK) == 0 ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     int rc = world_ask(w, HANDS_START, guest, s, fds, count);

@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -396,8 +398,10 @@ static bool may_take_connections(pid_t parser)
     (void)snprintf(socket, sizeof socket, "socket:[%llu]", (unsigned long long)house.connections);
     (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)parser);
     DIR *entries = opendir(path);
-    if (!entries)
+    if (!entries && errno == EACCES)
         skip(); /* they are root's to look at */
+    if (!entries)
+        return false; /* it has ended */
     for (const struct dirent *e; (e = readdir(entries));) {
         (void)snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)parser, e->d_name);
         const ssize_t len = readlink(path, link, sizeof link - 1);
@@ -407,13 +411,25 @@ static bool may_take_connections(pid_t parser)
     return may;
 }
 
+/* Of the test before, who has taken the last connection may be the only one for a moment: the next is made after that. */
+static bool one_parser_waits(void)
+{
+    const time_t until = time(NULL) + 10;
+    pid_t parser[2];
+    while (house_parsers(&house, parser, 2) != 1 || !may_take_connections(parser[0])) {
+        if (time(NULL) >= until)
+            return false;
+        (void)poll(NULL, 0, 5);
+    }
+    return true;
+}
+
 static void a_parser_takes_one_connection_and_no_other(void **state)
 {
     (void)state;
     pid_t parser[2];
-    assert_int_equal(house_await_parsers(&house, 0), 0);
+    assert_true(one_parser_waits());
     assert_int_equal(house_parsers(&house, parser, 2), 1);
-    assert_true(may_take_connections(parser[0]));
     CLEAN_FD first = house_connect(&house);
     assert_int_equal(house_await_parsers(&house, 1), 1);
     assert_int_equal(house_parsers(&house, parser, 2), 2);
