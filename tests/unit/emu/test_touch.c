@@ -100,10 +100,12 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
     }
 }
 
+/* A vCPU's run area is the same for whoever maps it. */
 static void *fake_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-    (void)flags, (void)fd, (void)offset;
-    return mmap(address, length, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ftruncate(fd, (off_t)length) != 0)
+        return MAP_FAILED;
+    return mmap(address, length, protection, flags, fd, offset);
 }
 
 static const struct kvm_backend fake = {"fake", false, fake_open, fake_ioctl, fake_mmap, munmap, close, NULL};
