@@ -38,7 +38,8 @@ static const struct schema schema_network_limits = {"NetworkLimits", "Of each of
                                                     network_limits, NULL};
 
 static const struct schema_member limits[] = {
-    {"cpu_weight", NUMBER(1, 10000), false, "its part of its tenant's share of the CPUs when they are scarce; others have 100"},
+    {"cpu_weight", NUMBER(1, 10000), false,
+     "its part of its tenant's share of the CPUs when they are scarce; others have 100"},
     {"cpu_quota", NUMBER(10, 1000000), false,
      "thousandths of one CPU that it may use; without it there is no bound"},
     {"cpus", CHECKED(SCHEMA_IS_CPUS), false, "the host's CPUs that it runs on: \"0-3,6\""},
