@@ -129,5 +129,8 @@ static int run_tpm(const struct config *config, struct cofre_err *err)
     return rc < 0 ? rc : clock_serve(PART_FIRST_FD, config->log_tpm, err);
 }
 
-const struct part_here parts_here[] = {
-    {PART_DECIDER, run_decider}, {PART_GATE, run_gate}, {PART_KEYS, run_keys}, {PART_TPM, run_tpm}, {PARTS, NULL}};
+const struct part_here parts_here[] = {{PART_DECIDER, run_decider},
+                                       {PART_GATE, run_gate},
+                                       {PART_KEYS, run_keys},
+                                       {PART_TPM, run_tpm},
+                                       {PARTS, NULL}};

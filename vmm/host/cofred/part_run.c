@@ -6,9 +6,12 @@
 
 static const struct {
     const char *name, *program;
-} parts[PARTS] = {[PART_HANDS] = {"hands", "cofred-hands"}, [PART_ZYGOTE] = {"zygote", "cofred-parser"},
-                  [PART_DECIDER] = {"decider", NULL},       [PART_GATE] = {"gate", NULL},
-                  [PART_KEYS] = {"keys", NULL},             [PART_TPM] = {"tpm", NULL}};
+} parts[PARTS] = {[PART_HANDS] = {"hands", "cofred-hands"},
+                  [PART_ZYGOTE] = {"zygote", "cofred-parser"},
+                  [PART_DECIDER] = {"decider", NULL},
+                  [PART_GATE] = {"gate", NULL},
+                  [PART_KEYS] = {"keys", NULL},
+                  [PART_TPM] = {"tpm", NULL}};
 
 const char *part_name(enum part part)
 {

@@ -33,9 +33,9 @@ struct supervisor {
     struct bytes text; /* of the configuration */
     struct ground ground;
     int program[PARTS];
-    int signals, decider;          /* decider: says that it serves */
-    int keys;                      /* whose end ends the part that fetches keys */
-    pid_t pid[PARTS];              /* 0: not there */
+    int signals, decider; /* decider: says that it serves */
+    int keys;             /* whose end ends the part that fetches keys */
+    pid_t pid[PARTS];     /* 0: not there */
     enum { STARTING, SERVING, ENDING } state;
     bool stop, again;  /* why it ends: to be gone, or to start again */
     int rc;            /* of the first part that failed */
