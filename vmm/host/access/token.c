@@ -9,36 +9,6 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static const struct {
-    const char *name, *type, *curve; /* curve: NULL for RSA */
-} algorithms[TOKEN_ALGORITHMS] = {
-    [TOKEN_ES256] = {"ES256", "EC", "P-256"}, [TOKEN_ES384] = {"ES384", "EC", "P-384"},
-    [TOKEN_RS256] = {"RS256", "RSA", NULL},   [TOKEN_RS384] = {"RS384", "RSA", NULL},
-    [TOKEN_RS512] = {"RS512", "RSA", NULL},   [TOKEN_PS256] = {"PS256", "RSA", NULL},
-    [TOKEN_PS384] = {"PS384", "RSA", NULL},   [TOKEN_PS512] = {"PS512", "RSA", NULL},
-};
-
-int token_algorithms_parse(unsigned *out, const char *text, struct cofre_err *err)
-{
-    *out = 0;
-    while (*text) {
-        const size_t len = strcspn(text, " ");
-        unsigned found = 0;
-        for (unsigned i = 0; i < TOKEN_ALGORITHMS; i++)
-            if (strlen(algorithms[i].name) == len && memcmp(algorithms[i].name, text, len) == 0)
-                found = 1u << i;
-        if (!found)
-            return cofre_fail(
-                err, COFRE_USAGE,
-                "\"%.*s\" is no algorithm of signatures; there are ES256, ES384, RS256 to RS512, "
-                "PS256 to PS512",
-                (int)(len < 32 ? len : 32), text);
-        *out |= found;
-        text += len + (text[len] == ' ');
-    }
-    return 0;
-}
-
 static const char *text_of(const json_t *object, const char *member)
 {
     return json_string_value(json_object_get(object, member));
@@ -71,7 +41,7 @@ static int find_algorithm(enum token_algorithm *out, const struct jws *jws, unsi
                           struct cofre_err *err)
 {
     for (enum token_algorithm i = 0; i < TOKEN_ALGORITHMS; i++)
-        if (is(jws->alg, algorithms[i].name) && (!allowed || (allowed & 1u << i))) {
+        if (is(jws->alg, token_algorithms[i].name) && (!allowed || (allowed & 1u << i))) {
             *out = i;
             return 0;
         }
@@ -84,10 +54,10 @@ static bool is_for(const struct token_key *key, enum token_algorithm algorithm, 
     const char *alg = text_of(key->jwk, "alg"), *curve = text_of(key->jwk, "crv");
     if (kid && !is(key->kid, kid))
         return false;
-    if (!is(text_of(key->jwk, "kty"), algorithms[algorithm].type) ||
-        (alg && !is(alg, algorithms[algorithm].name)))
+    if (!is(text_of(key->jwk, "kty"), token_algorithms[algorithm].type) ||
+        (alg && !is(alg, token_algorithms[algorithm].name)))
         return false;
-    return !algorithms[algorithm].curve || is(curve, algorithms[algorithm].curve);
+    return !token_algorithms[algorithm].curve || is(curve, token_algorithms[algorithm].curve);
 }
 
 /* The key that libjose gets says the algorithm, so that the header cannot have another used. */
@@ -95,7 +65,7 @@ static int verify_by(const struct jws *jws, const struct token_key *key, enum to
                      struct cofre_err *err)
 {
     CLEAN_JSON *jwk = json_copy(key->jwk);
-    if (!jwk || json_object_set_new(jwk, "alg", json_string(algorithms[algorithm].name)) < 0)
+    if (!jwk || json_object_set_new(jwk, "alg", json_string(token_algorithms[algorithm].name)) < 0)
         return cofre_fail(err, COFRE_FAILED, "no memory for a key");
     return jws_verify(jws, jwk, err);
 }

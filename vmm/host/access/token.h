@@ -30,6 +30,9 @@ enum token_algorithm {
     TOKEN_PS512,
     TOKEN_ALGORITHMS
 };
+extern const struct token_algorithm_kind {
+    const char *name, *type, *curve; /* curve: NULL for RSA */
+} token_algorithms[TOKEN_ALGORITHMS];
 /* "ES256 RS256", words with one space between, to a set of 1 << n. -COFRE_USAGE names the word that is none. */
 int token_algorithms_parse(unsigned *out, const char *text, struct cofre_err *err);
 

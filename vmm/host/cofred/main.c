@@ -132,14 +132,12 @@ int main(int argc, char **argv)
         return COFRE_USAGE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    const char *part = asked.part;
-    const int rc = part                                          ? part_run(part, &err)
-                   : asked.checks                                ? check(asked.config, &err)
+    if (asked.part)
+        part_run(asked.part);
+    const int rc = asked.checks                                  ? check(asked.config, &err)
                    : asked.copy || asked.backup || asked.restore ? with_database(&asked, &err)
                                                                  : supervise(asked.config, &err);
     if (rc < 0)
-        fprintf(stderr, "cofred: %s%s%s\n", part ? part : "", part ? ": " : "", err.text);
-    if (part) /* what a sanitizer does at an exit takes what a part has given up */
-        _exit(-rc);
+        fprintf(stderr, "cofred: %s\n", err.text);
     return -rc;
 }

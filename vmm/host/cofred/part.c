@@ -19,26 +19,10 @@
 #include "vmm/host/decide/decider.h"
 #include "vmm/host/decide/journal.h"
 #include "vmm/host/front/gate.h"
-#include "vmm/host/front/zygote.h"
 
 #define HANDSHAKE_SECONDS 10
 #define SUPERVISOR        (PART_FIRST_FD + 2) /* of the decider */
 #define CLOCK             (PART_FIRST_FD + 3)
-
-static const struct parser_limits parser_limits = {
-    .request_seconds = 30, .idle_seconds = 120, .beat_seconds = 30};
-
-static int run_hands(const struct config *config, struct cofre_err *err)
-{
-    int rc = confine_to_parent(err);
-    return rc < 0 ? rc : hands_serve(&config->hands, PART_FIRST_FD, err);
-}
-
-static int run_zygote(const struct config *config, struct cofre_err *err)
-{
-    int rc = confine(config->gate.uid, config->gate.gid, CONFINE_NO_NETWORK | CONFINE_NO_PROGRAMS, err);
-    return rc < 0 ? rc : zygote_run(PART_FIRST_FD, &parser_limits, err);
-}
 
 static int run_gate(const struct config *config, struct cofre_err *err)
 {
@@ -145,38 +129,8 @@ static int run_tpm(const struct config *config, struct cofre_err *err)
     return rc < 0 ? rc : clock_serve(PART_FIRST_FD, config->log_tpm, err);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(const struct config *config, struct cofre_err *err);
-} parts[PARTS] = {[PART_HANDS] = {"hands", run_hands},       [PART_ZYGOTE] = {"zygote", run_zygote},
-                  [PART_DECIDER] = {"decider", run_decider}, [PART_GATE] = {"gate", run_gate},
-                  [PART_KEYS] = {"keys", run_keys},          [PART_TPM] = {"tpm", run_tpm}};
-
-const char *part_name(enum part part)
-{
-    return parts[part].name;
-}
-
-/* The parts share the file's position, so it is not used. */
-static int read_config(struct config *out, struct cofre_err *err)
-{
-    static uint8_t text[CONFIG_FILE_MAX];
-    const ssize_t len = pread(PART_CONFIG_FD, text, sizeof text, 0);
-    *out = (struct config){0};
-    return len > 0 ? config_parse(out, (struct view){text, (size_t)len}, err)
-                   : cofre_fail(err, COFRE_USAGE, "a part is started by cofred, and not by hand");
-}
-
-int part_run(const char *name, struct cofre_err *err)
-{
-    struct config config;
-    for (enum part part = 0; part < PARTS; part++)
-        if (strcmp(parts[part].name, name) == 0) {
-            int rc = read_config(&config, err);
-            if (rc == 0)
-                rc = parts[part].run(&config, err);
-            config_free(&config);
-            return rc;
-        }
-    return cofre_fail(err, COFRE_USAGE, "--part %s: there is no such part", name);
-}
+const struct part_here parts_here[] = {{PART_DECIDER, run_decider},
+                                       {PART_GATE, run_gate},
+                                       {PART_KEYS, run_keys},
+                                       {PART_TPM, run_tpm},
+                                       {PARTS, NULL}};

@@ -1,6 +1,7 @@
 /*
- * The parts of cofred: each is this program again, so that none has another's memory, with the descriptors that it needs and the
- * user that it works as. The supervisor knows them by this table, and nothing of what they do.
+ * The parts of cofred: each is a program that is started, so that none has another's memory, with the descriptors that it needs and the
+ * user that it works as. The supervisor knows them by this table, and nothing of what they do. Those whose copies make processes again
+ * and again are programs of their own: a copy costs what is mapped. The others are cofred's.
  */
 #ifndef COFRE_HOST_PART_H
 #define COFRE_HOST_PART_H
@@ -24,7 +25,17 @@ enum part {
 #define PART_DESCRIPTORS_MAX (3 + CONFIG_LISTENERS_MAX)
 
 const char *part_name(enum part part);
-/* In a process of its own, as root: becomes who the part is, and serves. */
-int part_run(const char *name, struct cofre_err *err);
+/* The file's name, which lies beside cofred's; NULL: cofred's own. */
+const char *part_program(enum part part);
+
+/* Of the program that this is, up to one without run. */
+struct part_here {
+    enum part part;
+    int (*run)(const struct config *config, struct cofre_err *err);
+};
+extern const struct part_here parts_here[];
+
+/* In a process of its own, as root: becomes who the part is, serves, and ends. */
+__attribute__((noreturn)) void part_run(const char *name);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_ROOM "cofred"
 #include "vmm/base/cleanup.h"
@@ -30,9 +32,10 @@ struct supervisor {
     struct config config;
     struct bytes text; /* of the configuration */
     struct ground ground;
-    int program, signals, decider; /* decider: says that it serves */
-    int keys;                      /* whose end ends the part that fetches keys */
-    pid_t pid[PARTS];              /* 0: not there */
+    int program[PARTS];
+    int signals, decider; /* decider: says that it serves */
+    int keys;             /* whose end ends the part that fetches keys */
+    pid_t pid[PARTS];     /* 0: not there */
     enum { STARTING, SERVING, ENDING } state;
     bool stop, again;  /* why it ends: to be gone, or to start again */
     int rc;            /* of the first part that failed */
@@ -62,7 +65,7 @@ static void make_light(void)
 static void be_part(const struct supervisor *s, enum part part, const int *fd, size_t count)
 {
     int high[PART_DESCRIPTORS_MAX];
-    const int program = fcntl(s->program, F_DUPFD_CLOEXEC, 100);
+    const int program = fcntl(s->program[part], F_DUPFD_CLOEXEC, 100);
     sigset_t none;
     for (size_t i = 0; i < count; i++)
         high[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, 100);
@@ -375,6 +378,23 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Open from the start on, so that they are of this version also when the files are replaced. */
+static int open_programs(struct supervisor *s, struct cofre_err *err)
+{
+    char own[PATH_MAX], path[PATH_MAX];
+    const ssize_t len = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[len > 0 ? len : 0] = 0;
+    const char *end = strrchr(own, '/');
+    for (enum part part = 0; part < PARTS; part++) {
+        const char *name = part_program(part);
+        (void)snprintf(path, sizeof path, "%.*s/%s", end ? (int)(end - own) : 0, own, name ? name : "");
+        s->program[part] = open(name ? path : "/proc/self/exe", O_PATH | O_CLOEXEC);
+        if (s->program[part] < 0)
+            return cofre_fail(err, COFRE_LACKING, "%s, a part of it: %s", name ? path : own, strerror(errno));
+    }
+    return 0;
+}
+
 static int begin(struct supervisor *s, struct cofre_err *err)
 {
     if (geteuid() != 0)
@@ -386,10 +406,11 @@ static int begin(struct supervisor *s, struct cofre_err *err)
     if (rc < 0)
         return cofre_within(err, rc, "%s", s->path);
     s->signals = open_signals();
-    s->program =
-        open("/proc/self/exe", O_PATH | O_CLOEXEC); /* of this version, also when the file is replaced */
-    if (s->signals < 0 || s->program < 0)
-        return cofre_fail(err, COFRE_FAILED, "signals, or its own program: %s", strerror(errno));
+    if (s->signals < 0)
+        return cofre_fail(err, COFRE_FAILED, "signals: %s", strerror(errno));
+    rc = open_programs(s, err);
+    if (rc < 0)
+        return rc;
     if (sd_watchdog_enabled(0, &s->watchdog) <= 0)
         s->watchdog = 0;
     rc = ground_open(&s->ground, &s->config, err);
@@ -401,7 +422,8 @@ int supervise(const char *config_path, struct cofre_err *err)
     struct supervisor *s = calloc(1, sizeof *s);
     if (!s)
         return cofre_fail(err, COFRE_FAILED, "no memory");
-    *s = (struct supervisor){.path = config_path, .program = -1, .signals = -1, .decider = -1, .keys = -1};
+    *s = (struct supervisor){.path = config_path, .signals = -1, .decider = -1, .keys = -1};
+    memset(s->program, -1, sizeof s->program);
     ground_init(&s->ground);
     int rc = begin(s, err);
     if (rc == 0)
@@ -409,7 +431,8 @@ int supervise(const char *config_path, struct cofre_err *err)
     kill_all(s);
     forget_ends(s);
     ground_close(&s->ground);
-    cleanup_close(&s->program);
+    for (enum part part = 0; part < PARTS; part++)
+        cleanup_close(&s->program[part]);
     cleanup_close(&s->signals);
     bytes_free(&s->text);
     config_free(&s->config);
