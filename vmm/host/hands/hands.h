@@ -4,7 +4,7 @@
  * hostile.
  *
  * One message is one record of a SOCK_SEQPACKET pair: a struct of this header, whole, in the host's byte order, for both
- * ends are one program of one version; descriptors come beside it (SCM_RIGHTS). An answer has its request's serial number.
+ * ends are of one version; descriptors come beside it (SCM_RIGHTS). An answer has its request's serial number.
  * What is not used in a message is zero, and refused where it is not.
  *
  * A guest is a number, of one run: the decider draws a new one for each start, and never one again. What hands has of it,
