@@ -20,6 +20,7 @@
 #include "tests/unit/host/cofred/asker.h"
 #include "tests/unit/host/cofred/whole.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 #include "vmm/host/interface/schema.h"
 
 static struct whole whole, *const w = &whole;
@@ -411,6 +412,43 @@ static void a_second_cofred_is_refused_the_first_one_s_directory(void **state)
     must(200, "GET", "/session", NULL);
 }
 
+/* As where a package was not unpacked whole. */
+static void a_cofred_without_its_parts_says_which_it_lacks(void **state)
+{
+    char folder[] = "/tmp/cofre-alone-XXXXXX", path[64], said[512] = "", wanted[96];
+    struct bytes program = {0};
+    int status, out[2];
+    (void)state;
+    need();
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/cofred", folder);
+    (void)snprintf(wanted, sizeof wanted, "%s/cofred-hands, a part of it: ", folder);
+    assert_int_equal(file_read(&program, w->program, 256 << 20, NULL), 0);
+    assert_int_equal(file_write(path, bytes_view(&program), 0700, NULL), 0);
+    bytes_free(&program);
+    assert_int_equal(pipe(out), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(out[1], 2);
+        (void)execl(path, "cofred", "--config", w->config, (char *)NULL);
+        _exit(127);
+    }
+    (void)close(out[1]);
+    for (size_t len = 0; len < sizeof said - 1;) {
+        const ssize_t got = read(out[0], said + len, sizeof said - 1 - len);
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+    }
+    (void)close(out[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)unlink(path);
+    (void)rmdir(folder);
+    assert_non_null(strstr(said, wanted));
+    assert_int_equal(WEXITSTATUS(status), COFRE_LACKING);
+    must(200, "GET", "/session", NULL);
+}
+
 static void a_signal_has_the_configuration_read_again_where_it_is_good(void **state)
 {
     (void)state;
@@ -624,6 +662,7 @@ int main(int argc, char **argv)
         TEST(after_the_host_s_start_guests_start_that_are_to_and_no_others),
         TEST(parts_are_nobody_who_could_do_harm),
         TEST(a_second_cofred_is_refused_the_first_one_s_directory),
+        TEST(a_cofred_without_its_parts_says_which_it_lacks),
         TEST(a_signal_has_the_configuration_read_again_where_it_is_good),
         TEST(systemd_hears_of_the_deciding_loop_while_it_turns),
         TEST(a_silent_upload_keeps_nobody_from_stopping),

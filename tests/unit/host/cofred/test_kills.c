@@ -150,7 +150,7 @@ static void whoever_is_killed_nothing_is_lost_and_nothing_done_twice(void **stat
             must(kills_check_log(k), round, victims[victim]);
     }
     kills_clients_end(k);
-    print_message("seed %u: %lu requests, %lu cut off, %lld entries of the log; killed:", seed,
+    print_message("# seed %u: %lu requests, %lu cut off, %lld entries of the log; killed:", seed,
                   (unsigned long)k->shared->requests, (unsigned long)k->shared->cut_off,
                   (long long)k->entries);
     for (size_t i = 0; i < VICTIMS; i++)
