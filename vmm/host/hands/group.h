@@ -26,8 +26,8 @@ struct groups {
 int groups_open(struct groups *out, const char *path, struct cofre_err *err);
 void groups_close(struct groups *groups);
 
-/* Returns the directory of the guest's new group, in its tenant's. COFRE_USAGE where there is one. What it may not have is forbidden in it: swap, huge
- * pages but those of its RAM, and scarce things but what its TEE needs. */
+/* Returns the directory of the guest's new group, in its tenant's. COFRE_USAGE where there is one. What it may not have is forbidden
+ * in it: swap, huge pages but those of its RAM, and scarce things but what its TEE needs. */
 int group_make(const struct groups *groups, uint32_t guest, const struct hands_start *start,
                struct cofre_err *err);
 /* The same for one that is there; COFRE_LACKING where it is not. */

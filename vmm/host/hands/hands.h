@@ -133,8 +133,7 @@ struct hands_start {
     struct hands_network network[HANDS_NETWORKS_MAX];
     struct hands_limits limits;
     char cmdline[HANDS_CMDLINE_MAX]; /* printable ASCII and spaces; filled up with zeros */
-    char tenant
-        [HANDS_TENANT_SIZE]; /* whose guests share a group: small letters, digits, "-"; filled up with zeros */
+    char tenant[HANDS_TENANT_SIZE];  /* small letters, digits, "-"; filled up with zeros */
 };
 
 /* What there is of a guest to be opened, while it runs and, the last two excepted, afterwards. */
