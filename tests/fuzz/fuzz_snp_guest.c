@@ -49,6 +49,7 @@ static struct emu_gmem *gmem;
 static struct {
     struct kvm_regs regs;
     struct kvm_sregs sregs;
+    struct cofre_ud_fault fault; /* what the module has seen before an error */
     int error, next_fd;
     bool leaves; /* the next run, with this reason */
     uint32_t reason;
@@ -71,6 +72,7 @@ static int plain_run(void)
 {
     int error = plain.error;
     plain.error = 0;
+    *emu_vcpu_fault(&vcpu->emu) = plain.fault;
     if (error || !plain.leaves)
         return fail_with(error ? error : EINTR);
     plain.leaves = false;
@@ -325,9 +327,8 @@ static int act(unsigned what, uint8_t choice, const uint64_t n[NUMBERS])
     default:
         plain.regs.rip = choice & 1 ? 0 : n[0];
         plain.regs.rsp = n[1];
-        plain.regs.rdi = n[2];
-        plain.regs.rax = n[3];
-        plain.sregs.cr3 = n[4];
+        plain.fault = (struct cofre_ud_fault){.error_code = n[3], .gpa = n[2]};
+        plain.sregs.cr4 = n[4];
         plain.sregs.idt.base = n[5];
         plain.sregs.idt.limit = choice & 2 ? 0xfff : 0;
         plain.error = choice & 4 ? EAGAIN : EFAULT;

@@ -83,11 +83,10 @@ static int act(unsigned what, uint8_t choice, const uint64_t n[NUMBERS])
         plain.regs.rax = TDG_VP_VMCALL;
         plain.regs.rcx = n[5];
         return tdcall();
-    case TOUCH: /* an instruction at an address of this kind, with registers that point anywhere */
+    case TOUCH:
         plain.regs.rip = choice & 1 ? TD_CODE : n[0];
         plain.regs.rsp = n[1];
-        plain.regs.rdi = n[2];
-        plain.regs.rax = n[3];
+        plain.fault = (struct cofre_ud_fault){.error_code = n[3], .gpa = n[2]};
         plain.sregs.cr3 = n[4];
         plain.run_error = EFAULT;
         return run();

@@ -13,6 +13,7 @@
 
 #include "vmm/emu/insn.h"
 #include "vmm/emu/memory.h"
+#include "vmm/emu/module/cofre_ud.h"
 #include "vmm/kvm/uapi.h"
 
 enum { EMU_EXIT = 0, EMU_RESUME = 1 };
@@ -45,6 +46,7 @@ struct emu_vcpu {
     size_t run_size;
     struct kvm_cpuid_entry2 *cpuid; /* as the caller set it */
     unsigned cpuid_count;
+    unsigned in_vain; /* accesses in a row that KVM could not serve though nothing stands against them */
     int (*complete)(
         struct emu_vcpu
             *vcpu); /* what to do with the caller's answer to an exit, when KVM_RUN is called again */
@@ -93,6 +95,8 @@ int emu_vm_leave_on_ud(struct emu_vm *vm);
 /* vcpu.c */
 int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out);
 void emu_vcpu_free(struct emu_vcpu *vcpu);
+/* The plain KVM's KVM_RUN, once: 0 or -errno. */
+int emu_vcpu_enter(struct emu_vcpu *vcpu);
 /* KVM_RUN: what was left to complete, then type->enter until the caller is needed. */
 int emu_vcpu_run(struct emu_vcpu *vcpu);
 /* Out of KVM_RUN with this reason; complete (or NULL) runs when KVM_RUN is called again. */
@@ -119,6 +123,10 @@ int emu_vcpu_translate(struct emu_vcpu *vcpu, uint64_t linear, uint64_t *gpa);
 /* Bytes at a linear address, as the guest has them: private or shared. -EFAULT where some are neither. */
 int emu_vcpu_read(struct emu_vcpu *vcpu, uint64_t linear, void *out, size_t len);
 int emu_vcpu_write(struct emu_vcpu *vcpu, uint64_t linear, void *data, size_t len);
+static inline struct cofre_ud_fault *emu_vcpu_fault(const struct emu_vcpu *vcpu)
+{
+    return (struct cofre_ud_fault *)((uint8_t *)vcpu->run + COFRE_UD_FAULT_OFFSET);
+}
 static inline bool emu_is_long_mode(const struct kvm_sregs *sregs)
 {
     return (sregs->efer & 1ull << 10) && sregs->cs.l;
@@ -126,10 +134,9 @@ static inline bool emu_is_long_mode(const struct kvm_sregs *sregs)
 /* The instruction at RIP. */
 enum insn emu_vcpu_instruction(struct emu_vcpu *vcpu, const struct kvm_regs *regs,
                                const struct kvm_sregs *sregs);
-/* The plain KVM does not say which page the guest could not touch: the first one, of those that its registers point
- * to, that it may not touch, or the page tables' root. */
-enum memory_access emu_vcpu_find_untouchable(struct emu_vcpu *vcpu, const struct kvm_regs *regs,
-                                             const struct kvm_sregs *sregs, uint64_t *gpa);
+/* After an EFAULT of emu_vcpu_enter: what the guest touched, and what is there now. MEMORY_OK: another vCPU has changed it since, and the
+ * guest is to try again; so many times in a row, and it is an EFAULT for good (-EFAULT), as where the module saw no access at all. */
+int emu_vcpu_touched(struct emu_vcpu *vcpu, struct cofre_ud_fault *fault, enum memory_access *access);
 int emu_vcpu_get_msr(struct emu_vcpu *vcpu, uint32_t index, uint64_t *value);
 int emu_vcpu_set_msr(struct emu_vcpu *vcpu, uint32_t index, uint64_t value);
 /* KVM_SET_CPUID2: the caller's table is kept, and the plain KVM gets own, an array of *n with room for EMU_CPUID_MAX,

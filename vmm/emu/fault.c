@@ -1,5 +1,5 @@
 /*
- * A guest touched a page that it may not: which one, and the exception for it that the plain KVM does not know,
+ * A guest touched a page that it may not: what is there, and the exception for it that the plain KVM does not know,
  * delivered in software through the guest's own IDT. (KVM_SET_VCPU_EVENTS is no way to give vectors 20 and 29: a
  * processor without the feature need not know which push an error code, and QEMU's software CPU does not.)
  */
@@ -16,6 +16,7 @@
 #define TSS_IST1        0x24
 #define GATE_INTERRUPT  0xe
 #define GATE_TRAP       0xf
+#define IN_VAIN_MOST    1000
 
 struct gate {
     uint16_t offset_low, selector;
@@ -28,36 +29,13 @@ struct frame {
     uint64_t error_code, rip, cs, rflags, rsp, ss;
 };
 
-enum memory_access emu_vcpu_find_untouchable(struct emu_vcpu *vcpu, const struct kvm_regs *r,
-                                             const struct kvm_sregs *s, uint64_t *gpa)
+int emu_vcpu_touched(struct emu_vcpu *vcpu, struct cofre_ud_fault *fault, enum memory_access *access)
 {
-    const uint64_t linear[] = {s->cs.base + r->rip,
-                               r->rsp,
-                               r->rsp - 8,
-                               r->rdi,
-                               r->rsi,
-                               r->rax,
-                               r->rbx,
-                               r->rcx,
-                               r->rdx,
-                               r->rbp,
-                               r->r8,
-                               r->r9,
-                               r->r10,
-                               r->r11,
-                               r->r12,
-                               r->r13,
-                               r->r14,
-                               r->r15};
-    for (size_t i = 0; i < sizeof(linear) / sizeof(linear[0]); i++) {
-        if (linear[i] < EMU_PAGE_SIZE || emu_vcpu_translate(vcpu, linear[i], gpa) != 0)
-            continue; /* small numbers are no addresses */
-        enum memory_access access = memory_access(&vcpu->vm->memory, *gpa);
-        if (access != MEMORY_OK && access != MEMORY_NO_SLOT)
-            return access;
-    }
-    *gpa = s->cr3 & ~(EMU_PAGE_SIZE - 1);
-    return memory_access(&vcpu->vm->memory, *gpa);
+    *fault = *emu_vcpu_fault(vcpu);
+    if (!fault->error_code)
+        return -EFAULT;
+    *access = memory_access(&vcpu->vm->memory, fault->gpa);
+    return *access == MEMORY_OK && ++vcpu->in_vain > IN_VAIN_MOST ? -EFAULT : 0;
 }
 
 static int read_gate(struct emu_vcpu *vcpu, const struct kvm_sregs *s, uint8_t vector, struct gate *gate)

@@ -249,6 +249,15 @@ static int complete(struct emu_vcpu *vcpu)
     return rc;
 }
 
+int emu_vcpu_enter(struct emu_vcpu *vcpu)
+{
+    *emu_vcpu_fault(vcpu) = (struct cofre_ud_fault){0};
+    const int rc = host_ioctl_value(vcpu->fd, KVM_RUN, 0);
+    if (rc != -EFAULT)
+        vcpu->in_vain = 0;
+    return rc;
+}
+
 int emu_vcpu_run(struct emu_vcpu *vcpu)
 {
     if (vcpu->run->kvm_valid_regs || vcpu->run->kvm_dirty_regs)

@@ -175,6 +175,18 @@ static void page_tests(void)
     check(last_vector == 6, "another undefined opcode stays the guest's");
 }
 
+/* The host is not asked: a page becomes what the guest touches it as, and has to be validated anew. */
+static void implicit_tests(void)
+{
+    volatile uint8_t *page = SHARED(GUEST_IMPLICIT);
+    last_vector = 0;
+    page[8] = GUEST_ECHO;
+    check(last_vector == 0 && page[8] == GUEST_ECHO, "a page that is touched as shared becomes that");
+    page[9] = GUEST_ECHO;
+    try_touch(GUEST_IMPLICIT + 4096);
+    check(last_vector == 29 && last_error == 0x404, "its neighbour, touched as private, stays private");
+}
+
 static void register_ghcb(void)
 {
     check(make_shared(GUEST_GHCB), "page state change by MSR protocol: the GHCB");
@@ -377,6 +389,7 @@ void guest_main(void)
     set_gate(29, on_vc);
     msr_tests();
     page_tests();
+    implicit_tests();
     register_ghcb();
     ghcb_tests();
     psc_tests();

@@ -12,6 +12,7 @@
 #define GUEST_ECHO     0x5a /* what the ports and registers of the test program answer */
 #define GUEST_DONE     0x77 /* the termination code of a run that came to its end */
 #define GUEST_GHCB     0x900000u
+#define GUEST_IMPLICIT 0x2000000u  /* never asked for: it becomes shared as the guest touches it */
 #define GUEST_RESET    0xfffff000u /* a TD starts in this page */
 #define GUEST_BUFFER   0x902000u   /* request, response, certificates: shared */
 

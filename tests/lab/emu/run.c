@@ -22,6 +22,7 @@ static const struct kvm_backend *kvm = &kvm_backend_emulated;
 static int vm, kvm_fd, sev_fd;
 static uint8_t *ram;
 static bool two_large_pages_in_one_exit;
+static unsigned implicit_conversions;
 
 static int sev(uint32_t id, void *data, uint32_t *error)
 {
@@ -114,12 +115,24 @@ static void on_certificates(struct kvm_run *run)
     ask->ret = 0;
 }
 
+/* A page was touched as what it is not; other faults end the test. */
+static bool on_memory_fault(struct kvm_run *run)
+{
+    const struct uapi_exit_memory_fault *fault = uapi_exit_memory_fault(run);
+    if (errno != EFAULT || run->exit_reason != KVM_EXIT_MEMORY_FAULT || fault->flags ||
+        fault->gpa != GUEST_IMPLICIT || fault->size != 4096)
+        return false;
+    set_private(fault->gpa, fault->size, false);
+    implicit_conversions++;
+    return true;
+}
+
 /* Runs until the guest terminates; the MSR value that it gave. */
 static uint64_t run_vcpu(int fd, struct kvm_run *run)
 {
     for (;;) {
         if (kvm->ioctl(fd, KVM_RUN, NULL) < 0) {
-            if (errno == EINTR)
+            if (errno == EINTR || on_memory_fault(run))
                 continue;
             printf("Bail out! KVM_RUN: %s, exit %u\n", strerror(errno), run->exit_reason);
             exit(1);
@@ -201,6 +214,9 @@ int main(int argc, char **argv)
     pthread_create(&thread, NULL, second, &vcpu[1]);
     uint64_t end = run_vcpu(vcpu[0], map_run(vcpu[0]));
     result(end == (1u << 12 | GUEST_DONE << 16 | 0x100), "the guest came to its end");
+    result(implicit_conversions == 1 && ram[GUEST_IMPLICIT + 8] == GUEST_ECHO &&
+               ram[GUEST_IMPLICIT + 9] == GUEST_ECHO,
+           "a page touched as shared left the guest once, and shows the caller what is written to it");
     result(two_large_pages_in_one_exit, "adjacent conversions come as one exit");
     tap_end();
 }

@@ -51,6 +51,8 @@ static int fake_run(void)
     int error = plain.run_error;
     plain.run_error = 0;
     if (error)
+        memcpy((uint8_t *)plain.run + COFRE_UD_FAULT_OFFSET, &plain.fault, sizeof plain.fault);
+    if (error)
         return fail_with(error);
     if (plain.exits == 0)
         return fail_with(EINTR);

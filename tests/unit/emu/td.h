@@ -7,6 +7,7 @@
 
 #include "tdx/abi.h"
 #include "tdx/status.h"
+#include "vmm/emu/module/cofre_ud.h"
 #include "vmm/kvm/backend.h"
 #include "vmm/kvm/uapi.h"
 
@@ -28,6 +29,7 @@ extern struct plain { /* the plain vCPU, and what happened to it */
     unsigned exits; /* KVM_RUN still to leave with exit_reason; afterwards it is interrupted */
     uint32_t exit_reason;
     int run_error;                      /* of the next KVM_RUN */
+    struct cofre_ud_fault fault;        /* ... and what the module has seen in it */
     struct kvm_cpuid_entry2 cpuid[256]; /* as set */
     unsigned cpuid_count;
 } plain;

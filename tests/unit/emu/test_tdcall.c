@@ -212,9 +212,7 @@ static void an_accepted_page_is_zero(void **state)
 
 static void touch(uint64_t address)
 {
-    plain.regs.rip = TD_CODE;
-    plain.regs.rsp = TD_CODE + 64;
-    plain.regs.rdi = address;
+    plain.fault = (struct cofre_ud_fault){.error_code = 4, .gpa = address};
     plain.run_error = EFAULT;
 }
 
@@ -578,8 +576,8 @@ static void an_exception_tells_of_an_unaccepted_page_where_it_is_wanted(void **s
     plain.sregs.efer = 1u << 10;
     plain.sregs.cs.l = 1;
     plain.sregs.idt = (struct kvm_dtable){.base = 0x6000, .limit = 0xfff};
-    plain.regs = (struct kvm_regs){.rip = TD_CODE, .rsp = TD_DATA + 0x800, .rdi = FREE_PAGE};
-    plain.run_error = EFAULT;
+    plain.regs = (struct kvm_regs){.rip = TD_CODE, .rsp = TD_DATA + 0x800};
+    touch(FREE_PAGE);
     assert_int_equal(run(), EINTR);
     assert_int_equal(plain.regs.rip, 0x7000);
     assert_int_equal(plain.regs.rsp, TD_DATA + 0x800 - 40); /* no error code */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Gives the #UD of chosen KVM virtual machines to user space (see cofre_ud.h), so that instructions which this
- * processor lacks (PVALIDATE, RMPADJUST) can be emulated there.
+ * processor lacks (PVALIDATE, RMPADJUST) can be emulated there, and tells it what address a guest touched.
  *
  * KVM's AMD and Intel halves both send an intercepted #UD to handle_ud(). A probe at its entry replaces the call, for
  * the machines that asked, by one that asks KVM_RUN to return. The probe sits on the function's ftrace site, which is
- * what lets its handler choose where execution continues; a probe of another kind would not, and is refused.
+ * what lets its handler choose where execution continues; a probe of another kind would not, and is refused. Both halves
+ * send page faults to kvm_mmu_page_fault(), where a second probe looks on.
  */
 #include <linux/cleanup.h>
 #include <linux/file.h>
@@ -65,10 +66,26 @@ static int at_handle_ud(struct kprobe *probe, struct pt_regs *regs)
 }
 NOKPROBE_SYMBOL(at_handle_ud);
 
-static struct kprobe probe = {
+static int at_page_fault(struct kprobe *probe, struct pt_regs *regs)
+{
+	const struct kvm_vcpu *vcpu = (const void *)regs->di;
+	struct cofre_ud_fault *fault = (void *)vcpu->run + COFRE_UD_FAULT_OFFSET;
+
+	if (is_caught(vcpu->kvm))
+		*fault = (struct cofre_ud_fault){ .error_code = regs->dx, .gpa = regs->si };
+	return 0;
+}
+NOKPROBE_SYMBOL(at_page_fault);
+
+static struct kprobe on_ud = {
 	.symbol_name = "handle_ud",
 	.pre_handler = at_handle_ud,
 };
+static struct kprobe on_page_fault = {
+	.symbol_name = "kvm_mmu_page_fault",
+	.pre_handler = at_page_fault,
+};
+static struct kprobe *probes[] = { &on_ud, &on_page_fault };
 
 static int ud_open(struct inode *inode, struct file *file)
 {
@@ -138,27 +155,31 @@ static struct miscdevice ud_device = {
 
 static int __init ud_init(void)
 {
-	int rc = register_kprobe(&probe);
+	int rc;
 
+	BUILD_BUG_ON(offsetof(struct kvm_run, padding) + sizeof_field(struct kvm_run, padding) !=
+		     COFRE_UD_FAULT_OFFSET + sizeof(struct cofre_ud_fault));
+	rc = register_kprobes(probes, ARRAY_SIZE(probes));
 	if (rc) {
-		pr_err("cofre_ud: no probe on KVM's handle_ud (%d); is kvm loaded, with CONFIG_KPROBES?\n", rc);
+		pr_err("cofre_ud: no probes on KVM's handle_ud and kvm_mmu_page_fault (%d); is kvm loaded, with CONFIG_KPROBES?\n",
+		       rc);
 		return rc;
 	}
-	if (!kprobe_ftrace(&probe)) {
+	if (!kprobe_ftrace(&on_ud)) {
 		pr_err("cofre_ud: the probe on handle_ud is not ftrace-based; CONFIG_KPROBES_ON_FTRACE is needed\n");
-		unregister_kprobe(&probe);
-		return -EOPNOTSUPP;
+		rc = -EOPNOTSUPP;
 	}
-	rc = misc_register(&ud_device);
+	if (!rc)
+		rc = misc_register(&ud_device);
 	if (rc)
-		unregister_kprobe(&probe);
+		unregister_kprobes(probes, ARRAY_SIZE(probes));
 	return rc;
 }
 
 static void __exit ud_exit(void)
 {
 	misc_deregister(&ud_device);
-	unregister_kprobe(&probe);
+	unregister_kprobes(probes, ARRAY_SIZE(probes));
 }
 
 module_init(ud_init);

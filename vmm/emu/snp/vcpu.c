@@ -93,7 +93,7 @@ int snp_vcpu_enter(struct emu_vcpu *emu)
     if (vcpu->in_vmgexit)
         emu->run->xen.u.hcall.result = vcpu->rax;
     vcpu->in_vmgexit = false;
-    rc = host_ioctl_value(emu->fd, KVM_RUN, 0);
+    rc = emu_vcpu_enter(emu);
     snp_ap_left(vcpu);
     return rc < 0 ? on_failure(vcpu, rc) : on_exit_reason(vcpu);
 }

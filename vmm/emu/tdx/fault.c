@@ -47,16 +47,9 @@ static int end_td(struct tdx_vcpu *vcpu, uint64_t gpa)
 {
     struct kvm_regs regs = {0};
     host_ioctl(vcpu->emu.fd, KVM_GET_REGS, &regs);
-    if (gpa != UINT64_MAX)
-        log_error("the TD is ended: vCPU %u touched the private page at %#llx (as its registers say), which "
-                  "it has not accepted "
-                  "(instruction at %#llx)",
-                  vcpu->emu.id, (unsigned long long)(gpa & ~(EMU_PAGE_SIZE - 1)),
-                  (unsigned long long)regs.rip);
-    else
-        log_error("the TD is ended: vCPU %u touched a private page that it has not accepted (instruction at "
-                  "%#llx)",
-                  vcpu->emu.id, (unsigned long long)regs.rip);
+    log_error("the TD is ended: vCPU %u touched the private page at %#llx, which it has not accepted "
+              "(instruction at %#llx)",
+              vcpu->emu.id, (unsigned long long)(gpa & ~(EMU_PAGE_SIZE - 1)), (unsigned long long)regs.rip);
     tdx_vm_of(vcpu)->dead = true;
     return -EIO;
 }
@@ -75,14 +68,8 @@ int tdx_touched(struct tdx_vcpu *vcpu, enum memory_access access, uint64_t gpa, 
 
 int tdx_untouchable_page(struct tdx_vcpu *vcpu)
 {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    uint64_t gpa;
-    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_REGS, &regs);
-    if (!rc)
-        rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &sregs);
-    if (rc)
-        return rc;
-    enum memory_access access = emu_vcpu_find_untouchable(&vcpu->emu, &regs, &sregs, &gpa);
-    return tdx_touched(vcpu, access, gpa, 0);
+    struct cofre_ud_fault fault;
+    enum memory_access access;
+    int rc = emu_vcpu_touched(&vcpu->emu, &fault, &access);
+    return rc ? rc : access == MEMORY_OK ? EMU_RESUME : tdx_touched(vcpu, access, fault.gpa, 0);
 }

@@ -114,7 +114,7 @@ int tdx_vcpu_enter(struct emu_vcpu *emu)
     struct tdx_vcpu *vcpu = tdx_vcpu(emu);
     if (tdx_vm_of(vcpu)->dead)
         return -EIO;
-    int rc = host_ioctl_value(emu->fd, KVM_RUN, 0);
+    int rc = emu_vcpu_enter(emu);
     if (rc == -EFAULT)
         return tdx_untouchable_page(vcpu);
     return rc < 0 ? rc : on_exit_reason(vcpu);
