@@ -2,11 +2,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/host/interface/schema_parts.h"
 #include "vmm/host/interface/schemas.h"
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -87,6 +89,34 @@ static void what_is_as_it_should_be_passes(void **state)
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (check(&outer, good[i], &err) != 0)
             fail_msg("%s: %s", good[i], err.text);
+}
+
+/* In all that is a text of a few characters and one that is any: at each place, and behind each number of digits. */
+static void base64_is_what_decodes(void **state)
+{
+    static const struct schema_shape shape = {
+        .type = SCHEMA_TEXT, .check = SCHEMA_IS_BASE64, .min = 1, .max = 4};
+    static const char *const before[] = {"",       "A",       "AA", "AAA", "AAAA", "AAAAA",
+                                         "AAAAAA", "AAAAAAA", "=",  "AA=", "+/"};
+    static const char *const behind[] = {"",    "=",  "==",  "===", "A",  "AA",
+                                         "AAA", "A=", "A==", "=A",  "\n", "AAAA"};
+    size_t good = 0;
+    (void)state;
+    for (size_t b = 0; b < sizeof before / sizeof *before; b++)
+        for (size_t e = 0; e < sizeof behind / sizeof *behind; e++)
+            for (int c = 1; c < 256; c++) {
+                char one[16];
+                struct bytes data = {0};
+                const int len = snprintf(one, sizeof one, "%s%c%s", before[b], c, behind[e]);
+                const bool decodes = len <= 8 && base64_decode(&data, 4, one, NULL) == 0 && data.len >= 1,
+                           passes = text_check((struct view){(uint8_t *)one, (size_t)len}, &shape, NULL) == 0;
+                bytes_free(&data);
+                if (decodes != passes)
+                    fail_msg("\"%s\" %s, and %s", one, decodes ? "decodes" : "does not decode",
+                             passes ? "passes" : "does not pass");
+                good += passes;
+            }
+    assert_true(good > 500);
 }
 
 static void what_is_not_is_named_by_its_path(void **state)
@@ -291,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_as_it_should_be_passes),
+        cmocka_unit_test(base64_is_what_decodes),
         cmocka_unit_test(what_is_not_is_named_by_its_path),
         cmocka_unit_test(definitions_are_had_or_refused),
         cmocka_unit_test(parameters_are_text_that_becomes_values),
