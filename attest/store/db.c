@@ -6,10 +6,9 @@
 
 int db_open(struct db **out, const char *name, struct cofre_err *err)
 {
-    static const char *const urls[] = {"postgresql://", "postgres://"};
-    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
-        if (strncmp(name, urls[i], strlen(urls[i])) == 0)
-            return db_postgres.open(out, name, err);
+    for (const struct db_server *s = db_servers; s->url; s++)
+        if (strncmp(name, s->url, strlen(s->url)) == 0)
+            return s->kind->open(out, name, err);
     return db_sqlite.open(out, name, err);
 }
 

@@ -30,4 +30,12 @@ struct db {
 
 extern const struct db_kind db_sqlite, db_postgres;
 
+/* What a name begins with that is no file's, up to one without url: db_servers.c. A program that has files alone defines it as empty, in a
+ * source of its own, and so does without libpq and the libraries behind that. */
+struct db_server {
+    const char *url;
+    const struct db_kind *kind;
+};
+extern const struct db_server db_servers[];
+
 #endif
