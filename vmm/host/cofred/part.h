@@ -1,7 +1,7 @@
 /*
  * The parts of cofred: each is a program that is started, so that none has another's memory, with the descriptors that it needs and the
- * user that it works as. The supervisor knows them by this table, and nothing of what they do. Those whose copies make processes again
- * and again are programs of their own: a copy costs what is mapped. The others are cofred's.
+ * user that it works as. The supervisor knows them by this table, and nothing of what they do. Each is a program of its own, since what a
+ * process maps costs memory: pages that the dynamic linker writes to for each library, called or not, and what its copies copy.
  */
 #ifndef COFRE_HOST_PART_H
 #define COFRE_HOST_PART_H
@@ -25,8 +25,8 @@ enum part {
 #define PART_DESCRIPTORS_MAX (3 + CONFIG_LISTENERS_MAX)
 
 const char *part_name(enum part part);
-/* The file's name, which lies beside cofred's; NULL: cofred's own. */
-const char *part_program(enum part part);
+/* The program's file, which lies beside this one's, opened to be executed; the caller's. -COFRE_LACKING names what is not there. */
+int part_open(enum part part, struct cofre_err *err);
 
 /* Of the program that this is, up to one without run. */
 struct part_here {

@@ -4,25 +4,6 @@
 
 #include "vmm/host/cofred/part.h"
 
-static const struct {
-    const char *name, *program;
-} parts[PARTS] = {[PART_HANDS] = {"hands", "cofred-hands"},
-                  [PART_ZYGOTE] = {"zygote", "cofred-parser"},
-                  [PART_DECIDER] = {"decider", NULL},
-                  [PART_GATE] = {"gate", NULL},
-                  [PART_KEYS] = {"keys", NULL},
-                  [PART_TPM] = {"tpm", NULL}};
-
-const char *part_name(enum part part)
-{
-    return parts[part].name;
-}
-
-const char *part_program(enum part part)
-{
-    return parts[part].program;
-}
-
 /* The parts share the file's position, so it is not used. */
 static int read_config(struct config *out, struct cofre_err *err)
 {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +11,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +19,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/host/cofred/ground.h"
+#include "vmm/host/cofred/notify.h"
 #include "vmm/host/cofred/part.h"
 
 #define END_SECONDS   20 /* that parts have to end in */
@@ -277,7 +276,7 @@ static void on_signal(struct supervisor *s)
         } else {
             s->stop = true;
             s->again = false;
-            (void)sd_notify(0, "STOPPING=1");
+            (void)notify("STOPPING=1");
             end_all(s);
         }
 }
@@ -291,13 +290,13 @@ static void on_decider(struct supervisor *s)
         return;
     }
     if (s->state == SERVING) /* it is what was asked for by ask_decider */
-        (void)sd_notify(0, "WATCHDOG=1");
+        (void)notify("WATCHDOG=1");
     if (s->state != STARTING)
         return;
     s->state = SERVING;
     s->rc = 0;
     log_info("all parts serve");
-    (void)sd_notify(0, "READY=1");
+    (void)notify("READY=1");
 }
 
 /* Whether they may start once more. */
@@ -381,16 +380,10 @@ static int open_signals(void)
 /* Open from the start on, so that they are of this version also when the files are replaced. */
 static int open_programs(struct supervisor *s, struct cofre_err *err)
 {
-    char own[PATH_MAX], path[PATH_MAX];
-    const ssize_t len = readlink("/proc/self/exe", own, sizeof own - 1);
-    own[len > 0 ? len : 0] = 0;
-    const char *end = strrchr(own, '/');
     for (enum part part = 0; part < PARTS; part++) {
-        const char *name = part_program(part);
-        (void)snprintf(path, sizeof path, "%.*s/%s", end ? (int)(end - own) : 0, own, name ? name : "");
-        s->program[part] = open(name ? path : "/proc/self/exe", O_PATH | O_CLOEXEC);
+        s->program[part] = part_open(part, err);
         if (s->program[part] < 0)
-            return cofre_fail(err, COFRE_LACKING, "%s, a part of it: %s", name ? path : own, strerror(errno));
+            return s->program[part];
     }
     return 0;
 }
@@ -411,8 +404,7 @@ static int begin(struct supervisor *s, struct cofre_err *err)
     rc = open_programs(s, err);
     if (rc < 0)
         return rc;
-    if (sd_watchdog_enabled(0, &s->watchdog) <= 0)
-        s->watchdog = 0;
+    s->watchdog = notify_watchdog();
     rc = ground_open(&s->ground, &s->config, err);
     return rc < 0 ? rc : start_all(s, err);
 }

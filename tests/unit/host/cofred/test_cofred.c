@@ -1,4 +1,5 @@
 /* The whole of cofred, by its API alone: each of its processes is killed on the way. cofre-vmm is a stand-in that does what words say. */
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -412,41 +413,122 @@ static void a_second_cofred_is_refused_the_first_one_s_directory(void **state)
     must(200, "GET", "/session", NULL);
 }
 
-/* As where a package was not unpacked whole. */
-static void a_cofred_without_its_parts_says_which_it_lacks(void **state)
+/* Its exit code, and in said what it wrote to its standard error. */
+static int run(const char *path, char *const *words, char said[static 512])
 {
-    char folder[] = "/tmp/cofre-alone-XXXXXX", path[64], said[512] = "", wanted[96];
-    struct bytes program = {0};
     int status, out[2];
-    (void)state;
-    need();
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(path, sizeof path, "%s/cofred", folder);
-    (void)snprintf(wanted, sizeof wanted, "%s/cofred-hands, a part of it: ", folder);
-    assert_int_equal(file_read(&program, w->program, 256 << 20, NULL), 0);
-    assert_int_equal(file_write(path, bytes_view(&program), 0700, NULL), 0);
-    bytes_free(&program);
+    size_t len = 0;
     assert_int_equal(pipe(out), 0);
     const pid_t pid = fork();
     if (pid == 0) {
         (void)dup2(out[1], 2);
-        (void)execl(path, "cofred", "--config", w->config, (char *)NULL);
+        (void)execv(path, words);
         _exit(127);
     }
     (void)close(out[1]);
-    for (size_t len = 0; len < sizeof said - 1;) {
-        const ssize_t got = read(out[0], said + len, sizeof said - 1 - len);
-        if (got <= 0)
-            break;
+    for (ssize_t got; len < 511 && (got = read(out[0], said + len, 511 - len)) > 0;)
         len += (size_t)got;
-    }
+    said[len] = 0;
     (void)close(out[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* As where a package was not unpacked whole. */
+static void a_cofred_without_its_parts_says_which_it_lacks(void **state)
+{
+    char *const verbs[][6] = {{"cofred", "--config", w->config},
+                              {"cofred", "--config", w->config, "--copy-log", "/dev/null"},
+                              {"cofred", "--config", w->config, "--backup", "/dev/null"},
+                              {"cofred", "--config", w->config, "--restore", "/dev/null"}};
+    static const char *const lacked[] = {"hands", "decider", "decider", "decider"};
+    char folder[] = "/tmp/cofre-alone-XXXXXX", path[64], said[512], wanted[96];
+    struct bytes program = {0};
+    (void)state;
+    need();
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/cofred", folder);
+    assert_int_equal(file_read(&program, w->program, 256 << 20, NULL), 0);
+    assert_int_equal(file_write(path, bytes_view(&program), 0700, NULL), 0);
+    bytes_free(&program);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        assert_int_equal(run(path, verbs[i], said), COFRE_LACKING);
+        (void)snprintf(wanted, sizeof wanted, "cofred: %s/cofred-%s, a part of it: ", folder, lacked[i]);
+        assert_memory_equal(said, wanted, strlen(wanted));
+    }
     (void)unlink(path);
     (void)rmdir(folder);
-    assert_non_null(strstr(said, wanted));
-    assert_int_equal(WEXITSTATUS(status), COFRE_LACKING);
     must(200, "GET", "/session", NULL);
+}
+
+static const struct {
+    const char *part, *program;
+} programs[] = {{"hands", "cofred-hands"}, {"zygote", "cofred-parser"}, {"decider", "cofred-decider"},
+                {"gate", "cofred-gate"},   {"keys", "cofred-keys"},     {"tpm", "cofred-tpm"}};
+
+static void a_part_that_a_hand_starts_says_so(void **state)
+{
+    char path[PATH_MAX], said[512];
+    (void)state;
+    need();
+    const char *end = strrchr(w->program, '/');
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        char *const bare[] = {"cofred", NULL}, *const config[] = {"cofred", "--config", w->config, NULL};
+        char *const other[] = {"cofred", "--part", "supervisor", NULL};
+        (void)snprintf(path, sizeof path, "%.*s/%s", (int)(end - w->program), w->program,
+                       programs[i].program);
+        assert_int_equal(run(path, bare, said), COFRE_USAGE);
+        assert_int_equal(run(path, config, said), COFRE_USAGE);
+        assert_string_equal(said, "cofred: this is a part of cofred, which starts it\n");
+        assert_int_equal(run(path, other, said), COFRE_USAGE);
+        assert_non_null(strstr(said, "there is no such part"));
+    }
+}
+
+static bool maps(pid_t pid, const char *library)
+{
+    char path[64], line[PATH_MAX + 128];
+    bool found = false;
+    (void)snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    CLEAN_FILE *of = fopen(path, "r");
+    assert_non_null(of);
+    while (!found && fgets(line, sizeof line, of))
+        found = strstr(line, library);
+    return found;
+}
+
+/* Pages of a library that the dynamic linker wrote to are a process's own, whether it calls the library or not. */
+static void a_part_has_the_libraries_that_it_calls_and_no_others(void **state)
+{
+    static const struct {
+        const char *library, *part[6];
+    } wanted[] = {{"/libjansson.so", {"supervisor", "hands", "gate", "decider", "zygote", "keys"}},
+                  {"/libsystemd.so", {NULL}},
+                  {"/libcrypto.so", {"gate", "zygote", "decider", "keys"}},
+                  {"/libssl.so", {"gate", "keys"}},
+                  {"/libmicrohttpd.so", {"zygote"}},
+                  {"/libmnl.so", {"hands"}},
+                  {"/libevent_core-2.1.so", {"gate", "decider"}},
+                  {"/libevent-2.1.so", {NULL}},
+                  {"/libsqlite3.so", {"decider"}},
+                  {"/libpq.so", {NULL}},
+                  {"/libcurl.so", {"keys"}},
+                  {"/libtss2-esys.so", {NULL}}};
+    static const char *const parts[] = {"supervisor", "hands", "gate", "decider", "zygote", "keys"};
+    (void)state;
+    need();
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const pid_t pid = i ? whole_part(w, parts[i]) : w->cofred;
+        assert_true(pid > 0);
+        for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++) {
+            bool due = false;
+            for (size_t p = 0; p < 6 && wanted[k].part[p]; p++)
+                due |= strcmp(wanted[k].part[p], parts[i]) == 0;
+            if (maps(pid, wanted[k].library) != due)
+                fail_msg("%s %s %s", parts[i], due ? "lacks" : "has", wanted[k].library);
+        }
+    }
 }
 
 static void a_signal_has_the_configuration_read_again_where_it_is_good(void **state)
@@ -663,6 +745,8 @@ int main(int argc, char **argv)
         TEST(parts_are_nobody_who_could_do_harm),
         TEST(a_second_cofred_is_refused_the_first_one_s_directory),
         TEST(a_cofred_without_its_parts_says_which_it_lacks),
+        TEST(a_part_that_a_hand_starts_says_so),
+        TEST(a_part_has_the_libraries_that_it_calls_and_no_others),
         TEST(a_signal_has_the_configuration_read_again_where_it_is_good),
         TEST(systemd_hears_of_the_deciding_loop_while_it_turns),
         TEST(a_silent_upload_keeps_nobody_from_stopping),
