@@ -41,9 +41,10 @@ static void assert_after(const struct plain_run *plan, bool started)
     assert_int_equal(plain.entered, started ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED);
 }
 
-static const struct plain_run init = {EAGAIN, KVM_MP_STATE_INIT_RECEIVED}, sipi = {EAGAIN, KVM_MP_STATE_UNINITIALIZED},
-                              both = {EAGAIN, KVM_MP_STATE_RUNNABLE}, still = {EINTR, KVM_MP_STATE_UNINITIALIZED},
-                              end = {0};
+static const struct plain_run init = {EAGAIN, KVM_MP_STATE_INIT_RECEIVED},
+                              sipi = {EAGAIN, KVM_MP_STATE_UNINITIALIZED},
+                              both = {EAGAIN, KVM_MP_STATE_RUNNABLE},
+                              still = {EINTR, KVM_MP_STATE_UNINITIALIZED}, end = {0};
 
 static void init_and_sipi_start_it_as_it_was_launched(void **state)
 {
@@ -81,8 +82,10 @@ int main(void)
 {
 #define ON_TWO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        ON_TWO(init_and_sipi_start_it_as_it_was_launched), ON_TWO(they_may_come_at_once),
-        ON_TWO(init_alone_starts_nothing),                 ON_TWO(a_sipi_without_init_is_lost),
+        ON_TWO(init_and_sipi_start_it_as_it_was_launched),
+        ON_TWO(they_may_come_at_once),
+        ON_TWO(init_alone_starts_nothing),
+        ON_TWO(a_sipi_without_init_is_lost),
         ON_TWO(it_waits_until_something_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
