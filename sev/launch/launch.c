@@ -183,9 +183,6 @@ static int snp_vm_init(struct tee *tee, struct kvm *kvm, struct kvm_vm *vm, cons
 static int snp_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index, struct kvm_cpuid2 *cpuid,
                          const struct launch_image *image, struct cofre_err *err)
 {
-    if (index && image->at_reset) /* how OVMF starts the others was not seen to work yet */
-        return cofre_fail(err, COFRE_USAGE,
-                          "--cpus: an SNP guest that starts in --firmware has one vCPU so far");
     int rc = snp_cpuid_correct(cpuid, err);
     if (rc == 0)
         rc = kvm_vcpu_set_cpuid(vcpu, cpuid, err);

@@ -26,6 +26,10 @@ int emu_vm_leave_on_ud(struct emu_vm *vm)
         return -ENODEV;
     }
     int rc = host_ioctl_value(ud, COFRE_UD_CATCH, (unsigned long)vm->fd);
+    if (rc == -ENOTTY)
+        log_error("%s is of another version of the module than the emulated platform needs: build and load "
+                  "the one in vmm/emu/module",
+                  COFRE_UD_DEVICE);
     if (!rc)
         vm->ud_fd = TAKE_FD(ud);
     return rc;

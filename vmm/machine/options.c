@@ -311,10 +311,6 @@ static int check_together(const struct run_options *o, bool has_tee, const struc
     if (!has_tee)
         return cofre_fail(err, COFRE_USAGE,
                           "--tee is needed: %s for a confidential guest, none for a plain one", names);
-    if (o->guest.firmware)
-        return cofre_fail(
-            err, COFRE_USAGE,
-            "--firmware: guests that start in firmware are predicted (cofre measure) but not started yet");
     if (!o->guest.kernel && !o->guest.firmware)
         return cofre_fail(err, COFRE_USAGE, "--kernel is needed: a Linux bzImage");
     if (o->memory.huge && o->tee)

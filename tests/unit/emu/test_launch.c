@@ -18,6 +18,7 @@
 
 #include "sev/abi.h"
 #include "vmm/emu/host.h"
+#include "vmm/emu/module/cofre_ud.h"
 #include "vmm/kvm/uapi.h"
 
 #define RAM (64u << 12)
@@ -26,6 +27,8 @@
 
 static uint64_t dr7 = 0x400;
 static unsigned plain_runs;
+
+static bool old_module;
 
 static int fake_open(const char *path, int flags)
 {
@@ -75,6 +78,9 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
     case KVM_RUN:
         plain_runs++;
         return 0;
+    case COFRE_UD_CATCH:
+        errno = ENOTTY;
+        return old_module ? -1 : 0;
     default:
         return 0;
     }
@@ -566,10 +572,21 @@ static void shows_the_attributes_of_an_snp_host(void **state)
     assert_int_equal(errno, ENXIO);
 }
 
+static void an_older_module_is_refused(void **state)
+{
+    (void)state;
+    old_module = true;
+    const int refused = kvm->ioctl(kvm_fd, KVM_CREATE_VM, (void *)KVM_X86_SNP_VM), error = errno;
+    old_module = false;
+    assert_int_equal(refused, -1);
+    assert_int_equal(error, ENOTTY);
+}
+
 int main(void)
 {
 #define ON_A_MACHINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        ON_A_MACHINE(an_older_module_is_refused),
         ON_A_MACHINE(every_command_in_every_phase),
         ON_A_MACHINE(every_command_with_a_vcpu),
         ON_A_MACHINE(no_plain_vcpu_runs_before_the_launch_is_finished),

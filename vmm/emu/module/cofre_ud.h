@@ -21,7 +21,8 @@
 
 #define COFRE_UD_DEVICE "/dev/cofre-ud"
 #define COFRE_UD_EXIT   0xc0f5eu
-#define COFRE_UD_CATCH  _IO(0xc0, 0x01) /* argument: the virtual machine's descriptor */
+/* Argument: the virtual machine's descriptor. Another number whenever what the module does changes: an older one says ENOTTY. */
+#define COFRE_UD_CATCH _IO(0xc0, 0x02)
 
 #define COFRE_UD_FAULT_OFFSET (32 + 256 - 16)
 struct cofre_ud_fault {

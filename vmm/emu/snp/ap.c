@@ -1,7 +1,7 @@
 /*
- * Which vCPUs run. The first one starts with the launch; every other waits, inside KVM_RUN, until the guest gives it a
- * VMSA by AP creation (GHCB specification 4.1.9). A vCPU is changed by its own thread only: the others leave a note and
- * wake or interrupt it.
+ * Which vCPUs run. The first one starts with the launch; every other waits, inside KVM_RUN, until the guest starts it: by INIT and
+ * SIPI from the VMSA that was launched, or by AP creation (GHCB specification 4.1.9) from one that the guest gives it. A vCPU is
+ * changed by its own thread only: the others leave a note and wake or interrupt it.
  */
 #define LOG_ROOM "emu"
 #include <errno.h>
@@ -102,14 +102,9 @@ static int refuse_entry(struct snp_vcpu *vcpu, const char *why)
     return EMU_EXIT;
 }
 
-static int start(struct snp_vcpu *vcpu)
+static int start_from(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
-    struct snp_vmsa vmsa;
-    if (snp_read_vmsa(snp_vm_of(vcpu), vcpu->ap.vmsa, &vmsa) != 0)
-        return refuse_entry(vcpu, "it is not a validated private page that RMPADJUST made a VMSA");
-    if (vmsa.vmpl != 0 || vmsa.sev_features != snp_vm_of(vcpu)->sev_features || !(vmsa.efer & 1ull << 12))
-        return refuse_entry(vcpu, "its VMPL, SEV features or EFER are not this guest's");
-    int rc = snp_vmsa_load(vcpu, &vmsa);
+    int rc = snp_vmsa_load(vcpu, vmsa);
     if (!rc)
         rc = host_ioctl(vcpu->emu.fd, KVM_SET_LAPIC, &vcpu->ap.lapic);
     if (!rc)
@@ -119,8 +114,42 @@ static int start(struct snp_vcpu *vcpu)
     vcpu->ghcb_msr = 0;
     vcpu->ghcb_registered = UINT64_MAX;
     vcpu->ap.state = AP_RUNNING;
-    log_debug("vCPU %u starts from the VMSA at %#llx", vcpu->emu.id, (unsigned long long)vcpu->ap.vmsa);
     return EMU_RESUME;
+}
+
+static int start_created(struct snp_vcpu *vcpu)
+{
+    struct snp_vmsa vmsa;
+    if (snp_read_vmsa(snp_vm_of(vcpu), vcpu->ap.vmsa, &vmsa) != 0)
+        return refuse_entry(vcpu, "it is not a validated private page that RMPADJUST made a VMSA");
+    if (vmsa.vmpl != 0 || vmsa.sev_features != snp_vm_of(vcpu)->sev_features || !(vmsa.efer & 1ull << 12))
+        return refuse_entry(vcpu, "its VMPL, SEV features or EFER are not this guest's");
+    log_debug("vCPU %u starts from the VMSA at %#llx", vcpu->emu.id, (unsigned long long)vcpu->ap.vmsa);
+    return start_from(vcpu, &vmsa);
+}
+
+/*
+ * The plain KVM takes INIT itself, and would take the SIPI after it: it would enter the guest at the SIPI's vector. So between the two
+ * it is told that there was no INIT. What wakes it then is the SIPI, which starts the vCPU as it was launched, whatever its vector
+ * (Linux arch/x86/kvm/svm/sev.c, sev_vcpu_deliver_sipi_vector). One before INIT is lost, as on a processor.
+ */
+static int on_init_or_sipi(struct snp_vcpu *vcpu)
+{
+    struct kvm_mp_state mp;
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_MP_STATE, &mp);
+    if (rc)
+        return rc;
+    const bool before = vcpu->ap.initialised;
+    const bool init = mp.mp_state == KVM_MP_STATE_INIT_RECEIVED;
+    vcpu->ap.initialised |= mp.mp_state != KVM_MP_STATE_UNINITIALIZED;
+    if (vcpu->ap.initialised && !init) { /* both may have come at once */
+        log_debug("vCPU %u starts as it was launched", vcpu->emu.id);
+        return start_from(vcpu, &vcpu->ap.launched);
+    }
+    if (init && !before)
+        log_debug("vCPU %u: INIT", vcpu->emu.id);
+    rc = set_mp_state(vcpu, KVM_MP_STATE_UNINITIALIZED);
+    return rc ? rc : EMU_RESUME;
 }
 
 /* Does what the note says, with the lock held. EMU_RESUME: see what state that gave. */
@@ -132,7 +161,7 @@ static int take_note(struct snp_vcpu *vcpu)
         vcpu->ap.state = AP_OFF;
         break;
     case AP_CREATE:
-        rc = start(vcpu);
+        rc = start_created(vcpu);
         break;
     case AP_CREATE_ON_INIT: /* stays until INIT: the plain KVM waits for that */
         rc = set_mp_state(vcpu, KVM_MP_STATE_UNINITIALIZED);
@@ -151,8 +180,7 @@ int snp_ap_ready(struct snp_vcpu *vcpu)
         int rc = vcpu->ap.reset_known ? EMU_RESUME : remember_reset(vcpu);
         if (rc >= 0)
             rc = take_note(vcpu);
-        bool run =
-            rc == EMU_RESUME && (vcpu->ap.state == AP_RUNNING || vcpu->ap.pending == AP_CREATE_ON_INIT);
+        bool run = rc == EMU_RESUME && (vcpu->ap.state != AP_OFF || vcpu->ap.pending == AP_CREATE_ON_INIT);
         vcpu->ap.in_run = run;
         pthread_mutex_unlock(&vcpu->ap.lock);
         if (run || rc != EMU_RESUME)
@@ -174,14 +202,25 @@ void snp_ap_left(struct snp_vcpu *vcpu)
     pthread_mutex_unlock(&vcpu->ap.lock);
 }
 
-int snp_ap_on_init(struct snp_vcpu *vcpu)
+int snp_ap_on_event(struct snp_vcpu *vcpu)
 {
+    int rc = -EAGAIN;
     pthread_mutex_lock(&vcpu->ap.lock);
-    bool mine = vcpu->ap.pending == AP_CREATE_ON_INIT;
-    if (mine)
+    if (vcpu->ap.pending == AP_CREATE_ON_INIT) {
         vcpu->ap.pending = AP_CREATE;
+        rc = EMU_RESUME;
+    } else if (vcpu->ap.state == AP_LAUNCHED)
+        rc = on_init_or_sipi(vcpu);
     pthread_mutex_unlock(&vcpu->ap.lock);
-    return mine ? EMU_RESUME : -EAGAIN;
+    return rc;
+}
+
+void snp_ap_launched(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
+{
+    if (vcpu->ap.state == AP_RUNNING)
+        return;
+    vcpu->ap.launched = *vmsa;
+    vcpu->ap.state = AP_LAUNCHED;
 }
 
 int snp_ap_hold(struct snp_vcpu *vcpu)

@@ -209,9 +209,11 @@ static int launch_vmsa(struct snp_vcpu *vcpu, struct uapi_sev_cmd *cmd)
         return -EBADF;
     struct psp_page update = {.type = SNP_PAGE_VMSA, .gpa = SNP_VMSA_GPA, .data = (uint8_t *)&vmsa};
     rc = firmware(cmd, psp_launch_update(snp_vm_of(vcpu)->guest, &update));
-    if (!rc)
-        vcpu->protected = true;
-    return rc;
+    if (rc)
+        return rc;
+    vcpu->protected = true;
+    snp_ap_launched(vcpu, &vmsa);
+    return 0;
 }
 
 /* snp_launch_finish */

@@ -85,7 +85,13 @@ struct snp_vcpu {
     struct { /* AP creation; written by other vCPUs */
         pthread_mutex_t lock;
         int event; /* eventfd: something changed */
-        enum { AP_OFF, AP_RUNNING } state;
+        enum {
+            AP_OFF,
+            AP_LAUNCHED,
+            AP_RUNNING
+        } state;                  /* AP_LAUNCHED: waits for INIT and SIPI, in the plain KVM */
+        struct snp_vmsa launched; /* what these start it from */
+        bool initialised;         /* INIT came */
         enum { AP_NOTHING, AP_CREATE, AP_CREATE_ON_INIT, AP_DESTROY } pending;
         uint64_t vmsa;
         pthread_t thread;
@@ -142,8 +148,10 @@ void snp_ap_init(struct snp_vcpu *vcpu);
 void snp_ap_free(struct snp_vcpu *vcpu);
 /* Before KVM_RUN enters the guest: waits until the vCPU may run. EMU_RESUME, EMU_EXIT, or -EINTR. */
 int snp_ap_ready(struct snp_vcpu *vcpu);
-/* The plain KVM_RUN came back with -EAGAIN: the vCPU, waiting for INIT, got it. */
-int snp_ap_on_init(struct snp_vcpu *vcpu);
+/* The plain KVM_RUN came back with -EAGAIN: INIT or SIPI came to a vCPU that does not run. */
+int snp_ap_on_event(struct snp_vcpu *vcpu);
+/* The launch measured this VMSA of it. */
+void snp_ap_launched(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa);
 /* After KVM_RUN of the plain KVM, whatever it returned. */
 void snp_ap_left(struct snp_vcpu *vcpu);
 int snp_ap_creation(struct snp_vm *vm, uint32_t request, uint32_t apic_id, uint64_t sev_features,

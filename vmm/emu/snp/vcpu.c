@@ -66,7 +66,7 @@ static int on_failure(struct snp_vcpu *vcpu, int rc)
 {
     if (rc == -EFAULT)
         return snp_untouchable_page(vcpu);
-    return rc == -EAGAIN ? snp_ap_on_init(vcpu) : rc;
+    return rc == -EAGAIN ? snp_ap_on_event(vcpu) : rc;
 }
 
 static int on_exit_reason(struct snp_vcpu *vcpu)
