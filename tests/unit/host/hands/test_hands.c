@@ -568,7 +568,8 @@ static int start_of(const char *tenant, uint32_t guest)
 {
     struct hands_start start = world_start("wait");
     CLEAN_FD kernel = open(w->kernel, O_RDONLY | O_CLOEXEC);
-    strncpy(start.tenant, tenant, sizeof start.tenant); /* and zeros */
+    memset(start.tenant, 0, sizeof start.tenant);
+    memcpy(start.tenant, tenant, strlen(tenant));
     return world_ask(w, HANDS_START, guest, &start, &kernel, 1);
 }
 
