@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
@@ -146,6 +148,18 @@ int file_open(int *fd, size_t *size, const char *path, size_t max, struct cofre_
     if (rc == 0 && *size > max)
         rc = too_long(path, max, err);
     return rc || *size ? rc : copy(fd, size, max, path, err);
+}
+
+int file_lock(int fd, unsigned seconds)
+{
+    static const struct timespec a_while = {.tv_nsec = 10000000};
+    for (unsigned tries = seconds * 100;; tries--) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK || tries == 0)
+            return -1;
+        (void)nanosleep(&a_while, NULL);
+    }
 }
 
 int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err)

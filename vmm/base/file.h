@@ -15,6 +15,9 @@ int file_read(struct bytes *out, const char *path, size_t max, struct cofre_err 
 /* Opens one of at most max bytes to be mapped: a regular file as it is; a pipe, or "-", as a copy in memory. The caller closes
  * *fd in any case (-1: nothing is open). */
 int file_open(int *fd, size_t *size, const char *path, size_t max, struct cofre_err *err);
+/* flock(2) of what is open as fd, for one alone. Whoever had it and was killed may still be ending, in the middle of a call: that is waited
+ * for, for so many seconds at most. 0, or -1 and errno: EWOULDBLOCK where somebody has it. */
+int file_lock(int fd, unsigned seconds);
 /* Replaces the file; mode as for open(2). "-" writes to standard output. */
 int file_write(const char *path, struct view data, unsigned mode, struct cofre_err *err);
 

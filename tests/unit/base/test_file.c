@@ -2,11 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -99,6 +101,30 @@ static void what_it_is_not_open_for_is_refused(void **state)
     assert_int_equal(errno, EBADF);
 }
 
+static void a_lock_is_one_s_until_that_one_ends(void **state)
+{
+    (void)state;
+    CLEAN_FD mine = open(path, O_RDONLY | O_CLOEXEC);
+    int told[2];
+    assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int theirs = open(path, O_RDONLY | O_CLOEXEC);
+        _exit(file_lock(theirs, 0) < 0 || write(told[1], "", 1) != 1 || pause());
+    }
+    char ready;
+    assert_int_equal(read(told[0], &ready, 1), 1);
+    assert_int_equal(file_lock(mine, 0), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    assert_int_equal(kill(pid, SIGKILL), 0); /* and not yet waited for */
+    assert_int_equal(file_lock(mine, 60), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(file_lock(-1, 60), -1);
+    assert_int_equal(errno, EBADF);
+    close(told[0]);
+    close(told[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +132,7 @@ int main(void)
         cmocka_unit_test(an_open_file_is_read_from_its_beginning),
         cmocka_unit_test(the_copy_is_closed_on_execve),
         cmocka_unit_test(what_it_is_not_open_for_is_refused),
+        cmocka_unit_test(a_lock_is_one_s_until_that_one_ends),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

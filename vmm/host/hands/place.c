@@ -12,12 +12,14 @@
 #include <sys/un.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 #include "vmm/base/number.h"
 #include "vmm/devices/rates.h"
 #include "vmm/host/hands/as_user.h"
 #include "vmm/host/hands/command.h"
 
 #define NAME_SIZE          16
+#define LOCK_SECONDS       10
 #define RATES_NAME         "rates"
 #define AT_ONCE            100000 /* files of a guest's user that one removal takes */
 #define EMULATED_FILES_MAX 64
@@ -50,6 +52,11 @@ int places_open(const char *directory, struct cofre_err *err)
         return cofre_fail(err, COFRE_FAILED, "%s: %s", directory, strerror(errno));
     if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
         return cofre_fail(err, COFRE_USAGE, "%s: others than root can write to it", directory);
+    /* What hands that were killed had begun is whole or not there once they and their copies, which have it too until they are a guest's
+     * process, are gone: then it is looked at. */
+    if (file_lock(fd, LOCK_SECONDS) < 0)
+        return cofre_fail(err, COFRE_LACKING, "%s: %s", directory,
+                          errno == EWOULDBLOCK ? "another cofred has it" : strerror(errno));
     return TAKE_FD(fd);
 }
 

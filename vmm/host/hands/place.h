@@ -13,7 +13,8 @@
 
 #include "vmm/host/hands/hands.h"
 
-/* Returns a descriptor of DIRECTORY, which is made where it is not there. COFRE_USAGE where others than this user can write to it. */
+/* Returns a descriptor of DIRECTORY, which is made where it is not there. COFRE_USAGE where others than this user can write to it,
+ * COFRE_LACKING where another process has it: it is for one alone, as long as the descriptor is open. */
 int places_open(const char *directory, struct cofre_err *err);
 /* Calls with the number of each guest that has a directory. */
 int places_each(int places, void (*call)(void *context, uint32_t guest), void *context,

@@ -6,13 +6,15 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 #include "vmm/host/images/folder.h"
+
+#define LOCK_SECONDS 2 /* that whoever had it may take to end */
 
 int store_open(int folder, const char *name, int flags, mode_t mode)
 {
@@ -119,7 +121,7 @@ static int open_folders(struct images *images, struct cofre_err *err)
         const char *name;
         int *fd;
     } folders[] = {{"incoming", &images->incoming}, {"images", &images->tenants}, {"disks", &images->disks}};
-    if (flock(images->folder, LOCK_EX | LOCK_NB) < 0)
+    if (file_lock(images->folder, LOCK_SECONDS) < 0)
         return cofre_fail(err, errno == EWOULDBLOCK ? COFRE_LACKING : COFRE_FAILED,
                           "the storage of images: %s",
                           errno == EWOULDBLOCK ? "another process has it" : strerror(errno));

@@ -1,4 +1,5 @@
 /* Hands at work, as root in namespaces of the test's own; a stand-in is cofre-vmm. What the host does not have is skipped. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,6 +19,7 @@
 
 #include "tests/unit/host/hands/world.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/file.h"
 #include "vmm/devices/rates.h"
 #include "vmm/host/hands/channel.h"
 
@@ -378,6 +381,23 @@ static void what_an_interrupted_start_left_is_found_and_removed(void **state)
     assert_string_equal(world_leftover(w), "");
     assert_int_equal(world_guest(w, 9 + WORLD_GUESTS, "wait", NULL), 0);
     assert_int_equal(user_of(9 + WORLD_GUESTS), user);
+}
+
+/* So that the next hands waits until those before it are gone, with all that they had begun; and never for a guest. */
+static void guests_directory_is_hands_alone_until_they_end(void **state)
+{
+    (void)state;
+    need(true, "");
+    assert_int_equal(world_guest(w, 1, "wait", NULL), 0);
+    CLEAN_FD fd = open(w->guests, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(file_lock(fd, 0), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    world_stop_hands(w, true);
+    assert_int_equal(file_lock(fd, 60), 0);
+    assert_int_equal(flock(fd, LOCK_UN), 0);
+    world_start_hands(w);
+    assert_int_equal(world_ask(w, HANDS_LIST, 0, NULL, NULL, 0), 0);
+    assert_int_equal(w->answer.list.count, 1);
 }
 
 static int start_with(uint32_t guest, int fd)
@@ -754,6 +774,7 @@ int main(int argc, char **argv)
         TEST(a_guest_that_ended_while_hands_was_away_has_ended),
         TEST(a_process_that_is_no_guest_s_is_never_taken_for_one),
         TEST(what_an_interrupted_start_left_is_found_and_removed),
+        TEST(guests_directory_is_hands_alone_until_they_end),
         TEST(descriptors_of_another_kind_are_refused),
         TEST(a_bent_socket_leads_nowhere_that_the_guest_cannot_go),
         TEST(rates_of_disks_and_networks_reach_the_guest_s_process),
