@@ -139,15 +139,11 @@ static int on_init_or_sipi(struct snp_vcpu *vcpu)
     int rc = host_ioctl(vcpu->emu.fd, KVM_GET_MP_STATE, &mp);
     if (rc)
         return rc;
-    const bool before = vcpu->ap.initialised;
-    const bool init = mp.mp_state == KVM_MP_STATE_INIT_RECEIVED;
     vcpu->ap.initialised |= mp.mp_state != KVM_MP_STATE_UNINITIALIZED;
-    if (vcpu->ap.initialised && !init) { /* both may have come at once */
+    if (vcpu->ap.initialised && mp.mp_state != KVM_MP_STATE_INIT_RECEIVED) { /* both may have come at once */
         log_debug("vCPU %u starts as it was launched", vcpu->emu.id);
         return start_from(vcpu, &vcpu->ap.launched);
     }
-    if (init && !before)
-        log_debug("vCPU %u: INIT", vcpu->emu.id);
     rc = set_mp_state(vcpu, KVM_MP_STATE_UNINITIALIZED);
     return rc ? rc : EMU_RESUME;
 }

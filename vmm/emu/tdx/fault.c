@@ -59,7 +59,7 @@ int tdx_touched(struct tdx_vcpu *vcpu, enum memory_access access, uint64_t gpa, 
     if (access == MEMORY_SHARED || access == MEMORY_NO_SLOT || access == MEMORY_PRIVATE)
         return emu_vcpu_memory_fault(&vcpu->emu, gpa & ~TDX_SHARED_BIT, !(gpa & TDX_SHARED_BIT));
     if (access != MEMORY_UNUSABLE)
-        return end_td(vcpu, UINT64_MAX);
+        return end_td(vcpu, gpa);
     int rc = tdx_memory_touch(tdx_vm_of(vcpu), gpa);
     if (rc)
         return rc;

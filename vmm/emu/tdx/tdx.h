@@ -99,7 +99,7 @@ int tdx_vcpu_enter(struct emu_vcpu *vcpu);
 /* TDH.VP.INIT: the registers with which the module starts every vCPU. */
 int tdx_vcpu_reset(struct tdx_vcpu *vcpu, uint64_t rcx);
 
-/* fault.c: the guest touched a page that it may not. gpa may be unknown: UINT64_MAX. */
+/* fault.c: the guest touched a page that it may not. */
 int tdx_untouchable_page(struct tdx_vcpu *vcpu);
 int tdx_touched(struct tdx_vcpu *vcpu, enum memory_access access, uint64_t gpa, uint64_t gla);
 
