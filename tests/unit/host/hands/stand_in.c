@@ -61,6 +61,7 @@ static void descriptors(void)
         if (n > 0)
             dprintf(console, "fd %d %.*s\n", fd, (int)n, to);
     }
+    dprintf(console, "no other\n");
 }
 
 static void kernel(void)
