@@ -1,5 +1,6 @@
 #include "vmm/host/interface/schemas.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "vmm/host/interface/schemas_parts.h"
@@ -37,21 +38,39 @@ static const struct schema_member network_limits[] = {
 static const struct schema schema_network_limits = {"NetworkLimits", "Of each of a guest's networks.",
                                                     network_limits, NULL};
 
+/* A limit that is given as 0 is none: else one that was set could never be taken away. */
+static int limits_rule(const json_t *limits, struct cofre_err *err)
+{
+    static const struct {
+        const char *member;
+        uint64_t least;
+    } bounds[] = {{"cpu_quota", 10}, {"memory", MEMORY_LEAST}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        const uint64_t value = member_unsigned(limits, bounds[i].member, 0);
+        if (value && value < bounds[i].least)
+            return cofre_fail(err, COFRE_MALFORMED, "%s: it must be 0 for no limit, or at least %" PRIu64,
+                              bounds[i].member, bounds[i].least);
+    }
+    return 0;
+}
+
 static const struct schema_member limits[] = {
     {"cpu_weight", NUMBER(1, 10000), false,
      "its part of its tenant's share of the CPUs when they are scarce; others have 100"},
-    {"cpu_quota", NUMBER(10, 1000000), false,
-     "thousandths of one CPU that it may use; without it there is no bound"},
+    {"cpu_quota", NUMBER(0, 1000000), false,
+     "thousandths of one CPU that it may use, 10 at least; 0: no limit"},
     {"cpus", CHECKED(SCHEMA_IS_CPUS), false, "the host's CPUs that it runs on: \"0-3,6\""},
     {"numa_node", NUMBER(0, 1023), false, "of the host, that its memory is of"},
-    {"memory", NUMBER(MEMORY_LEAST, 0), false, "bytes that the guest and its monitor may use together"},
-    {"processes", NUMBER(1, 100000), false, "processes and threads of the monitor and its helpers"},
+    {"memory", NUMBER(0, 0), false,
+     "bytes that the guest and its monitor may use together, 16 MiB at least; 0: no limit"},
+    {"processes", NUMBER(0, 100000), false,
+     "processes and threads of the monitor and its helpers; 0: no limit"},
     {"disk", OBJECT(schema_disk_limits), false, NULL},
     {"network", OBJECT(schema_network_limits), false, NULL},
     END,
 };
 const struct schema schema_limits = {"Limits", "What a guest may use; all of it can change while it runs.",
-                                     limits, NULL};
+                                     limits, limits_rule};
 
 /* Devices */
 

@@ -256,6 +256,13 @@ static void definitions_are_had_or_refused(void **state)
         {"{\"name\": \"a\", " SNP ", \"memory_pages\": \"2M\"}", "memory_pages: it is for tee none"},
         {"{\"name\": \"a\", " PLAIN ", \"limits\": {\"disk\": {\"read_bytes\": -1}}}",
          "limits.disk.read_bytes: "},
+        {"{\"name\": \"a\", " PLAIN ", \"limits\": {\"cpu_quota\": 0, \"memory\": 0, \"processes\": 0}}",
+         NULL},
+        {"{\"name\": \"a\", " PLAIN ", \"limits\": {\"cpu_quota\": 10, \"memory\": 16777216}}", NULL},
+        {"{\"name\": \"a\", " PLAIN ", \"limits\": {\"cpu_quota\": 9}}",
+         "limits: cpu_quota: it must be 0 for no limit, or at least 10"},
+        {"{\"name\": \"a\", " PLAIN ", \"limits\": {\"memory\": 16777215}}",
+         "limits: memory: it must be 0 for no limit, or at least 16777216"},
     };
     for (size_t i = 0; i < sizeof definitions / sizeof *definitions; i++) {
         struct cofre_err err = {""};
