@@ -14,6 +14,7 @@
 
 #include "tdx/model/quote_service.h"
 #include "vmm/base/log.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
@@ -199,27 +200,63 @@ static int system_ioctl(int fd, unsigned long request, void *argument)
     return rc == EMU_COMMON ? host_ioctl(fd, request, argument) : rc;
 }
 
+static int file_ioctl(int fd, const struct emu_file *file, unsigned long request, void *argument)
+{
+    switch (file->kind) {
+    case FILE_KVM:
+        return system_ioctl(fd, request, argument);
+    case FILE_VM:
+        return emu_vm_ioctl(file->vm, request, argument);
+    case FILE_VCPU:
+        return file->vm->type->vcpu_ioctl(file->vcpu, request, argument);
+    default:
+        return -ENOTTY;
+    }
+}
+
+/* The size of what the emulation itself reads of the caller's, where the request says it; 0: not of these. */
+static size_t input_size(unsigned long request)
+{
+    static const unsigned long inputs[] = {
+        KVM_ENABLE_CAP,
+        KVM_SET_USER_MEMORY_REGION,
+        KVM_SET_USER_MEMORY_REGION2,
+        KVM_SET_MEMORY_ATTRIBUTES,
+        KVM_CREATE_GUEST_MEMFD,
+        KVM_X86_SET_MSR_FILTER,
+        KVM_GET_DEVICE_ATTR,
+        KVM_HAS_DEVICE_ATTR,
+        KVM_SET_SREGS,
+        KVM_SET_SREGS2,
+    };
+    if (request == KVM_MEMORY_ENCRYPT_OP)
+        return sizeof(union emu_command);
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        if (inputs[i] == request)
+            return _IOC_SIZE(request);
+    return 0;
+}
+
+/* Read once, then checked and used. A command's result is in it, too. */
+static int checked_ioctl(int fd, const struct emu_file *file, unsigned long request, void *argument)
+{
+    uint64_t input[64];
+    const size_t size = input_size(request);
+    const bool command = request == KVM_MEMORY_ENCRYPT_OP;
+    if (!size || size > sizeof(input) || (command && !argument))
+        return file_ioctl(fd, file, request, argument);
+    if (caller_read(input, argument, size) != 0)
+        return -EFAULT;
+    const int rc = file_ioctl(fd, file, request, input);
+    return command && caller_write(argument, input, size) != 0 ? -EFAULT : rc;
+}
+
 static int emulated_ioctl(int fd, unsigned long request, void *argument)
 {
-    struct emu_file file = file_of(fd);
-    int rc;
-    switch (file.kind) {
-    case FILE_KVM:
-        rc = system_ioctl(fd, request, argument);
-        break;
-    case FILE_VM:
-        rc = emu_vm_ioctl(file.vm, request, argument);
-        break;
-    case FILE_VCPU:
-        rc = file.vm->type->vcpu_ioctl(file.vcpu, request, argument);
-        break;
-    case FILE_GMEM:
-    case FILE_DEVICE:
-        rc = -ENOTTY;
-        break;
-    default:
+    const struct emu_file file = file_of(fd);
+    if (file.kind == FILE_NOT_OURS)
         return emu_host->ioctl(fd, request, argument);
-    }
+    const int rc = checked_ioctl(fd, &file, request, argument);
     if (rc >= 0)
         return rc;
     errno = -rc;

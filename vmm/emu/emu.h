@@ -24,6 +24,12 @@ enum { EMU_COMMON = INT_MIN }; /* what a type's ioctl returns for a call that is
 
 #define EMU_HYPERCALL_EXITS (1ull << KVM_HC_MAP_GPA_RANGE)
 
+/* KVM_MEMORY_ENCRYPT_OP's argument, read from the caller and written back. */
+union emu_command {
+    struct uapi_sev_cmd sev;
+    struct uapi_tdx_cmd tdx;
+};
+
 struct emu_vm {
     const struct emu_type *type;
     atomic_uint refs;
@@ -65,7 +71,8 @@ struct emu_type {
     int (*vm_init)(
         struct emu_vm *vm); /* vm is zeros but for the members above; vm_free follows a failure, too */
     void (*vm_free)(struct emu_vm *vm);
-    /* With the lock held, before the code for all types looks at it: EMU_COMMON lets it. */
+    /* With the lock held, before the code for all types looks at it: EMU_COMMON lets it. Of ioctls' arguments, what
+     * the request names the size of is a copy (backend.c); the rest are the caller's addresses (caller.h). */
     int (*vm_ioctl)(struct emu_vm *vm, unsigned long request, void *argument);
 
     int (*vcpu_init)(struct emu_vcpu *vcpu); /* as vm_init */

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
 #include "vmm/emu/adopt.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/host.h"
 
 /* The plain KVM's slot numbers of the high views; the callers' end below it. */
@@ -369,28 +369,18 @@ static uint8_t *shared_at(struct emu_memory *memory, uint64_t gpa, size_t len)
     return slot->hva + (gpa - slot->gpa);
 }
 
-/* The caller may have unmapped its own memory: the copy goes through the kernel, which says EFAULT instead of SIGSEGV. */
-static int copy_caller(void *own, uint8_t *theirs, size_t len, bool write)
-{
-    struct iovec local = {own, len};
-    struct iovec remote = {theirs, len};
-    ssize_t n = write ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0)
-                      : process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-    return n == (ssize_t)len ? 0 : -EFAULT;
-}
-
 int memory_read_shared(struct emu_memory *memory, uint64_t gpa, void *out, size_t len)
 {
     MEMORY_LOCKED(memory);
     uint8_t *p = shared_at(memory, gpa, len);
-    return p ? copy_caller(out, p, len, false) : -EFAULT;
+    return p ? caller_read(out, p, len) : -EFAULT;
 }
 
 int memory_write_shared(struct emu_memory *memory, uint64_t gpa, const void *data, size_t len)
 {
     MEMORY_LOCKED(memory);
     uint8_t *p = shared_at(memory, gpa, len);
-    return p ? copy_caller((void *)(uintptr_t)data, p, len, true) : -EFAULT;
+    return p ? caller_write(p, data, len) : -EFAULT;
 }
 
 uint8_t *memory_private_locked(struct emu_memory *memory, uint64_t gpa)
@@ -415,8 +405,10 @@ static int copy_any(struct emu_memory *memory, uint64_t gpa, void *own, size_t l
         memcpy(write ? page : own, write ? own : page, len);
         return 0;
     }
-    case SHOW_CALLER:
-        return copy_caller(own, slot->hva + (plain - slot->gpa), len, write);
+    case SHOW_CALLER: {
+        uint8_t *theirs = slot->hva + (plain - slot->gpa);
+        return write ? caller_write(theirs, own, len) : caller_read(own, theirs, len);
+    }
     default:
         return -EFAULT;
     }
@@ -443,7 +435,7 @@ int memory_launch_page(struct emu_memory *memory, uint64_t gpa, const uint8_t *s
     int rc = memory->pages.may_launch(memory->pages.state, gfn);
     if (rc)
         return rc;
-    if (source && copy_caller(page, (uint8_t *)(uintptr_t)source, EMU_PAGE_SIZE, false) != 0)
+    if (source && caller_read(page, source, EMU_PAGE_SIZE) != 0)
         return -EFAULT;
     rc = fill(context, gpa, page);
     if (!rc)

@@ -7,6 +7,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 
@@ -149,15 +150,19 @@ struct kvm_cpuid_entry2 emu_vcpu_cpuid(const struct emu_vcpu *vcpu, uint32_t fun
 int emu_vcpu_set_cpuid(struct emu_vcpu *vcpu, const struct kvm_cpuid2 *table,
                        int (*adapt)(struct emu_vcpu *, struct kvm_cpuid_entry2 *, unsigned *))
 {
-    if (table->nent > EMU_CPUID_MAX)
+    struct kvm_cpuid2 head;
+    if (caller_read(&head, table, sizeof(head)) != 0)
+        return -EFAULT;
+    if (head.nent > EMU_CPUID_MAX)
         return -E2BIG;
-    size_t len = table->nent * sizeof(table->entries[0]);
+    size_t len = head.nent * sizeof(table->entries[0]);
     CLEAN_FREE struct kvm_cpuid2 *host = calloc(1, sizeof(*host) + EMU_CPUID_MAX * sizeof(table->entries[0]));
     CLEAN_FREE struct kvm_cpuid_entry2 *own = malloc(len + 1);
     if (!host || !own)
         return -ENOMEM;
-    memcpy(own, table->entries, len);
-    unsigned n = table->nent;
+    if (caller_read(own, table->entries, len) != 0)
+        return -EFAULT;
+    unsigned n = head.nent;
     memcpy(host->entries, own, len);
     int rc = adapt(vcpu, host->entries, &n);
     host->nent = n;
@@ -166,7 +171,7 @@ int emu_vcpu_set_cpuid(struct emu_vcpu *vcpu, const struct kvm_cpuid2 *table,
     if (rc)
         return rc;
     free(vcpu->cpuid);
-    vcpu->cpuid_count = table->nent;
+    vcpu->cpuid_count = head.nent;
     vcpu->cpuid = TAKE_PTR(own);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/base/log.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
 #include "vmm/emu/snp/snp.h"
@@ -43,7 +44,8 @@ static int firmware(struct uapi_sev_cmd *cmd, enum psp_status status)
 static int init2(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_sev_init2 in;
-    memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
+    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+        return -EFAULT;
     if (vm->emu.vcpu_count || in.flags || in.vmsa_features & ~SNP_VMSA_FEATURES)
         return -EINVAL;
     if (in.ghcb_version > GHCB_VERSION || in.ghcb_version == 1)
@@ -76,7 +78,8 @@ static int launch_start(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
         return -ENOTTY;
     if (vm->phase != PHASE_INITIALISED)
         return -EINVAL;
-    memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
+    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+        return -EFAULT;
     if (in.flags || in.policy & ~SNP_HOST_POLICY_BITS || !(in.policy & SNP_POLICY_RESERVED_ONE))
         return -EINVAL;
     if (!snp_is_sev_fd((int)cmd->sev_fd))
@@ -124,8 +127,10 @@ static int launch_page(void *context, uint64_t gpa, uint8_t *page)
         .allowed_count = c->allowed_count,
     };
     enum psp_status status = psp_launch_update(c->vm->guest, &update);
-    if (status == PSP_INVALID_PARAM && c->type == SNP_PAGE_CPUID)
-        memcpy(c->source, page, EMU_PAGE_SIZE); /* the values that the firmware would accept */
+    if (status == PSP_INVALID_PARAM &&
+        c->type == SNP_PAGE_CPUID && /* the values that the firmware would accept */
+        caller_write(c->source, page, EMU_PAGE_SIZE) != 0)
+        return -EFAULT;
     return firmware(c->cmd, status);
 }
 
@@ -155,12 +160,12 @@ static size_t platform_cpuid(const struct snp_vm *vm, struct snp_cpuid_function 
 /* snp_launch_update: done pages are taken off the parameters; a failure counts only on the first page. */
 static int launch_update(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
-    struct uapi_snp_launch_update *param = (void *)(uintptr_t)cmd->data;
     struct uapi_snp_launch_update in;
     struct snp_cpuid_function allowed[EMU_CPUID_MAX];
     if (vm->phase < PHASE_STARTED)
         return -EINVAL;
-    memcpy(&in, param, sizeof(in));
+    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+        return -EFAULT;
     bool zero = in.type == SNP_PAGE_ZERO;
     if (in.flags || !is_page_type(in.type) || in.len == 0 || in.len % EMU_PAGE_SIZE)
         return -EINVAL;
@@ -190,8 +195,7 @@ static int launch_update(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
     }
     cmd->error = error_before;
     in.uaddr = zero ? in.uaddr : (uintptr_t)source;
-    memcpy(param, &in, sizeof(in));
-    return 0;
+    return caller_write((void *)(uintptr_t)cmd->data, &in, sizeof(in));
 }
 
 /* snp_launch_update_vmsa, for one vCPU */
@@ -221,11 +225,13 @@ static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_snp_launch_finish in;
     struct psp_launch_finish finish = {0};
+    uint64_t id_block[sizeof(struct snp_id_block) / 8], id_auth[EMU_PAGE_SIZE / 8];
     if (vm->phase == PHASE_CREATED)
         return -ENOTTY;
     if (vm->phase < PHASE_STARTED)
         return -EINVAL;
-    memcpy(&in, (const void *)(uintptr_t)cmd->data, sizeof(in));
+    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+        return -EFAULT;
     if (in.flags)
         return -EINVAL;
     for (unsigned i = 0; i < vm->emu.vcpu_count; i++) {
@@ -236,8 +242,11 @@ static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
     if (in.id_block_en && (!in.id_block_uaddr || !in.id_auth_uaddr))
         return -EINVAL;
     if (in.id_block_en) {
-        finish.id_block = (const void *)(uintptr_t)in.id_block_uaddr;
-        finish.id_auth = (const void *)(uintptr_t)in.id_auth_uaddr;
+        if (caller_read(id_block, caller_at(in.id_block_uaddr), sizeof(id_block)) != 0 ||
+            caller_read(id_auth, caller_at(in.id_auth_uaddr), sizeof(id_auth)) != 0)
+            return -EFAULT;
+        finish.id_block = (const void *)id_block;
+        finish.id_auth = (const void *)id_auth;
         finish.id_block_en = 1;
         finish.auth_key_en = in.auth_key_en != 0;
     }

@@ -6,6 +6,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/snp/snp.h"
 #include "vmm/emu/types.h"
@@ -106,17 +107,20 @@ static int vm_ioctl(struct emu_vm *vm, unsigned long request, void *argument)
 static int get_supported_cpuid(int kvm_fd, struct kvm_cpuid2 *table)
 {
     CLEAN_FREE struct kvm_cpuid_entry2 *entry = calloc(EMU_CPUID_MAX, sizeof(*entry));
+    struct kvm_cpuid2 head;
     unsigned n;
     if (!entry)
         return -ENOMEM;
-    int rc = snp_cpuid_supported(kvm_fd, entry, &n);
+    int rc = caller_read(&head, table, sizeof(head));
+    if (!rc)
+        rc = snp_cpuid_supported(kvm_fd, entry, &n);
     if (rc)
         return rc;
-    if (table->nent < n)
+    if (head.nent < n)
         return -E2BIG;
-    table->nent = n;
-    memcpy(table->entries, entry, n * sizeof(*entry));
-    return 0;
+    head.nent = n;
+    rc = caller_write(table, &head, sizeof(head));
+    return rc ? rc : caller_write(table->entries, entry, n * sizeof(*entry));
 }
 
 /* Group 1 of /dev/kvm's attributes: SEV. */
@@ -131,9 +135,9 @@ static int device_attribute(unsigned long request, const struct kvm_device_attr 
         return EMU_COMMON;
     if (attr->attr >= sizeof(values) / sizeof(values[0]))
         return -ENXIO;
-    if (request == KVM_GET_DEVICE_ATTR)
-        memcpy((void *)(uintptr_t)attr->addr, &values[attr->attr], sizeof(values[0]));
-    return 0;
+    if (request == KVM_HAS_DEVICE_ATTR)
+        return 0;
+    return caller_write((void *)(uintptr_t)attr->addr, &values[attr->attr], sizeof(values[0]));
 }
 
 static int system_ioctl(int kvm_fd, unsigned long request, void *argument)

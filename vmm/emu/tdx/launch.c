@@ -10,6 +10,7 @@
 #include "tdx/model/platform.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
 #include "vmm/emu/tdx/tdx.h"
@@ -67,21 +68,23 @@ static uint64_t supported_xfam(struct tdx_vm *vm)
 /* tdx_get_capabilities */
 static int get_capabilities(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
 {
-    struct uapi_tdx_capabilities *out = (void *)(uintptr_t)cmd->data;
+    struct uapi_tdx_capabilities *theirs = (void *)(uintptr_t)cmd->data, out;
     struct kvm_cpuid_entry2 entry[TDX_CPUID_MAX];
     unsigned n = tdx_cpuid_caps(entry);
     if (cmd->flags)
         return -EINVAL;
-    if (out->cpuid.nent < n)
+    if (caller_read(&out, theirs, sizeof(out)) != 0)
+        return -EFAULT;
+    if (out.cpuid.nent < n)
         return -E2BIG;
-    *out = (struct uapi_tdx_capabilities){
+    out = (struct uapi_tdx_capabilities){
         .supported_attrs = supported_attributes(),
         .supported_xfam = supported_xfam(vm),
         .user_tdvmcallinfo_1_r11 = TDVMCALLINFO_SETUP_EVENT_NOTIFY_INTERRUPT,
         .cpuid.nent = n,
     };
-    memcpy(out->cpuid.entries, entry, n * sizeof(entry[0]));
-    return 0;
+    int rc = caller_write(theirs, &out, sizeof(out));
+    return rc ? rc : caller_write(theirs->cpuid.entries, entry, n * sizeof(entry[0]));
 }
 
 /* A command that the module refused: OPERAND_INVALID is the caller's fault and is told. */
@@ -128,17 +131,20 @@ static int init_td(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd, const struct uap
 static int init_vm(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
 {
     static const uint64_t nothing[12];
-    const struct uapi_tdx_init_vm *user = (const void *)(uintptr_t)cmd->data;
+    const struct uapi_tdx_init_vm *user = caller_at(cmd->data);
     if (vm->state != TD_UNINITIALISED || cmd->flags)
         return -EINVAL;
-    uint32_t nent = user->cpuid.nent;
+    uint32_t nent;
+    if (caller_read(&nent, &user->cpuid.nent, sizeof(nent)) != 0)
+        return -EFAULT;
     if (nent > EMU_CPUID_MAX)
         return -E2BIG;
     size_t len = sizeof(*user) + nent * sizeof(user->cpuid.entries[0]);
     CLEAN_FREE struct uapi_tdx_init_vm *in = malloc(len);
     if (!in)
         return -ENOMEM;
-    memcpy(in, user, len);
+    if (caller_read(in, user, len) != 0)
+        return -EFAULT;
     if (memcmp(in->reserved, nothing, sizeof(nothing)) != 0 || in->cpuid.padding || in->cpuid.nent != nent)
         return -EINVAL;
     int rc = init_td(vm, cmd, in);
@@ -238,7 +244,8 @@ static int init_mem_region(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
     int rc = 0;
     if (!vcpu->initialised || cmd->flags & ~UAPI_TDX_MEASURE_MEMORY_REGION)
         return -EINVAL;
-    memcpy(&region, (const void *)(uintptr_t)cmd->data, sizeof(region));
+    if (caller_read(&region, caller_at(cmd->data), sizeof(region)) != 0)
+        return -EFAULT;
     if (!is_region(&region))
         return -EINVAL;
     while (region.nr_pages) {
@@ -250,8 +257,7 @@ static int init_mem_region(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
         region.gpa += EMU_PAGE_SIZE;
         region.nr_pages--;
     }
-    memcpy((void *)(uintptr_t)cmd->data, &region, sizeof(region));
-    return rc;
+    return caller_write((void *)(uintptr_t)cmd->data, &region, sizeof(region)) != 0 ? -EFAULT : rc;
 }
 
 /* tdx_vcpu_get_cpuid */
@@ -259,13 +265,10 @@ static int get_cpuid(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
 {
     struct kvm_cpuid2 *out = (void *)(uintptr_t)cmd->data;
     struct kvm_cpuid_entry2 entry[TDX_CPUID_MAX];
-    uint32_t room = out->nent;
-    unsigned n = tdx_cpuid_get(tdx_vm_of(vcpu), entry);
-    out->nent = n;
-    if (room < n)
-        return -E2BIG;
-    memcpy(out->entries, entry, n * sizeof(entry[0]));
-    return 0;
+    uint32_t room, n = tdx_cpuid_get(tdx_vm_of(vcpu), entry);
+    if (caller_read(&room, &out->nent, sizeof(room)) != 0 || caller_write(&out->nent, &n, sizeof(n)) != 0)
+        return -EFAULT;
+    return room < n ? -E2BIG : caller_write(out->entries, entry, n * sizeof(entry[0]));
 }
 
 /* tdx_vcpu_unlocked_ioctl, tdx_vcpu_ioctl */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/base/log.h"
+#include "vmm/emu/caller.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/module/cofre_ud.h"
 #include "vmm/emu/tdx/tdx.h"
@@ -21,6 +22,7 @@
 #define FMASK_RESET      0x20200ull
 #define RFLAGS_RESET     2ull
 #define DR7_RESET        0x400ull
+#define MSRS_MOST        256u /* Linux: MAX_IO_MSRS */
 
 int tdx_vcpu_init(struct emu_vcpu *vcpu)
 {
@@ -143,15 +145,24 @@ static bool is_td_register_ioctl(unsigned long request)
 /* KVM_GET_MSRS and KVM_SET_MSRS: how many went well, before the first that did not. */
 static int access_msrs(struct tdx_vcpu *vcpu, struct kvm_msrs *msrs, bool write)
 {
-    for (uint32_t i = 0; i < msrs->nmsrs; i++) {
-        struct kvm_msr_entry *e = &msrs->entries[i];
-        uint64_t value = e->data;
-        int rc = write ? tdx_set_msr(vcpu, e->index, value) : tdx_get_msr(vcpu, e->index, &value);
+    struct kvm_msrs head;
+    if (caller_read(&head, msrs, sizeof(head)) != 0)
+        return -EFAULT;
+    if (head.nmsrs >= MSRS_MOST)
+        return -E2BIG;
+    for (uint32_t i = 0; i < head.nmsrs; i++) {
+        struct kvm_msr_entry e;
+        if (caller_read(&e, &msrs->entries[i], sizeof(e)) != 0)
+            return -EFAULT;
+        uint64_t value = e.data;
+        int rc = write ? tdx_set_msr(vcpu, e.index, value) : tdx_get_msr(vcpu, e.index, &value);
         if (rc)
             return (int)i;
-        e->data = value;
+        e.data = value;
+        if (!write && caller_write(&msrs->entries[i], &e, sizeof(e)) != 0)
+            return -EFAULT;
     }
-    return (int)msrs->nmsrs;
+    return (int)head.nmsrs;
 }
 
 static int command(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
