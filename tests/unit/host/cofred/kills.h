@@ -41,6 +41,7 @@ enum {
 struct kills_object {
     char name[80];
     unsigned may;    /* set of where it may be, by what was answered and what was not */
+    bool comes_back; /* started again when it failed: a stop meanwhile leaves it failed */
     bool restarts;   /* it was asked to restart, and was not seen to have done it */
     unsigned labels; /* set of values of its label, as 1 << value */
     unsigned acknowledged[KILLS_OPERATIONS], cut_off[KILLS_OPERATIONS];

@@ -68,8 +68,10 @@ static enum kills_operation draw_operation(uint64_t *draws, bool image)
 static unsigned after(const struct kills_object *object, enum kills_operation o)
 {
     const unsigned may = object->may,
-                   from = operations[o].from | (o == KILLS_DELETE && object->restarts ? KILLS_RUNNING : 0);
-    return (may & ~from) | (may & from ? operations[o].to : 0);
+                   from = operations[o].from | (o == KILLS_DELETE && object->restarts ? KILLS_RUNNING : 0),
+                   to = operations[o].to |
+                        (object->comes_back && (o == KILLS_STOP || o == KILLS_KILL) ? KILLS_FAILED : 0);
+    return (may & ~from) | (may & from ? to : 0);
 }
 
 static void image_text(char out[static 32], unsigned client)
@@ -94,6 +96,7 @@ void kills_name_objects(struct kills *k)
         for (unsigned place = 0; place < KILLS_OBJECTS; place++) {
             struct kills_object *o = &k->shared->object[client][place];
             o->may = KILLS_ABSENT;
+            o->comes_back = k->restarts && place == 0;
             if (place < KILLS_GUESTS)
                 (void)snprintf(o->name, sizeof o->name, "c%u-%u", client, place);
             else
