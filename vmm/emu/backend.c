@@ -18,10 +18,13 @@
 #include "vmm/emu/emu.h"
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
+#include "vmm/emu/offer.h"
 #include "vmm/emu/types.h"
 
 static const struct emu_type *const types[] = {&snp_type, &tdx_type};
 #define TYPES (sizeof(types) / sizeof(types[0]))
+
+static const struct emu_type *only; /* NULL: all */
 
 enum file_kind { FILE_NOT_OURS, FILE_KVM, FILE_DEVICE, FILE_VM, FILE_VCPU, FILE_GMEM };
 
@@ -92,11 +95,25 @@ struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm)
     return file.kind == FILE_GMEM && file.vm == vm ? file.gmem : NULL;
 }
 
+static bool is_offered(size_t i)
+{
+    return !only || only == types[i];
+}
+
+bool emu_offer_only(unsigned vm_type)
+{
+    for (size_t i = 0; i < TYPES; i++)
+        if (types[i]->vm_type == vm_type)
+            only = types[i];
+    return only && only->vm_type == vm_type;
+}
+
 static void announce(void)
 {
     char titles[64] = "";
     for (size_t i = 0; i < TYPES; i++)
-        snprintf(titles + strlen(titles), sizeof(titles) - strlen(titles), "%s%s", i ? ", " : "",
+        if (is_offered(i))
+            snprintf(titles + strlen(titles), sizeof(titles) - strlen(titles), "%s%s", titles[0] ? ", " : "",
                  types[i]->title);
     log_warn("this is the EMULATED platform (%s): it shows what hardware would do and gives no "
              "confidentiality",
@@ -109,7 +126,7 @@ static struct emu_file kind_of_path(const char *path)
     if (strcmp(path, "/dev/kvm") == 0)
         return (struct emu_file){.kind = FILE_KVM};
     for (size_t i = 0; i < TYPES; i++)
-        if (types[i]->device && strcmp(path, types[i]->device) == 0)
+        if (is_offered(i) && types[i]->device && strcmp(path, types[i]->device) == 0)
             return (struct emu_file){.kind = FILE_DEVICE, .type = types[i]};
     return (struct emu_file){0};
 }
@@ -155,7 +172,7 @@ static int create_vm(int kvm_fd, unsigned long vm_type)
     if (vm_type == KVM_X86_DEFAULT_VM)
         return host_ioctl_value(kvm_fd, KVM_CREATE_VM, vm_type);
     for (size_t i = 0; i < TYPES; i++)
-        if (types[i]->vm_type == vm_type)
+        if (is_offered(i) && types[i]->vm_type == vm_type)
             return create_confidential(types[i]);
     return -EINVAL;
 }
@@ -166,7 +183,7 @@ int emu_check_extension(int fd, unsigned long capability)
     switch (capability) {
     case KVM_CAP_VM_TYPES:
         for (size_t i = 0; i < TYPES; i++)
-            vm_types |= 1 << types[i]->vm_type;
+            vm_types |= is_offered(i) ? 1 << types[i]->vm_type : 0;
         return vm_types;
     case KVM_CAP_GUEST_MEMFD:
     case KVM_CAP_USER_MEMORY2:
@@ -196,7 +213,8 @@ static int system_ioctl(int fd, unsigned long request, void *argument)
     if (request == KVM_CHECK_EXTENSION)
         return emu_check_extension(fd, (uintptr_t)argument);
     for (size_t i = 0; rc == EMU_COMMON && i < TYPES; i++)
-        rc = types[i]->system_ioctl(fd, request, argument);
+        if (is_offered(i))
+            rc = types[i]->system_ioctl(fd, request, argument);
     return rc == EMU_COMMON ? host_ioctl(fd, request, argument) : rc;
 }
 
@@ -226,8 +244,7 @@ static size_t input_size(unsigned long request)
         KVM_X86_SET_MSR_FILTER,
         KVM_GET_DEVICE_ATTR,
         KVM_HAS_DEVICE_ATTR,
-        KVM_SET_SREGS,
-        KVM_SET_SREGS2,
+        KVM_SET_SREGS, KVM_SET_SREGS2, KVM_IOEVENTFD,
     };
     if (request == KVM_MEMORY_ENCRYPT_OP)
         return sizeof(union emu_command);
@@ -288,6 +305,24 @@ static int emulated_close(int fd)
     if (file.vm)
         emu_vm_put(file.vm);
     return rc;
+}
+
+enum emu_descriptor emu_descriptor(int fd)
+{
+    const enum file_kind kind = file_of(fd).kind;
+    return kind == FILE_NOT_OURS ? EMU_NOT_OURS : kind == FILE_GMEM ? EMU_GUEST_MEMFD : EMU_KVM;
+}
+
+int emu_duplicated(int from, int to)
+{
+    const struct emu_file file = file_of(from);
+    if (file.kind == FILE_NOT_OURS)
+        return 0;
+    if (file.vm)
+        emu_vm_get(file.vm);
+    if (file.kind == FILE_GMEM)
+        __atomic_add_fetch(&file.gmem->refs, 1, __ATOMIC_RELAXED);
+    return file_set(to, file);
 }
 
 /* The emulated host has a quote generation service of its own; any other is asked for as on a real one. */

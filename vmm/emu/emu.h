@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "vmm/emu/insn.h"
+#include "vmm/emu/ioevent.h"
 #include "vmm/emu/memory.h"
 #include "vmm/emu/module/cofre_ud.h"
 #include "vmm/kvm/uapi.h"
@@ -33,10 +34,11 @@ union emu_command {
 struct emu_vm {
     const struct emu_type *type;
     atomic_uint refs;
-    int fd;
+    int fd;     /* ours of the plain one: the caller may close its own at any time */
     int kvm_fd; /* a /dev/kvm of our own */
     int ud_fd;
     struct emu_memory memory;
+    struct ioevents ioevents;
 
     pthread_mutex_t lock;                 /* all below, and the type's own; taken before the memory's */
     uint64_t hypercall_exits;             /* KVM_CAP_EXIT_HYPERCALL */
@@ -46,7 +48,7 @@ struct emu_vm {
 
 struct emu_vcpu {
     struct emu_vm *vm;
-    int fd;
+    int fd; /* as the machine's */
     uint32_t id;
     struct kvm_run *run;
     size_t run_size;
@@ -100,7 +102,7 @@ int emu_vm_enable_cap(struct emu_vm *vm, uint32_t cap, uint64_t argument); /* th
 int emu_vm_leave_on_ud(struct emu_vm *vm);
 
 /* vcpu.c */
-int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out);
+int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out, int *fd);
 void emu_vcpu_free(struct emu_vcpu *vcpu);
 /* The plain KVM's KVM_RUN, once: 0 or -errno. */
 int emu_vcpu_enter(struct emu_vcpu *vcpu);

@@ -1,6 +1,7 @@
 /* One vCPU: its ioctls, and the loop of KVM_RUN around the plain KVM's. */
 #define LOG_ROOM "emu"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,7 +14,7 @@
 
 #define PIO_DATA_OFFSET EMU_PAGE_SIZE /* in the vCPU's mapping, where KVM too has its port data */
 
-int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out)
+int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out, int *theirs)
 {
     CLEAN_FREE struct emu_vcpu *vcpu = calloc(1, vm->type->vcpu_size);
     if (!vcpu)
@@ -21,23 +22,26 @@ int emu_vcpu_create(struct emu_vm *vm, uint32_t id, struct emu_vcpu **out)
     int size = host_ioctl_value(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (size < (int)(2 * EMU_PAGE_SIZE))
         return size < 0 ? size : -EINVAL;
-    CLEAN_FD fd = host_ioctl_value(vm->fd, KVM_CREATE_VCPU, id);
+    CLEAN_FD given = host_ioctl_value(vm->fd, KVM_CREATE_VCPU, id);
+    if (given < 0)
+        return given;
+    CLEAN_FD fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
-        return fd;
+        return -errno;
     vcpu->run = emu_host->mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (vcpu->run == MAP_FAILED)
         return -ENOMEM;
     vcpu->run_size = (size_t)size;
     vcpu->vm = vm;
     vcpu->id = id;
-    vcpu->fd = fd;
+    vcpu->fd = TAKE_FD(fd);
     int rc = vm->type->vcpu_init(vcpu);
     if (rc) {
         emu_vcpu_free(TAKE_PTR(vcpu));
         return rc;
     }
-    fd = -1;
     emu_vm_get(vm);
+    *theirs = TAKE_FD(given);
     *out = TAKE_PTR(vcpu);
     return 0;
 }
@@ -46,6 +50,7 @@ void emu_vcpu_free(struct emu_vcpu *vcpu)
 {
     vcpu->vm->type->vcpu_free(vcpu);
     emu_host->munmap(vcpu->run, vcpu->run_size);
+    emu_host->close(vcpu->fd);
     free(vcpu->cpuid);
     free(vcpu);
 }
@@ -268,8 +273,11 @@ int emu_vcpu_run(struct emu_vcpu *vcpu)
     if (vcpu->run->kvm_valid_regs || vcpu->run->kvm_dirty_regs)
         return -EINVAL;
     int rc = complete(vcpu);
-    while (rc == EMU_RESUME)
+    while (rc == EMU_RESUME) {
         rc = vcpu->vm->type->enter(vcpu);
+        if (rc == EMU_EXIT && ioevents_signal(&vcpu->vm->ioevents, vcpu->run))
+            rc = complete(vcpu);
+    }
     return rc;
 }
 

@@ -47,17 +47,17 @@ int emu_vm_create(struct emu_vm **out, const struct emu_type *type, int kvm_fd, 
     vm->fd = host_ioctl_value(kvm_fd, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
     int rc = vm->fd < 0 ? vm->fd : 0;
     memory_init(&vm->memory, vm->fd);
+    ioevents_init(&vm->ioevents);
     pthread_mutex_init(&vm->lock, NULL);
     if (!rc)
         rc = type->vm_init(vm);
+    if (!rc && (*fd = fcntl(vm->fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        rc = -errno;
     if (rc) {
-        if (vm->fd >= 0)
-            emu_host->close(vm->fd);
         vm->kvm_fd = -1;
         emu_vm_put(vm);
         return rc;
     }
-    *fd = vm->fd;
     *out = vm;
     return 0;
 }
@@ -78,7 +78,10 @@ void emu_vm_put(struct emu_vm *vm)
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         emu_vcpu_free(vm->vcpu[i]);
     memory_free(&vm->memory);
+    ioevents_free(&vm->ioevents);
     vm->type->vm_free(vm);
+    if (vm->fd >= 0)
+        emu_host->close(vm->fd);
     pthread_mutex_destroy(&vm->lock);
     free(vm);
 }
@@ -96,16 +99,22 @@ static int enable_cap(struct emu_vm *vm, const struct kvm_enable_cap *cap)
 static int create_vcpu(struct emu_vm *vm, uint32_t id)
 {
     struct emu_vcpu *vcpu;
+    int fd;
     if (vm->vcpu_count >= EMU_VCPUS_MAX)
         return -EINVAL;
-    int rc = emu_vcpu_create(vm, id, &vcpu);
-    if (rc)
-        return rc;
-    rc = emu_register_vcpu(vcpu->fd, vcpu);
+    int rc = emu_vcpu_create(vm, id, &vcpu, &fd);
     if (rc)
         return rc;
     vm->vcpu[vm->vcpu_count++] = vcpu;
-    return vcpu->fd;
+    rc = emu_register_vcpu(fd, vcpu);
+    return rc ? rc : fd;
+}
+
+/* The plain KVM checks it, and serves what it sees itself. */
+static int set_ioevent(struct emu_vm *vm, struct kvm_ioeventfd *change)
+{
+    const int rc = host_ioctl(vm->fd, KVM_IOEVENTFD, change);
+    return rc ? rc : ioevents_change(&vm->ioevents, change);
 }
 
 static int create_gmem(struct emu_vm *vm, const struct uapi_create_guest_memfd *create)
@@ -163,6 +172,8 @@ static int common(struct emu_vm *vm, unsigned long request, void *argument)
         return enable_cap(vm, argument);
     case KVM_CREATE_VCPU:
         return create_vcpu(vm, (uint32_t)(uintptr_t)argument);
+    case KVM_IOEVENTFD:
+        return set_ioevent(vm, argument);
     case KVM_CREATE_GUEST_MEMFD:
         return create_gmem(vm, argument);
     default:
