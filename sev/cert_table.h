@@ -30,6 +30,9 @@ struct snp_cert_table {
  */
 int snp_cert_table_parse(struct snp_cert_table *out, struct view raw, struct cofre_err *err);
 
+/* A table, as far as one can tell: well formed, and of certificates that the specification names. */
+bool snp_cert_table_recognises(struct view raw);
+
 /* The table of these certificates, in this order, without padding at the end. */
 int snp_cert_table_build(struct bytes *out, const struct snp_cert_entry *entries, size_t count,
                          struct cofre_err *err);

@@ -75,6 +75,13 @@ void psp_close(struct psp *psp)
     free(psp);
 }
 
+void psp_version(const struct psp *psp, struct psp_version *out)
+{
+    const struct psp_options *o = &psp->options;
+    *out = (struct psp_version){psp->api_major, psp->api_minor, psp->build,
+                                (uint32_t)(o->mask_chip_id | o->mask_chip_key << 1 | o->vlek << 2), psp->tcb};
+}
+
 const char *psp_product_name(const struct psp *psp)
 {
     return snp_product_name(psp->chain.chip->product);

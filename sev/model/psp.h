@@ -28,6 +28,7 @@ enum psp_status {
     PSP_INVALID_ADDRESS = 0x09,
     PSP_BAD_SIGNATURE = 0x0a,
     PSP_BAD_MEASUREMENT = 0x0b,
+    PSP_UNSUPPORTED = 0x15,
     PSP_INVALID_PARAM = 0x16,
     PSP_RESOURCE_LIMIT = 0x17,
     PSP_AEAD_OFLOW = 0x1d,
@@ -57,6 +58,13 @@ struct psp; /* one platform; not changed after psp_open, so threads may share it
 int psp_open(struct psp **out, const char *dir, const struct psp_options *options, struct cofre_err *err);
 void psp_close(struct psp *psp);
 
+/* Of SNP_PLATFORM_STATUS (56860, section 8.3). */
+struct psp_version {
+    uint8_t api_major, api_minor, build;
+    uint32_t flags; /* MASK_CHIP_ID, MASK_CHIP_KEY, VLEK_EN */
+    uint64_t tcb;   /* current and reported: this platform is never updated */
+};
+void psp_version(const struct psp *psp, struct psp_version *out);
 const char *psp_product_name(const struct psp *psp); /* "Milan" */
 /* CPUID leaf 1 EAX of the product: what the secrets page and reports of version 3 and later say. */
 uint32_t psp_fms(const struct psp *psp);

@@ -225,13 +225,6 @@ int inspect_describe_table(json_t **out, struct view table, struct cofre_err *er
     return 0;
 }
 
-static bool recognises_table(struct view file)
-{
-    struct snp_cert_table parsed;
-    return snp_cert_table_parse(&parsed, file, NULL) == 0 && parsed.count &&
-           parsed.entry[0].kind != SNP_CERT_OTHER;
-}
-
 static int describe_table(json_t **out, struct view file, struct cofre_err *err)
 {
     json_t *list = NULL;
@@ -243,4 +236,4 @@ static int describe_table(json_t **out, struct view file, struct cofre_err *err)
 
 const struct artefact_kind inspect_certificates = {"certificate", recognises_certs, describe_certs};
 const struct artefact_kind inspect_crl = {"certificate revocation list", recognises_crl, describe_crl};
-const struct artefact_kind inspect_cert_table = {"certificate table", recognises_table, describe_table};
+const struct artefact_kind inspect_cert_table = {"certificate table", snp_cert_table_recognises, describe_table};

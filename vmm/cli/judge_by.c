@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "attest/corim/corim.h"
+#include "sev/cert_table.h"
+#include "sev/certs.h"
 #include "vmm/base/file.h"
 #include "vmm/cli/log.h"
 
@@ -38,6 +40,21 @@ static int read_certs(struct x509_certs *to, const char *path, struct cofre_err 
     if (rc < 0)
         return rc;
     rc = x509_certs_add(to, bytes_view(&file), err);
+    return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
+}
+
+/* Or SEV-SNP's table of them, as a guest has it from its host (auxblob of configfs-tsm). */
+static int read_endorsements(struct x509_certs *to, const char *path, struct cofre_err *err)
+{
+    CLEAN_BYTES file = {0};
+    struct snp_cert_table table;
+    int rc = file_read(&file, path, CERT_FILE_MAX, err);
+    if (rc < 0)
+        return rc;
+    if (!snp_cert_table_recognises(bytes_view(&file)))
+        rc = x509_certs_add(to, bytes_view(&file), err);
+    else if ((rc = snp_cert_table_parse(&table, bytes_view(&file), err)) == 0)
+        rc = snp_certs_add_table(to, &table, NULL, err);
     return rc < 0 ? cofre_within(err, rc, "%s", path) : 0;
 }
 
@@ -99,7 +116,7 @@ int judge_by_take(struct judge_by *by, int letter, const char *value, struct cof
 {
     switch (letter) {
     case 'c':
-        return read_certs(&by->certs, value, err);
+        return read_endorsements(&by->certs, value, err);
     case 'l':
         return read_crls(&by->crls, value, err);
     case 't':

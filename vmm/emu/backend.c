@@ -197,8 +197,6 @@ int emu_check_extension(int fd, unsigned long capability)
         return EMU_SLOTS_MAX;
     case KVM_CAP_SYNC_REGS:
     case KVM_CAP_XEN_HVM:
-    case KVM_CAP_IOEVENTFD: /* a confidential guest's MMIO is carried out above, so KVM's bus never sees it */
-    case KVM_CAP_IOEVENTFD_ANY_LENGTH:
         return 0;
     default:
         return host_ioctl_value(fd, KVM_CHECK_EXTENSION, capability);
@@ -227,6 +225,8 @@ static int file_ioctl(int fd, const struct emu_file *file, unsigned long request
         return emu_vm_ioctl(file->vm, request, argument);
     case FILE_VCPU:
         return file->vm->type->vcpu_ioctl(file->vcpu, request, argument);
+    case FILE_DEVICE:
+        return file->type->device_ioctl ? file->type->device_ioctl(request, argument) : -ENOTTY;
     default:
         return -ENOTTY;
     }

@@ -67,6 +67,7 @@ struct emu_type {
     const char *device;        /* a device of its own beside /dev/kvm */
     size_t vm_size, vcpu_size; /* of the structures that begin with struct emu_vm and struct emu_vcpu */
 
+    int (*device_ioctl)(unsigned long request, void *argument); /* NULL: there is none that it knows */
     /* Called on /dev/kvm; EMU_COMMON where it is not the type's affair. */
     int (*system_ioctl)(int kvm_fd, unsigned long request, void *argument);
 

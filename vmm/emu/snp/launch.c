@@ -25,8 +25,7 @@ static void open_platform(void)
         log_error("the emulated secure processor cannot start: %s", err.text);
 }
 
-/* Opened at first use; NULL with the reason logged. */
-static struct psp *firmware_of_host(void)
+struct psp *snp_firmware(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, open_platform);
@@ -50,7 +49,7 @@ static int init2(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
         return -EINVAL;
     if (in.ghcb_version > GHCB_VERSION || in.ghcb_version == 1)
         return -EINVAL;
-    struct psp *psp = firmware_of_host();
+    struct psp *psp = snp_firmware();
     if (!psp)
         return -ENODEV;
     struct cofre_err err;
@@ -140,18 +139,19 @@ static bool is_page_type(uint8_t type)
            type == SNP_PAGE_SECRETS || type == SNP_PAGE_CPUID;
 }
 
-/* What the silicon under the firmware has: what KVM supports, and HTT, which KVM leaves to user space though every
- * processor with SEV-SNP has it. */
+/* What the silicon under the firmware has: what KVM supports, and what every processor with SEV-SNP has besides: HTT, which
+ * KVM leaves to user space, and TOPOEXT, which a host's processor that is not one of these may lack. */
 static size_t platform_cpuid(const struct snp_vm *vm, struct snp_cpuid_function *out)
 {
-    enum { LEAF_FEATURES = 1, EDX_HTT = 1 << 28 };
+    enum { LEAF_FEATURES = 1, EDX_HTT = 1 << 28, ECX_TOPOEXT = 1 << 22 };
+    const uint32_t extended = 0x80000001;
     for (unsigned i = 0; i < vm->supported_count; i++) {
         const struct kvm_cpuid_entry2 *e = &vm->supported[i];
         out[i] = (struct snp_cpuid_function){.eax_in = e->function,
                                              .ecx_in = e->index,
                                              .eax = e->eax,
                                              .ebx = e->ebx,
-                                             .ecx = e->ecx,
+                                             .ecx = e->ecx | (e->function == extended ? ECX_TOPOEXT : 0),
                                              .edx = e->edx | (e->function == LEAF_FEATURES ? EDX_HTT : 0)};
     }
     return vm->supported_count;

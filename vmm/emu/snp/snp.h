@@ -120,6 +120,11 @@ extern const struct emu_type snp_type; /* vm.c */
 /* launch.c: KVM_MEMORY_ENCRYPT_OP */
 int snp_launch_command(struct snp_vm *vm, struct uapi_sev_cmd *cmd);
 bool snp_is_sev_fd(int fd);
+/* The host's, opened at first use; NULL with the reason logged. */
+struct psp *snp_firmware(void);
+
+/* device.c: /dev/sev */
+int snp_device_ioctl(unsigned long request, void *argument);
 
 /* memory.c: the RMP's instructions on a guest's memory */
 void snp_memory_init(struct snp_vm *vm);

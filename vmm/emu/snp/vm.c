@@ -164,6 +164,7 @@ const struct emu_type snp_type = {
     .device = "/dev/sev",
     .vm_size = sizeof(struct snp_vm),
     .vcpu_size = sizeof(struct snp_vcpu),
+    .device_ioctl = snp_device_ioctl,
     .system_ioctl = system_ioctl,
     .vm_init = vm_init,
     .vm_free = vm_free,
