@@ -23,6 +23,7 @@ static const struct {
     {"connect", TOOL, "speaks to a service in a guest over a channel that ends in it"},
     {"constraint", TOOL, "says what a tenant's guests must be to be started"},
     {"doctor", TOOL, "says what this host can launch, what is missing and what to do"},
+    {"emulate", TOOL, "runs another VMM on the emulated platform, for tests"},
     {"emulated-root", TOOL, "writes the root certificate of this host's emulated platform"},
     {"grant", TOOL, "gives roles, or denies them"},
     {"guest", TOOL, "has a host that runs cofred keep guests, and run them"},

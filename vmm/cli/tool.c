@@ -15,6 +15,7 @@ static const struct {
     {"connect", verb_connect},
     {"constraint", verb_host},
     {"doctor", verb_doctor},
+    {"emulate", verb_emulate},
     {"emulated-root", verb_emulated_root},
     {"grant", verb_host},
     {"guest", verb_host},

@@ -9,6 +9,7 @@ int verb_inspect(int argc, char **argv);
 int verb_attest(int argc, char **argv);
 int verb_connect(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
+int verb_emulate(int argc, char **argv);
 int verb_emulated_root(int argc, char **argv);
 int verb_id_block(int argc, char **argv);
 int verb_image(int argc, char **argv);
