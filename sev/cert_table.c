@@ -107,7 +107,8 @@ static const uint8_t *guid_of(const struct snp_cert_entry *entry)
 bool snp_cert_table_recognises(struct view raw)
 {
     struct snp_cert_table parsed;
-    return snp_cert_table_parse(&parsed, raw, NULL) == 0 && parsed.count && parsed.entry[0].kind != SNP_CERT_OTHER;
+    return snp_cert_table_parse(&parsed, raw, NULL) == 0 && parsed.count &&
+           parsed.entry[0].kind != SNP_CERT_OTHER;
 }
 
 int snp_cert_table_build(struct bytes *out, const struct snp_cert_entry *entries, size_t count,

@@ -1,12 +1,15 @@
 /* cofre emulate: another program, with the emulated platform under it. What it does is in vmm/emulate, a library that is loaded
  * before the program; this finds the two. */
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/cleanup.h"
 #include "vmm/base/error.h"
 #include "vmm/cli/verb.h"
 #include "vmm/emulate/emulate.h"
@@ -15,7 +18,8 @@ static const char help[] =
     "usage: cofre emulate [--tee snp|tdx] -- PROGRAM [ARGUMENT]...\n"
     "\n"
     "Runs a program that launches SEV-SNP or TDX guests by KVM, such as QEMU, on the emulated platform: its\n"
-    "/dev/kvm (and /dev/sev) is that of a host that has them, though this one need have no more than KVM. It is\n"
+    "/dev/kvm (and /dev/sev) is that of a host that has them, though this one need have no more than KVM. It "
+    "is\n"
     "for tests: the platform is EMULATED and protects nothing, and reports of it have a root of their own\n"
     "(cofre emulated-root). The program must be linked dynamically; it needs this host's /dev/kvm, and the\n"
     "module cofre_ud (cofre doctor says whether it is there).\n"
@@ -26,7 +30,21 @@ static const char help[] =
     "Exits as the program does.\n"
     "\n"
     "example: cofre emulate -- qemu-system-x86_64 -accel kvm -machine q35,confidential-guest-support=snp \\\n"
-    "             -object sev-snp-guest,id=snp,cbitpos=47,reduced-phys-bits=1 -cpu EPYC-v4,phys-bits=48 -bios OVMF.fd\n";
+    "             -object sev-snp-guest,id=snp,cbitpos=47,reduced-phys-bits=1 -cpu EPYC-v4,phys-bits=48 "
+    "-bios OVMF.fd\n";
+
+/* As execvp will find it. */
+static void find_program(char out[static 4096], const char *name)
+{
+    const char *paths = getenv("PATH");
+    (void)snprintf(out, 4096, "%s", name);
+    for (size_t n; !strchr(name, '/') && paths; paths = paths[n] ? paths + n + 1 : NULL) {
+        n = strcspn(paths, ":");
+        (void)snprintf(out, 4096, "%.*s/%s", (int)n, paths, name);
+        if (access(out, X_OK) == 0)
+            return;
+    }
+}
 
 /* Beside this program, as built, or where it is installed. */
 static int find_library(char out[static 4096], struct cofre_err *err)
@@ -38,17 +56,38 @@ static int find_library(char out[static 4096], struct cofre_err *err)
         strcpy(out + n, EMULATE_LIBRARY);
     if (n > 0 && access(out, R_OK) == 0)
         return 0;
-    (void)snprintf(out, 4096, "%s/%s", COFRE_LIBRARIES, EMULATE_LIBRARY);
+    (void)snprintf(out, 4096, "%s/%s", COFRE_LIBDIR, EMULATE_LIBRARY);
     if (access(out, R_OK) == 0)
         return 0;
     return cofre_fail(err, COFRE_LACKING, "%s is missing: install cofre whole", out);
+}
+
+/* Only the dynamic linker loads a library before a program. What cannot be read is left to execvp to refuse. */
+static int check_program(const char *name, struct cofre_err *err)
+{
+    char path[4096];
+    Elf64_Ehdr head;
+    Elf64_Phdr program;
+    find_program(path, name);
+    CLEAN_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || pread(fd, &head, sizeof head, 0) != sizeof head ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+        return 0;
+    for (unsigned i = 0; i < head.e_phnum; i++)
+        if (pread(fd, &program, sizeof program, (off_t)(head.e_phoff + i * sizeof program)) ==
+                sizeof program &&
+            program.p_type == PT_INTERP)
+            return 0;
+    return cofre_fail(err, COFRE_USAGE,
+                      "%s is linked statically: nothing can be put under it. Link it dynamically", path);
 }
 
 static int set_environment(const char *tee, const char *library, struct cofre_err *err)
 {
     char preload[8192];
     const char *others = getenv("LD_PRELOAD");
-    const int n = snprintf(preload, sizeof preload, "%s%s%s", library, others ? ":" : "", others ? others : "");
+    const int n =
+        snprintf(preload, sizeof preload, "%s%s%s", library, others ? ":" : "", others ? others : "");
     if (n >= (int)sizeof preload || setenv("LD_PRELOAD", preload, 1) != 0 || setenv(EMULATE_TEE, tee, 1) != 0)
         return cofre_fail(err, COFRE_FAILED, "the environment has no room for LD_PRELOAD");
     return 0;
@@ -80,6 +119,8 @@ int verb_emulate(int argc, char **argv)
     char library[4096];
     struct cofre_err err;
     int rc = parse(&tee, argc, argv, &err);
+    if (rc == 0)
+        rc = check_program(argv[optind], &err);
     if (rc == 0)
         rc = find_library(library, &err);
     if (rc == 0)

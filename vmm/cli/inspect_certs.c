@@ -236,4 +236,5 @@ static int describe_table(json_t **out, struct view file, struct cofre_err *err)
 
 const struct artefact_kind inspect_certificates = {"certificate", recognises_certs, describe_certs};
 const struct artefact_kind inspect_crl = {"certificate revocation list", recognises_crl, describe_crl};
-const struct artefact_kind inspect_cert_table = {"certificate table", snp_cert_table_recognises, describe_table};
+const struct artefact_kind inspect_cert_table = {"certificate table", snp_cert_table_recognises,
+                                                 describe_table};

@@ -114,7 +114,7 @@ static void announce(void)
     for (size_t i = 0; i < TYPES; i++)
         if (is_offered(i))
             snprintf(titles + strlen(titles), sizeof(titles) - strlen(titles), "%s%s", titles[0] ? ", " : "",
-                 types[i]->title);
+                     types[i]->title);
     log_warn("this is the EMULATED platform (%s): it shows what hardware would do and gives no "
              "confidentiality",
              titles);
@@ -244,7 +244,9 @@ static size_t input_size(unsigned long request)
         KVM_X86_SET_MSR_FILTER,
         KVM_GET_DEVICE_ATTR,
         KVM_HAS_DEVICE_ATTR,
-        KVM_SET_SREGS, KVM_SET_SREGS2, KVM_IOEVENTFD,
+        KVM_SET_SREGS,
+        KVM_SET_SREGS2,
+        KVM_IOEVENTFD,
     };
     if (request == KVM_MEMORY_ENCRYPT_OP)
         return sizeof(union emu_command);
@@ -259,7 +261,7 @@ static int checked_ioctl(int fd, const struct emu_file *file, unsigned long requ
 {
     uint64_t input[64];
     const size_t size = input_size(request);
-    const bool command = request == KVM_MEMORY_ENCRYPT_OP;
+    const bool command = request == KVM_MEMORY_ENCRYPT_OP; /* NULL is a question of its own, of SEV */
     if (!size || size > sizeof(input) || (command && !argument))
         return file_ioctl(fd, file, request, argument);
     if (caller_read(input, argument, size) != 0)

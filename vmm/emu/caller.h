@@ -12,9 +12,11 @@
 int caller_read(void *out, const void *theirs, size_t len);
 int caller_write(void *theirs, const void *data, size_t len);
 
-static inline const void *caller_at(uint64_t address)
+/* An address of the caller's, with an offset into what should be there. */
+static inline void *caller_at(uint64_t address, size_t offset)
 {
-    return (const void *)(uintptr_t)address;
+    return (void *)((uintptr_t)address + offset);
 }
+#define CALLER_AT(pointer, member) caller_at((uintptr_t)(pointer), offsetof(__typeof__(*(pointer)), member))
 
 #endif

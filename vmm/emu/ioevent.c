@@ -68,7 +68,8 @@ int ioevents_change(struct ioevents *events, const struct kvm_ioeventfd *change)
     return rc;
 }
 
-static bool fits(const struct kvm_ioeventfd *e, bool port, uint64_t address, const uint8_t *data, unsigned len)
+static bool fits(const struct kvm_ioeventfd *e, bool port, uint64_t address, const uint8_t *data,
+                 unsigned len)
 {
     uint64_t value = 0;
     if (!!(e->flags & KVM_IOEVENTFD_FLAG_PIO) != port || e->addr != address || (e->len && e->len != len))
@@ -79,7 +80,8 @@ static bool fits(const struct kvm_ioeventfd *e, bool port, uint64_t address, con
     return value == e->datamatch;
 }
 
-static bool signal_one(struct ioevents *events, bool port, uint64_t address, const uint8_t *data, unsigned len)
+static bool signal_one(struct ioevents *events, bool port, uint64_t address, const uint8_t *data,
+                       unsigned len)
 {
     static const uint64_t one = 1;
     bool found = false;
@@ -96,6 +98,7 @@ bool ioevents_signal(struct ioevents *events, const struct kvm_run *run)
     if (run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write && run->mmio.len <= 8)
         return signal_one(events, false, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
     if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT && run->io.count == 1)
-        return signal_one(events, true, run->io.port, (const uint8_t *)run + run->io.data_offset, run->io.size);
+        return signal_one(events, true, run->io.port, (const uint8_t *)run + run->io.data_offset,
+                          run->io.size);
     return false;
 }

@@ -5,10 +5,10 @@
 #ifndef COFRE_EMU_IOEVENT_H
 #define COFRE_EMU_IOEVENT_H
 
+#include <linux/kvm.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <linux/kvm.h>
 
 struct ioevents {
     pthread_mutex_t lock;

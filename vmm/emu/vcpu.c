@@ -165,7 +165,7 @@ int emu_vcpu_set_cpuid(struct emu_vcpu *vcpu, const struct kvm_cpuid2 *table,
     CLEAN_FREE struct kvm_cpuid_entry2 *own = malloc(len + 1);
     if (!host || !own)
         return -ENOMEM;
-    if (caller_read(own, table->entries, len) != 0)
+    if (caller_read(own, CALLER_AT(table, entries), len) != 0)
         return -EFAULT;
     unsigned n = head.nent;
     memcpy(host->entries, own, len);

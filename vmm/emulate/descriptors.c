@@ -24,7 +24,8 @@ int __openat64_2(int directory, const char *path, int flags);
 
 static const struct kvm_backend *const emulated = &kvm_backend_emulated;
 
-static bool is_device(const void *volatile path) /* headers promise that it is not NULL; programs promise nothing */
+static bool
+is_device(const void *volatile path) /* headers promise that it is not NULL; programs promise nothing */
 {
     const char *given = path;
     return given && (strcmp(given, "/dev/kvm") == 0 || strcmp(given, "/dev/sev") == 0);
@@ -52,7 +53,8 @@ static int refuse(int error)
 OPEN(open, (const char *path, int flags, ...), NEXT(open)(path, flags, mode))
 OPEN(open64, (const char *path, int flags, ...), NEXT(open64)(path, flags, mode))
 OPEN(openat, (int directory, const char *path, int flags, ...), NEXT(openat)(directory, path, flags, mode))
-OPEN(openat64, (int directory, const char *path, int flags, ...), NEXT(openat64)(directory, path, flags, mode))
+OPEN(openat64, (int directory, const char *path, int flags, ...),
+     NEXT(openat64)(directory, path, flags, mode))
 
 HOOK int __open_2(const char *path, int flags)
 {

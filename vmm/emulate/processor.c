@@ -2,11 +2,7 @@
  * A program that launches SNP guests asks its own processor where the C-bit is, by CPUID, which no kernel can be put in
  * front of everywhere. Each CPUID in the program's code becomes UD2, which is as long, and the signal that it raises is
  * answered here.
- *
- * The two bytes of CPUID may as well be a part of another instruction. They are taken for it only where decoding from each
- * of several places before them arrives at them: x86 code falls into step within a few instructions.
  */
-#include <Zydis/Zydis.h>
 #include <cpuid.h>
 #include <link.h>
 #include <linux/kvm.h>
@@ -19,16 +15,14 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/emulate/code.h"
 #include "vmm/emulate/emulate.h"
-
-#define BEFORE 512u /* bytes, from which decoding begins */
-#define STARTS 8u
 
 #define LEAF_EXTENDED   0x80000000u
 #define LEAF_ENCRYPTION 0x8000001fu
 #define ENTRIES         256u
 
-static const uint8_t cpuid[2] = {0x0f, 0xa2}, ud2[2] = {0x0f, 0x0b};
+static const uint8_t ud2[2] = {0x0f, 0x0b}; /* as long as CPUID */
 
 static struct {
     const uint8_t **at; /* where CPUID was, in order */
@@ -36,27 +30,6 @@ static struct {
     struct sigaction programs; /* what the program has SIGILL do */
     struct kvm_cpuid_entry2 encryption;
 } processor;
-
-static bool arrives(const ZydisDecoder *decoder, const uint8_t *from, const uint8_t *at, const uint8_t *end)
-{
-    ZydisDecodedInstruction instruction;
-    while (from < at) {
-        if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(decoder, NULL, from, (size_t)(end - from), &instruction)))
-            from += instruction.length;
-        else
-            from++; /* a place to start from may lie within an instruction */
-    }
-    return from == at;
-}
-
-static bool is_instruction(const ZydisDecoder *decoder, const uint8_t *code, const uint8_t *at, const uint8_t *end)
-{
-    const size_t before = (size_t)(at - code) < BEFORE ? (size_t)(at - code) : BEFORE;
-    bool all = true;
-    for (size_t i = 0; all && i < STARTS && i <= before; i++)
-        all = arrives(decoder, at - before + i, at, end);
-    return all;
-}
 
 static void note(const uint8_t *at)
 {
@@ -80,24 +53,23 @@ static void replace(const uint8_t *at)
     mprotect((void *)page, len, PROT_READ | PROT_EXEC);
 }
 
-static void search(const ZydisDecoder *decoder, const uint8_t *code, size_t len)
+static void search(const uint8_t *code, size_t len)
 {
     const size_t first = processor.count;
-    for (const uint8_t *at = code; (at = memmem(at, len - (size_t)(at - code), cpuid, sizeof cpuid)); at += 2)
-        if (is_instruction(decoder, code, at, code + len))
-            note(at);
+    for (const uint8_t *at = code; (at = code_next_cpuid(code, len, at)); at += sizeof ud2)
+        note(at);
     for (size_t i = first; i < processor.count; i++)
         replace(processor.at[i]);
 }
 
 /* The program's own code comes first; that of libraries is left alone: they choose code paths by CPUID, no platform. */
-static int in_program(struct dl_phdr_info *info, size_t size, void *decoder)
+static int in_program(struct dl_phdr_info *info, size_t size, void *nothing)
 {
-    (void)size;
+    (void)size, (void)nothing;
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         if (p->p_type == PT_LOAD && p->p_flags & PF_X)
-            search(decoder, (const uint8_t *)(info->dlpi_addr + p->p_vaddr), p->p_memsz);
+            search((const uint8_t *)(info->dlpi_addr + p->p_vaddr), p->p_memsz);
     }
     return 1;
 }
@@ -185,9 +157,7 @@ HOOK sighandler_t signal(int number, sighandler_t handler)
 
 void processor_emulate(void)
 {
-    ZydisDecoder decoder;
     const struct sigaction illegal = {.sa_sigaction = on_illegal, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    if (NEXT(sigaction)(SIGILL, &illegal, &processor.programs) == 0 &&
-        ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
-        dl_iterate_phdr(in_program, &decoder);
+    if (NEXT(sigaction)(SIGILL, &illegal, &processor.programs) == 0)
+        dl_iterate_phdr(in_program, NULL);
 }

@@ -1,5 +1,6 @@
 /* The system calls that each kind of thread may make (seccomp(2)). Any other ends the process with SIGSYS. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
@@ -58,7 +59,7 @@ enum condition {
     IS_PROCESS, /* this process */
 };
 
-#define ARGUMENT_COMMAND 1 /* of ioctl */
+#define ARGUMENT_COMMAND 1 /* of ioctl, and of fcntl */
 #define ARGUMENT_ADDRESS 4 /* of sendto */
 
 struct rule {
@@ -123,8 +124,10 @@ static const struct rule rules[] = {
     IOCTL_WITH(KVM_TRANSLATE, VCPU, JAIL_WITH_EMULATION),
     CALL_WITH(ppoll, VCPU, JAIL_WITH_EMULATION),
     CALL_WITH(mremap, VCPU, JAIL_WITH_EMULATION),
-    {SCMP_SYS(process_vm_readv), VCPU, IS_PROCESS, 0, 0, JAIL_WITH_EMULATION},
+    {SCMP_SYS(process_vm_readv), VCPU | MAIN, IS_PROCESS, 0, 0, JAIL_WITH_EMULATION},
     {SCMP_SYS(process_vm_writev), VCPU, IS_PROCESS, 0, 0, JAIL_WITH_EMULATION},
+    {SCMP_SYS(fcntl), VCPU | MAIN, IS, ARGUMENT_COMMAND, F_DUPFD_CLOEXEC,
+     JAIL_WITH_EMULATION}, /* an eventfd that it signals itself */
 
     /* Descriptors that are open */
     CALL(read, ALL),

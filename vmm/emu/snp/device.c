@@ -37,7 +37,7 @@ static_assert(sizeof(struct snp_status_buffer) == 32, "sev_user_data_snp_status"
 
 static int answer(const struct issue_cmd *cmd, const void *buffer, size_t len)
 {
-    return caller_write((void *)(uintptr_t)cmd->data, buffer, len);
+    return caller_write(caller_at(cmd->data, 0), buffer, len);
 }
 
 static int issue(struct issue_cmd *cmd)

@@ -43,7 +43,7 @@ static int firmware(struct uapi_sev_cmd *cmd, enum psp_status status)
 static int init2(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
 {
     struct uapi_sev_init2 in;
-    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+    if (caller_read(&in, caller_at(cmd->data, 0), sizeof(in)) != 0)
         return -EFAULT;
     if (vm->emu.vcpu_count || in.flags || in.vmsa_features & ~SNP_VMSA_FEATURES)
         return -EINVAL;
@@ -77,7 +77,7 @@ static int launch_start(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
         return -ENOTTY;
     if (vm->phase != PHASE_INITIALISED)
         return -EINVAL;
-    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+    if (caller_read(&in, caller_at(cmd->data, 0), sizeof(in)) != 0)
         return -EFAULT;
     if (in.flags || in.policy & ~SNP_HOST_POLICY_BITS || !(in.policy & SNP_POLICY_RESERVED_ONE))
         return -EINVAL;
@@ -164,7 +164,7 @@ static int launch_update(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
     struct snp_cpuid_function allowed[EMU_CPUID_MAX];
     if (vm->phase < PHASE_STARTED)
         return -EINVAL;
-    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+    if (caller_read(&in, caller_at(cmd->data, 0), sizeof(in)) != 0)
         return -EFAULT;
     bool zero = in.type == SNP_PAGE_ZERO;
     if (in.flags || !is_page_type(in.type) || in.len == 0 || in.len % EMU_PAGE_SIZE)
@@ -195,7 +195,7 @@ static int launch_update(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
     }
     cmd->error = error_before;
     in.uaddr = zero ? in.uaddr : (uintptr_t)source;
-    return caller_write((void *)(uintptr_t)cmd->data, &in, sizeof(in));
+    return caller_write(caller_at(cmd->data, 0), &in, sizeof(in));
 }
 
 /* snp_launch_update_vmsa, for one vCPU */
@@ -230,7 +230,7 @@ static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
         return -ENOTTY;
     if (vm->phase < PHASE_STARTED)
         return -EINVAL;
-    if (caller_read(&in, caller_at(cmd->data), sizeof(in)) != 0)
+    if (caller_read(&in, caller_at(cmd->data, 0), sizeof(in)) != 0)
         return -EFAULT;
     if (in.flags)
         return -EINVAL;
@@ -242,8 +242,8 @@ static int launch_finish(struct snp_vm *vm, struct uapi_sev_cmd *cmd)
     if (in.id_block_en && (!in.id_block_uaddr || !in.id_auth_uaddr))
         return -EINVAL;
     if (in.id_block_en) {
-        if (caller_read(id_block, caller_at(in.id_block_uaddr), sizeof(id_block)) != 0 ||
-            caller_read(id_auth, caller_at(in.id_auth_uaddr), sizeof(id_auth)) != 0)
+        if (caller_read(id_block, caller_at(in.id_block_uaddr, 0), sizeof(id_block)) != 0 ||
+            caller_read(id_auth, caller_at(in.id_auth_uaddr, 0), sizeof(id_auth)) != 0)
             return -EFAULT;
         finish.id_block = (const void *)id_block;
         finish.id_auth = (const void *)id_auth;

@@ -120,7 +120,7 @@ static int get_supported_cpuid(int kvm_fd, struct kvm_cpuid2 *table)
         return -E2BIG;
     head.nent = n;
     rc = caller_write(table, &head, sizeof(head));
-    return rc ? rc : caller_write(table->entries, entry, n * sizeof(*entry));
+    return rc ? rc : caller_write(CALLER_AT(table, entries), entry, n * sizeof(*entry));
 }
 
 /* Group 1 of /dev/kvm's attributes: SEV. */
@@ -137,7 +137,7 @@ static int device_attribute(unsigned long request, const struct kvm_device_attr 
         return -ENXIO;
     if (request == KVM_HAS_DEVICE_ATTR)
         return 0;
-    return caller_write((void *)(uintptr_t)attr->addr, &values[attr->attr], sizeof(values[0]));
+    return caller_write(caller_at(attr->addr, 0), &values[attr->attr], sizeof(values[0]));
 }
 
 static int system_ioctl(int kvm_fd, unsigned long request, void *argument)

@@ -84,7 +84,7 @@ static int get_capabilities(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
         .cpuid.nent = n,
     };
     int rc = caller_write(theirs, &out, sizeof(out));
-    return rc ? rc : caller_write(theirs->cpuid.entries, entry, n * sizeof(entry[0]));
+    return rc ? rc : caller_write(CALLER_AT(theirs, cpuid.entries), entry, n * sizeof(entry[0]));
 }
 
 /* A command that the module refused: OPERAND_INVALID is the caller's fault and is told. */
@@ -131,11 +131,11 @@ static int init_td(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd, const struct uap
 static int init_vm(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
 {
     static const uint64_t nothing[12];
-    const struct uapi_tdx_init_vm *user = caller_at(cmd->data);
+    const struct uapi_tdx_init_vm *user = caller_at(cmd->data, 0);
     if (vm->state != TD_UNINITIALISED || cmd->flags)
         return -EINVAL;
     uint32_t nent;
-    if (caller_read(&nent, &user->cpuid.nent, sizeof(nent)) != 0)
+    if (caller_read(&nent, CALLER_AT(user, cpuid.nent), sizeof(nent)) != 0)
         return -EFAULT;
     if (nent > EMU_CPUID_MAX)
         return -E2BIG;
@@ -244,7 +244,7 @@ static int init_mem_region(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
     int rc = 0;
     if (!vcpu->initialised || cmd->flags & ~UAPI_TDX_MEASURE_MEMORY_REGION)
         return -EINVAL;
-    if (caller_read(&region, caller_at(cmd->data), sizeof(region)) != 0)
+    if (caller_read(&region, caller_at(cmd->data, 0), sizeof(region)) != 0)
         return -EFAULT;
     if (!is_region(&region))
         return -EINVAL;
@@ -257,7 +257,7 @@ static int init_mem_region(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
         region.gpa += EMU_PAGE_SIZE;
         region.nr_pages--;
     }
-    return caller_write((void *)(uintptr_t)cmd->data, &region, sizeof(region)) != 0 ? -EFAULT : rc;
+    return caller_write(caller_at(cmd->data, 0), &region, sizeof(region)) != 0 ? -EFAULT : rc;
 }
 
 /* tdx_vcpu_get_cpuid */
@@ -266,9 +266,10 @@ static int get_cpuid(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd)
     struct kvm_cpuid2 *out = (void *)(uintptr_t)cmd->data;
     struct kvm_cpuid_entry2 entry[TDX_CPUID_MAX];
     uint32_t room, n = tdx_cpuid_get(tdx_vm_of(vcpu), entry);
-    if (caller_read(&room, &out->nent, sizeof(room)) != 0 || caller_write(&out->nent, &n, sizeof(n)) != 0)
+    if (caller_read(&room, CALLER_AT(out, nent), sizeof(room)) != 0 ||
+        caller_write(CALLER_AT(out, nent), &n, sizeof(n)) != 0)
         return -EFAULT;
-    return room < n ? -E2BIG : caller_write(out->entries, entry, n * sizeof(entry[0]));
+    return room < n ? -E2BIG : caller_write(CALLER_AT(out, entries), entry, n * sizeof(entry[0]));
 }
 
 /* tdx_vcpu_unlocked_ioctl, tdx_vcpu_ioctl */

@@ -152,14 +152,14 @@ static int access_msrs(struct tdx_vcpu *vcpu, struct kvm_msrs *msrs, bool write)
         return -E2BIG;
     for (uint32_t i = 0; i < head.nmsrs; i++) {
         struct kvm_msr_entry e;
-        if (caller_read(&e, &msrs->entries[i], sizeof(e)) != 0)
+        if (caller_read(&e, CALLER_AT(msrs, entries[i]), sizeof(e)) != 0)
             return -EFAULT;
         uint64_t value = e.data;
         int rc = write ? tdx_set_msr(vcpu, e.index, value) : tdx_get_msr(vcpu, e.index, &value);
         if (rc)
             return (int)i;
         e.data = value;
-        if (!write && caller_write(&msrs->entries[i], &e, sizeof(e)) != 0)
+        if (!write && caller_write(CALLER_AT(msrs, entries[i]), &e, sizeof(e)) != 0)
             return -EFAULT;
     }
     return (int)head.nmsrs;
@@ -184,7 +184,7 @@ int tdx_vcpu_ioctl(struct emu_vcpu *emu, unsigned long request, void *argument)
     case KVM_RUN:
         return run(vcpu);
     case KVM_MEMORY_ENCRYPT_OP:
-        return command(vcpu, argument);
+        return argument ? command(vcpu, argument) : -EFAULT;
     case KVM_SET_CPUID2:
         return emu_vcpu_set_cpuid(emu, argument, tdx_cpuid_adapt);
     case KVM_GET_MSRS:

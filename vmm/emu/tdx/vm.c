@@ -96,7 +96,7 @@ static int vm_ioctl(struct emu_vm *emu, unsigned long request, void *argument)
     case KVM_CHECK_EXTENSION:
         return check_extension((uintptr_t)argument);
     case KVM_MEMORY_ENCRYPT_OP:
-        return tdx_vm_command(vm, argument);
+        return argument ? tdx_vm_command(vm, argument) : -EFAULT;
     case KVM_ENABLE_CAP:
         return enable_cap(vm, argument);
     case KVM_CREATE_IRQCHIP: /* 6.18 and later */
