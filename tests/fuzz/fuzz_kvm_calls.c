@@ -156,7 +156,7 @@ static void call_ioctl(const struct step *s, int fd)
         argument = (void *)vm_types[s->number % 3];
     const int rc = emulated->ioctl(fd, request, argument);
     FUZZ_CHECK(rc >= -1);
-    if (rc >= 0 &&
+    if (rc > 2 && /* it is a descriptor only where the request is of that file */
         (request == KVM_CREATE_VM || request == KVM_CREATE_VCPU || request == KVM_CREATE_GUEST_MEMFD))
         add(rc);
 }
@@ -200,6 +200,16 @@ static void prepare(void)
     memset(file, 0xff, sizeof file);
 }
 
+/* The lowest number that is free is what it was. */
+static void check_nothing_is_open(void)
+{
+    static int first = -1;
+    const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    FUZZ_CHECK(fd >= 0 && (first < 0 || fd == first));
+    first = fd;
+    close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!arena)
@@ -217,6 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             emulated->close(file[i]);
             file[i] = -1;
         }
+    check_nothing_is_open();
     return 0;
 }
 
