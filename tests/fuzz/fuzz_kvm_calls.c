@@ -32,13 +32,32 @@ struct step {
 };
 
 /* SEV_ISSUE_CMD, and what the emulation answers itself; others are drawn by number. */
-static const unsigned long requests[] = {
-    KVM_CREATE_VM, KVM_CHECK_EXTENSION, KVM_GET_SUPPORTED_CPUID, KVM_GET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR,
-    KVM_CREATE_VCPU, KVM_ENABLE_CAP, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2,
-    KVM_SET_MEMORY_ATTRIBUTES, KVM_CREATE_GUEST_MEMFD, KVM_MEMORY_ENCRYPT_OP, KVM_X86_SET_MSR_FILTER,
-    KVM_XEN_HVM_CONFIG, KVM_IOEVENTFD, KVM_SET_TSC_KHZ, KVM_CREATE_IRQCHIP, KVM_RUN, KVM_SET_CPUID2,
-    KVM_SET_SREGS, KVM_SET_SREGS2, KVM_GET_REGS, KVM_GET_MSRS, KVM_SET_MSRS, KVM_GET_LAPIC,
-    _IOC(_IOC_READ | _IOC_WRITE, 'S', 0, 16)};
+static const unsigned long requests[] = {KVM_CREATE_VM,
+                                         KVM_CHECK_EXTENSION,
+                                         KVM_GET_SUPPORTED_CPUID,
+                                         KVM_GET_DEVICE_ATTR,
+                                         KVM_HAS_DEVICE_ATTR,
+                                         KVM_CREATE_VCPU,
+                                         KVM_ENABLE_CAP,
+                                         KVM_SET_USER_MEMORY_REGION,
+                                         KVM_SET_USER_MEMORY_REGION2,
+                                         KVM_SET_MEMORY_ATTRIBUTES,
+                                         KVM_CREATE_GUEST_MEMFD,
+                                         KVM_MEMORY_ENCRYPT_OP,
+                                         KVM_X86_SET_MSR_FILTER,
+                                         KVM_XEN_HVM_CONFIG,
+                                         KVM_IOEVENTFD,
+                                         KVM_SET_TSC_KHZ,
+                                         KVM_CREATE_IRQCHIP,
+                                         KVM_RUN,
+                                         KVM_SET_CPUID2,
+                                         KVM_SET_SREGS,
+                                         KVM_SET_SREGS2,
+                                         KVM_GET_REGS,
+                                         KVM_GET_MSRS,
+                                         KVM_SET_MSRS,
+                                         KVM_GET_LAPIC,
+                                         _IOC(_IOC_READ | _IOC_WRITE, 'S', 0, 16)};
 #define REQUESTS (sizeof requests / sizeof *requests)
 
 static const unsigned long vm_types[] = {KVM_X86_DEFAULT_VM, KVM_X86_SNP_VM, KVM_X86_TDX_VM};

@@ -13,7 +13,8 @@ static bool arrives(const ZydisDecoder *decoder, const uint8_t *from, const uint
 {
     ZydisDecodedInstruction instruction;
     while (from < at) {
-        if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(decoder, NULL, from, (size_t)(end - from), &instruction)))
+        if (ZYAN_SUCCESS(
+                ZydisDecoderDecodeInstruction(decoder, NULL, from, (size_t)(end - from), &instruction)))
             from += instruction.length;
         else
             from++; /* a place to start from may lie within an instruction */
@@ -22,7 +23,8 @@ static bool arrives(const ZydisDecoder *decoder, const uint8_t *from, const uint
 }
 
 /* False where an instruction only contains these bytes. */
-static bool is_instruction(const ZydisDecoder *decoder, const uint8_t *code, const uint8_t *at, const uint8_t *end)
+static bool is_instruction(const ZydisDecoder *decoder, const uint8_t *code, const uint8_t *at,
+                           const uint8_t *end)
 {
     const size_t before = (size_t)(at - code) < BEFORE ? (size_t)(at - code) : BEFORE;
     bool all = true;

@@ -23,7 +23,8 @@ static void an_instruction_is_found_where_it_is(void **state)
 {
     (void)state;
     uint8_t code[2 * NOPS + 16];
-    static const uint8_t two[] = {0x53, 0x0f, 0xa2, 0x31, 0xc9, 0x0f, 0xa2, 0x5b}; /* push rbx; cpuid; xor ecx, ecx; cpuid; pop rbx */
+    static const uint8_t two[] = {0x53, 0x0f, 0xa2, 0x31,
+                                  0xc9, 0x0f, 0xa2, 0x5b}; /* push rbx; cpuid; xor ecx, ecx; cpuid; pop rbx */
     const size_t len = code_with(code, two, sizeof two);
     const uint8_t *first = code_next_cpuid(code, len, code);
     assert_ptr_equal(first, code + NOPS + 1);
