@@ -17,12 +17,11 @@
 static const char help[] =
     "usage: cofre emulate [--tee snp|tdx] -- PROGRAM [ARGUMENT]...\n"
     "\n"
-    "Runs a program that launches SEV-SNP or TDX guests by KVM, such as QEMU, on the emulated platform: its\n"
-    "/dev/kvm (and /dev/sev) is that of a host that has them, though this one need have no more than KVM. It "
-    "is\n"
-    "for tests: the platform is EMULATED and protects nothing, and reports of it have a root of their own\n"
-    "(cofre emulated-root). The program must be linked dynamically; it needs this host's /dev/kvm, and the\n"
-    "module cofre_ud (cofre doctor says whether it is there).\n"
+    "Runs a program that launches SEV-SNP or TDX guests by KVM, such as QEMU, on the emulated platform:\n"
+    "its /dev/kvm (and /dev/sev) is that of a host that has them, though this one need have no more than\n"
+    "KVM. It is for tests: the platform is EMULATED and protects nothing, and its reports have a root of\n"
+    "their own (cofre emulated-root). The program must be linked dynamically; it needs this host's\n"
+    "/dev/kvm, and the module cofre_ud (cofre doctor says whether it is there).\n"
     "\n"
     "  --tee T  what the host has: snp (default) or tdx\n"
     "  --help   this\n"
@@ -30,8 +29,8 @@ static const char help[] =
     "Exits as the program does.\n"
     "\n"
     "example: cofre emulate -- qemu-system-x86_64 -accel kvm -machine q35,confidential-guest-support=snp \\\n"
-    "             -object sev-snp-guest,id=snp,cbitpos=47,reduced-phys-bits=1 -cpu EPYC-v4,phys-bits=48 "
-    "-bios OVMF.fd\n";
+    "             -object sev-snp-guest,id=snp,cbitpos=47,reduced-phys-bits=1 -cpu EPYC-v4,phys-bits=48 \\\n"
+    "             -bios OVMF.fd\n";
 
 /* As execvp will find it. */
 static void find_program(char out[static 4096], const char *name)

@@ -4,6 +4,7 @@
  * answered here.
  */
 #include <cpuid.h>
+#include <fcntl.h>
 #include <link.h>
 #include <linux/kvm.h>
 #include <signal.h>
@@ -86,7 +87,7 @@ static bool was_cpuid(const uint8_t *at)
 static void read_encryption(void)
 {
     CLEAN_FREE struct kvm_cpuid2 *table = calloc(1, sizeof(*table) + ENTRIES * sizeof(table->entries[0]));
-    const int fd = kvm_backend_emulated.open("/dev/kvm", 0x80000 /* O_CLOEXEC */);
+    const int fd = kvm_backend_emulated.open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (table)
         table->nent = ENTRIES;
     if (table && fd >= 0 && kvm_backend_emulated.ioctl(fd, KVM_GET_SUPPORTED_CPUID, table) == 0)

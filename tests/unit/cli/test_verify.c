@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "sev/cert_table.h"
 #include "tests/unit/cli/run.h"
 #include "vmm/base/file.h"
 
@@ -61,6 +62,27 @@ static void genuine_reports_verify(void **state)
            "E/roots/amd-milan-ask-ark.pem --cert E/snp/b-vcek.der" AT,
            "PASS");
     expect(0, "verify --evidence - --cert E/snp/b-vcek.der" AT " < E/snp/b-report.bin", "PASS");
+}
+
+/* As a guest has it from its host, in whole pages; and one whose end is cut off is told from a certificate that is none. */
+static void certificates_come_in_a_host_s_table(void **state)
+{
+    (void)state;
+    NEED_EVIDENCE();
+    char path[CLI_PATH_SIZE];
+    CLEAN_BYTES leaf = {0}, table = {0};
+    cli_path(path, "E/snp/b-vcek.der");
+    assert_int_equal(file_read(&leaf, path, 65536, NULL), 0);
+    const struct snp_cert_entry entry = {.kind = SNP_CERT_VCEK, .data = bytes_view(&leaf)};
+    assert_int_equal(snp_cert_table_build(&table, &entry, 1, NULL), 0);
+    uint8_t pages[4096] = {0};
+    assert_true(table.len < sizeof pages);
+    memcpy(pages, table.data, table.len);
+    cli_path(path, "table");
+    assert_int_equal(file_write(path, (struct view){pages, sizeof pages}, 0644, NULL), 0);
+    expect(0, "verify --evidence E/snp/b-report.bin --cert table" AT, "PASS");
+    assert_int_equal(file_write(path, (struct view){pages, table.len - 1}, 0644, NULL), 0);
+    expect(3, "verify --evidence E/snp/b-report.bin --cert table" AT, "table");
 }
 
 static void a_guest_that_may_be_debugged_needs_a_policy_that_says_so(void **state)
@@ -280,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(genuine_reports_verify),
+        cmocka_unit_test(certificates_come_in_a_host_s_table),
         cmocka_unit_test(a_guest_that_may_be_debugged_needs_a_policy_that_says_so),
         cmocka_unit_test(vceks_of_other_chips_do_not_verify),
         cmocka_unit_test(what_cannot_be_judged_is_told_apart),
