@@ -79,7 +79,7 @@ function * changes (value) {
 
 // What a schema does not say, and a table's rule does: these sentences only.
 const beyond = [/: it is for tee /, /^id_block, id_auth: /, /either image or size/, /: it goes with /, /: a tap needs one/, /^expect: a plain guest/, /^emulated: a plain/,
-  /: it must be CPUs in ascending order/, /: it must be an operation/, /: it must be base64/]
+  /: it must be CPUs in ascending order/, /: it must be an operation/, /: it must be base64/, /: it must be 0 for no limit, or at least /]
 const cases = []
 for (const [operation, body] of Object.entries(bodies)) {
   cases.push([operation, body])
