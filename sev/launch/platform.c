@@ -1,6 +1,5 @@
 #include "sev/launch/platform.h"
 
-#include <assert.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,23 +9,7 @@
 #include "sev/fw_status.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/cleanup.h"
-
-/* uapi linux/psp-sev.h of Linux 6.11, which Debian 12's headers precede. */
-struct issue_cmd {
-    uint32_t command;
-    uint64_t data;
-    uint32_t error;
-} __attribute__((packed));
-static_assert(sizeof(struct issue_cmd) == 16, "sev_issue_cmd");
-#define SEV_ISSUE_CMD       _IOWR('S', 0, struct issue_cmd)
-#define SNP_PLATFORM_STATUS 9
-
-struct status_buffer {
-    uint8_t api_major, api_minor, state, rmp;
-    uint32_t build, flags, guests;
-    uint64_t current_tcb, reported_tcb;
-} __attribute__((packed));
-static_assert(sizeof(struct status_buffer) == 32, "sev_user_data_snp_status");
+#include "vmm/kvm/uapi.h"
 
 void snp_cpu_read(struct snp_cpu *out)
 {
@@ -58,9 +41,9 @@ int snp_platform_status(struct snp_platform_status *out, struct cofre_err *err)
     CLEAN_FD fd = open("/dev/sev", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return open_failed(err);
-    struct status_buffer status = {0};
-    struct issue_cmd call = {.command = SNP_PLATFORM_STATUS, .data = (uintptr_t)&status};
-    if (ioctl(fd, SEV_ISSUE_CMD, &call) < 0)
+    struct uapi_snp_status status = {0};
+    struct uapi_sev_issue_cmd call = {.command = UAPI_SNP_PLATFORM_STATUS, .data = (uintptr_t)&status};
+    if (ioctl(fd, UAPI_SEV_ISSUE_CMD, &call) < 0)
         return cofre_fail(err, COFRE_LACKING, "the firmware does not answer SNP_PLATFORM_STATUS: %s (%s)",
                           strerror(errno), snp_fw_status(call.error)->name);
     *out = (struct snp_platform_status){

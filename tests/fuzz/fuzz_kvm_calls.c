@@ -57,7 +57,7 @@ static const unsigned long requests[] = {KVM_CREATE_VM,
                                          KVM_GET_MSRS,
                                          KVM_SET_MSRS,
                                          KVM_GET_LAPIC,
-                                         _IOC(_IOC_READ | _IOC_WRITE, 'S', 0, 16)};
+                                         UAPI_SEV_ISSUE_CMD};
 #define REQUESTS (sizeof requests / sizeof *requests)
 
 static const unsigned long vm_types[] = {KVM_X86_DEFAULT_VM, KVM_X86_SNP_VM, KVM_X86_TDX_VM};

@@ -76,12 +76,6 @@ HOOK int __openat64_2(int directory, const char *path, int flags)
     return is_device(path) ? emulated->open(path, flags) : NEXT(__openat64_2)(directory, path, flags);
 }
 
-/* A host without the device would not be asked twice: programs look before they open. */
-HOOK int access(const char *path, int mode)
-{
-    return NEXT(access)(is_device(path) ? "/dev/kvm" : path, mode);
-}
-
 HOOK int ioctl(int fd, unsigned long request, ...)
 {
     va_list rest;

@@ -20,8 +20,6 @@
 #define EMULATE_TEE     "COFRE_EMULATE" /* in the environment: "snp" or "tdx" */
 #define EMULATE_LIBRARY "cofre-emulate.so"
 
-extern const struct kvm_backend emulate_host;
-
 /* CPUID in the program's own code answers as a host's with SEV-SNP does. */
 void processor_emulate(void);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/emu/host.h"
 #include "vmm/emu/offer.h"
 #include "vmm/emulate/emulate.h"
 #include "vmm/kvm/uapi.h"
@@ -13,7 +12,6 @@
 __attribute__((constructor)) static void start(void)
 {
     const char *tee = getenv(EMULATE_TEE);
-    emu_host = &emulate_host;
     if (tee && strcmp(tee, "snp") == 0 && emu_offer_only(KVM_X86_SNP_VM)) {
         processor_emulate();
         return;

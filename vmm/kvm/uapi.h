@@ -204,6 +204,36 @@ struct uapi_sev_cmd {
 static_assert(sizeof(struct uapi_sev_cmd) == 24, "sev_cmd");
 static_assert(offsetof(struct uapi_sev_cmd, data) == 8, "sev_cmd.data");
 
+/* SEV_ISSUE_CMD on /dev/sev: linux/psp-sev.h of Linux 6.11. */
+struct uapi_sev_issue_cmd {
+    uint32_t command; /* enum uapi_sev_platform_command */
+    uint64_t data;
+    uint32_t error; /* the firmware's */
+} __attribute__((packed));
+static_assert(sizeof(struct uapi_sev_issue_cmd) == 16, "sev_issue_cmd");
+#define UAPI_SEV_ISSUE_CMD _IOWR('S', 0, struct uapi_sev_issue_cmd)
+
+enum uapi_sev_platform_command {
+    UAPI_SEV_PLATFORM_STATUS = 1,
+    UAPI_SNP_PLATFORM_STATUS = 9,
+    UAPI_SEV_PLATFORM_COMMANDS = 13,
+};
+
+struct uapi_sev_status {
+    uint8_t api_major, api_minor, state;
+    uint32_t flags;
+    uint8_t build;
+    uint32_t guests;
+} __attribute__((packed));
+static_assert(sizeof(struct uapi_sev_status) == 12, "sev_user_data_status");
+
+struct uapi_snp_status {
+    uint8_t api_major, api_minor, state, rmp;
+    uint32_t build, flags, guests;
+    uint64_t current_tcb, reported_tcb;
+} __attribute__((packed));
+static_assert(sizeof(struct uapi_snp_status) == 32, "sev_user_data_snp_status");
+
 enum uapi_sev_cmd_id {
     UAPI_SEV_INIT2 = 22,
     UAPI_SEV_SNP_LAUNCH_START = 100,
