@@ -229,6 +229,14 @@ void swtpm_clear(struct swtpm *t)
     assert_int_equal(Esys_Clear(tpm.esys, ESYS_TR_RH_LOCKOUT, ESYS_TR_PASSWORD, NONE, NONE), 0);
 }
 
+void swtpm_set_clock(struct swtpm *t, uint64_t milliseconds)
+{
+    CLEAN_TPM tpm;
+    ask(t, &tpm, "");
+    assert_int_equal(
+        Esys_ClockSet(tpm.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, NONE, NONE, milliseconds), 0);
+}
+
 void swtpm_take_ownership(struct swtpm *t, const char *password)
 {
     CLEAN_TPM tpm;

@@ -45,6 +45,8 @@ void swtpm_restart(struct swtpm *t);
 void swtpm_extend(struct swtpm *t);
 /* As from the firmware's menu: storage keys, objects below them and the owner's indexes are gone. */
 void swtpm_clear(struct swtpm *t);
+/* The TPM's clock is put forward to this. */
+void swtpm_set_clock(struct swtpm *t, uint64_t milliseconds);
 /* The owner hierarchy has this password from now on. */
 void swtpm_take_ownership(struct swtpm *t, const char *password);
 /* The owner takes away what lies at an index. */
