@@ -10,7 +10,8 @@
 
 enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3, SLOT_BESIDE = 4 };
 
-#define PAGE 0x1000ull
+#define PAGE       0x1000ull
+#define BESIDE_MAX (16ull << 20) /* what PC machines have for firmware below 4 GiB, and one slot holds */
 
 static unsigned memfd_pages(uint64_t huge)
 {
@@ -193,17 +194,21 @@ static int map_beside(struct machine_memory *mem, uint64_t gpa, uint64_t size, s
 int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
                               struct cofre_err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; i < image->count && rc == 0; i++) {
+    uint64_t begin = UINT64_MAX, end = 0;
+    for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
         if (all_ram(mem, range->gpa, range->len))
             continue;
-        if (mem->beside.size)
-            return cofre_fail(err, COFRE_FAILED, "launch image: a second range outside RAM, at %#llx",
-                              (unsigned long long)range->gpa);
-        rc = map_beside(mem, range->gpa, range->len, err);
+        begin = range->gpa < begin ? range->gpa : begin;
+        end = range->gpa + range->len > end ? range->gpa + range->len : end;
     }
-    return rc;
+    if (end == 0)
+        return 0;
+    if (end - begin > BESIDE_MAX)
+        return cofre_fail(err, COFRE_FAILED,
+                          "launch image: its ranges outside RAM, from %#llx to %#llx, are too far apart",
+                          (unsigned long long)begin, (unsigned long long)end);
+    return map_beside(mem, begin, end - begin, err);
 }
 
 int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err)
@@ -235,8 +240,9 @@ int machine_memory_load(struct machine_memory *mem, const struct launch_image *i
 {
     for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
-        if (range->data && mem->beside.size && range->gpa == mem->beside.gpa)
-            memcpy(mem->beside.host, range->data, range->len);
+        const uint64_t at = range->gpa - mem->beside.gpa;
+        if (range->data && at < mem->beside.size && range->len <= mem->beside.size - at)
+            memcpy(mem->beside.host + at, range->data, range->len);
         else if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
             return cofre_fail(err, COFRE_FAILED, "launch image: %zu bytes at %#llx are no RAM of this guest",
                               range->len, (unsigned long long)range->gpa);
