@@ -233,8 +233,8 @@ void swtpm_set_clock(struct swtpm *t, uint64_t milliseconds)
 {
     CLEAN_TPM tpm;
     ask(t, &tpm, "");
-    assert_int_equal(
-        Esys_ClockSet(tpm.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, NONE, NONE, milliseconds), 0);
+    assert_int_equal(Esys_ClockSet(tpm.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, NONE, NONE, milliseconds),
+                     0);
 }
 
 void swtpm_take_ownership(struct swtpm *t, const char *password)
