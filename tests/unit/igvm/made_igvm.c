@@ -123,7 +123,7 @@ uint8_t *made_context(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint3
 
 uint8_t *made_memory(struct made_igvm *made, uint32_t type, uint32_t mask, uint64_t gpa, uint32_t size)
 {
-    uint8_t *body = made_header(made, type, type == IGVM_ERROR_RANGE ? 16 : 24);
+    uint8_t *body = made_header(made, type, (type & 0xffff) == IGVM_ERROR_RANGE ? 16 : 24);
     put_le64(body, gpa);
     put_le32(body + 8, mask);
     put_le32(body + 12, size);
