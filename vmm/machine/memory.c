@@ -12,6 +12,18 @@ enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3
 
 #define PAGE 0x1000ull
 
+#define BESIDE_MAX (16ull << 20) /* what PC machines have for firmware */
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t upper(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static unsigned memfd_pages(uint64_t huge)
 {
     return huge == MEMORY_HUGE_1G   ? MFD_HUGETLB | MFD_HUGE_1GB
@@ -190,20 +202,25 @@ static int map_beside(struct machine_memory *mem, uint64_t gpa, uint64_t size, s
     return rc ? rc : kvm_vm_slot_set(mem->vm, &slot, err);
 }
 
+/* From the first of the ranges outside RAM to the end of the last: firmware may come in several, with gaps. */
 int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
                               struct cofre_err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; i < image->count && rc == 0; i++) {
+    uint64_t begin = UINT64_MAX, end = 0;
+    for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
         if (all_ram(mem, range->gpa, range->len))
             continue;
-        if (mem->beside.size)
-            return cofre_fail(err, COFRE_FAILED, "launch image: a second range outside RAM, at %#llx",
-                              (unsigned long long)range->gpa);
-        rc = map_beside(mem, range->gpa, range->len, err);
+        begin = lower(begin, range->gpa);
+        end = upper(end, range->gpa + range->len);
     }
-    return rc;
+    if (end == 0)
+        return 0;
+    if (end - begin > BESIDE_MAX)
+        return cofre_fail(err, COFRE_FAILED,
+                          "launch image: ranges outside RAM that lie apart, at %#llx and below %#llx",
+                          (unsigned long long)begin, (unsigned long long)end);
+    return map_beside(mem, begin, end - begin, err);
 }
 
 int machine_memory_stage(struct machine_memory *mem, const struct boot_config *config, struct cofre_err *err)
@@ -235,8 +252,8 @@ int machine_memory_load(struct machine_memory *mem, const struct launch_image *i
 {
     for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
-        if (range->data && mem->beside.size && range->gpa == mem->beside.gpa)
-            memcpy(mem->beside.host, range->data, range->len);
+        if (range->data && range->gpa >= mem->beside.gpa && range->gpa - mem->beside.gpa < mem->beside.size)
+            memcpy(mem->beside.host + (range->gpa - mem->beside.gpa), range->data, range->len);
         else if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
             return cofre_fail(err, COFRE_FAILED, "launch image: %zu bytes at %#llx are no RAM of this guest",
                               range->len, (unsigned long long)range->gpa);
@@ -252,16 +269,6 @@ int machine_memory_all_private(struct machine_memory *mem, struct cofre_err *err
     if (rc == 0 && mem->beside.size)
         rc = kvm_vm_set_private(mem->vm, mem->beside.gpa, mem->beside.size, true, err);
     return rc;
-}
-
-static uint64_t lower(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t upper(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
 }
 
 /* The end of all that a guest can convert: RAM, and the devices below 4 GiB. */

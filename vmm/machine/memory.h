@@ -54,7 +54,7 @@ int machine_memory_take(struct machine_memory *mem, struct cofre_err *err);
 /* After this nothing may run. */
 void machine_memory_free(struct machine_memory *mem);
 
-/* The slot for the launch image's range outside RAM, where it has one; more than one is an error. */
+/* One slot for what the launch image has outside RAM, gaps included; ranges further apart than firmware lies are an error. */
 int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
                               struct cofre_err *err);
 /* The slots beside RAM that are shared: the staging window, which is the config's and this memory's to unmap from here on, and

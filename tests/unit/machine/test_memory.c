@@ -279,7 +279,30 @@ static void a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own(void *
     assert_int_equal(machine_memory_all_private(&mem, &err), 0);
     assert_int_equal(fake.attributes.address, 0xfffff000);
     assert_int_equal(fake.attributes.attributes, KVM_MEMORY_ATTRIBUTE_PRIVATE);
-    image.range[0].gpa = 0xffffe000;
+}
+
+static void what_lies_beside_ram_with_gaps_has_one_slot(void **state)
+{
+    (void)state;
+    static const uint8_t one[4096] = {1}, two[4096] = {2};
+    struct launch_image image = {
+        .range = {{LAUNCH_MEASURED, 0xfffff000, 4096, one}, {LAUNCH_UNMEASURED, 0xffffc000, 4096, two}},
+        .count = 2};
+    assert_int_equal(machine_memory_add_beside(&mem, &image, &err), 0);
+    assert_int_equal(fake.slot[4].guest_phys_addr, 0xffffc000);
+    assert_int_equal(fake.slot[4].memory_size, 0x4000);
+    assert_int_equal(machine_memory_load(&mem, &image, &err), 0);
+    assert_int_equal(mem.beside.host[0], 2);
+    assert_int_equal(mem.beside.host[0x3000], 1);
+}
+
+static void what_lies_beside_ram_far_apart_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t page[4096];
+    struct launch_image image = {
+        .range = {{LAUNCH_MEASURED, 0xfffff000, 4096, page}, {LAUNCH_MEASURED, 0xfefff000, 4096, page}},
+        .count = 2};
     assert_int_equal(machine_memory_add_beside(&mem, &image, &err), -COFRE_FAILED);
 }
 
@@ -413,6 +436,8 @@ int main(void)
         TEST(keeps_both_copies_when_kvm_refuses),
         TEST(the_window_is_a_slot_and_goes_once),
         TEST(a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own),
+        TEST(what_lies_beside_ram_with_gaps_has_one_slot),
+        TEST(what_lies_beside_ram_far_apart_is_refused),
         TEST(a_launch_image_outside_ram_is_refused),
         cmocka_unit_test(locked_memory_of_a_plain_guest_is_all_there_and_stays),
         cmocka_unit_test(locked_memory_of_a_confidential_guest_is_held_once),
