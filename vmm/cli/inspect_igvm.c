@@ -31,7 +31,9 @@ static void put_page(json_t *out, const struct igvm_header *h)
     inspect_put_address(out, "address", h->page.gpa);
     inspect_put_address(out, "size", h->page.size);
     json_object_set_new(out, "contents", json_string(contents));
-    json_object_set_new(out, "measured", json_boolean(!h->page.unmeasured && !h->page.shared));
+    json_object_set_new(
+        out, "measured",
+        json_boolean(h->page.type == IGVM_PAGE_NORMAL && !h->page.unmeasured && !h->page.shared));
     if (h->page.shared)
         json_object_set_new(out, "shared", json_true());
 }
