@@ -13,6 +13,7 @@
 #include "sev/id_block.h"
 #include "sev/igvm.h"
 #include "tests/unit/igvm/made_igvm.h"
+#include "tests/unit/sev/ovmf_image.h"
 
 #define SNP 1u
 
@@ -119,6 +120,44 @@ static void is_measured_in_the_files_order_and_its_vcpus_last(void **s)
     }
 }
 
+/* The same image, its metadata's sections and vCPUs as a file: QEMU launches the one as the other. */
+static void an_ovmf_as_a_file_is_what_qemu_launches(void **s)
+{
+    (void)s;
+    static struct snp_layout_ranges ranges;
+    static const uint8_t kernel[] = "a kernel";
+    const struct snp_kernel_items items = {.kernel = {kernel, 8}};
+    const struct snp_layout qemu = {SNP_VMM_QEMU, 2, 0x800f12, SNP_FEATURE_ACTIVE, &items};
+    struct snp_ovmf ovmf;
+    struct snp_digest digest, expected;
+    struct snp_vmsa vmsa;
+    assert_int_equal(make_image(NULL), 0);
+    assert_int_equal(snp_ovmf_parse(&ovmf, (struct view){image, SIZE}, &err), 0);
+    assert_int_equal(snp_layout_ranges(&ranges, &ovmf, &qemu, &err), 0);
+    assert_int_equal(snp_layout_digest(&expected, &ovmf, &qemu, &err), 0);
+    made.headers = 24 + 24; /* platform and policy */
+    for (size_t i = 0; i < ranges.count; i++)
+        for (uint64_t at = 0; at < ranges.range[i].len; at += 4096) {
+            const struct snp_layout_range *r = &ranges.range[i];
+            made_page(&made, SNP, r->gpa + at, r->data ? made_data(&made, r->data + at, 4096) : 0, 0,
+                      r->type == SNP_PAGE_SECRETS ? IGVM_PAGE_SECRETS
+                      : r->type == SNP_PAGE_CPUID ? IGVM_PAGE_CPUID
+                                                  : IGVM_PAGE_NORMAL);
+        }
+    for (unsigned i = 0; i < 2; i++) {
+        snp_vmsa_of_reset(&vmsa, SNP_VMM_QEMU, i, ovmf.reset_eip, 0x800f12, SNP_FEATURE_ACTIVE);
+        made_context(&made, SNP, SNP_VMSA_GPA, made_data(&made, &vmsa, sizeof vmsa), i);
+    }
+    layout.cpus = 2;
+    layout.as_qemu = true;
+    layout.kernel = &items;
+    built(&digest);
+    assert_memory_equal(digest.value, expected.value, sizeof digest.value);
+    layout.as_qemu = false;
+    built(&digest);
+    assert_memory_not_equal(digest.value, expected.value, sizeof digest.value);
+}
+
 static void what_parameters_say_is_not_measured(void **s)
 {
     (void)s;
@@ -218,16 +257,16 @@ static void contexts_stand_where_kvm_measures_them(void **s)
 static void a_kernel_must_be_measured(void **s)
 {
     (void)s;
-    uint8_t hashes[4096] = {0};
+    uint8_t hashed[4096] = {0};
     struct snp_digest digest;
     static const uint8_t kernel[] = "a kernel", initrd[] = "an initrd", cmdline[] = "quiet";
     struct snp_kernel_items items = {{kernel, 9}, {initrd, 10}, {cmdline, 5}};
     layout.kernel = &items;
     refused(COFRE_NEGATIVE, "would not stand for them");
-    assert_int_equal(snp_ovmf_hash_table(hashes + 0xc00, &items, &err), 0);
+    assert_int_equal(snp_ovmf_hash_table(hashed + 0xc00, &items, &err), 0);
     uint8_t *header = context - 8 - 32; /* of the CPUID page */
     assert_int_equal(le64(header + 8), 0x6000);
-    put_le32(header + 8 + 12, made_data(&made, hashes, sizeof hashes));
+    put_le32(header + 8 + 12, made_data(&made, hashed, sizeof hashed));
     refused(COFRE_NEGATIVE, "would not stand for them");
     put_le32(header + 8 + 16, MADE_UNMEASURED);
     put_le16(header + 8 + 20, IGVM_PAGE_NORMAL);
@@ -314,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, destroy)
         TEST(is_measured_in_the_files_order_and_its_vcpus_last),
+        TEST(an_ovmf_as_a_file_is_what_qemu_launches),
         TEST(what_parameters_say_is_not_measured),
         TEST(a_context_is_what_kvm_makes_or_it_is_refused),
         TEST(the_field_is_named),
