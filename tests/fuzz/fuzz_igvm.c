@@ -145,7 +145,7 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         return 0;
     made_begin(&made, index + 1, HEADERS - 8 * index, 2 * 4096); /* version 2 begins with 8 bytes more */
     make_guest(&made);
-    FUZZ_CHECK(igvm_file_parse(&file, made_end(&made), NULL) == 0 &&
+    FUZZ_CHECK(igvm_file_parse(&file, made_whole(&made), NULL) == 0 &&
                snp_igvm_build(&igvm, &file, &machine, &layout, NULL) == 0);
     snp_igvm_free(&igvm);
     const size_t len = made.begin + made.headers;

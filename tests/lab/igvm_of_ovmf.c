@@ -82,7 +82,7 @@ static void put_id_block(struct made_igvm *made, unsigned cpus)
     struct snp_id_block block = {.version = SNP_ID_BLOCK_VERSION, .guest_svn = 3, .policy = POLICY};
     const struct snp_igvm_layout layout = {
         .cpus = cpus, .cpu_signature = SNP_CPU_SIGNATURE_DEFAULT, .guest_features = SNP_FEATURE_ACTIVE};
-    must(igvm_file_parse(&file, made_end(made), &err));
+    must(igvm_file_parse(&file, made_whole(made), &err));
     must(snp_igvm_build(&igvm, &file, NULL, &layout, &err));
     must(snp_igvm_digest(&digest, &igvm, &err));
     snp_igvm_free(&igvm);
@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     put_parameters(&made);
     put_contexts(&made, &ovmf, cpus);
     put_id_block(&made, cpus);
-    const struct view whole = made_end(&made);
+    const struct view whole = made_whole(&made);
     FILE *out = fopen(argv[6], "we");
     if (!out || fwrite(whole.data, 1, whole.len, out) != whole.len || fclose(out) != 0) {
         perror(argv[6]);

@@ -45,7 +45,7 @@ uint32_t made_data(struct made_igvm *made, const void *data, size_t len)
     return (uint32_t)at;
 }
 
-struct view made_end(struct made_igvm *made)
+struct view made_whole(struct made_igvm *made)
 {
     uint8_t *file = made->file.data;
     put_le32(file + 12, (uint32_t)made->headers);

@@ -19,7 +19,7 @@ uint8_t *made_header(struct made_igvm *made, uint32_t type, uint32_t len);
 /* Data, and where in the file it lies; NULL: zeros. */
 uint32_t made_data(struct made_igvm *made, const void *data, size_t len);
 /* Sizes and checksum: the file, which may grow on, be spoiled, and ended again. */
-struct view made_end(struct made_igvm *made);
+struct view made_whole(struct made_igvm *made);
 
 uint8_t *made_platform(struct made_igvm *made, unsigned type, uint32_t mask);
 uint8_t *made_policy(struct made_igvm *made, uint32_t mask, uint64_t policy);

@@ -78,7 +78,7 @@ static int destroy(void **state)
 
 static int parse(void)
 {
-    return igvm_file_parse(&file, made_end(&made), &err);
+    return igvm_file_parse(&file, made_whole(&made), &err);
 }
 
 static void accepted(void)
@@ -168,7 +168,7 @@ static void the_fixed_header_is_checked(void **state)
 {
     (void)state;
     uint8_t *f = made.file.data;
-    made_end(&made);
+    made_whole(&made);
     static const struct {
         size_t offset;
         uint32_t value;

@@ -54,7 +54,7 @@ static int destroy(void **state)
 
 static int build_for(enum igvm_platform_type type, const struct igvm_machine *on)
 {
-    if (igvm_file_parse(&file, made_end(&made), &err) != 0)
+    if (igvm_file_parse(&file, made_whole(&made), &err) != 0)
         fail_msg("%s", err.text);
     igvm_guest_free(&guest);
     return igvm_guest_build(&guest, &file, type, on, &err);

@@ -69,7 +69,7 @@ static int destroy(void **s)
 
 static int build(void)
 {
-    if (igvm_file_parse(&file, made_end(&made), &err) != 0)
+    if (igvm_file_parse(&file, made_whole(&made), &err) != 0)
         fail_msg("%s", err.text);
     snp_igvm_free(&igvm);
     return snp_igvm_build(&igvm, &file, &machine, &layout, &err);

@@ -79,7 +79,7 @@ static int destroy(void **state)
 
 static int build_for(const struct tee_ops *ops)
 {
-    config.firmware = made_end(&made);
+    config.firmware = made_whole(&made);
     launch_image_free(&launch);
     return firmware_image_build(&config, ops, &launch, &err);
 }
