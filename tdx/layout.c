@@ -25,7 +25,7 @@ static int check_section(const struct tdx_tdvf_section *s, struct cofre_err *err
     return 0;
 }
 
-static int check_tdvf(const struct tdx_tdvf *tdvf, struct cofre_err *err)
+int tdx_layout_check(const struct tdx_tdvf *tdvf, struct cofre_err *err)
 {
     bool has_code = false, has_hob = false;
     int rc = 0;
@@ -50,7 +50,7 @@ static int check_tdvf(const struct tdx_tdvf *tdvf, struct cofre_err *err)
 int tdx_layout_mrtd(uint8_t out[TDX_DIGEST_SIZE], const struct tdx_tdvf *tdvf, struct cofre_err *err)
 {
     struct tdx_mrtd *mrtd = NULL;
-    int rc = check_tdvf(tdvf, err);
+    int rc = tdx_layout_check(tdvf, err);
     if (rc == 0)
         rc = tdx_mrtd_new(&mrtd, err);
     for (size_t i = 0; i < tdvf->section_count && rc == 0; i++) {

@@ -13,6 +13,8 @@
 
 /* An image without sections, one with a section that these VMMs do not take, or one whose measured contents the image
  * does not say, is -COFRE_MALFORMED. */
+int tdx_layout_check(const struct tdx_tdvf *tdvf, struct cofre_err *err);
+/* As tdx_layout_check. */
 int tdx_layout_mrtd(uint8_t out[TDX_DIGEST_SIZE], const struct tdx_tdvf *tdvf, struct cofre_err *err);
 
 #endif

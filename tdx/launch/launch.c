@@ -7,6 +7,7 @@
 
 #include "tdx/launch/cpuid.h"
 #include "tdx/launch/error.h"
+#include "tdx/launch/firmware.h"
 #include "tdx/launch/owner.h"
 #include "tdx/launch/quote_client.h"
 #include "tdx/mrtd.h"
@@ -107,6 +108,8 @@ static int tdx_registers(struct tee *tee, const struct launch_image *image, stru
                          struct cofre_err *err)
 {
     static const char *const names[TDX_RTMRS] = {"RTMR0", "RTMR1", "RTMR2", "RTMR3"};
+    if (image->at_reset) /* what a firmware measures is its own */
+        return tdx_owner_expects_no_register(&tee->owner, err);
     for (unsigned i = 0; i < TDX_RTMRS; i++)
         out[i] = (struct tee_measurement){.name = names[i]};
     for (size_t i = 0; i < image->events; i++)
@@ -200,10 +203,10 @@ static int vcpu_command(struct kvm_vcpu *vcpu, uint32_t id, uint64_t data, struc
     return error ? tdx_launch_failed(err, id, error, hw_error) : 0;
 }
 
+/* Every vCPU of a TD starts at the reset vector. */
 static int tdx_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index, struct kvm_cpuid2 *cpuid,
                          const struct launch_image *image, struct cofre_err *err)
 {
-    (void)image; /* every vCPU of a TD starts at the reset vector */
     CLEAN_FREE struct kvm_cpuid2 *module =
         calloc(1, sizeof *module + KVM_CPUID_MAX * sizeof(struct kvm_cpuid_entry2));
     if (!module)
@@ -215,7 +218,7 @@ static int tdx_vcpu_init(struct tee *tee, struct kvm_vcpu *vcpu, unsigned index,
     if (rc == 0)
         rc = kvm_vcpu_set_cpuid(vcpu, cpuid, err);
     if (rc == 0)
-        rc = vcpu_command(vcpu, UAPI_TDX_INIT_VCPU, 0, err);
+        rc = vcpu_command(vcpu, UAPI_TDX_INIT_VCPU, image->start_argument, err);
     if (index == 0)
         tee->first = vcpu;
     return rc;
@@ -351,6 +354,7 @@ const struct tee_ops tdx_tee_ops = {
     .vm_type = KVM_X86_TDX_VM,
     .boot_tee = BOOT_TDX,
     .options = tdx_owner_options,
+    .firmware_image = tdx_firmware_image,
     .new = tdx_new,
     .set_option = tdx_set_option,
     .free = tdx_free,

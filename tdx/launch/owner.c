@@ -108,6 +108,17 @@ int tdx_owner_check_registers(const struct tdx_owner *owner, const struct tee_me
     return 0;
 }
 
+int tdx_owner_expects_no_register(const struct tdx_owner *owner, struct cofre_err *err)
+{
+    for (unsigned i = 0; i < TDX_RTMRS; i++)
+        if (owner->expects_rtmr[i])
+            return cofre_fail(
+                err, COFRE_USAGE,
+                "--expect-rtmr goes without --firmware: what a firmware measures into RTMRs is known when "
+                "it has run; name them in the policy of the verifier, or replay the event log");
+    return 0;
+}
+
 int tdx_owner_fit(struct tdx_owner *owner, uint64_t supported_attributes, uint64_t supported_xfam,
                   struct cofre_err *err)
 {

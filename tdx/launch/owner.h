@@ -32,6 +32,8 @@ int tdx_owner_set_option(struct tdx_owner *owner, const char *name, const char *
 /* COFRE_NEGATIVE where --expect-rtmr asked for another value than is predicted. */
 int tdx_owner_check_registers(const struct tdx_owner *owner, const struct tee_measurement *rtmr,
                               struct cofre_err *err);
+/* COFRE_USAGE where --expect-rtmr was given for a guest whose registers nobody predicts. */
+int tdx_owner_expects_no_register(const struct tdx_owner *owner, struct cofre_err *err);
 /* The host's KVM allows the wishes. xfam becomes what the TD gets. */
 int tdx_owner_fit(struct tdx_owner *owner, uint64_t supported_attributes, uint64_t supported_xfam,
                   struct cofre_err *err);

@@ -19,13 +19,14 @@
 
 static const char help[] =
     "usage: cofre measure --tee snp|tdx --kernel F [OPTION]...\n"
-    "       cofre measure --tee snp --firmware F [--kernel F] [OPTION]...\n"
+    "       cofre measure --tee snp|tdx --firmware F [--kernel F] [OPTION]...\n"
     "       cofre measure --tee snp --igvm F [--vmm qemu] [--kernel F] [OPTION]...\n"
     "       cofre measure --tee snp --vmm qemu|ec2|gce --firmware F [OPTION]...\n"
     "       cofre measure --tee tdx --vmm qemu|gce --firmware F [--json]\n"
     "\n"
     "Prints what the guest's attestation will have: the launch digest of SEV-SNP; MRTD of TDX and, of\n"
-    "Cofre's guests, the RTMRs that Linux begins with. It needs no such hardware. `cofre run` with the\n"
+    "Cofre's guests without --firmware, the RTMRs that Linux begins with. It needs no such hardware. `cofre "
+    "run` with the\n"
     "same options and --expect-measurement starts no guest of another launch digest or MRTD.\n"
     "\n"
     "  --tee TEE             the kind of guest: snp or tdx\n"
@@ -40,7 +41,7 @@ static const char help[] =
     "                        for the size of bounce buffers, which goes on the command line as swiotlb=\n"
     "  --net SPEC            the same\n"
     "  --vhost-user SPEC     the same\n"
-    "  --firmware F          the OVMF or TDVF image; of Cofre's guests, OVMF and with --tee snp\n"
+    "  --firmware F          the OVMF (SNP) or TDVF (TDX) image\n"
     "  --igvm F              an IGVM file instead, of SNP guests of Cofre and QEMU; a --kernel must then be\n"
     "                        in a measured page of it, by its hashes\n"
     "  --cpu-model MODEL     with --firmware or --igvm, of SNP guests of Cofre and QEMU: EPYC-v4 (default), "
@@ -263,7 +264,7 @@ static const struct kind kinds[] = {
          [CMDLINE] = COFRE,
          [CPUS] = COFRE,
          [MEMORY] = COFRE,
-         [FIRMWARE] = QEMU | GCE,
+         [FIRMWARE] = COFRE | QEMU | GCE,
      },
      measure_tdvf},
 };

@@ -37,10 +37,5 @@ int firmware_image_build(const struct boot_config *config, const struct tee_ops 
         return cofre_within(err, rc, "--firmware");
     if (!tee)
         return plain_image(config, image);
-    if (!tee->firmware_image)
-        return cofre_fail(err, COFRE_USAGE,
-                          "--firmware: a guest of %s cannot be started in firmware yet; without it, it boots "
-                          "its --kernel through Cofre's shim",
-                          tee->title);
     return tee->firmware_image(config, image, err);
 }

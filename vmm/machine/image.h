@@ -47,6 +47,8 @@ struct launch_image {
     uint32_t entry; /* every vCPU starts here: 32-bit flat protected mode, paging off, other registers zero */
     bool
         at_reset; /* or as after reset instead: the first at 0xfffffff0, the others at entry (0: there, too) */
+    uint64_t
+        start_argument; /* what the TEE hands to every vCPU at its start, where it hands over anything (TDX, a TDVF: the TD HOB) */
     unsigned cpus;
 };
 

@@ -10,19 +10,8 @@
 
 enum slot { SLOT_RAM_LOW = 0, SLOT_RAM_HIGH = 1, SLOT_STAGING = 2, SLOT_GHCB = 3, SLOT_BESIDE = 4 };
 
-#define PAGE 0x1000ull
-
-#define BESIDE_MAX (16ull << 20) /* what PC machines have for firmware */
-
-static uint64_t lower(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t upper(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
+#define PAGE       0x1000ull
+#define BESIDE_MAX (16ull << 20) /* what PC machines have for firmware below 4 GiB, and one slot holds */
 
 static unsigned memfd_pages(uint64_t huge)
 {
@@ -202,7 +191,6 @@ static int map_beside(struct machine_memory *mem, uint64_t gpa, uint64_t size, s
     return rc ? rc : kvm_vm_slot_set(mem->vm, &slot, err);
 }
 
-/* From the first of the ranges outside RAM to the end of the last: firmware may come in several, with gaps. */
 int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
                               struct cofre_err *err)
 {
@@ -211,14 +199,14 @@ int machine_memory_add_beside(struct machine_memory *mem, const struct launch_im
         const struct launch_range *range = &image->range[i];
         if (all_ram(mem, range->gpa, range->len))
             continue;
-        begin = lower(begin, range->gpa);
-        end = upper(end, range->gpa + range->len);
+        begin = range->gpa < begin ? range->gpa : begin;
+        end = range->gpa + range->len > end ? range->gpa + range->len : end;
     }
     if (end == 0)
         return 0;
     if (end - begin > BESIDE_MAX)
         return cofre_fail(err, COFRE_FAILED,
-                          "launch image: ranges outside RAM that lie apart, at %#llx and below %#llx",
+                          "launch image: its ranges outside RAM, from %#llx to %#llx, are too far apart",
                           (unsigned long long)begin, (unsigned long long)end);
     return map_beside(mem, begin, end - begin, err);
 }
@@ -252,8 +240,9 @@ int machine_memory_load(struct machine_memory *mem, const struct launch_image *i
 {
     for (size_t i = 0; i < image->count; i++) {
         const struct launch_range *range = &image->range[i];
-        if (range->data && range->gpa >= mem->beside.gpa && range->gpa - mem->beside.gpa < mem->beside.size)
-            memcpy(mem->beside.host + (range->gpa - mem->beside.gpa), range->data, range->len);
+        const uint64_t at = range->gpa - mem->beside.gpa;
+        if (range->data && at < mem->beside.size && range->len <= mem->beside.size - at)
+            memcpy(mem->beside.host + at, range->data, range->len);
         else if (range->data && !guest_memory_write(&mem->view, range->gpa, range->data, range->len))
             return cofre_fail(err, COFRE_FAILED, "launch image: %zu bytes at %#llx are no RAM of this guest",
                               range->len, (unsigned long long)range->gpa);
@@ -269,6 +258,16 @@ int machine_memory_all_private(struct machine_memory *mem, struct cofre_err *err
     if (rc == 0 && mem->beside.size)
         rc = kvm_vm_set_private(mem->vm, mem->beside.gpa, mem->beside.size, true, err);
     return rc;
+}
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t upper(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
 }
 
 /* The end of all that a guest can convert: RAM, and the devices below 4 GiB. */

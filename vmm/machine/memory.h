@@ -54,7 +54,7 @@ int machine_memory_take(struct machine_memory *mem, struct cofre_err *err);
 /* After this nothing may run. */
 void machine_memory_free(struct machine_memory *mem);
 
-/* One slot for what the launch image has outside RAM, gaps included; ranges further apart than firmware lies are an error. */
+/* The slot for what the launch image has outside RAM: from the first of these ranges to the end of the last. */
 int machine_memory_add_beside(struct machine_memory *mem, const struct launch_image *image,
                               struct cofre_err *err);
 /* The slots beside RAM that are shared: the staging window, which is the config's and this memory's to unmap from here on, and

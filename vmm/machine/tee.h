@@ -55,7 +55,7 @@ struct tee_ops {
     const struct tee_option *options; /* ended by a NULL name */
 
     /* The launch image of a guest that starts in config's firmware, which has been checked but for what the TEE wants of
-     * it. It keeps views of the config's. Pure. NULL where the TEE starts none. */
+     * it. It keeps views of the config's. Pure. */
     int (*firmware_image)(const struct boot_config *config, struct launch_image *image,
                           struct cofre_err *err);
     /* The same of an IGVM file, the config's firmware, for a machine as it says. NULL where the TEE starts none. */

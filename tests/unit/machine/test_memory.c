@@ -281,29 +281,31 @@ static void a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own(void *
     assert_int_equal(fake.attributes.attributes, KVM_MEMORY_ATTRIBUTE_PRIVATE);
 }
 
-static void what_lies_beside_ram_with_gaps_has_one_slot(void **state)
+/* Firmware's variables and its code, in the one order or the other: one slot, each at its place in it. */
+static void ranges_of_the_image_beside_ram_share_a_slot(void **state)
 {
     (void)state;
-    static const uint8_t one[4096] = {1}, two[4096] = {2};
-    struct launch_image image = {
-        .range = {{LAUNCH_MEASURED, 0xfffff000, 4096, one}, {LAUNCH_UNMEASURED, 0xffffc000, 4096, two}},
-        .count = 2};
+    static const uint8_t code[8192] = {1}, variables[4096] = {2};
+    struct launch_image image = {.range = {{LAUNCH_MEASURED, 0xffffe000, sizeof code, code},
+                                           {LAUNCH_UNMEASURED, 0xffff8000, sizeof variables, variables}},
+                                 .count = 2};
     assert_int_equal(machine_memory_add_beside(&mem, &image, &err), 0);
-    assert_int_equal(fake.slot[4].guest_phys_addr, 0xffffc000);
-    assert_int_equal(fake.slot[4].memory_size, 0x4000);
+    assert_int_equal(fake.slot[4].guest_phys_addr, 0xffff8000);
+    assert_int_equal(fake.slot[4].memory_size, 0x8000);
     assert_int_equal(machine_memory_load(&mem, &image, &err), 0);
-    assert_int_equal(mem.beside.host[0], 2);
-    assert_int_equal(mem.beside.host[0x3000], 1);
+    const uint8_t *host = (const uint8_t *)(uintptr_t)fake.slot[4].userspace_addr;
+    assert_memory_equal(host, variables, sizeof variables);
+    assert_memory_equal(host + 0x6000, code, sizeof code);
+    assert_true(bytes_are_zero(host + 0x1000, 0x5000));
 }
 
-static void what_lies_beside_ram_far_apart_is_refused(void **state)
+static void ranges_beside_ram_that_are_far_apart_are_refused(void **state)
 {
     (void)state;
-    static const uint8_t page[4096];
     struct launch_image image = {
-        .range = {{LAUNCH_MEASURED, 0xfffff000, 4096, page}, {LAUNCH_MEASURED, 0xfefff000, 4096, page}},
-        .count = 2};
+        .range = {{LAUNCH_ZERO, 0xc0000000, 4096, NULL}, {LAUNCH_ZERO, 0xfffff000, 4096, NULL}}, .count = 2};
     assert_int_equal(machine_memory_add_beside(&mem, &image, &err), -COFRE_FAILED);
+    assert_non_null(strstr(err.text, "too far apart"));
 }
 
 static void a_launch_image_outside_ram_is_refused(void **state)
@@ -436,8 +438,8 @@ int main(void)
         TEST(keeps_both_copies_when_kvm_refuses),
         TEST(the_window_is_a_slot_and_goes_once),
         TEST(a_page_of_the_image_beside_ram_gets_a_private_slot_of_its_own),
-        TEST(what_lies_beside_ram_with_gaps_has_one_slot),
-        TEST(what_lies_beside_ram_far_apart_is_refused),
+        TEST(ranges_of_the_image_beside_ram_share_a_slot),
+        TEST(ranges_beside_ram_that_are_far_apart_are_refused),
         TEST(a_launch_image_outside_ram_is_refused),
         cmocka_unit_test(locked_memory_of_a_plain_guest_is_all_there_and_stays),
         cmocka_unit_test(locked_memory_of_a_confidential_guest_is_held_once),
