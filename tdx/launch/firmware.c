@@ -17,11 +17,12 @@ static int check_place(const struct tdx_tdvf_section *s, const struct tdx_tdvf *
 {
     if (s->gpa >= tdvf->table.gpa || is_in_ram(s, low)) /* no section ends above 4 GiB */
         return 0;
-    return cofre_fail(err, COFRE_MALFORMED,
-                      "TDX metadata: the section \"%s\" at 0x%llx lies outside of the guest's memory, which ends at "
-                      "0x%llx",
-                      tdx_tdvf_section_name(s->type), (unsigned long long)s->gpa,
-                      (unsigned long long)(low->gpa + low->size));
+    return cofre_fail(
+        err, COFRE_MALFORMED,
+        "TDX metadata: the section \"%s\" at 0x%llx lies outside of the guest's memory, which ends at "
+        "0x%llx",
+        tdx_tdvf_section_name(s->type), (unsigned long long)s->gpa,
+        (unsigned long long)(low->gpa + low->size));
 }
 
 /* Memory for the TD HOB */
@@ -38,7 +39,8 @@ static const struct tdx_tdvf_section *next_section(const struct tdx_tdvf *tdvf, 
     return next;
 }
 
-#define MEMORY_MAX (2 * TDX_TDVF_SECTIONS_MAX + 2) /* each section, what lies before it, and the rest of both RAMs */
+#define MEMORY_MAX                                                                                           \
+    (2 * TDX_TDVF_SECTIONS_MAX + 2) /* each section, what lies before it, and the rest of both RAMs */
 
 /* RAM in its order: sections are added before the launch is final, the firmware accepts what lies between them. */
 static size_t list_memory(struct tdx_hob_memory out[MEMORY_MAX], const struct tdx_tdvf *tdvf,

@@ -20,7 +20,7 @@
 static const char help[] =
     "usage: cofre measure --tee snp|tdx --kernel F [OPTION]...\n"
     "       cofre measure --tee snp|tdx --firmware F [--kernel F] [OPTION]...\n"
-    "       cofre measure --tee snp --igvm F [--vmm qemu] [--kernel F] [OPTION]...\n"
+    "       cofre measure --tee snp|tdx --igvm F [--vmm qemu] [--kernel F] [OPTION]...\n"
     "       cofre measure --tee snp --vmm qemu|ec2|gce --firmware F [OPTION]...\n"
     "       cofre measure --tee tdx --vmm qemu|gce --firmware F [--json]\n"
     "\n"
@@ -42,8 +42,9 @@ static const char help[] =
     "  --net SPEC            the same\n"
     "  --vhost-user SPEC     the same\n"
     "  --firmware F          the OVMF (SNP) or TDVF (TDX) image\n"
-    "  --igvm F              an IGVM file instead, of SNP guests of Cofre and QEMU; a --kernel must then be\n"
-    "                        in a measured page of it, by its hashes\n"
+    "  --igvm F              an IGVM file instead, of guests of Cofre and SNP guests of QEMU; an SNP "
+    "guest's\n"
+    "                        --kernel must then be in a measured page of it, by its hashes\n"
     "  --cpu-model MODEL     with --firmware or --igvm, of SNP guests of Cofre and QEMU: EPYC-v4 (default), "
     "EPYC-Milan, ...\n"
     "                        or CPUID 1's EAX\n"
@@ -265,6 +266,7 @@ static const struct kind kinds[] = {
          [CPUS] = COFRE,
          [MEMORY] = COFRE,
          [FIRMWARE] = COFRE | QEMU | GCE,
+         [IGVM] = COFRE,
      },
      measure_tdvf},
 };

@@ -52,7 +52,7 @@ int igvm_image_build(const struct boot_config *config, const struct tee_ops *tee
     CLEAN_BYTES tables = {0};
     if (!tee || !tee->igvm_image)
         return cofre_fail(err, COFRE_USAGE,
-                          "--igvm: %s cannot be started by an IGVM file here; --tee snp can",
+                          "--igvm: %s cannot be started by an IGVM file here; --tee snp or tdx can",
                           tee ? tee->title : "a plain guest");
     int rc = make_machine(&machine, &tables, config, err);
     if (rc)

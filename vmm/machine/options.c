@@ -42,7 +42,7 @@ static const struct {
     {"emulated", NULL, "the TEE emulated on a plain KVM: every step, and no confidentiality",
      OPTION_EMULATED},
     {"firmware", "F", "OVMF, which the guest starts in instead of Cofre's shim", OPTION_FIRMWARE},
-    {"igvm", "F", "an IGVM file, which describes the guest, instead of --firmware; with --tee snp",
+    {"igvm", "F", "an IGVM file, which describes the guest, instead of --firmware; not with --tee none",
      OPTION_IGVM},
     {"kernel", "F", "Linux, a bzImage (required without --firmware or --igvm)", OPTION_KERNEL},
     {"initrd", "F", "its initial RAM disk", OPTION_INITRD},

@@ -102,6 +102,7 @@ static void what_cannot_be_measured_is_refused(void **state)
     says("measure --tee snp --igvm guest.igvm --firmware f", 2, "one of them");
     says("measure --tee snp --vmm ec2 --igvm guest.igvm", 2, "--igvm has no part");
     says("measure --tee tdx --vmm qemu --igvm guest.igvm", 2, "--igvm has no part");
+    says("measure --tee tdx --igvm guest.igvm", 3, "0xfffffff0");
     says("measure --tee snp --igvm guest.igvm --kernel guest.igvm", 1, "would not stand for them");
     says("measure --tee snp --vmm qemu --igvm guest.igvm --kernel guest.igvm", 1, "would not stand for them");
     says("measure --tee snp --igvm guest.igvm --memory 128M", 0, "");
