@@ -1,7 +1,7 @@
 /*
- * An IGVM file of an OVMF image: its bytes, its metadata's sections and the hashes of a kernel as page data, as QEMU would lay
- * them out; each vCPU's context; an ID block for the digest, signed here.
- *   igvm-of-ovmf OVMF KERNEL INITRD CMDLINE CPUS FILE
+ * An IGVM file of firmware: what `cofre run --firmware` would launch with 768 MiB of memory as page data, and a page of parameters.
+ * Of OVMF for SNP besides each vCPU's context, and an ID block for the digest, signed here.
+ *   igvm-of-ovmf snp|tdx FIRMWARE KERNEL INITRD CMDLINE CPUS FILE
  */
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -11,13 +11,19 @@
 
 #include "sev/id_block.h"
 #include "sev/igvm.h"
+#include "sev/launch/launch.h"
 #include "sev/policy.h"
+#include "tdx/launch/launch.h"
 #include "tests/unit/igvm/made_igvm.h"
 #include "vmm/base/file.h"
+#include "vmm/base/ovmf_table.h"
+#include "vmm/machine/firmware.h"
 
-#define SNP        1u
+#define MEMORY     (768ull << 20)
+#define MASK       1u
 #define PARAMETERS 0xffa00000u /* beside the image: OVMF accepts all RAM, once */
-#define POLICY     (SNP_POLICY_DEFAULT | SNP_POLICY_SINGLE_SOCKET)
+#define SNP_POLICY (SNP_POLICY_DEFAULT | SNP_POLICY_SINGLE_SOCKET)
+#define TDX_POLICY 2u /* SEPT_VE_DISABLE */
 
 static struct cofre_err err;
 
@@ -29,20 +35,18 @@ static void must(int rc)
     exit(1);
 }
 
-static uint32_t page_type(enum snp_page_type type)
+static void put_ranges(struct made_igvm *made, const struct launch_image *image)
 {
-    return type == SNP_PAGE_SECRETS ? IGVM_PAGE_SECRETS
-           : type == SNP_PAGE_CPUID ? IGVM_PAGE_CPUID
-                                    : IGVM_PAGE_NORMAL;
-}
-
-static void put_ranges(struct made_igvm *made, const struct snp_layout_ranges *ranges)
-{
-    for (size_t i = 0; i < ranges->count; i++)
-        for (uint64_t at = 0; at < ranges->range[i].len; at += SNP_PAGE_SIZE) {
-            const struct snp_layout_range *r = &ranges->range[i];
-            const uint32_t data = r->data ? made_data(made, r->data + at, SNP_PAGE_SIZE) : 0;
-            made_page(made, SNP, r->gpa + at, data, 0, page_type(r->type));
+    static const unsigned types[] = {[LAUNCH_MEASURED] = IGVM_PAGE_NORMAL,
+                                     [LAUNCH_ZERO] = IGVM_PAGE_NORMAL,
+                                     [LAUNCH_UNMEASURED] = IGVM_PAGE_NORMAL,
+                                     [LAUNCH_SECRETS] = IGVM_PAGE_SECRETS,
+                                     [LAUNCH_CPUID] = IGVM_PAGE_CPUID};
+    for (size_t i = 0; i < image->count; i++)
+        for (size_t at = 0; at < image->range[i].len; at += IGVM_PAGE_SIZE) {
+            const struct launch_range *r = &image->range[i];
+            made_page(made, MASK, r->gpa + at, r->data ? made_data(made, r->data + at, IGVM_PAGE_SIZE) : 0,
+                      r->kind == LAUNCH_UNMEASURED ? MADE_UNMEASURED : 0, types[r->kind]);
         }
 }
 
@@ -54,16 +58,16 @@ static void put_parameters(struct made_igvm *made)
     made_parameter(made, IGVM_MEMORY_MAP, 0, 0x10);
     made_parameter(made, IGVM_COMMAND_LINE, 0, 0x100);
     made_parameter(made, IGVM_MADT, 0, 0x800);
-    made_insert(made, SNP, PARAMETERS, 0);
+    made_insert(made, MASK, PARAMETERS, 0);
 }
 
-static void put_contexts(struct made_igvm *made, const struct snp_ovmf *ovmf, unsigned cpus)
+static void put_contexts(struct made_igvm *made, const struct launch_image *image)
 {
     struct snp_vmsa vmsa;
-    for (unsigned i = 0; i < cpus; i++) {
-        snp_vmsa_of_reset(&vmsa, SNP_VMM_QEMU, i, ovmf->reset_eip, SNP_CPU_SIGNATURE_DEFAULT,
+    for (unsigned i = 0; i < image->cpus; i++) {
+        snp_vmsa_of_reset(&vmsa, SNP_VMM_QEMU, i, image->entry, SNP_CPU_SIGNATURE_DEFAULT,
                           SNP_FEATURE_ACTIVE);
-        made_context(made, SNP, SNP_VMSA_GPA, made_data(made, &vmsa, sizeof vmsa), i);
+        made_context(made, MASK, SNP_VMSA_GPA, made_data(made, &vmsa, sizeof vmsa), i);
     }
 }
 
@@ -79,7 +83,7 @@ static void put_id_block(struct made_igvm *made, unsigned cpus)
     struct snp_igvm igvm;
     struct snp_digest digest;
     struct snp_id_auth auth;
-    struct snp_id_block block = {.version = SNP_ID_BLOCK_VERSION, .guest_svn = 3, .policy = POLICY};
+    struct snp_id_block block = {.version = SNP_ID_BLOCK_VERSION, .guest_svn = 3, .policy = SNP_POLICY};
     const struct snp_igvm_layout layout = {
         .cpus = cpus, .cpu_signature = SNP_CPU_SIGNATURE_DEFAULT, .guest_features = SNP_FEATURE_ACTIVE};
     must(igvm_file_parse(&file, made_whole(made), &err));
@@ -92,7 +96,7 @@ static void put_id_block(struct made_igvm *made, unsigned cpus)
     must(snp_id_auth_sign(&auth, &block, key, NULL, &err));
     EVP_PKEY_free(key);
     uint8_t *b = made_header(made, IGVM_SNP_ID_BLOCK, 696);
-    put_le32(b, SNP);
+    put_le32(b, MASK);
     memcpy(b + 8, &block, 48 + 16 + 16 + 4 + 4);
     put_le32(b + 96, auth.id_key_algo);
     put_pair(b + 104, auth.id_block_sig.r, auth.id_block_sig.s);
@@ -102,36 +106,41 @@ static void put_id_block(struct made_igvm *made, unsigned cpus)
 
 int main(int argc, char **argv)
 {
-    CLEAN_BYTES image = {0}, kernel = {0}, initrd = {0};
-    struct snp_ovmf ovmf;
-    static struct snp_layout_ranges ranges;
+    CLEAN_BYTES firmware = {0}, kernel = {0}, initrd = {0};
+    static struct launch_image image;
     struct made_igvm made;
-    if (argc != 7) {
-        fputs("usage: igvm-of-ovmf OVMF KERNEL INITRD CMDLINE CPUS FILE\n", stderr);
+    if (argc != 8) {
+        fputs("usage: igvm-of-ovmf snp|tdx FIRMWARE KERNEL INITRD CMDLINE CPUS FILE\n", stderr);
         return 2;
     }
-    const unsigned cpus = (unsigned)atoi(argv[5]);
-    must(file_read(&image, argv[1], OVMF_SIZE_MAX, &err));
-    must(file_read(&kernel, argv[2], 1u << 30, &err));
-    must(file_read(&initrd, argv[3], 1u << 30, &err));
-    const struct snp_kernel_items items = {
-        bytes_view(&kernel), bytes_view(&initrd), {(const uint8_t *)argv[4], strlen(argv[4])}};
-    must(snp_ovmf_parse(&ovmf, bytes_view(&image), &err));
-    must(snp_layout_ranges(&ranges, &ovmf,
-                           &(struct snp_layout){.vmm = SNP_VMM_QEMU, .cpus = cpus, .kernel = &items}, &err));
-    made_begin(&made, 1, 1u << 20, image.len + (1u << 20));
-    made_platform(&made, IGVM_SEV_SNP, SNP);
-    made_policy(&made, SNP, POLICY);
-    put_ranges(&made, &ranges);
+    const bool snp = strcmp(argv[1], "snp") == 0;
+    must(file_read(&firmware, argv[2], OVMF_SIZE_MAX, &err));
+    must(file_read(&kernel, argv[3], 1u << 30, &err));
+    must(file_read(&initrd, argv[4], 1u << 30, &err));
+    const struct boot_config config = {.tee = snp ? BOOT_SNP : BOOT_TDX,
+                                       .memory = MEMORY,
+                                       .cpus = (unsigned)atoi(argv[6]),
+                                       .kernel = bytes_view(&kernel),
+                                       .initrd = bytes_view(&initrd),
+                                       .cmdline = {(const uint8_t *)argv[5], strlen(argv[5])},
+                                       .firmware = bytes_view(&firmware)};
+    must(firmware_image_build(&config, snp ? &snp_tee_ops : &tdx_tee_ops, &image, &err));
+    made_begin(&made, 1, 1u << 20, firmware.len + (1u << 20));
+    made_platform(&made, snp ? IGVM_SEV_SNP : IGVM_TDX, MASK);
+    made_policy(&made, MASK, snp ? SNP_POLICY : TDX_POLICY);
+    put_ranges(&made, &image);
     put_parameters(&made);
-    put_contexts(&made, &ovmf, cpus);
-    put_id_block(&made, cpus);
+    if (snp) {
+        put_contexts(&made, &image);
+        put_id_block(&made, config.cpus);
+    }
     const struct view whole = made_whole(&made);
-    FILE *out = fopen(argv[6], "we");
+    FILE *out = fopen(argv[7], "we");
     if (!out || fwrite(whole.data, 1, whole.len, out) != whole.len || fclose(out) != 0) {
-        perror(argv[6]);
+        perror(argv[7]);
         return 1;
     }
+    launch_image_free(&image);
     bytes_free(&made.file);
     return 0;
 }
