@@ -82,6 +82,16 @@ static void take_ranges(struct snp_igvm *igvm)
     }
 }
 
+/* QEMU, by its library, has 4 KiB of data for a page of whatever size, and zeros behind them. */
+static int check_as_qemu(const struct snp_igvm *igvm, const struct igvm_file *file, struct cofre_err *err)
+{
+    struct igvm_header h = {0};
+    while (igvm->layout.as_qemu && igvm_file_next(file, &h))
+        if (h.type == IGVM_PAGE_DATA && h.mask & igvm->guest.platform.mask && h.data.len > IGVM_PAGE_SIZE)
+            return igvm_header_fail(err, file, &h, "QEMU does not take the data of a page of 2 MiB");
+    return 0;
+}
+
 /* Firmware that is handed a kernel must have a measured word about it, or the host may hand it another. */
 static int check_kernel(const struct snp_igvm *igvm, struct cofre_err *err)
 {
@@ -164,6 +174,8 @@ int snp_igvm_build(struct snp_igvm *out, const struct igvm_file *file, const str
 {
     *out = (struct snp_igvm){.layout = *layout};
     int rc = igvm_guest_build(&out->guest, file, IGVM_SEV_SNP, machine, err);
+    if (rc == 0)
+        rc = check_as_qemu(out, file, err);
     if (rc == 0)
         rc = check_contexts(out, err);
     if (rc < 0)

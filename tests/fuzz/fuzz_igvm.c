@@ -83,8 +83,8 @@ static void make_data(struct made_igvm *made, uint32_t *page, uint32_t *state)
     uint8_t bytes[4096];
     snp_vmsa_of_entry(&vmsa, 0x1000, SNP_FEATURE_ACTIVE);
     memset(bytes, 0x5a, sizeof bytes);
-    *page = made_data(made, bytes, sizeof bytes);
-    *state = made_data(made, &vmsa, sizeof vmsa);
+    *page = igvm_made_data(made, bytes, sizeof bytes);
+    *state = igvm_made_data(made, &vmsa, sizeof vmsa);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct made_igvm made;
     struct igvm_file file;
     uint32_t page, state;
-    made_begin(&made, 1, HEADERS, 2 * 4096);
+    igvm_made_begin(&made, 1, HEADERS, 2 * 4096);
     make_data(&made, &page, &state);
     const struct view whole = bytes_view(&made.file);
     memcpy(made.file.data, data, size < page ? size : page);
@@ -118,21 +118,21 @@ static void make_guest(struct made_igvm *made)
     enum { SNP = 1, TDX = 2 };
     uint32_t data, state;
     make_data(made, &data, &state);
-    made_platform(made, IGVM_SEV_SNP, SNP);
-    made_platform(made, IGVM_TDX, TDX);
-    made_policy(made, SNP, 0x30000);
-    made_area(made, 1, 0x1000, 0);
-    made_parameter(made, IGVM_VP_COUNT, 1, 0);
-    made_parameter(made, IGVM_MEMORY_MAP, 1, 0x40);
-    made_parameter(made, IGVM_COMMAND_LINE, 1, 0x100);
-    made_page(made, SNP | TDX, 0x1000, data, 0, IGVM_PAGE_NORMAL);
-    made_page(made, SNP, 0x2000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(made, SNP, 0x3000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_page(made, SNP, 0x4000, 0, 0, IGVM_PAGE_SECRETS);
-    made_page(made, SNP, 0x5000, 0, 0, IGVM_PAGE_CPUID);
-    made_memory(made, IGVM_REQUIRED_MEMORY, SNP, 0x10000, 0x10000);
-    made_insert(made, SNP | TDX, 0x6000, 1);
-    made_context(made, SNP, SNP_VMSA_GPA, state, 0);
+    igvm_made_platform(made, IGVM_SEV_SNP, SNP);
+    igvm_made_platform(made, IGVM_TDX, TDX);
+    igvm_made_policy(made, SNP, 0x30000);
+    igvm_made_area(made, 1, 0x1000, 0);
+    igvm_made_parameter(made, IGVM_VP_COUNT, 1, 0);
+    igvm_made_parameter(made, IGVM_MEMORY_MAP, 1, 0x40);
+    igvm_made_parameter(made, IGVM_COMMAND_LINE, 1, 0x100);
+    igvm_made_page(made, SNP | TDX, 0x1000, data, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(made, SNP, 0x2000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(made, SNP, 0x3000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_page(made, SNP, 0x4000, 0, 0, IGVM_PAGE_SECRETS);
+    igvm_made_page(made, SNP, 0x5000, 0, 0, IGVM_PAGE_CPUID);
+    igvm_made_memory(made, IGVM_REQUIRED_MEMORY, SNP, 0x10000, 0x10000);
+    igvm_made_insert(made, SNP | TDX, 0x6000, 1);
+    igvm_made_context(made, SNP, SNP_VMSA_GPA, state, 0);
 }
 
 size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
@@ -143,9 +143,9 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
     const struct snp_igvm_layout layout = {.cpus = machine.cpus, .guest_features = SNP_FEATURE_ACTIVE};
     if (index > 1)
         return 0;
-    made_begin(&made, index + 1, HEADERS - 8 * index, 2 * 4096); /* version 2 begins with 8 bytes more */
+    igvm_made_begin(&made, index + 1, HEADERS - 8 * index, 2 * 4096); /* version 2 begins with 8 bytes more */
     make_guest(&made);
-    FUZZ_CHECK(igvm_file_parse(&file, made_whole(&made), NULL) == 0 &&
+    FUZZ_CHECK(igvm_file_parse(&file, igvm_made_whole(&made), NULL) == 0 &&
                snp_igvm_build(&igvm, &file, &machine, &layout, NULL) == 0);
     snp_igvm_free(&igvm);
     const size_t len = made.begin + made.headers;

@@ -45,20 +45,21 @@ static void put_ranges(struct made_igvm *made, const struct launch_image *image)
     for (size_t i = 0; i < image->count; i++)
         for (size_t at = 0; at < image->range[i].len; at += IGVM_PAGE_SIZE) {
             const struct launch_range *r = &image->range[i];
-            made_page(made, MASK, r->gpa + at, r->data ? made_data(made, r->data + at, IGVM_PAGE_SIZE) : 0,
-                      r->kind == LAUNCH_UNMEASURED ? MADE_UNMEASURED : 0, types[r->kind]);
+            igvm_made_page(made, MASK, r->gpa + at,
+                           r->data ? igvm_made_data(made, r->data + at, IGVM_PAGE_SIZE) : 0,
+                           r->kind == LAUNCH_UNMEASURED ? MADE_UNMEASURED : 0, types[r->kind]);
         }
 }
 
 static void put_parameters(struct made_igvm *made)
 {
-    made_area(made, 0, SNP_PAGE_SIZE, 0);
-    made_parameter(made, IGVM_VP_COUNT, 0, 0);
-    made_parameter(made, IGVM_ENVIRONMENT_INFO, 0, 4);
-    made_parameter(made, IGVM_MEMORY_MAP, 0, 0x10);
-    made_parameter(made, IGVM_COMMAND_LINE, 0, 0x100);
-    made_parameter(made, IGVM_MADT, 0, 0x800);
-    made_insert(made, MASK, PARAMETERS, 0);
+    igvm_made_area(made, 0, SNP_PAGE_SIZE, 0);
+    igvm_made_parameter(made, IGVM_VP_COUNT, 0, 0);
+    igvm_made_parameter(made, IGVM_ENVIRONMENT_INFO, 0, 4);
+    igvm_made_parameter(made, IGVM_MEMORY_MAP, 0, 0x10);
+    igvm_made_parameter(made, IGVM_COMMAND_LINE, 0, 0x100);
+    igvm_made_parameter(made, IGVM_MADT, 0, 0x800);
+    igvm_made_insert(made, MASK, PARAMETERS, 0);
 }
 
 static void put_contexts(struct made_igvm *made, const struct launch_image *image)
@@ -67,7 +68,7 @@ static void put_contexts(struct made_igvm *made, const struct launch_image *imag
     for (unsigned i = 0; i < image->cpus; i++) {
         snp_vmsa_of_reset(&vmsa, SNP_VMM_QEMU, i, image->entry, SNP_CPU_SIGNATURE_DEFAULT,
                           SNP_FEATURE_ACTIVE);
-        made_context(made, MASK, SNP_VMSA_GPA, made_data(made, &vmsa, sizeof vmsa), i);
+        igvm_made_context(made, MASK, SNP_VMSA_GPA, igvm_made_data(made, &vmsa, sizeof vmsa), i);
     }
 }
 
@@ -86,7 +87,7 @@ static void put_id_block(struct made_igvm *made, unsigned cpus)
     struct snp_id_block block = {.version = SNP_ID_BLOCK_VERSION, .guest_svn = 3, .policy = SNP_POLICY};
     const struct snp_igvm_layout layout = {
         .cpus = cpus, .cpu_signature = SNP_CPU_SIGNATURE_DEFAULT, .guest_features = SNP_FEATURE_ACTIVE};
-    must(igvm_file_parse(&file, made_whole(made), &err));
+    must(igvm_file_parse(&file, igvm_made_whole(made), &err));
     must(snp_igvm_build(&igvm, &file, NULL, &layout, &err));
     must(snp_igvm_digest(&digest, &igvm, &err));
     snp_igvm_free(&igvm);
@@ -95,7 +96,7 @@ static void put_id_block(struct made_igvm *made, unsigned cpus)
     EVP_PKEY *key = EVP_EC_gen("P-384");
     must(snp_id_auth_sign(&auth, &block, key, NULL, &err));
     EVP_PKEY_free(key);
-    uint8_t *b = made_header(made, IGVM_SNP_ID_BLOCK, 696);
+    uint8_t *b = igvm_made_header(made, IGVM_SNP_ID_BLOCK, 696);
     put_le32(b, MASK);
     memcpy(b + 8, &block, 48 + 16 + 16 + 4 + 4);
     put_le32(b + 96, auth.id_key_algo);
@@ -125,16 +126,16 @@ int main(int argc, char **argv)
                                        .cmdline = {(const uint8_t *)argv[5], strlen(argv[5])},
                                        .firmware = bytes_view(&firmware)};
     must(firmware_image_build(&config, snp ? &snp_tee_ops : &tdx_tee_ops, &image, &err));
-    made_begin(&made, 1, 1u << 20, firmware.len + (1u << 20));
-    made_platform(&made, snp ? IGVM_SEV_SNP : IGVM_TDX, MASK);
-    made_policy(&made, MASK, snp ? SNP_POLICY : TDX_POLICY);
+    igvm_made_begin(&made, 1, 1u << 20, firmware.len + (1u << 20));
+    igvm_made_platform(&made, snp ? IGVM_SEV_SNP : IGVM_TDX, MASK);
+    igvm_made_policy(&made, MASK, snp ? SNP_POLICY : TDX_POLICY);
     put_ranges(&made, &image);
     put_parameters(&made);
     if (snp) {
         put_contexts(&made, &image);
         put_id_block(&made, config.cpus);
     }
-    const struct view whole = made_whole(&made);
+    const struct view whole = igvm_made_whole(&made);
     FILE *out = fopen(argv[7], "we");
     if (!out || fwrite(whole.data, 1, whole.len, out) != whole.len || fclose(out) != 0) {
         perror(argv[7]);

@@ -1,4 +1,4 @@
-/* cofre inspect: IGVM files. Pages that follow each other are one line. */
+/* cofre inspect: IGVM files. Pages that follow each other are one line; the first thousand lines are shown. */
 #include <string.h>
 
 #include "vmm/cli/inspect.h"
@@ -112,6 +112,8 @@ static bool continues(const struct igvm_header *before, const struct igvm_header
            before->page.gpa + before->page.size == h->page.gpa;
 }
 
+#define LINES_MAX 1000 /* a file may have millions of headers */
+
 static json_t *headers_json(const struct igvm_file *file)
 {
     json_t *list = json_array(), *last = NULL;
@@ -125,6 +127,8 @@ static json_t *headers_json(const struct igvm_file *file)
             inspect_put_address(last, "size", size);
             continue;
         }
+        if (json_array_size(list) == LINES_MAX)
+            break;
         size = h.page.size;
         last = header_json(&h);
         json_array_append_new(list, last);
@@ -142,6 +146,7 @@ static int describe_igvm(json_t **out, struct view bytes, struct cofre_err *err)
     if (rc < 0)
         return rc;
     json_object_set_new(description, "format_version", json_integer(file.version));
+    json_object_set_new(description, "header_count", json_integer((json_int_t)file.count));
     json_object_set_new(description, "platforms", platforms_json(&file));
     json_object_set_new(description, "headers", headers_json(&file));
     return 0;

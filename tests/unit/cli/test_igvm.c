@@ -25,21 +25,22 @@ static int write_file(void **state)
     (void)state;
     memset(page, 0x5a, sizeof page);
     snp_vmsa_of_entry(&vmsa, 0x1000, SNP_FEATURE_ACTIVE);
-    made_begin(&made, 1, 4096, 65536);
-    const uint32_t data = made_data(&made, page, sizeof page), context = made_data(&made, &vmsa, sizeof vmsa);
-    made_platform(&made, IGVM_SEV_SNP, SNP);
-    made_platform(&made, IGVM_TDX, TDX);
-    made_policy(&made, SNP, 0x30000);
-    made_area(&made, 3, 0x1000, 0);
-    made_parameter(&made, IGVM_COMMAND_LINE, 3, 0x10);
-    made_page(&made, SNP, 0x1000, data, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x2000, data, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x3000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x5000, 0, 0, IGVM_PAGE_CPUID);
-    made_page(&made, SNP, 0x7000000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_insert(&made, SNP, 0x6000, 3);
-    made_context(&made, SNP, SNP_VMSA_GPA, context, 0);
-    cli_write("guest.igvm", made_whole(&made));
+    igvm_made_begin(&made, 1, 4096, 65536);
+    const uint32_t data = igvm_made_data(&made, page, sizeof page),
+                   context = igvm_made_data(&made, &vmsa, sizeof vmsa);
+    igvm_made_platform(&made, IGVM_SEV_SNP, SNP);
+    igvm_made_platform(&made, IGVM_TDX, TDX);
+    igvm_made_policy(&made, SNP, 0x30000);
+    igvm_made_area(&made, 3, 0x1000, 0);
+    igvm_made_parameter(&made, IGVM_COMMAND_LINE, 3, 0x10);
+    igvm_made_page(&made, SNP, 0x1000, data, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x2000, data, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x3000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x5000, 0, 0, IGVM_PAGE_CPUID);
+    igvm_made_page(&made, SNP, 0x7000000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_insert(&made, SNP, 0x6000, 3);
+    igvm_made_context(&made, SNP, SNP_VMSA_GPA, context, 0);
+    cli_write("guest.igvm", igvm_made_whole(&made));
     return 0;
 }
 
@@ -58,7 +59,7 @@ static void digest_of(char text[98], unsigned cpus, bool as_qemu, const char *mo
     struct snp_digest digest;
     struct snp_igvm_layout layout = {.cpus = cpus, .as_qemu = as_qemu, .guest_features = SNP_FEATURE_ACTIVE};
     assert_int_equal(snp_cpu_signature(&layout.cpu_signature, model, &err), 0);
-    assert_int_equal(igvm_file_parse(&file, made_whole(&made), &err), 0);
+    assert_int_equal(igvm_file_parse(&file, igvm_made_whole(&made), &err), 0);
     assert_int_equal(snp_igvm_build(&igvm, &file, NULL, &layout, &err), 0);
     assert_int_equal(snp_igvm_digest(&digest, &igvm, &err), 0);
     snp_igvm_free(&igvm);
@@ -108,7 +109,7 @@ static void what_cannot_be_measured_is_refused(void **state)
     says("measure --tee snp --igvm guest.igvm --memory 128M", 0, "");
     says("measure --tee snp --igvm guest.igvm --initrd guest.igvm", 2, "--kernel");
     put_le64(made.file.data + made.last - 24 - 32 + 8, 128u << 20); /* the page that is not measured */
-    cli_write("guest.igvm", made_whole(&made));
+    cli_write("guest.igvm", igvm_made_whole(&made));
     says("measure --tee snp --igvm guest.igvm --memory 128M", 3, "--igvm: IGVM header 9 (page data");
     says("measure --tee snp --igvm guest.igvm", 0, "");
     made.file.data[made.last]++;
@@ -118,12 +119,25 @@ static void what_cannot_be_measured_is_refused(void **state)
          "guest.igvm: IGVM file: its headers have the checksum");
 }
 
+/* Two thousand headers that nobody knows, and may leave out. */
+static void write_many(void)
+{
+    struct made_igvm many;
+    igvm_made_begin(&many, 1, 2048 * 8, 0);
+    igvm_made_platform(&many, IGVM_SEV_SNP, SNP);
+    for (unsigned i = 0; i < 2000; i++)
+        igvm_made_header(&many, 0x80000399, 0);
+    cli_write("many.igvm", igvm_made_whole(&many));
+    bytes_free(&many.file);
+}
+
 static void inspection_shows_what_headers_say(void **state)
 {
     (void)state;
     json_t *all = cli_inspected("guest.igvm");
     assert_string_equal(cli_text(all, "kind"), "IGVM file");
     assert_int_equal(json_integer_value(json_object_get(all, "format_version")), 1);
+    assert_int_equal(json_integer_value(json_object_get(all, "header_count")), 12);
     const json_t *platforms = json_object_get(all, "platforms"), *headers = json_object_get(all, "headers");
     assert_int_equal(json_array_size(platforms), 2);
     assert_string_equal(cli_text(json_array_get(platforms, 0), "name"), "AMD SEV-SNP");
@@ -144,6 +158,11 @@ static void inspection_shows_what_headers_say(void **state)
     assert_true(json_is_false(json_object_get(unmeasured, "measured")));
     assert_int_equal(json_integer_value(json_object_get(context, "vcpu")), 0);
     assert_int_equal(json_integer_value(json_object_get(context, "header")), 11);
+    json_decref(all);
+    write_many();
+    all = cli_inspected("many.igvm");
+    assert_int_equal(json_integer_value(json_object_get(all, "header_count")), 2001);
+    assert_int_equal(json_array_size(json_object_get(all, "headers")), 1000);
     json_decref(all);
     put_le32(made.file.data + 20, 0);
     cli_write("guest.igvm", (struct view){made.file.data, made.data});

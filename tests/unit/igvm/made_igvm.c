@@ -10,7 +10,7 @@ static void must(bool ok)
         abort();
 }
 
-void made_begin(struct made_igvm *made, unsigned version, size_t header_room, size_t data_room)
+void igvm_made_begin(struct made_igvm *made, unsigned version, size_t header_room, size_t data_room)
 {
     const size_t begin = version == 1 ? 24 : 32;
     *made = (struct made_igvm){.begin = begin, .room = header_room, .data = begin + header_room};
@@ -22,7 +22,7 @@ void made_begin(struct made_igvm *made, unsigned version, size_t header_room, si
         put_le32(made->file.data + 28, 4096);
 }
 
-uint8_t *made_header(struct made_igvm *made, uint32_t type, uint32_t len)
+uint8_t *igvm_made_header(struct made_igvm *made, uint32_t type, uint32_t len)
 {
     const size_t padded = (len + 7u) & ~7u;
     must(made->headers + 8 + padded <= made->room);
@@ -35,7 +35,7 @@ uint8_t *made_header(struct made_igvm *made, uint32_t type, uint32_t len)
     return at + 8;
 }
 
-uint32_t made_data(struct made_igvm *made, const void *data, size_t len)
+uint32_t igvm_made_data(struct made_igvm *made, const void *data, size_t len)
 {
     const size_t at = made->data;
     must(len <= made->file.len - at);
@@ -45,7 +45,7 @@ uint32_t made_data(struct made_igvm *made, const void *data, size_t len)
     return (uint32_t)at;
 }
 
-struct view made_whole(struct made_igvm *made)
+struct view igvm_made_whole(struct made_igvm *made)
 {
     uint8_t *file = made->file.data;
     put_le32(file + 12, (uint32_t)made->headers);
@@ -56,27 +56,27 @@ struct view made_whole(struct made_igvm *made)
     return (struct view){file, made->data};
 }
 
-uint8_t *made_platform(struct made_igvm *made, unsigned type, uint32_t mask)
+uint8_t *igvm_made_platform(struct made_igvm *made, unsigned type, uint32_t mask)
 {
-    uint8_t *body = made_header(made, IGVM_SUPPORTED_PLATFORM, 16);
+    uint8_t *body = igvm_made_header(made, IGVM_SUPPORTED_PLATFORM, 16);
     put_le32(body, mask);
     body[5] = (uint8_t)type;
     put_le16(body + 6, 1);
     return body;
 }
 
-uint8_t *made_policy(struct made_igvm *made, uint32_t mask, uint64_t policy)
+uint8_t *igvm_made_policy(struct made_igvm *made, uint32_t mask, uint64_t policy)
 {
-    uint8_t *body = made_header(made, IGVM_GUEST_POLICY, 16);
+    uint8_t *body = igvm_made_header(made, IGVM_GUEST_POLICY, 16);
     put_le64(body, policy);
     put_le32(body + 8, mask);
     return body;
 }
 
-uint8_t *made_page(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t offset, uint32_t flags,
-                   unsigned type)
+uint8_t *igvm_made_page(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t offset, uint32_t flags,
+                        unsigned type)
 {
-    uint8_t *body = made_header(made, IGVM_PAGE_DATA, 24);
+    uint8_t *body = igvm_made_header(made, IGVM_PAGE_DATA, 24);
     put_le64(body, gpa);
     put_le32(body + 8, mask);
     put_le32(body + 12, offset);
@@ -85,35 +85,35 @@ uint8_t *made_page(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t
     return body;
 }
 
-uint8_t *made_area(struct made_igvm *made, uint32_t number, uint64_t size, uint32_t offset)
+uint8_t *igvm_made_area(struct made_igvm *made, uint32_t number, uint64_t size, uint32_t offset)
 {
-    uint8_t *body = made_header(made, IGVM_PARAMETER_AREA, 16);
+    uint8_t *body = igvm_made_header(made, IGVM_PARAMETER_AREA, 16);
     put_le64(body, size);
     put_le32(body + 8, number);
     put_le32(body + 12, offset);
     return body;
 }
 
-uint8_t *made_parameter(struct made_igvm *made, uint32_t type, uint32_t area, uint32_t offset)
+uint8_t *igvm_made_parameter(struct made_igvm *made, uint32_t type, uint32_t area, uint32_t offset)
 {
-    uint8_t *body = made_header(made, type, 8);
+    uint8_t *body = igvm_made_header(made, type, 8);
     put_le32(body, area);
     put_le32(body + 4, offset);
     return body;
 }
 
-uint8_t *made_insert(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t area)
+uint8_t *igvm_made_insert(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t area)
 {
-    uint8_t *body = made_header(made, IGVM_PARAMETER_INSERT, 16);
+    uint8_t *body = igvm_made_header(made, IGVM_PARAMETER_INSERT, 16);
     put_le64(body, gpa);
     put_le32(body + 8, mask);
     put_le32(body + 12, area);
     return body;
 }
 
-uint8_t *made_context(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t offset, unsigned vp)
+uint8_t *igvm_made_context(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint32_t offset, unsigned vp)
 {
-    uint8_t *body = made_header(made, IGVM_VP_CONTEXT, 20);
+    uint8_t *body = igvm_made_header(made, IGVM_VP_CONTEXT, 20);
     put_le64(body, gpa);
     put_le32(body + 8, mask);
     put_le32(body + 12, offset);
@@ -121,9 +121,9 @@ uint8_t *made_context(struct made_igvm *made, uint32_t mask, uint64_t gpa, uint3
     return body;
 }
 
-uint8_t *made_memory(struct made_igvm *made, uint32_t type, uint32_t mask, uint64_t gpa, uint32_t size)
+uint8_t *igvm_made_memory(struct made_igvm *made, uint32_t type, uint32_t mask, uint64_t gpa, uint32_t size)
 {
-    uint8_t *body = made_header(made, type, (type & 0xffff) == IGVM_ERROR_RANGE ? 16 : 24);
+    uint8_t *body = igvm_made_header(made, type, (type & 0xffff) == IGVM_ERROR_RANGE ? 16 : 24);
     put_le64(body, gpa);
     put_le32(body + 8, mask);
     put_le32(body + 12, size);

@@ -26,40 +26,40 @@ static struct {
 static void make_version(unsigned version)
 {
     memset(page, 0x5a, sizeof page);
-    made_begin(&made, version, 4096, 3u << 20);
-    const uint32_t data = made_data(&made, page, sizeof page);
-    at.platform = made_platform(&made, IGVM_SEV_SNP, SNP);
-    made_platform(&made, IGVM_TDX, TDX);
-    at.policy = made_policy(&made, SNP, 0x30000);
-    at.region = made_header(&made, IGVM_RELOCATABLE_REGION, 48);
+    igvm_made_begin(&made, version, 4096, 3u << 20);
+    const uint32_t data = igvm_made_data(&made, page, sizeof page);
+    at.platform = igvm_made_platform(&made, IGVM_SEV_SNP, SNP);
+    igvm_made_platform(&made, IGVM_TDX, TDX);
+    at.policy = igvm_made_policy(&made, SNP, 0x30000);
+    at.region = igvm_made_header(&made, IGVM_RELOCATABLE_REGION, 48);
     put_le32(at.region, SNP | TDX);
     put_le64(at.region + 8, 0x2000);
     put_le64(at.region + 16, 0x100000);
     put_le64(at.region + 24, 0x10000);
     put_le64(at.region + 40, 0x200000);
-    at.table = made_header(&made, IGVM_PAGE_TABLE_REGION, 32);
+    at.table = igvm_made_header(&made, IGVM_PAGE_TABLE_REGION, 32);
     put_le32(at.table, SNP);
     put_le64(at.table + 8, 0x300000);
     put_le64(at.table + 16, 0x4000);
     put_le64(at.table + 24, 0x2000);
-    at.corim = made_header(&made, IGVM_CORIM_DOCUMENT, 16);
+    at.corim = igvm_made_header(&made, IGVM_CORIM_DOCUMENT, 16);
     put_le32(at.corim, SNP);
     put_le32(at.corim + 4, data);
     put_le32(at.corim + 8, 100);
-    at.area = made_area(&made, 7, 0x2000, 0);
-    at.count = made_parameter(&made, IGVM_VP_COUNT, 7, 0x10);
-    at.page = made_page(&made, SNP | TDX, 0x5000, data, 0, IGVM_PAGE_NORMAL);
-    at.zero = made_page(&made, SNP, 0x6000, 0, MADE_UNMEASURED | MADE_SHARED, IGVM_PAGE_NORMAL);
-    at.large =
-        made_page(&made, SNP, 0x400000, made_data(&made, NULL, 2u << 20), MADE_LARGE, IGVM_PAGE_NORMAL);
-    at.insert = made_insert(&made, SNP, 0x9000, 7);
-    at.memory = made_memory(&made, IGVM_REQUIRED_MEMORY, SNP, 0x10000, 0x10000);
+    at.area = igvm_made_area(&made, 7, 0x2000, 0);
+    at.count = igvm_made_parameter(&made, IGVM_VP_COUNT, 7, 0x10);
+    at.page = igvm_made_page(&made, SNP | TDX, 0x5000, data, 0, IGVM_PAGE_NORMAL);
+    at.zero = igvm_made_page(&made, SNP, 0x6000, 0, MADE_UNMEASURED | MADE_SHARED, IGVM_PAGE_NORMAL);
+    at.large = igvm_made_page(&made, SNP, 0x400000, igvm_made_data(&made, NULL, 2u << 20), MADE_LARGE,
+                              IGVM_PAGE_NORMAL);
+    at.insert = igvm_made_insert(&made, SNP, 0x9000, 7);
+    at.memory = igvm_made_memory(&made, IGVM_REQUIRED_MEMORY, SNP, 0x10000, 0x10000);
     put_le32(at.memory + 16, 1);
-    at.error = made_memory(&made, IGVM_ERROR_RANGE, TDX, 0x20000, 0x1000);
-    at.id_block = made_header(&made, IGVM_SNP_ID_BLOCK, 696);
+    at.error = igvm_made_memory(&made, IGVM_ERROR_RANGE, TDX, 0x20000, 0x1000);
+    at.id_block = igvm_made_header(&made, IGVM_SNP_ID_BLOCK, 696);
     put_le32(at.id_block, SNP);
     at.id_block[4] = 1;
-    at.context = made_context(&made, SNP, 0xfffffffff000, data, 3);
+    at.context = igvm_made_context(&made, SNP, 0xfffffffff000, data, 3);
 }
 
 static int make(void **state)
@@ -78,7 +78,7 @@ static int destroy(void **state)
 
 static int parse(void)
 {
-    return igvm_file_parse(&file, made_whole(&made), &err);
+    return igvm_file_parse(&file, igvm_made_whole(&made), &err);
 }
 
 static void accepted(void)
@@ -168,7 +168,7 @@ static void the_fixed_header_is_checked(void **state)
 {
     (void)state;
     uint8_t *f = made.file.data;
-    made_whole(&made);
+    igvm_made_whole(&made);
     static const struct {
         size_t offset;
         uint32_t value;
@@ -235,7 +235,7 @@ static void headers_fit_into_their_room(void **state)
 static void unknown_headers_are_left_out_only_where_that_is_allowed(void **state)
 {
     (void)state;
-    uint8_t *body = made_header(&made, 0x80000399, 12);
+    uint8_t *body = igvm_made_header(&made, 0x80000399, 12);
     body[0] = 1;
     accepted();
     assert_int_equal(file.count, 17);
@@ -253,10 +253,10 @@ static void unknown_headers_are_left_out_only_where_that_is_allowed(void **state
 static void sections_keep_their_order(void **state)
 {
     (void)state;
-    made_policy(&made, TDX, 0);
+    igvm_made_policy(&made, TDX, 0);
     refused("guest policy", "later section");
     made.headers -= 24;
-    made_platform(&made, IGVM_NATIVE, 4);
+    igvm_made_platform(&made, IGVM_NATIVE, 4);
     refused("supported platform", "later section");
 }
 

@@ -32,15 +32,15 @@ static int make(void **state)
                                     .mmio = {{0xc0000000, 0x20000000}, {0xe0000000, 0x10000000}},
                                     .cmdline = {(const uint8_t *)"ro quiet", 8},
                                     .madt = {madt, sizeof madt}};
-    made_begin(&made, 1, 65536, 3u << 20);
+    igvm_made_begin(&made, 1, 65536, 3u << 20);
     memset(page, 1, sizeof page);
-    ones = made_data(&made, page, sizeof page);
+    ones = igvm_made_data(&made, page, sizeof page);
     memset(page, 2, sizeof page);
-    twos = made_data(&made, page, sizeof page);
-    made_platform(&made, IGVM_SEV_SNP, SNP);
-    made_platform(&made, IGVM_TDX, TDX);
-    made_policy(&made, SNP, 0x30000);
-    made_area(&made, 5, 0x2000, 0);
+    twos = igvm_made_data(&made, page, sizeof page);
+    igvm_made_platform(&made, IGVM_SEV_SNP, SNP);
+    igvm_made_platform(&made, IGVM_TDX, TDX);
+    igvm_made_policy(&made, SNP, 0x30000);
+    igvm_made_area(&made, 5, 0x2000, 0);
     return 0;
 }
 
@@ -54,7 +54,7 @@ static int destroy(void **state)
 
 static int build_for(enum igvm_platform_type type, const struct igvm_machine *on)
 {
-    if (igvm_file_parse(&file, made_whole(&made), &err) != 0)
+    if (igvm_file_parse(&file, igvm_made_whole(&made), &err) != 0)
         fail_msg("%s", err.text);
     igvm_guest_free(&guest);
     return igvm_guest_build(&guest, &file, type, on, &err);
@@ -90,18 +90,18 @@ static void range_is(size_t i, enum igvm_range_kind kind, uint64_t gpa, uint64_t
 static void pages_that_follow_each_other_are_one_range(void **state)
 {
     (void)state;
-    made_page(&made, SNP, 0x1000, ones, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP | TDX, 0x2000, twos, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, TDX, 0x3000, ones, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x3000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x4000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x6000, ones, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x7000, 0, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x8000, 0, 0, IGVM_PAGE_SECRETS);
-    made_page(&made, SNP, 0x9000, 0, 0, IGVM_PAGE_CPUID);
-    made_page(&made, SNP, 0xa000, 0, 0, IGVM_PAGE_CPUID_XF);
-    made_page(&made, SNP, 0x200000, made_data(&made, NULL, 2u << 20), MADE_LARGE, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0xfffff000, twos, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x1000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP | TDX, 0x2000, twos, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, TDX, 0x3000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x3000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x4000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x6000, ones, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x7000, 0, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x8000, 0, 0, IGVM_PAGE_SECRETS);
+    igvm_made_page(&made, SNP, 0x9000, 0, 0, IGVM_PAGE_CPUID);
+    igvm_made_page(&made, SNP, 0xa000, 0, 0, IGVM_PAGE_CPUID_XF);
+    igvm_made_page(&made, SNP, 0x200000, igvm_made_data(&made, NULL, 2u << 20), MADE_LARGE, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0xfffff000, twos, 0, IGVM_PAGE_NORMAL);
     built();
     assert_int_equal(guest.count, 8);
     range_is(0, IGVM_RANGE_DATA, 0x1000, 0x2000);
@@ -132,17 +132,17 @@ static void pages_that_follow_each_other_are_one_range(void **state)
 static void parameters_say_what_the_machine_has(void **state)
 {
     (void)state;
-    made_area(&made, 6, 0x1000, ones);
-    made_parameter(&made, IGVM_VP_COUNT, 6, 0);
-    made_parameter(&made, IGVM_ENVIRONMENT_INFO, 6, 4);
-    made_parameter(&made, IGVM_MEMORY_MAP, 6, 8);
-    made_parameter(&made, IGVM_MMIO_RANGES, 6, 0x100);
-    made_parameter(&made, IGVM_COMMAND_LINE, 6, 0x200);
-    made_parameter(&made, IGVM_MADT, 6, 0x300);
-    made_parameter(&made, IGVM_SRAT | 1u << 31, 6, 0x400);
-    made_insert(&made, SNP, 0x10000, 6);
-    made_page(&made, SNP, 0x12000, ones, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_insert(&made, SNP, 0x13000, 5);
+    igvm_made_area(&made, 6, 0x1000, ones);
+    igvm_made_parameter(&made, IGVM_VP_COUNT, 6, 0);
+    igvm_made_parameter(&made, IGVM_ENVIRONMENT_INFO, 6, 4);
+    igvm_made_parameter(&made, IGVM_MEMORY_MAP, 6, 8);
+    igvm_made_parameter(&made, IGVM_MMIO_RANGES, 6, 0x100);
+    igvm_made_parameter(&made, IGVM_COMMAND_LINE, 6, 0x200);
+    igvm_made_parameter(&made, IGVM_MADT, 6, 0x300);
+    igvm_made_parameter(&made, IGVM_SRAT | 1u << 31, 6, 0x400);
+    igvm_made_insert(&made, SNP, 0x10000, 6);
+    igvm_made_page(&made, SNP, 0x12000, ones, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_insert(&made, SNP, 0x13000, 5);
     built();
     assert_int_equal(guest.count, 2);
     range_is(0, IGVM_RANGE_UNMEASURED, 0x10000, 0x1000);
@@ -172,29 +172,29 @@ static void parameters_say_what_the_machine_has(void **state)
 static void areas_are_used_once_and_after_they_are_declared(void **state)
 {
     (void)state;
-    made_parameter(&made, IGVM_VP_COUNT, 6, 0);
+    igvm_made_parameter(&made, IGVM_VP_COUNT, 6, 0);
     refused("VP count", "no area 6");
     drop();
-    made_insert(&made, SNP, 0x1000, 6);
+    igvm_made_insert(&made, SNP, 0x1000, 6);
     refused("parameter insert", "no area 6");
     drop();
-    made_insert(&made, TDX, 0x1000, 6);
+    igvm_made_insert(&made, TDX, 0x1000, 6);
     built();
     drop();
-    made_area(&made, 5, 0x1000, 0);
+    igvm_made_area(&made, 5, 0x1000, 0);
     refused("parameter area", "area 5 is there");
     drop();
-    made_insert(&made, SNP, 0x1000, 5);
-    made_parameter(&made, IGVM_VP_COUNT, 5, 0);
+    igvm_made_insert(&made, SNP, 0x1000, 5);
+    igvm_made_parameter(&made, IGVM_VP_COUNT, 5, 0);
     refused("VP count", "in the guest already");
     drop();
-    made_insert(&made, SNP, 0x4000, 5);
+    igvm_made_insert(&made, SNP, 0x4000, 5);
     refused("parameter insert", "in the guest already");
     drop();
     for (unsigned i = 0; i < IGVM_AREAS_MAX - 1; i++)
-        made_area(&made, 100 + i, 0x1000, 0);
+        igvm_made_area(&made, 100 + i, 0x1000, 0);
     built();
-    made_area(&made, 99, 0x1000, 0);
+    igvm_made_area(&made, 99, 0x1000, 0);
     refused("parameter area", "at most 32");
 }
 
@@ -206,7 +206,7 @@ static void parameters_fit_into_their_area(void **state)
     } sizes[] = {{IGVM_VP_COUNT, 4},     {IGVM_ENVIRONMENT_INFO, 4}, {IGVM_MEMORY_MAP, 72},
                  {IGVM_MMIO_RANGES, 32}, {IGVM_COMMAND_LINE, 9},     {IGVM_MADT, sizeof madt}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        uint8_t *body = made_parameter(&made, sizes[i].type, 5, 0x2000 - sizes[i].size);
+        uint8_t *body = igvm_made_parameter(&made, sizes[i].type, 5, 0x2000 - sizes[i].size);
         built();
         put_le32(body + 4, 0x2000 - sizes[i].size + 1);
         refused(igvm_header_name(sizes[i].type), "do not fit");
@@ -224,44 +224,44 @@ static void what_nobody_can_give_is_refused_unless_it_is_optional(void **state)
     const uint32_t none[] = {IGVM_SRAT, IGVM_SLIT, IGVM_PPTT, IGVM_DEVICE_TREE, IGVM_MADT};
     machine.madt = (struct view){0};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
-        made_parameter(&made, none[i], 5, 0);
+        igvm_made_parameter(&made, none[i], 5, 0);
         refused(igvm_header_name(none[i]), "none to give");
         drop();
-        made_parameter(&made, none[i] | 1u << 31, 5, 0);
+        igvm_made_parameter(&made, none[i] | 1u << 31, 5, 0);
         built();
         drop();
     }
-    made_memory(&made, IGVM_ERROR_RANGE, SNP, 0x1000, 0x1000);
+    igvm_made_memory(&made, IGVM_ERROR_RANGE, SNP, 0x1000, 0x1000);
     refused("error range", "shared with the host");
     drop();
-    made_memory(&made, IGVM_ERROR_RANGE | 1u << 31, SNP, 0x1000, 0x1000);
+    igvm_made_memory(&made, IGVM_ERROR_RANGE | 1u << 31, SNP, 0x1000, 0x1000);
     built();
     drop();
-    made_page(&made, SNP, 0x1000, ones, MADE_SHARED, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x1000, ones, MADE_SHARED, IGVM_PAGE_NORMAL);
     refused("page data", "shared with the host");
 }
 
 static void nothing_is_filled_twice(void **state)
 {
     (void)state;
-    made_page(&made, SNP, 0x8000, ones, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x9000, ones, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x8000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x8000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x9000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x8000, 0, 0, IGVM_PAGE_NORMAL);
     refused("page data", "0x8000 was filled");
     drop();
-    made_page(&made, SNP, 0x9000, 0, 0, IGVM_PAGE_CPUID);
+    igvm_made_page(&made, SNP, 0x9000, 0, 0, IGVM_PAGE_CPUID);
     refused("page data", "0x9000 was filled");
     drop();
-    made_page(&made, SNP, 0x0, 0, MADE_LARGE, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x0, 0, MADE_LARGE, IGVM_PAGE_NORMAL);
     refused("page data", "0x0 was filled");
     drop();
-    made_insert(&made, SNP, 0x7000, 5);
+    igvm_made_insert(&made, SNP, 0x7000, 5);
     refused("parameter insert", "0x7000 was filled");
     drop();
-    made_insert(&made, SNP, 0x6000, 5);
+    igvm_made_insert(&made, SNP, 0x6000, 5);
     built();
     drop();
-    made_page(&made, TDX, 0x8000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, TDX, 0x8000, ones, 0, IGVM_PAGE_NORMAL);
     built();
 }
 
@@ -279,17 +279,17 @@ static void memory_lies_in_the_guests(void **state)
         {0x13ffff000, 0x2000, false}, {0x140000000, 0x1000, false}, {0xffffffff000, 0x1000, false},
     };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        made_memory(&made, IGVM_REQUIRED_MEMORY, SNP, places[i].gpa, places[i].size);
+        igvm_made_memory(&made, IGVM_REQUIRED_MEMORY, SNP, places[i].gpa, places[i].size);
         if (places[i].good)
             built();
         else
             refused("required memory", "outside of the guest's memory");
         drop();
-        made_insert(&made, SNP, places[i].gpa, 5); /* of two pages */
+        igvm_made_insert(&made, SNP, places[i].gpa, 5); /* of two pages */
         if (places[i].good && places[i].size == 0x1000 && (places[i].gpa & 0xfffff000) == 0xfffff000)
             refused("parameter insert", "outside of the guest's memory");
         drop();
-        made_page(&made, SNP, places[i].gpa, ones, 0, IGVM_PAGE_NORMAL);
+        igvm_made_page(&made, SNP, places[i].gpa, ones, 0, IGVM_PAGE_NORMAL);
         if (places[i].good)
             built();
         else if (places[i].size == 0x1000)
@@ -297,7 +297,7 @@ static void memory_lies_in_the_guests(void **state)
         assert_int_equal(build_for(IGVM_SEV_SNP, NULL), 0);
         drop();
     }
-    made_insert(&made, SNP, IGVM_ADDRESS_END - 0x1000, 5);
+    igvm_made_insert(&made, SNP, IGVM_ADDRESS_END - 0x1000, 5);
     assert_int_equal(build_for(IGVM_SEV_SNP, NULL), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, "beyond"));
 }
@@ -306,7 +306,7 @@ static void regions_that_may_be_moved_must_be_there(void **state)
 {
     (void)state;
     drop(); /* of the area: regions stand before directives */
-    uint8_t *body = made_header(&made, IGVM_PAGE_TABLE_REGION, 32);
+    uint8_t *body = igvm_made_header(&made, IGVM_PAGE_TABLE_REGION, 32);
     put_le32(body, SNP);
     put_le64(body + 8, 0x300000);
     put_le64(body + 16, 0x4000);
@@ -314,7 +314,7 @@ static void regions_that_may_be_moved_must_be_there(void **state)
     put_le64(body + 8, 0xc0000000);
     refused("page table region", "outside");
     drop();
-    body = made_header(&made, IGVM_RELOCATABLE_REGION, 48);
+    body = igvm_made_header(&made, IGVM_RELOCATABLE_REGION, 48);
     put_le32(body, SNP);
     put_le64(body + 8, 0x1000);
     put_le64(body + 16, 0xc0000000);
@@ -328,12 +328,12 @@ static void what_there_is_one_of_is_there_once(void **state)
 {
     (void)state;
     drop();
-    made_policy(&made, SNP | TDX, 1);
+    igvm_made_policy(&made, SNP | TDX, 1);
     refused("guest policy", "second");
     drop();
-    made_policy(&made, TDX, 1);
+    igvm_made_policy(&made, TDX, 1);
     built();
-    uint8_t *body = made_header(&made, IGVM_SNP_ID_BLOCK, 696);
+    uint8_t *body = igvm_made_header(&made, IGVM_SNP_ID_BLOCK, 696);
     put_le32(body, SNP);
     built();
     assert_int_equal(guest.id_block.len, 696);
@@ -342,33 +342,33 @@ static void what_there_is_one_of_is_there_once(void **state)
     assert_int_equal(build_for(IGVM_TDX, &machine), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, "has none"));
     put_le32(body, SNP);
-    put_le32(made_header(&made, IGVM_SNP_ID_BLOCK, 696), SNP);
+    put_le32(igvm_made_header(&made, IGVM_SNP_ID_BLOCK, 696), SNP);
     refused("SNP ID block", "second");
 }
 
 static void contexts_are_of_different_processors(void **state)
 {
     (void)state;
-    made_context(&made, SNP, 0xfffffffff000, ones, 0);
-    made_context(&made, SNP, 0xfffffffff000, twos, 1);
+    igvm_made_context(&made, SNP, 0xfffffffff000, ones, 0);
+    igvm_made_context(&made, SNP, 0xfffffffff000, twos, 1);
     built();
     assert_int_equal(guest.contexts, 2);
     assert_int_equal(guest.context[1].vp, 1);
     assert_int_equal(guest.context[1].state.data[0], 2);
     assert_false(guest.context[0].precedes_pages);
-    made_page(&made, TDX, 0x1000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, TDX, 0x1000, ones, 0, IGVM_PAGE_NORMAL);
     built();
     assert_false(guest.context[0].precedes_pages);
-    made_page(&made, SNP, 0x1000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x1000, ones, 0, IGVM_PAGE_NORMAL);
     built();
     assert_true(guest.context[0].precedes_pages && guest.context[1].precedes_pages);
-    made_context(&made, SNP, 0xfffffffff000, ones, 1);
+    igvm_made_context(&made, SNP, 0xfffffffff000, ones, 1);
     refused("VP context", "second one of vCPU 1");
     drop();
     for (unsigned i = 2; i < IGVM_CONTEXTS_MAX; i++)
-        made_context(&made, SNP, 0xfffffffff000, ones, i);
+        igvm_made_context(&made, SNP, 0xfffffffff000, ones, i);
     built();
-    made_context(&made, SNP, 0xfffffffff000, ones, 999);
+    igvm_made_context(&made, SNP, 0xfffffffff000, ones, 999);
     refused("VP context", "at most 255");
 }
 
@@ -376,15 +376,15 @@ static void ranges_and_contents_are_bounded(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < IGVM_RANGES_MAX; i++)
-        made_page(&made, SNP, 0x2000ull * i, ones, 0, IGVM_PAGE_NORMAL);
+        igvm_made_page(&made, SNP, 0x2000ull * i, ones, 0, IGVM_PAGE_NORMAL);
     built();
-    made_page(&made, SNP, 0x8000000, ones, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x8000000, ones, 0, IGVM_PAGE_NORMAL);
     refused("page data", "256 ranges");
     made.headers -= (IGVM_RANGES_MAX + 1) * 32ull;
     for (unsigned i = 0; i < IGVM_CONTENTS_MAX / IGVM_LARGE_PAGE; i++)
-        made_page(&made, SNP, (uint64_t)IGVM_LARGE_PAGE * i, 0, MADE_LARGE, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, IGVM_CONTENTS_MAX, 0, 0, IGVM_PAGE_SECRETS);
-    made_page(&made, SNP, IGVM_CONTENTS_MAX + 0x1000, 0, 0, IGVM_PAGE_NORMAL);
+        igvm_made_page(&made, SNP, (uint64_t)IGVM_LARGE_PAGE * i, 0, MADE_LARGE, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, IGVM_CONTENTS_MAX, 0, 0, IGVM_PAGE_SECRETS);
+    igvm_made_page(&made, SNP, IGVM_CONTENTS_MAX + 0x1000, 0, 0, IGVM_PAGE_NORMAL);
     refused("page data", "512 MiB");
 }
 

@@ -42,20 +42,20 @@ static int make(void **s)
         (struct snp_igvm_layout){.cpus = 1, .cpu_signature = 0x800f12, .guest_features = SNP_FEATURE_ACTIVE};
     memset(page, 0x5a, sizeof page);
     snp_vmsa_of_entry(&vmsa, 0x1000, SNP_FEATURE_ACTIVE);
-    made_begin(&made, 1, 8192, 65536);
-    data = made_data(&made, page, sizeof page);
-    state_at = made_data(&made, &vmsa, sizeof vmsa);
-    made_platform(&made, IGVM_SEV_SNP, SNP);
-    made_policy(&made, SNP, 0x30000);
-    made_area(&made, 1, 0x1000, 0);
-    made_parameter(&made, IGVM_VP_COUNT, 1, 0);
-    made_page(&made, SNP, 0x3000, data, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x1000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x2000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_insert(&made, SNP, 0x8000, 1);
-    made_page(&made, SNP, 0x5000, 0, 0, IGVM_PAGE_SECRETS);
-    made_page(&made, SNP, 0x6000, 0, 0, IGVM_PAGE_CPUID);
-    context = made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
+    igvm_made_begin(&made, 1, 8192, 65536);
+    data = igvm_made_data(&made, page, sizeof page);
+    state_at = igvm_made_data(&made, &vmsa, sizeof vmsa);
+    igvm_made_platform(&made, IGVM_SEV_SNP, SNP);
+    igvm_made_policy(&made, SNP, 0x30000);
+    igvm_made_area(&made, 1, 0x1000, 0);
+    igvm_made_parameter(&made, IGVM_VP_COUNT, 1, 0);
+    igvm_made_page(&made, SNP, 0x3000, data, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x1000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x2000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_insert(&made, SNP, 0x8000, 1);
+    igvm_made_page(&made, SNP, 0x5000, 0, 0, IGVM_PAGE_SECRETS);
+    igvm_made_page(&made, SNP, 0x6000, 0, 0, IGVM_PAGE_CPUID);
+    context = igvm_made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
     return 0;
 }
 
@@ -69,7 +69,7 @@ static int destroy(void **s)
 
 static int build(void)
 {
-    if (igvm_file_parse(&file, made_whole(&made), &err) != 0)
+    if (igvm_file_parse(&file, igvm_made_whole(&made), &err) != 0)
         fail_msg("%s", err.text);
     snp_igvm_free(&igvm);
     return snp_igvm_build(&igvm, &file, &machine, &layout, &err);
@@ -139,14 +139,15 @@ static void an_ovmf_as_a_file_is_what_qemu_launches(void **s)
     for (size_t i = 0; i < ranges.count; i++)
         for (uint64_t at = 0; at < ranges.range[i].len; at += 4096) {
             const struct snp_layout_range *r = &ranges.range[i];
-            made_page(&made, SNP, r->gpa + at, r->data ? made_data(&made, r->data + at, 4096) : 0, 0,
-                      r->type == SNP_PAGE_SECRETS ? IGVM_PAGE_SECRETS
-                      : r->type == SNP_PAGE_CPUID ? IGVM_PAGE_CPUID
-                                                  : IGVM_PAGE_NORMAL);
+            igvm_made_page(&made, SNP, r->gpa + at, r->data ? igvm_made_data(&made, r->data + at, 4096) : 0,
+                           0,
+                           r->type == SNP_PAGE_SECRETS ? IGVM_PAGE_SECRETS
+                           : r->type == SNP_PAGE_CPUID ? IGVM_PAGE_CPUID
+                                                       : IGVM_PAGE_NORMAL);
         }
     for (unsigned i = 0; i < 2; i++) {
         snp_vmsa_of_reset(&vmsa, SNP_VMM_QEMU, i, ovmf.reset_eip, 0x800f12, SNP_FEATURE_ACTIVE);
-        made_context(&made, SNP, SNP_VMSA_GPA, made_data(&made, &vmsa, sizeof vmsa), i);
+        igvm_made_context(&made, SNP, SNP_VMSA_GPA, igvm_made_data(&made, &vmsa, sizeof vmsa), i);
     }
     layout.cpus = 2;
     layout.as_qemu = true;
@@ -156,6 +157,32 @@ static void an_ovmf_as_a_file_is_what_qemu_launches(void **s)
     layout.as_qemu = false;
     built(&digest);
     assert_memory_not_equal(digest.value, expected.value, sizeof digest.value);
+}
+
+/* 512 pages as KVM measures them; QEMU's library has the first page of their data alone. */
+static void a_large_page_is_measured_page_by_page_and_not_as_qemu(void **s)
+{
+    (void)s;
+    struct snp_digest digest, expected;
+    bytes_free(&made.file);
+    igvm_made_begin(&made, 1, 4096, (2u << 20) + 65536);
+    igvm_made_platform(&made, IGVM_SEV_SNP, SNP);
+    const uint32_t large = igvm_made_data(&made, NULL, 2u << 20);
+    memcpy(made.file.data + large + 0x1000, page, sizeof page);
+    snp_vmsa_of_entry((struct snp_vmsa *)page, 0x1000, SNP_FEATURE_ACTIVE);
+    state_at = igvm_made_data(&made, page, sizeof page);
+    uint8_t *body = igvm_made_page(&made, SNP, 0x200000, large, MADE_LARGE, IGVM_PAGE_NORMAL);
+    igvm_made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
+    built(&digest);
+    snp_digest_init(&expected);
+    for (uint32_t at = 0; at < 2u << 20; at += 4096)
+        fold(&expected, SNP_PAGE_NORMAL, 0x200000 + at, made.file.data + large + at);
+    fold(&expected, SNP_PAGE_VMSA, SNP_VMSA_GPA, state());
+    assert_memory_equal(digest.value, expected.value, sizeof digest.value);
+    layout.as_qemu = true;
+    refused(COFRE_MALFORMED, "QEMU does not take");
+    put_le32(body + 12, 0);
+    built(&digest);
 }
 
 static void what_parameters_say_is_not_measured(void **s)
@@ -241,16 +268,16 @@ static void contexts_stand_where_kvm_measures_them(void **s)
     put_le16(context + 16, 1);
     refused(COFRE_MALFORMED, "vCPU 1: it stands where that of vCPU 0 should");
     put_le16(context + 16, 0);
-    made_context(&made, SNP, SNP_VMSA_GPA, state_at, 1);
+    igvm_made_context(&made, SNP, SNP_VMSA_GPA, state_at, 1);
     refused(COFRE_MALFORMED, "vCPU 1: the guest has 1 vCPUs");
     layout.cpus = 2;
     built(&two);
-    made_page(&made, SNP, 0x9000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x9000, 0, 0, IGVM_PAGE_NORMAL);
     refused(COFRE_MALFORMED, "measures it last");
     made.headers = (size_t)(context - made.file.data) - 8 - made.begin;
     refused(COFRE_MALFORMED, "no VP context");
     made.headers = 0;
-    made_platform(&made, IGVM_TDX, SNP);
+    igvm_made_platform(&made, IGVM_TDX, SNP);
     refused(COFRE_NEGATIVE, "not for AMD SEV-SNP");
 }
 
@@ -266,7 +293,7 @@ static void a_kernel_must_be_measured(void **s)
     assert_int_equal(snp_ovmf_hash_table(hashed + 0xc00, &items, &err), 0);
     uint8_t *header = context - 8 - 32; /* of the CPUID page */
     assert_int_equal(le64(header + 8), 0x6000);
-    put_le32(header + 8 + 12, made_data(&made, hashed, sizeof hashed));
+    put_le32(header + 8 + 12, igvm_made_data(&made, hashed, sizeof hashed));
     refused(COFRE_NEGATIVE, "would not stand for them");
     put_le32(header + 8 + 16, MADE_UNMEASURED);
     put_le16(header + 8 + 20, IGVM_PAGE_NORMAL);
@@ -319,7 +346,7 @@ static void an_id_block_is_taken_where_its_keys_signed_it(void **s)
 {
     (void)s;
     const struct snp_id_block block = {.version = 1, .guest_svn = 7, .policy = 0x30000, .image_id = "image"};
-    uint8_t *body = made_header(&made, IGVM_SNP_ID_BLOCK, 696);
+    uint8_t *body = igvm_made_header(&made, IGVM_SNP_ID_BLOCK, 696);
     struct snp_digest digest;
     for (int with_author = 0; with_author < 2; with_author++) {
         put_id_block(body, &block, with_author);
@@ -342,8 +369,8 @@ static void an_id_block_is_taken_where_its_keys_signed_it(void **s)
     put_le64(made.file.data + made.begin + 24 + 8, 0x20000); /* the policy */
     refused(COFRE_NEGATIVE, "ID block");
     made.headers = 24;
-    context = made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
-    body = made_header(&made, IGVM_SNP_ID_BLOCK, 696);
+    context = igvm_made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
+    body = igvm_made_header(&made, IGVM_SNP_ID_BLOCK, 696);
     put_id_block(body, &block, false);
     refused(COFRE_MALFORMED, "no guest policy");
 }
@@ -354,6 +381,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, destroy)
         TEST(is_measured_in_the_files_order_and_its_vcpus_last),
         TEST(an_ovmf_as_a_file_is_what_qemu_launches),
+        TEST(a_large_page_is_measured_page_by_page_and_not_as_qemu),
         TEST(what_parameters_say_is_not_measured),
         TEST(a_context_is_what_kvm_makes_or_it_is_refused),
         TEST(the_field_is_named),

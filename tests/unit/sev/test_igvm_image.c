@@ -47,24 +47,24 @@ static int make(void **state)
     snp_vmsa_of_entry(&vmsa, 0x1000, SNP_FEATURE_ACTIVE);
     for (size_t i = 0; i < REGISTERS; i++)
         put_le64((uint8_t *)&vmsa + registers[i], 0x1000 * (i + 1));
-    made_begin(&made, 2, 4096, 65536);
-    const uint32_t data = made_data(&made, page, sizeof page),
-                   state_at = made_data(&made, &vmsa, sizeof vmsa);
-    made_platform(&made, IGVM_SEV_SNP, SNP);
-    made_policy(&made, SNP, POLICY);
-    made_area(&made, 0, 0x1000, 0);
-    made_parameter(&made, IGVM_VP_COUNT, 0, 0);
-    made_parameter(&made, IGVM_MEMORY_MAP, 0, 0x10);
-    made_parameter(&made, IGVM_MMIO_RANGES, 0, 0x80);
-    made_parameter(&made, IGVM_COMMAND_LINE, 0, 0x100);
-    made_parameter(&made, IGVM_MADT, 0, 0x200);
-    made_page(&made, SNP, 0xfffff000, data, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0xffff0000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, SNP, 0x1000, 0, 0, IGVM_PAGE_SECRETS);
-    made_page(&made, SNP, 0x2000, 0, 0, IGVM_PAGE_CPUID);
-    made_insert(&made, SNP, 0x8000, 0);
+    igvm_made_begin(&made, 2, 4096, 65536);
+    const uint32_t data = igvm_made_data(&made, page, sizeof page),
+                   state_at = igvm_made_data(&made, &vmsa, sizeof vmsa);
+    igvm_made_platform(&made, IGVM_SEV_SNP, SNP);
+    igvm_made_policy(&made, SNP, POLICY);
+    igvm_made_area(&made, 0, 0x1000, 0);
+    igvm_made_parameter(&made, IGVM_VP_COUNT, 0, 0);
+    igvm_made_parameter(&made, IGVM_MEMORY_MAP, 0, 0x10);
+    igvm_made_parameter(&made, IGVM_MMIO_RANGES, 0, 0x80);
+    igvm_made_parameter(&made, IGVM_COMMAND_LINE, 0, 0x100);
+    igvm_made_parameter(&made, IGVM_MADT, 0, 0x200);
+    igvm_made_page(&made, SNP, 0xfffff000, data, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0xffff0000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, 0x1000, 0, 0, IGVM_PAGE_SECRETS);
+    igvm_made_page(&made, SNP, 0x2000, 0, 0, IGVM_PAGE_CPUID);
+    igvm_made_insert(&made, SNP, 0x8000, 0);
     before_context = made.headers;
-    made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
+    igvm_made_context(&made, SNP, SNP_VMSA_GPA, state_at, 0);
     return snp_tee_ops.new(&tee, &err);
 }
 
@@ -79,7 +79,7 @@ static int destroy(void **state)
 
 static int build_for(const struct tee_ops *ops)
 {
-    config.firmware = made_whole(&made);
+    config.firmware = igvm_made_whole(&made);
     launch_image_free(&launch);
     return firmware_image_build(&config, ops, &launch, &err);
 }
@@ -156,7 +156,7 @@ static void memory_is_the_guests(void **state)
     (void)state;
     config.memory = BOOT_MEMORY_MIN;
     made.headers = before_context;
-    made_page(&made, SNP, BOOT_MEMORY_MIN, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, SNP, BOOT_MEMORY_MIN, 0, 0, IGVM_PAGE_NORMAL);
     assert_int_equal(build_for(&snp_tee_ops), -COFRE_MALFORMED);
     assert_non_null(strstr(err.text, "--igvm: IGVM header 13 (page data"));
     assert_non_null(strstr(err.text, "outside of the guest's memory"));

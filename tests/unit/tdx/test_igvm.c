@@ -28,18 +28,18 @@ static int make(void **state)
     (void)state;
     config = (struct boot_config){.tee = BOOT_TDX, .memory = BOOT_MEMORY_MIN, .cpus = 3, .igvm = true};
     memset(page, 0x5a, sizeof page);
-    made_begin(&made, 1, 4096, 65536);
-    data = made_data(&made, page, sizeof page);
-    made_platform(&made, IGVM_SEV_SNP, 1);
-    made_platform(&made, IGVM_TDX, TDX);
-    policy = made_policy(&made, TDX, 2);
-    made_area(&made, 0, 0x1000, 0);
-    made_parameter(&made, IGVM_VP_COUNT, 0, 0);
-    reset = made_page(&made, TDX, 0xfffff000, data, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, TDX, 0x1000, 0, 0, IGVM_PAGE_NORMAL);
-    made_page(&made, 1, 0x3000, 0, 0, IGVM_PAGE_CPUID);
-    made_page(&made, TDX, 0x2000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
-    made_insert(&made, TDX, 0x8000, 0);
+    igvm_made_begin(&made, 1, 4096, 65536);
+    data = igvm_made_data(&made, page, sizeof page);
+    igvm_made_platform(&made, IGVM_SEV_SNP, 1);
+    igvm_made_platform(&made, IGVM_TDX, TDX);
+    policy = igvm_made_policy(&made, TDX, 2);
+    igvm_made_area(&made, 0, 0x1000, 0);
+    igvm_made_parameter(&made, IGVM_VP_COUNT, 0, 0);
+    reset = igvm_made_page(&made, TDX, 0xfffff000, data, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, TDX, 0x1000, 0, 0, IGVM_PAGE_NORMAL);
+    igvm_made_page(&made, 1, 0x3000, 0, 0, IGVM_PAGE_CPUID);
+    igvm_made_page(&made, TDX, 0x2000, data, MADE_UNMEASURED, IGVM_PAGE_NORMAL);
+    igvm_made_insert(&made, TDX, 0x8000, 0);
     return 0;
 }
 
@@ -53,7 +53,7 @@ static int destroy(void **state)
 
 static int build(void)
 {
-    config.firmware = made_whole(&made);
+    config.firmware = igvm_made_whole(&made);
     launch_image_free(&launch);
     return firmware_image_build(&config, &tdx_tee_ops, &launch, &err);
 }
@@ -136,7 +136,7 @@ static void what_a_td_cannot_have_is_refused(void **state)
     put_le64(reset, 0xffffe000);
     refused("0xfffffff0");
     put_le64(reset, 0xfffff000);
-    made_page(&made, TDX, 0x4000, 0, 0, IGVM_PAGE_SECRETS);
+    igvm_made_page(&made, TDX, 0x4000, 0, 0, IGVM_PAGE_SECRETS);
     refused("0x4000 of a kind");
     put_le16(made.file.data + made.last + 8 + 20, IGVM_PAGE_CPUID);
     refused("0x4000 of a kind");
