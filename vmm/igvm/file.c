@@ -360,7 +360,6 @@ static int take_mask(const struct igvm_file *file, struct igvm_header *h, uint32
                      struct cofre_err *err)
 {
     uint32_t known = 0;
-    h->mask = NO_MASK;
     if (offset == NO_MASK)
         return 0;
     h->mask = le32(h->body.data + offset);
@@ -376,6 +375,7 @@ static int decode_body(const struct igvm_file *file, struct igvm_header *h, stru
 {
     const struct kind *kind = kind_of(h->type);
     h->known = kind != NULL;
+    h->mask = NO_MASK;
     if (!kind)
         return h->optional
                    ? 0

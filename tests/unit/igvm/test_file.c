@@ -239,6 +239,9 @@ static void unknown_headers_are_left_out_only_where_that_is_allowed(void **state
     body[0] = 1;
     accepted();
     assert_int_equal(file.count, 17);
+    const struct igvm_header h = header_of(0x399);
+    assert_true(h.optional && !h.known);
+    assert_int_equal(h.mask, UINT32_MAX);
     put_le32(made.file.data + made.last, 0x399);
     refused("header 16 (unknown, at 0x", "0x399");
     put_le32(made.file.data + made.last, 0x306);
