@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/emu/offer.h"
@@ -219,4 +221,35 @@ HOOK int fallocate64(int fd, int mode, off64_t offset, off64_t len)
 {
     const int error = is_guest_memfd(fd) ? why_not_allocate(mode, offset, len) : 0;
     return error ? refuse(error) : NEXT(fallocate64)(fd, mode, offset, len);
+}
+
+/* A TDX host's quote generation service: who connects to where it usually listens gets the emulated host's. */
+static bool is_quote_service(const struct sockaddr *address, socklen_t len)
+{
+    static const char path[] = KVM_QUOTE_SERVICE;
+    const char *const usual = path + strlen("unix:");
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)address;
+    const size_t before = offsetof(struct sockaddr_un, sun_path);
+    return emulate_is_tdx && address && len > before && un->sun_family == AF_UNIX &&
+           strnlen(un->sun_path, len - before) == strlen(usual) &&
+           memcmp(un->sun_path, usual, strlen(usual)) == 0;
+}
+
+/* The program's descriptor stays, with its flags; behind it is another socket. */
+static int connect_quote_service(int fd)
+{
+    const int descriptor = NEXT(fcntl)(fd, F_GETFD), file = NEXT(fcntl)(fd, F_GETFL);
+    if (descriptor < 0 || file < 0)
+        return -1;
+    const int service = emulated->quote_service(NULL);
+    if (service < 0)
+        return -1;
+    const int rc = NEXT(dup3)(service, fd, descriptor & FD_CLOEXEC ? O_CLOEXEC : 0);
+    NEXT(close)(service);
+    return rc < 0 || NEXT(fcntl)(fd, F_SETFL, file) < 0 ? -1 : 0;
+}
+
+HOOK int connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return is_quote_service(address, len) ? connect_quote_service(fd) : NEXT(connect)(fd, address, len);
 }

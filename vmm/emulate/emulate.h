@@ -3,6 +3,7 @@
 #define COFRE_EMULATE_EMULATE_H
 
 #include <dlfcn.h>
+#include <stdbool.h>
 
 #include "vmm/kvm/backend.h"
 
@@ -19,6 +20,8 @@
 
 #define EMULATE_TEE     "COFRE_EMULATE" /* in the environment: "snp" or "tdx" */
 #define EMULATE_LIBRARY "cofre-emulate.so"
+
+extern bool emulate_is_tdx; /* of the host that is emulated */
 
 /* CPUID in the program's own code answers as a host's with SEV-SNP does. */
 void processor_emulate(void);

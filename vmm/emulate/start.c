@@ -9,6 +9,8 @@
 #include "vmm/emulate/emulate.h"
 #include "vmm/kvm/uapi.h"
 
+bool emulate_is_tdx;
+
 __attribute__((constructor)) static void start(void)
 {
     const char *tee = getenv(EMULATE_TEE);
@@ -16,7 +18,8 @@ __attribute__((constructor)) static void start(void)
         processor_emulate();
         return;
     }
-    if (tee && strcmp(tee, "tdx") == 0 && emu_offer_only(KVM_X86_TDX_VM))
+    emulate_is_tdx = tee && strcmp(tee, "tdx") == 0 && emu_offer_only(KVM_X86_TDX_VM);
+    if (emulate_is_tdx)
         return;
     fprintf(stderr, "cofre emulate: " EMULATE_TEE "=%s: not snp or tdx\n", tee ? tee : "");
     _exit(2);

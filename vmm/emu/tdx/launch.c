@@ -164,6 +164,9 @@ static int finalize(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd)
         return -EIO;
     }
     vm->state = TD_RUNNABLE;
+    uint8_t mrtd[TDX_DIGEST_SIZE];
+    tdx_td_mrtd(vm->td, mrtd);
+    tdx_say("mrtd", mrtd);
     lie_change_memory(&vm->emu.memory);
     return 0;
 }

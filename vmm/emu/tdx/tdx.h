@@ -69,6 +69,9 @@ static inline struct tdx_vm *tdx_vm_of(const struct tdx_vcpu *vcpu)
     return (struct tdx_vm *)vcpu->emu.vm;
 }
 
+/* vm.c: what the module came to, in words of its own; against it a prediction can be held. */
+void tdx_say(const char *name, const uint8_t value[TDX_DIGEST_SIZE]);
+
 /* launch.c: KVM_MEMORY_ENCRYPT_OP on the virtual machine, and on a vCPU (with the machine's lock held) */
 int tdx_vm_command(struct tdx_vm *vm, struct uapi_tdx_cmd *cmd);
 int tdx_vcpu_command(struct tdx_vcpu *vcpu, struct uapi_tdx_cmd *cmd);

@@ -17,30 +17,29 @@ static int vm_init(struct emu_vm *vm)
     return emu_vm_leave_on_ud(vm);
 }
 
-static void say(const char *name, const uint8_t value[TDX_DIGEST_SIZE])
+void tdx_say(const char *name, const uint8_t value[TDX_DIGEST_SIZE])
 {
     char hex[2 * TDX_DIGEST_SIZE + 1];
     hex_encode(hex, value, TDX_DIGEST_SIZE);
     log_info("TDX module: %s %s", name, hex);
 }
 
-/* What the module came to, in words of its own: against it a prediction can be held. */
-static void say_measurements(struct tdx_td *td)
+/* What the registers are at the end; a TD that its caller never closes does not come here. */
+static void say_registers(struct tdx_td *td)
 {
     static const char *const names[TDX_RTMRS] = {"rtmr0", "rtmr1", "rtmr2", "rtmr3"};
     static const uint8_t no_data[TDX_REPORT_DATA_SIZE];
     struct tdx_report report;
     if (!td || tdg_mr_report(td, no_data, &report) != TDX_SUCCESS)
         return;
-    say("mrtd", report.td.mrtd);
     for (unsigned i = 0; i < TDX_RTMRS; i++)
-        say(names[i], report.td.rtmr[i]);
+        tdx_say(names[i], report.td.rtmr[i]);
 }
 
 static void vm_free(struct emu_vm *vm)
 {
     if (log_wanted(LOG_ROOM, LOG_INFO))
-        say_measurements(tdx_vm(vm)->td);
+        say_registers(tdx_vm(vm)->td);
     tdx_td_free(tdx_vm(vm)->td);
     sept_free(&tdx_vm(vm)->sept);
 }
