@@ -155,6 +155,22 @@ static bool fill_hash(struct hash_entry *out, const uint8_t guid[16], struct vie
     return ok;
 }
 
+int snp_ovmf_hash_table(uint8_t out[SNP_HASH_TABLE_SIZE], const struct snp_kernel_items *items,
+                        struct cofre_err *err)
+{
+    static_assert(sizeof(struct hash_table) - sizeof((struct hash_table){0}.padding) == SNP_HASH_TABLE_SIZE,
+                  "hash table without padding");
+    struct hash_table table = {0};
+    memcpy(table.guid, table_guid, sizeof table.guid);
+    put_le16(&table.len, SNP_HASH_TABLE_SIZE);
+    if (!fill_hash(&table.cmdline, cmdline_guid, items->cmdline, true) ||
+        !fill_hash(&table.initrd, initrd_guid, items->initrd, false) ||
+        !fill_hash(&table.kernel, kernel_guid, items->kernel, false))
+        return cofre_fail(err, COFRE_FAILED, "kernel hashes: SHA-256 is not available in this OpenSSL");
+    memcpy(out, &table, SNP_HASH_TABLE_SIZE);
+    return 0;
+}
+
 int snp_ovmf_hash_page(uint8_t page[SNP_PAGE_SIZE], const struct snp_ovmf *ovmf,
                        const struct snp_kernel_items *items, struct cofre_err *err)
 {
@@ -163,14 +179,6 @@ int snp_ovmf_hash_page(uint8_t page[SNP_PAGE_SIZE], const struct snp_ovmf *ovmf,
             err, COFRE_MALFORMED,
             "the firmware has no room for kernel hashes, so it would not check the kernel; take one "
             "that has (Debian's package ovmf-amdsev)");
-    struct hash_table table = {0};
-    memcpy(table.guid, table_guid, sizeof table.guid);
-    put_le16(&table.len, sizeof table - sizeof table.padding);
-    if (!fill_hash(&table.cmdline, cmdline_guid, items->cmdline, true) ||
-        !fill_hash(&table.initrd, initrd_guid, items->initrd, false) ||
-        !fill_hash(&table.kernel, kernel_guid, items->kernel, false))
-        return cofre_fail(err, COFRE_FAILED, "kernel hashes: SHA-256 is not available in this OpenSSL");
     memset(page, 0, SNP_PAGE_SIZE);
-    memcpy(page + ovmf->hash_table_gpa % SNP_PAGE_SIZE, &table, sizeof table);
-    return 0;
+    return snp_ovmf_hash_table(page + ovmf->hash_table_gpa % SNP_PAGE_SIZE, items, err);
 }

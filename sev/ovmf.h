@@ -51,6 +51,11 @@ struct snp_kernel_items {
     struct view cmdline; /* without a final zero; the hash includes one */
 };
 
+/* The table of these hashes, without its padding. */
+#define SNP_HASH_TABLE_SIZE 168
+int snp_ovmf_hash_table(uint8_t out[SNP_HASH_TABLE_SIZE], const struct snp_kernel_items *items,
+                        struct cofre_err *err);
+
 /* The measured page that holds the hash table, at hash_table_gpa's offset in it, zeros around it. */
 int snp_ovmf_hash_page(uint8_t page[SNP_PAGE_SIZE], const struct snp_ovmf *ovmf,
                        const struct snp_kernel_items *items, struct cofre_err *err);

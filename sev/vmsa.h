@@ -44,6 +44,12 @@
 /* The page that KVM makes of that state. sev_features is the whole field, with SNP_FEATURE_ACTIVE. */
 void snp_vmsa_of_entry(struct snp_vmsa *out, uint32_t entry, uint64_t sev_features);
 
+/* The page that KVM makes of a vCPU that was given wanted's registers, as the launch code gives them: segments, tables, control
+ * registers, RIP, RFLAGS and general registers. All else is that of a new vCPU, whatever wanted says. */
+void snp_vmsa_of_registers(struct snp_vmsa *out, const struct snp_vmsa *wanted, uint64_t sev_features);
+/* The name of the first field in which two pages differ ("CR0"); NULL where they do not. */
+const char *snp_vmsa_difference(const struct snp_vmsa *a, const struct snp_vmsa *b);
+
 /* Parts of a segment's 12 attribute bits, by the names of struct kvm_segment. */
 #define snp_segment_type(attrib)    ((attrib)&0xf)
 #define snp_segment_s(attrib)       ((attrib) >> 4 & 1)
@@ -53,6 +59,8 @@ void snp_vmsa_of_entry(struct snp_vmsa *out, uint32_t entry, uint64_t sev_featur
 #define snp_segment_l(attrib)       ((attrib) >> 9 & 1)
 #define snp_segment_db(attrib)      ((attrib) >> 10 & 1)
 #define snp_segment_g(attrib)       ((attrib) >> 11 & 1)
+
+#define SNP_RESET_VECTOR 0xfffffff0u
 
 /* Other VMMs, whose guests start OVMF at the reset vector. */
 enum snp_vmm { SNP_VMM_QEMU, SNP_VMM_EC2, SNP_VMM_GCE };

@@ -39,10 +39,30 @@ int snp_entry_set(struct kvm_vcpu *vcpu, const struct snp_vmsa *vmsa, struct cof
     sregs.gdt = table(&vmsa->gdtr);
     sregs.idt = table(&vmsa->idtr);
     sregs.cr0 = vmsa->cr0;
-    sregs.cr2 = sregs.cr3 = sregs.cr8 = 0;
+    sregs.cr2 = sregs.cr8 = 0;
+    sregs.cr3 = vmsa->cr3;
     sregs.cr4 = vmsa->cr4;
     sregs.efer = vmsa->efer & ~SNP_EFER_SVME; /* which KVM adds */
-    const struct kvm_regs regs = {.rip = vmsa->rip, .rdx = vmsa->rdx, .rflags = vmsa->rflags};
+    const struct kvm_regs regs = {
+        .rax = vmsa->rax,
+        .rbx = vmsa->rbx,
+        .rcx = vmsa->rcx,
+        .rdx = vmsa->rdx,
+        .rsi = vmsa->rsi,
+        .rdi = vmsa->rdi,
+        .rsp = vmsa->rsp,
+        .rbp = vmsa->rbp,
+        .r8 = vmsa->r8,
+        .r9 = vmsa->r9,
+        .r10 = vmsa->r10,
+        .r11 = vmsa->r11,
+        .r12 = vmsa->r12,
+        .r13 = vmsa->r13,
+        .r14 = vmsa->r14,
+        .r15 = vmsa->r15,
+        .rip = vmsa->rip,
+        .rflags = vmsa->rflags,
+    };
     rc = kvm_vcpu_set_sregs(vcpu, &sregs, err);
     return rc < 0 ? rc : kvm_vcpu_set_regs(vcpu, &regs, err);
 }

@@ -13,6 +13,7 @@
 #include "sev/launch/entry.h"
 #include "sev/launch/error.h"
 #include "sev/launch/firmware.h"
+#include "sev/launch/igvm.h"
 #include "sev/launch/owner.h"
 #include "sev/policy.h"
 #include "sev/vmsa.h"
@@ -78,11 +79,14 @@ static int extend_by_range(struct snp_digest *digest, const struct launch_range 
                             range->len, err);
 }
 
-/* In firmware a vCPU starts as QEMU's, in our own image in its entry state. */
+/* In firmware a vCPU starts as QEMU's, or as a file says, in our own image in its entry state. */
 static void vmsa_of(struct snp_vmsa *out, const struct tee *tee, const struct launch_image *image,
                     unsigned index)
 {
-    if (image->at_reset)
+    const struct snp_igvm_own *own = snp_igvm_own(image);
+    if (own && index < own->vmsas)
+        *out = own->vmsa[index];
+    else if (image->at_reset)
         snp_vmsa_of_reset(out, SNP_VMM_QEMU, index, image->entry, tee->owner.cpu_signature,
                           tee->vmsa_features);
     else
@@ -116,7 +120,12 @@ static int snp_measure(struct tee *tee, const struct launch_image *image, struct
         return rc;
     out->name = "launch digest";
     memcpy(out->value, digest.value, sizeof out->value);
-    return 0;
+    return snp_igvm_check_digest(image, &digest, err);
+}
+
+static int snp_adopt(struct tee *tee, const struct launch_image *image, struct cofre_err *err)
+{
+    return snp_igvm_adopt(&tee->owner, image, err);
 }
 
 static int snp_set_option(struct tee *tee, const char *name, const char *value, struct cofre_err *err)
@@ -341,6 +350,8 @@ const struct tee_ops snp_tee_ops = {
     .boot_tee = BOOT_SNP,
     .options = snp_owner_options,
     .firmware_image = snp_firmware_image,
+    .igvm_image = snp_igvm_image,
+    .adopt = snp_adopt,
     .new = snp_new,
     .set_option = snp_set_option,
     .free = snp_free,

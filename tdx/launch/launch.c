@@ -8,6 +8,7 @@
 #include "tdx/launch/cpuid.h"
 #include "tdx/launch/error.h"
 #include "tdx/launch/firmware.h"
+#include "tdx/launch/igvm.h"
 #include "tdx/launch/owner.h"
 #include "tdx/launch/quote_client.h"
 #include "tdx/mrtd.h"
@@ -116,6 +117,11 @@ static int tdx_registers(struct tee *tee, const struct launch_image *image, stru
         tdx_rtmr_extend(out[image->event[i].measurement_register].value, image->event[i].digest);
     int rc = tdx_owner_check_registers(&tee->owner, out, err);
     return rc ? rc : (int)TDX_RTMRS;
+}
+
+static int tdx_adopt(struct tee *tee, const struct launch_image *image, struct cofre_err *err)
+{
+    return tdx_igvm_adopt(&tee->owner, image, err);
 }
 
 static int tdx_expect(struct tee *tee, const struct tee_measurement *expected, struct cofre_err *err)
@@ -355,6 +361,8 @@ const struct tee_ops tdx_tee_ops = {
     .boot_tee = BOOT_TDX,
     .options = tdx_owner_options,
     .firmware_image = tdx_firmware_image,
+    .igvm_image = tdx_igvm_image,
+    .adopt = tdx_adopt,
     .new = tdx_new,
     .set_option = tdx_set_option,
     .free = tdx_free,

@@ -12,6 +12,7 @@ void tdx_owner_init(struct tdx_owner *owner)
 
 static int option_attributes(struct tdx_owner *owner, const char *value, struct cofre_err *err)
 {
+    owner->attributes_given = true;
     return tdx_bits_parse(&owner->attributes, tdx_attribute_names, value, err);
 }
 

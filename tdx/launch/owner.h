@@ -13,6 +13,7 @@
 
 struct tdx_owner {
     uint64_t attributes;
+    bool attributes_given;
     uint64_t xfam;
     bool xfam_given; /* else: all that the host has */
     uint8_t mrconfigid[48], mrowner[48], mrownerconfig[48];

@@ -17,7 +17,8 @@ static const char help[] =
     "\n"
     "Says what a file is and what it says: attestation reports, quotes and evidence, certificates,\n"
     "revocation lists, certificate tables, TDX collateral, policies, reference values (CoRIM), OVMF\n"
-    "images, event logs and CCEL tables, TDREPORTs, ID blocks, the boot shim, attestation results (JWT, CWT) "
+    "images, IGVM files, event logs and CCEL tables, TDREPORTs, ID blocks, the boot shim, attestation "
+    "results (JWT, CWT) "
     "and key sets (JWKS,\n"
     "COSE), logs with their heads, receipts and entries. Nothing is judged here; cofre verify and\n"
     "cofre log verify do that.\n"
@@ -26,7 +27,7 @@ static const char help[] =
     "\n"
     "example: cofre inspect evidence.json\n";
 
-#define FILE_MAX (32u << 20)
+#define FILE_MAX (256u << 20)
 
 void inspect_put_hex(json_t *object, const char *key, const void *data, size_t len)
 {
@@ -54,11 +55,11 @@ int inspect_put_sha256(json_t *out, struct view file, struct cofre_err *err)
 
 /* The first that recognises a file describes it: kinds that are told by more of their bytes come first. */
 static const struct artefact_kind *const kinds[] = {
-    &inspect_corim,  &inspect_log_file,     &inspect_log_head,    &inspect_log_receipt, &inspect_log_entry,
-    &inspect_jwt,    &inspect_cwt,          &inspect_jwks,        &inspect_cose_keys,   &inspect_evidence,
-    &inspect_policy, &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral,  &inspect_cert_table,
-    &inspect_crl,    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,   &inspect_ccel_table,
-    &inspect_shim,   &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
+    &inspect_igvm,       &inspect_corim,  &inspect_log_file,     &inspect_log_head,    &inspect_log_receipt,
+    &inspect_log_entry,  &inspect_jwt,    &inspect_cwt,          &inspect_jwks,        &inspect_cose_keys,
+    &inspect_evidence,   &inspect_policy, &inspect_tcb_info,     &inspect_qe_identity, &inspect_collateral,
+    &inspect_cert_table, &inspect_crl,    &inspect_certificates, &inspect_ovmf,        &inspect_event_log,
+    &inspect_ccel_table, &inspect_shim,   &inspect_id_auth,      &inspect_id_block,    &inspect_td_report,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

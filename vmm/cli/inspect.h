@@ -27,6 +27,8 @@ extern const struct artefact_kind inspect_id_block, inspect_id_auth, inspect_shi
 extern const struct artefact_kind inspect_collateral, inspect_tcb_info, inspect_qe_identity;
 /* inspect_ovmf.c */
 extern const struct artefact_kind inspect_ovmf;
+/* inspect_igvm.c */
+extern const struct artefact_kind inspect_igvm;
 /* inspect_log.c */
 extern const struct artefact_kind inspect_log_file, inspect_log_head, inspect_log_receipt, inspect_log_entry;
 /* inspect_tdx.c */

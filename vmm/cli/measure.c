@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sev/igvm.h"
 #include "sev/launch/launch.h"
 #include "sev/layout.h"
 #include "tdx/launch/launch.h"
@@ -19,6 +20,7 @@
 static const char help[] =
     "usage: cofre measure --tee snp|tdx --kernel F [OPTION]...\n"
     "       cofre measure --tee snp|tdx --firmware F [--kernel F] [OPTION]...\n"
+    "       cofre measure --tee snp|tdx --igvm F [--vmm qemu] [--kernel F] [OPTION]...\n"
     "       cofre measure --tee snp --vmm qemu|ec2|gce --firmware F [OPTION]...\n"
     "       cofre measure --tee tdx --vmm qemu|gce --firmware F [--json]\n"
     "\n"
@@ -40,7 +42,10 @@ static const char help[] =
     "  --net SPEC            the same\n"
     "  --vhost-user SPEC     the same\n"
     "  --firmware F          the OVMF (SNP) or TDVF (TDX) image\n"
-    "  --cpu-model MODEL     with --firmware, of SNP guests of Cofre and QEMU: EPYC-v4 (default), "
+    "  --igvm F              an IGVM file instead, of guests of Cofre and SNP guests of QEMU; an SNP "
+    "guest's\n"
+    "                        --kernel must then be in a measured page of it, by its hashes\n"
+    "  --cpu-model MODEL     with --firmware or --igvm, of SNP guests of Cofre and QEMU: EPYC-v4 (default), "
     "EPYC-Milan, ...\n"
     "                        or CPUID 1's EAX\n"
     "  --guest-features N    of the others' SNP guests: SEV_FEATURES of each VMSA (default 0x1)\n"
@@ -72,6 +77,7 @@ enum {
     CPUS,
     MEMORY,
     FIRMWARE,
+    IGVM,
     CPU_MODEL,
     GUEST_FEATURES,
     CORIM,
@@ -95,6 +101,7 @@ static const struct option options[] = {
     {"cpus", required_argument, NULL, CPUS},
     {"memory", required_argument, NULL, MEMORY},
     {"firmware", required_argument, NULL, FIRMWARE},
+    {"igvm", required_argument, NULL, IGVM},
     {"cpu-model", required_argument, NULL, CPU_MODEL},
     {"guest-features", required_argument, NULL, GUEST_FEATURES},
     {"corim", required_argument, NULL, CORIM},
@@ -115,7 +122,7 @@ struct request {
     uint64_t cpus;
     struct device_request device[MACHINE_DEVICES_MAX];
     unsigned devices;
-    struct bytes kernel, initrd, firmware;
+    struct bytes kernel, initrd, firmware; /* or IGVM file */
 };
 
 /* A kind of guest. */
@@ -150,6 +157,7 @@ static int measure_own(const struct request *r, struct measured *out, struct cof
 {
     struct guest_spec spec = {
         .firmware = r->value[FIRMWARE],
+        .igvm = r->value[IGVM],
         .kernel = r->value[KERNEL],
         .initrd = r->value[INITRD],
         .cmdline = r->value[CMDLINE],
@@ -158,7 +166,7 @@ static int measure_own(const struct request *r, struct measured *out, struct cof
         .device = r->device,
         .devices = r->devices,
     };
-    if (!r->given[KERNEL] && !r->given[FIRMWARE])
+    if (!r->given[KERNEL] && !r->given[FIRMWARE] && !r->given[IGVM])
         return cofre_fail(err, COFRE_USAGE, "--kernel is missing: Cofre's guests boot one");
     int rc = r->given[MEMORY] ? size_parse(&spec.memory, r->value[MEMORY], "--memory", err) : 0;
     return rc < 0 ? rc
@@ -166,7 +174,27 @@ static int measure_own(const struct request *r, struct measured *out, struct cof
                                    err);
 }
 
-/* Another VMM's layout of an OVMF image as an SNP guest. */
+/* QEMU's launch of an IGVM file. */
+static int measure_igvm(const struct request *r, const struct snp_igvm_layout *layout,
+                        struct tee_measurement *out, struct cofre_err *err)
+{
+    struct igvm_file file;
+    struct snp_igvm igvm = {0};
+    struct snp_digest digest;
+    int rc = igvm_file_parse(&file, bytes_view(&r->firmware), err);
+    if (rc == 0)
+        rc = snp_igvm_build(&igvm, &file, NULL, layout, err);
+    if (rc == 0)
+        rc = snp_igvm_digest(&digest, &igvm, err);
+    snp_igvm_free(&igvm);
+    if (rc < 0)
+        return cofre_within(err, rc, "%s", r->value[IGVM]);
+    out->name = "launch digest";
+    memcpy(out->value, digest.value, sizeof out->value);
+    return 0;
+}
+
+/* Another VMM's layout of an OVMF image, or an IGVM file, as an SNP guest. */
 static int measure_ovmf(const struct request *r, struct tee_measurement *out, struct cofre_err *err)
 {
     const struct snp_kernel_items items = {bytes_view(&r->kernel), bytes_view(&r->initrd), cmdline_view(r)};
@@ -183,6 +211,14 @@ static int measure_ovmf(const struct request *r, struct tee_measurement *out, st
                           err);
     if (rc < 0)
         return rc;
+    if (r->given[IGVM])
+        return measure_igvm(r,
+                            &(struct snp_igvm_layout){.as_qemu = true,
+                                                      .cpus = layout.cpus,
+                                                      .cpu_signature = layout.cpu_signature,
+                                                      .guest_features = layout.guest_features,
+                                                      .kernel = layout.kernel},
+                            out, err);
     rc = snp_ovmf_parse(&ovmf, bytes_view(&r->firmware), err);
     if (rc == 0)
         rc = snp_layout_digest(&digest, &ovmf, &layout, err);
@@ -215,6 +251,7 @@ static const struct kind kinds[] = {
          [CPUS] = ANY,
          [MEMORY] = COFRE,
          [FIRMWARE] = ANY,
+         [IGVM] = COFRE | QEMU,
          [CPU_MODEL] = COFRE | QEMU,
          [GUEST_FEATURES] = OTHERS,
      },
@@ -229,6 +266,7 @@ static const struct kind kinds[] = {
          [CPUS] = COFRE,
          [MEMORY] = COFRE,
          [FIRMWARE] = COFRE | QEMU | GCE,
+         [IGVM] = COFRE,
      },
      measure_tdvf},
 };
@@ -306,7 +344,9 @@ static int check_options(struct request *r, struct cofre_err *err)
     if (vmm != COFRE && r->devices)
         return cofre_fail(err, COFRE_USAGE, "--%s has no part in what --vmm %s launches as a guest of %s",
                           r->device[0].kind->option, r->value[VMM], r->kind->ops->title);
-    if (vmm != COFRE && !r->given[FIRMWARE])
+    if (r->given[FIRMWARE] && r->given[IGVM])
+        return cofre_fail(err, COFRE_USAGE, "--firmware and --igvm: a guest starts in one of them");
+    if (vmm != COFRE && !r->given[FIRMWARE] && !r->given[IGVM])
         return cofre_fail(err, COFRE_USAGE, "--firmware is missing: the guests of --vmm %s boot one",
                           r->value[VMM]);
     return number_parse(&r->cpus, r->value[CPUS], "--cpus", 1,
@@ -337,7 +377,7 @@ static int measure(struct request *r, struct measured *out, struct cofre_err *er
     if (rc == 0)
         rc = read_item(&r->initrd, r->value[INITRD], err);
     if (rc == 0)
-        rc = read_item(&r->firmware, r->value[FIRMWARE], err);
+        rc = read_item(&r->firmware, r->given[IGVM] ? r->value[IGVM] : r->value[FIRMWARE], err);
     if (rc < 0)
         return rc;
     out->count = 1;
@@ -359,7 +399,7 @@ static void print_result(const struct request *r, const struct measured *result,
     }
     if (json) {
         measured_json(all, result);
-        if (r->kind->about[CPUS] & (r->given[FIRMWARE] ? OTHERS : COFRE))
+        if (r->kind->about[CPUS] & (r->given[FIRMWARE] || r->given[IGVM] ? OTHERS : COFRE))
             json_object_set_new(all, "cpus", json_integer((json_int_t)r->cpus));
         json_dumpf(all, stdout, JSON_INDENT(2));
         putchar('\n');

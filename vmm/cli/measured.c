@@ -9,6 +9,8 @@ static int measure(struct measured *out, const struct tee_ops *ops, const struct
     int rc = ops->new (&tee, err);
     if (rc == 0 && cpu_model)
         rc = ops->set_option(tee, "cpu-model", cpu_model, err);
+    if (rc == 0 && ops->adopt)
+        rc = ops->adopt(tee, image, err);
     if (rc == 0)
         rc = ops->measure(tee, image, &out->value[0], err);
     out->count = 1;

@@ -251,6 +251,7 @@ int boot_image_build(const struct boot_config *config, struct launch_image *imag
 void launch_image_free(struct launch_image *image)
 {
     bytes_free(&image->storage);
+    bytes_free(&image->own);
     image->count = image->events = 0;
 }
 

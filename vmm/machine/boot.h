@@ -26,6 +26,7 @@ struct boot_config {
     struct view cmdline; /* without a final zero; empty: none */
     struct view
         firmware;    /* an OVMF or TDVF image that the guest starts in, instead of the shim; empty: none */
+    bool igvm;       /* firmware is an IGVM file, which describes such a guest */
     uint8_t *window; /* of mmap(2), whole pages: the three as boot_staging_layout places them */
 };
 

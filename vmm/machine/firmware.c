@@ -1,10 +1,12 @@
 #include "vmm/machine/firmware.h"
 
 #include "vmm/base/ovmf_table.h"
+#include "vmm/machine/igvm.h"
 
+/* An IGVM file may ask for a command line without any kernel. */
 static int check_items(const struct boot_config *config, struct cofre_err *err)
 {
-    if (config->kernel.len == 0 && (config->initrd.len || config->cmdline.len))
+    if (config->kernel.len == 0 && (config->initrd.len || (config->cmdline.len && !config->igvm)))
         return cofre_fail(err, COFRE_USAGE, "--initrd and --cmdline go with a --kernel");
     return 0;
 }
@@ -28,6 +30,8 @@ int firmware_image_build(const struct boot_config *config, const struct tee_ops 
         rc = check_items(config, err);
     if (rc)
         return rc;
+    if (config->igvm)
+        return igvm_image_build(config, tee, image, err);
     rc = ovmf_table_parse(&table, config->firmware, err);
     if (rc < 0)
         return cofre_within(err, rc, "--firmware");

@@ -11,7 +11,8 @@
 
 struct guest_spec {
     const char *firmware;        /* a file; NULL: the guest boots through the shim */
-    const char *kernel, *initrd; /* files; may be NULL, the kernel with firmware only */
+    const char *igvm;            /* a file that describes the guest, instead of firmware; NULL: none */
+    const char *kernel, *initrd; /* files; may be NULL, the kernel with one of those only */
     const char *cmdline;         /* NULL: empty */
     unsigned cpus;
     uint64_t memory;

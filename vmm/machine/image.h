@@ -35,7 +35,7 @@ struct launch_event {
     uint8_t digest[48];
 };
 
-#define LAUNCH_RANGES_MAX 40
+#define LAUNCH_RANGES_MAX 256
 #define LAUNCH_EVENTS_MAX 8
 struct launch_image {
     struct launch_range range[LAUNCH_RANGES_MAX];
@@ -43,6 +43,7 @@ struct launch_image {
     struct launch_event event[LAUNCH_EVENTS_MAX];
     size_t events;
     struct bytes storage; /* what the ranges' data points into */
+    struct bytes own;     /* what else the TEE wants to know of it, in a form of its own; empty: nothing */
     uint32_t entry; /* every vCPU starts here: 32-bit flat protected mode, paging off, other registers zero */
     bool
         at_reset; /* or as after reset instead: the first at 0xfffffff0, the others at entry (0: there, too) */

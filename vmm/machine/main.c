@@ -56,6 +56,8 @@ static int predict(struct run *run, struct cofre_err *err)
     for (unsigned i = 0; i < o->tee_options && rc == 0; i++)
         rc = ops->set_option(run->tee, o->tee_option[i].name, o->tee_option[i].value, err);
     if (rc == 0)
+        rc = ops->adopt ? ops->adopt(run->tee, &run->guest.image, err) : 0;
+    if (rc == 0)
         rc = ops->measure(run->tee, &run->guest.image, &result->prediction, err);
     if (rc)
         return rc;
@@ -300,7 +302,7 @@ static bool is_piped(const char *path)
 /* A file that came from standard input, or a pipe, cannot be read again. */
 static bool has_piped_file(const struct run_options *o)
 {
-    const char *const files[] = {o->guest.firmware, o->guest.kernel, o->guest.initrd};
+    const char *const files[] = {o->guest.firmware, o->guest.igvm, o->guest.kernel, o->guest.initrd};
     bool piped = false;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         piped |= files[i] && is_piped(files[i]);

@@ -12,6 +12,7 @@ enum option_id {
     OPTION_TEE = 1,
     OPTION_EMULATED,
     OPTION_FIRMWARE,
+    OPTION_IGVM,
     OPTION_KERNEL,
     OPTION_INITRD,
     OPTION_CMDLINE,
@@ -41,7 +42,9 @@ static const struct {
     {"emulated", NULL, "the TEE emulated on a plain KVM: every step, and no confidentiality",
      OPTION_EMULATED},
     {"firmware", "F", "OVMF, which the guest starts in instead of Cofre's shim", OPTION_FIRMWARE},
-    {"kernel", "F", "Linux, a bzImage (required without --firmware)", OPTION_KERNEL},
+    {"igvm", "F", "an IGVM file, which describes the guest, instead of --firmware; not with --tee none",
+     OPTION_IGVM},
+    {"kernel", "F", "Linux, a bzImage (required without --firmware or --igvm)", OPTION_KERNEL},
     {"initrd", "F", "its initial RAM disk", OPTION_INITRD},
     {"cmdline", "S", "its command line; console=hvc0 is the fast console, console=ttyS0 the early one",
      OPTION_CMDLINE},
@@ -250,6 +253,9 @@ static int take(struct run_options *out, const struct option *option, const char
     case OPTION_FIRMWARE:
         out->guest.firmware = value;
         return 0;
+    case OPTION_IGVM:
+        out->guest.igvm = value;
+        return 0;
     case OPTION_KERNEL:
         out->guest.kernel = value;
         return 0;
@@ -311,7 +317,9 @@ static int check_together(const struct run_options *o, bool has_tee, const struc
     if (!has_tee)
         return cofre_fail(err, COFRE_USAGE,
                           "--tee is needed: %s for a confidential guest, none for a plain one", names);
-    if (!o->guest.kernel && !o->guest.firmware)
+    if (o->guest.firmware && o->guest.igvm)
+        return cofre_fail(err, COFRE_USAGE, "--firmware and --igvm: a guest starts in one of them");
+    if (!o->guest.kernel && !o->guest.firmware && !o->guest.igvm)
         return cofre_fail(err, COFRE_USAGE, "--kernel is needed: a Linux bzImage");
     if (o->memory.huge && o->tee)
         return cofre_fail(

@@ -3,7 +3,7 @@
  * tdx/launch fill one each, and the programs' main files pick one by name. A plain guest has none (NULL).
  *
  * Order of calls of one launch:
- *   new, set_option..., measure (prediction; also all that `cofre measure` calls), [compare with --expect-measurement],
+ *   new, set_option..., adopt, measure (prediction; also all that `cofre measure` calls), [compare with --expect-measurement],
  *   (machine: split irqchip), vm_init, (machine: slots, guest_memfd, vCPUs), vcpu_init for each vCPU,
  *   (machine: memory attributes private), load for the image, finish, (machine: jailed), start, (machine: runs vCPUs),
  *   exit..., free.
@@ -23,6 +23,8 @@ struct kvm_backend;
 struct kvm_vm;
 struct kvm_vcpu;
 struct boot_config;  /* vmm/machine/boot.h */
+struct igvm_file;    /* vmm/igvm/file.h */
+struct igvm_machine; /* vmm/igvm/guest.h */
 struct tee;          /* one guest's TEE state, the implementation's own */
 struct guest_memory; /* vmm/devices/memory.h: the shared view */
 
@@ -56,10 +58,17 @@ struct tee_ops {
      * it. It keeps views of the config's. Pure. */
     int (*firmware_image)(const struct boot_config *config, struct launch_image *image,
                           struct cofre_err *err);
+    /* The same of an IGVM file, the config's firmware, for a machine as it says. NULL where the TEE starts none. */
+    int (*igvm_image)(const struct igvm_file *file, const struct igvm_machine *machine,
+                      const struct boot_config *config, struct launch_image *image, struct cofre_err *err);
 
     int (*new)(struct tee **out, struct cofre_err *err);
     int (*set_option)(struct tee *tee, const char *name, const char *value, struct cofre_err *err);
     void (*free)(struct tee *tee);
+
+    /* What the image itself wants of its launch, after all options: where one of them says otherwise, COFRE_USAGE. NULL where
+     * no image says anything. */
+    int (*adopt)(struct tee *tee, const struct launch_image *image, struct cofre_err *err);
 
     /* Pure: no KVM, no host. Called before anything else touches KVM, and by `cofre measure`. */
     int (*measure)(struct tee *tee, const struct launch_image *image, struct tee_measurement *out,

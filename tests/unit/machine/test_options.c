@@ -103,6 +103,16 @@ static void firmware_needs_no_kernel(void **state)
     assert_null(options.guest.kernel);
 }
 
+static void an_igvm_file_needs_no_kernel_and_no_firmware(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--tee", "snp", "--igvm", "f", NULL), 0);
+    assert_string_equal(options.guest.igvm, "f");
+    assert_null(options.guest.firmware);
+    assert_int_equal(parse("--tee", "snp", "--igvm", "f", "--firmware", "g", NULL), -COFRE_USAGE);
+    assert_non_null(strstr(err.text, "one of them"));
+}
+
 static void names_the_option_that_is_wrong(void **state)
 {
     (void)state;
@@ -190,6 +200,7 @@ int main(void)
         cmocka_unit_test(takes_an_expected_measurement_of_96_digits_only),
         cmocka_unit_test(a_tee_that_is_not_there_is_refused_with_those_that_are),
         cmocka_unit_test(firmware_needs_no_kernel),
+        cmocka_unit_test(an_igvm_file_needs_no_kernel_and_no_firmware),
         cmocka_unit_test(names_the_option_that_is_wrong),
         cmocka_unit_test(memory_is_of_a_kind),
         cmocka_unit_test(a_plain_guest_takes_nothing_of_a_tee),
