@@ -69,7 +69,8 @@ static void *map_nothing(void *address, size_t len, int protection, int flags)
     return empty < 0 ? MAP_FAILED : mmap(address, len, protection, flags, empty, 0);
 }
 
-void *gmem_mmap(const struct emu_gmem *gmem, void *address, size_t len, int protection, int flags, off_t offset)
+void *gmem_mmap(const struct emu_gmem *gmem, void *address, size_t len, int protection, int flags,
+                off_t offset)
 {
     const int type = flags & MAP_TYPE;
     const bool shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
@@ -77,6 +78,7 @@ void *gmem_mmap(const struct emu_gmem *gmem, void *address, size_t len, int prot
         errno = shared ? ENODEV : gmem->flags & GUEST_MEMFD_FLAG_MMAP ? EINVAL : ENODEV;
         return MAP_FAILED;
     }
-    return gmem->flags & GUEST_MEMFD_FLAG_INIT_SHARED ? mmap(address, len, protection, flags, gmem->fd, offset)
-                                                      : map_nothing(address, len, protection, flags);
+    return gmem->flags & GUEST_MEMFD_FLAG_INIT_SHARED
+               ? mmap(address, len, protection, flags, gmem->fd, offset)
+               : map_nothing(address, len, protection, flags);
 }

@@ -29,6 +29,7 @@ void gmem_put(struct emu_gmem *gmem);
 int gmem_check_region(const struct emu_gmem *gmem, const struct uapi_memory_region2 *region);
 
 /* By the caller, as the system call: MAP_FAILED and errno. */
-void *gmem_mmap(const struct emu_gmem *gmem, void *address, size_t len, int protection, int flags, off_t offset);
+void *gmem_mmap(const struct emu_gmem *gmem, void *address, size_t len, int protection, int flags,
+                off_t offset);
 
 #endif

@@ -63,7 +63,8 @@ static int set_host_region(int fd, const struct uapi_memory_region2 *region, uin
 }
 
 /* Where the guest finds the slot's memory. */
-static int address_of(const struct emu_plain *plain, const struct uapi_memory_region2 *region, uint64_t *address)
+static int address_of(const struct emu_plain *plain, const struct uapi_memory_region2 *region,
+                      uint64_t *address)
 {
     if (fcntl((int)region->guest_memfd, F_GETFD) < 0)
         return -EBADF;

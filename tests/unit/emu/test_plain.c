@@ -166,7 +166,8 @@ static void what_no_kernel_takes_is_refused(void **state)
     assert_int_equal(create(0, BOTH), -EINVAL);
     assert_int_equal(create(SIZE - 1, BOTH), -EINVAL);
     assert_int_equal(create(SIZE, 4), -EINVAL);
-    const int fd = create(SIZE, BOTH), other_vm = kvm->ioctl(kvm_fd, KVM_CREATE_VM, (void *)KVM_X86_DEFAULT_VM);
+    const int fd = create(SIZE, BOTH),
+              other_vm = kvm->ioctl(kvm_fd, KVM_CREATE_VM, (void *)KVM_X86_DEFAULT_VM);
     assert_int_equal(bind_at(0, SIZE, 1, fd), EINVAL);
     assert_int_equal(bind_at(0, SIZE, 0x1000, fd), EINVAL);
     assert_int_equal(bind_at(0, SIZE, INT64_MAX & ~0xfffull, fd), EINVAL);
