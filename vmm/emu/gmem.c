@@ -73,12 +73,15 @@ void *gmem_mmap(const struct emu_gmem *gmem, void *address, size_t len, int prot
                 off_t offset)
 {
     const int type = flags & MAP_TYPE;
-    const bool shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
-    if (!(gmem->flags & GUEST_MEMFD_FLAG_MMAP) || !shared) {
-        errno = shared ? ENODEV : gmem->flags & GUEST_MEMFD_FLAG_MMAP ? EINVAL : ENODEV;
+    if (!(gmem->flags & GUEST_MEMFD_FLAG_MMAP)) {
+        errno = ENODEV;
         return MAP_FAILED;
     }
-    return gmem->flags & GUEST_MEMFD_FLAG_INIT_SHARED
-               ? mmap(address, len, protection, flags, gmem->fd, offset)
-               : map_nothing(address, len, protection, flags);
+    if (type != MAP_SHARED && type != MAP_SHARED_VALIDATE) {
+        errno = EINVAL;
+        return MAP_FAILED;
+    }
+    if (!(gmem->flags & GUEST_MEMFD_FLAG_INIT_SHARED))
+        return map_nothing(address, len, protection, flags);
+    return mmap(address, len, protection, flags, gmem->fd, offset);
 }
