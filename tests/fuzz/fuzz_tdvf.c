@@ -1,6 +1,7 @@
-/* TDX metadata: the input is the end of an image of 16 KiB. */
+/* TDX metadata: the input is the end of an image of 16 KiB; and the launch image and TD HOB of a guest that starts in it. */
 #include <string.h>
 
+#include "tdx/launch/firmware.h"
 #include "tdx/layout.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -33,6 +34,41 @@ static bool is_small(const struct tdx_tdvf *tdvf)
     return size <= 1u << 17;
 }
 
+/* All of RAM once, in its order; what was added is a section. */
+static void check_hob(const uint8_t *hob, size_t size, const struct launch_image *image, uint64_t ram)
+{
+    const uint8_t *at = hob;
+    uint64_t end = 0;
+    FUZZ_CHECK(size >= 64 && le16(at) == 1);
+    for (at += le16(at + 2); le16(at) == 3; at += 48) {
+        const uint64_t gpa = le64(at + 32), len = le64(at + 40);
+        bool added = le32(at + 24) == 7;
+        FUZZ_CHECK((size_t)(at - hob) + 48 + 8 <= size && gpa == end && len > 0);
+        for (size_t i = 0; i < image->count; i++)
+            added |= image->range[i].gpa == gpa && image->range[i].len == len;
+        FUZZ_CHECK(added);
+        end = gpa + len;
+    }
+    FUZZ_CHECK(le16(at) == 0xffff && end == ram);
+}
+
+static void check_launch(const struct tdx_tdvf *tdvf)
+{
+    const struct boot_config config = {
+        .tee = BOOT_TDX, .memory = BOOT_MEMORY_MIN, .cpus = 1, .firmware = tdvf->table.image};
+    struct launch_image image = {0};
+    if (tdx_firmware_image(&config, &image, NULL) == 0) {
+        FUZZ_CHECK(image.count == tdvf->section_count);
+        for (size_t i = 0; i < image.count; i++) {
+            const struct launch_range *r = &image.range[i];
+            FUZZ_CHECK(r->gpa >= OVMF_END - IMAGE || r->gpa + r->len <= BOOT_MEMORY_MIN);
+            if (r->gpa == image.start_argument)
+                check_hob(r->data, r->len, &image, BOOT_MEMORY_MIN);
+        }
+    }
+    launch_image_free(&image);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t image[IMAGE];
@@ -47,6 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_accepted(&tdvf);
     if (is_small(&tdvf) && tdx_layout_mrtd(mrtd, &tdvf, NULL) == 0)
         FUZZ_CHECK(tdx_layout_mrtd(again, &tdvf, NULL) == 0 && memcmp(mrtd, again, sizeof mrtd) == 0);
+    if (is_small(&tdvf))
+        check_launch(&tdvf);
     return 0;
 }
 
