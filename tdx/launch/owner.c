@@ -113,10 +113,10 @@ int tdx_owner_expects_no_register(const struct tdx_owner *owner, struct cofre_er
 {
     for (unsigned i = 0; i < TDX_RTMRS; i++)
         if (owner->expects_rtmr[i])
-            return cofre_fail(
-                err, COFRE_USAGE,
-                "--expect-rtmr goes without --firmware: what a firmware measures into RTMRs is known when "
-                "it has run; name them in the policy of the verifier, or replay the event log");
+            return cofre_fail(err, COFRE_USAGE,
+                              "--expect-rtmr goes without --firmware or --igvm: what a firmware measures "
+                              "into RTMRs is known when "
+                              "it has run; name them in the policy of the verifier, or replay the event log");
     return 0;
 }
 

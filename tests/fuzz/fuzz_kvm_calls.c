@@ -200,8 +200,10 @@ static void do_step(const struct step *s)
         *one = -1;
         break;
     case MAP:
-        if (*one >= 0 && emu_descriptor(*one) == EMU_GUEST_MEMFD)
-            FUZZ_CHECK(emulated->mmap(NULL, EMU_PAGE_SIZE, PROT_READ, MAP_SHARED, *one, 0) == MAP_FAILED);
+        if (*one >= 0 && emu_descriptor(*one) == EMU_GUEST_MEMFD) {
+            void *mapped = emulated->mmap(NULL, EMU_PAGE_SIZE, PROT_READ, MAP_SHARED, *one, 0);
+            FUZZ_CHECK(mapped == MAP_FAILED || munmap(mapped, EMU_PAGE_SIZE) == 0);
+        }
         break;
     default:
         call_ioctl(s, *one >= 0 ? *one : -1);

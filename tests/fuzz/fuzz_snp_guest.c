@@ -192,7 +192,8 @@ static void prepare(void)
     struct emu_vm *made;
     int fd, memory;
     emu_host = &plain_kvm;
-    FUZZ_CHECK(emu_vm_create(&made, &snp_type, 999, &fd) == 0 && gmem_create(&gmem, RAM, &memory) == 0);
+    FUZZ_CHECK(emu_vm_create(&made, &snp_type, 999, &fd) == 0 &&
+               gmem_create(&gmem, &(struct uapi_create_guest_memfd){.size = RAM}, false, &memory) == 0);
     vm = snp_vm(made);
     ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     const struct uapi_memory_region2 region = {

@@ -19,6 +19,7 @@
 #include "vmm/emu/host.h"
 #include "vmm/emu/lies.h"
 #include "vmm/emu/offer.h"
+#include "vmm/emu/plain.h"
 #include "vmm/emu/types.h"
 
 static const struct emu_type *const types[] = {&snp_type, &tdx_type};
@@ -26,15 +27,37 @@ static const struct emu_type *const types[] = {&snp_type, &tdx_type};
 
 static const struct emu_type *only; /* NULL: all */
 
-enum file_kind { FILE_NOT_OURS, FILE_KVM, FILE_DEVICE, FILE_VM, FILE_VCPU, FILE_GMEM };
+enum file_kind { FILE_NOT_OURS, FILE_KVM, FILE_DEVICE, FILE_PLAIN, FILE_VM, FILE_VCPU, FILE_GMEM };
 
 struct emu_file {
     enum file_kind kind;
     const struct emu_type *type; /* whose device it is */
     struct emu_vm *vm;           /* the machine, or whose it is */
+    struct emu_plain *plain;     /* or the plain one */
     struct emu_vcpu *vcpu;
     struct emu_gmem *gmem;
 };
+
+/* Each descriptor of it holds its machine, and a guest_memfd besides. */
+static void file_get(const struct emu_file *file)
+{
+    if (file->vm)
+        emu_vm_get(file->vm);
+    if (file->plain)
+        plain_get(file->plain);
+    if (file->kind == FILE_GMEM)
+        gmem_get(file->gmem);
+}
+
+static void file_put(const struct emu_file *file)
+{
+    if (file->kind == FILE_GMEM)
+        gmem_put(file->gmem);
+    if (file->vm)
+        emu_vm_put(file->vm);
+    if (file->plain)
+        plain_put(file->plain);
+}
 
 static struct {
     pthread_rwlock_t lock;
@@ -83,16 +106,19 @@ int emu_register_vcpu(int fd, struct emu_vcpu *vcpu)
     return file_set(fd, (struct emu_file){.kind = FILE_VCPU, .vcpu = vcpu, .vm = vcpu->vm});
 }
 
-int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm)
+int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm, struct emu_plain *plain)
 {
-    emu_vm_get(vm);
-    return file_set(fd, (struct emu_file){.kind = FILE_GMEM, .gmem = gmem, .vm = vm});
+    if (vm)
+        emu_vm_get(vm);
+    if (plain)
+        plain_get(plain);
+    return file_set(fd, (struct emu_file){.kind = FILE_GMEM, .gmem = gmem, .vm = vm, .plain = plain});
 }
 
-struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm)
+struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm, const struct emu_plain *plain)
 {
     struct emu_file file = file_of(fd);
-    return file.kind == FILE_GMEM && file.vm == vm ? file.gmem : NULL;
+    return file.kind == FILE_GMEM && file.vm == vm && file.plain == plain ? file.gmem : NULL;
 }
 
 static bool is_offered(size_t i)
@@ -167,10 +193,24 @@ static int create_confidential(const struct emu_type *type)
     return rc ? rc : fd;
 }
 
+static int create_plain(int kvm_fd)
+{
+    struct emu_plain *plain;
+    const int fd = host_ioctl_value(kvm_fd, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
+    if (fd < 0)
+        return fd;
+    int rc = plain_new(&plain);
+    if (rc == 0 && (rc = file_set(fd, (struct emu_file){.kind = FILE_PLAIN, .plain = plain})) != 0)
+        plain_put(plain);
+    if (rc)
+        emu_host->close(fd);
+    return rc ? rc : fd;
+}
+
 static int create_vm(int kvm_fd, unsigned long vm_type)
 {
     if (vm_type == KVM_X86_DEFAULT_VM)
-        return host_ioctl_value(kvm_fd, KVM_CREATE_VM, vm_type);
+        return create_plain(kvm_fd);
     for (size_t i = 0; i < TYPES; i++)
         if (is_offered(i) && types[i]->vm_type == vm_type)
             return create_confidential(types[i]);
@@ -189,6 +229,8 @@ int emu_check_extension(int fd, unsigned long capability)
     case KVM_CAP_USER_MEMORY2:
     case KVM_CAP_MEMORY_FAULT_INFO:
         return 1;
+    case KVM_CAP_GUEST_MEMFD_FLAGS: /* /dev/kvm says what there is of any machine */
+        return (int)gmem_flags(file_of(fd).kind == FILE_KVM);
     case KVM_CAP_MEMORY_ATTRIBUTES:
         return (int)KVM_MEMORY_ATTRIBUTE_PRIVATE;
     case KVM_CAP_EXIT_HYPERCALL:
@@ -221,6 +263,8 @@ static int file_ioctl(int fd, const struct emu_file *file, unsigned long request
     switch (file->kind) {
     case FILE_KVM:
         return system_ioctl(fd, request, argument);
+    case FILE_PLAIN:
+        return plain_ioctl(file->plain, fd, request, argument);
     case FILE_VM:
         return emu_vm_ioctl(file->vm, request, argument);
     case FILE_VCPU:
@@ -284,10 +328,9 @@ static int emulated_ioctl(int fd, unsigned long request, void *argument)
 
 static void *emulated_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-    if (file_of(fd).kind == FILE_GMEM) { /* guest_memfd without its mmap flag */
-        errno = ENODEV;
-        return MAP_FAILED;
-    }
+    const struct emu_file file = file_of(fd);
+    if (file.kind == FILE_GMEM)
+        return gmem_mmap(file.gmem, address, length, protection, flags, offset);
     return emu_host->mmap(address, length, protection, flags, fd, offset);
 }
 
@@ -302,10 +345,7 @@ static int emulated_close(int fd)
     if (file.kind != FILE_NOT_OURS)
         file_set(fd, (struct emu_file){0});
     int rc = emu_host->close(fd);
-    if (file.kind == FILE_GMEM)
-        gmem_put(file.gmem);
-    if (file.vm)
-        emu_vm_put(file.vm);
+    file_put(&file);
     return rc;
 }
 
@@ -320,10 +360,7 @@ int emu_duplicated(int from, int to)
     const struct emu_file file = file_of(from);
     if (file.kind == FILE_NOT_OURS)
         return 0;
-    if (file.vm)
-        emu_vm_get(file.vm);
-    if (file.kind == FILE_GMEM)
-        __atomic_add_fetch(&file.gmem->refs, 1, __ATOMIC_RELAXED);
+    file_get(&file);
     return file_set(to, file);
 }
 

@@ -31,6 +31,8 @@ union emu_command {
     struct uapi_tdx_cmd tdx;
 };
 
+struct emu_plain; /* plain.h */
+
 struct emu_vm {
     const struct emu_type *type;
     atomic_uint refs;
@@ -88,10 +90,11 @@ struct emu_type {
 /* backend.c: what the caller's descriptors are */
 int emu_check_extension(int fd, unsigned long capability); /* of a virtual machine, or of /dev/kvm */
 bool emu_is_device(int fd, const struct emu_type *type);   /* an open type->device */
-int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm);
+/* A guest_memfd is of a confidential machine or of a plain one; the other is NULL. */
+int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm, struct emu_plain *plain);
 int emu_register_vcpu(int fd, struct emu_vcpu *vcpu);
-/* The guest_memfd behind a descriptor of this virtual machine, or NULL. */
-struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm);
+/* The one behind a descriptor of this machine, or NULL. */
+struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm, const struct emu_plain *plain);
 
 /* vm.c */
 int emu_vm_create(struct emu_vm **out, const struct emu_type *type, int kvm_fd, int *fd);

@@ -30,37 +30,6 @@ void memory_init(struct emu_memory *memory, int vm_fd)
     pthread_mutex_init(&memory->lock, NULL);
 }
 
-int gmem_create(struct emu_gmem **out, uint64_t size, int *fd)
-{
-    if (size == 0 || size % EMU_PAGE_SIZE || (int64_t)size < 0)
-        return -EINVAL;
-    CLEAN_FREE struct emu_gmem *gmem = calloc(1, sizeof(*gmem));
-    CLEAN_FD file = memfd_create("cofre-guest-memfd", MFD_CLOEXEC);
-    if (!gmem || file < 0)
-        return -ENOMEM;
-    CLEAN_FD own = fcntl(file, F_DUPFD_CLOEXEC, 0);
-    if (own < 0 || ftruncate(file, (off_t)size) != 0)
-        return -errno;
-    gmem->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, own, 0);
-    if (gmem->map == MAP_FAILED)
-        return -ENOMEM;
-    gmem->size = size;
-    gmem->refs = 1;
-    gmem->fd = TAKE_FD(own);
-    *fd = TAKE_FD(file);
-    *out = TAKE_PTR(gmem);
-    return 0;
-}
-
-void gmem_put(struct emu_gmem *gmem)
-{
-    if (!gmem || __atomic_sub_fetch(&gmem->refs, 1, __ATOMIC_ACQ_REL))
-        return;
-    munmap(gmem->map, gmem->size);
-    close(gmem->fd);
-    free(gmem);
-}
-
 static struct emu_slot *slot_at(struct emu_memory *memory, uint64_t gpa)
 {
     for (size_t i = 0; i < memory->count; i++)
@@ -232,16 +201,6 @@ static bool overlaps(const struct emu_memory *memory, uint32_t id, uint64_t gpa,
     return false;
 }
 
-static int check_gmem_region(const struct uapi_memory_region2 *region, const struct emu_gmem *gmem)
-{
-    if (region->flags & (KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES))
-        return -EINVAL;
-    uint64_t offset = region->guest_memfd_offset;
-    if (offset % EMU_PAGE_SIZE || offset > gmem->size || region->memory_size > gmem->size - offset)
-        return -EINVAL;
-    return 0;
-}
-
 static int check_region(const struct emu_memory *memory, const struct uapi_memory_region2 *region,
                         const struct emu_gmem *gmem)
 {
@@ -255,7 +214,7 @@ static int check_region(const struct emu_memory *memory, const struct uapi_memor
         return -EINVAL;
     if (region->memory_size && overlaps(memory, region->slot, region->guest_phys_addr, region->memory_size))
         return -EEXIST;
-    return gmem && region->memory_size ? check_gmem_region(region, gmem) : 0;
+    return gmem && region->memory_size ? gmem_check_region(gmem, region) : 0;
 }
 
 static int add_slot(struct emu_memory *memory, const struct uapi_memory_region2 *region,
@@ -276,7 +235,7 @@ static int add_slot(struct emu_memory *memory, const struct uapi_memory_region2 
         .gmem_offset = region->guest_memfd_offset,
     };
     if (gmem)
-        __atomic_add_fetch(&gmem->refs, 1, __ATOMIC_RELAXED);
+        gmem_get(gmem);
     int rc = gmem ? slot_make_views(memory, slot)
                   : set_plain_region(memory, slot->id, memory->pages.shared_view, slot->gpa, slot->size,
                                      slot->flags, slot->hva);

@@ -13,23 +13,13 @@
 #include <pthread.h>
 
 #include "vmm/emu/gfn_set.h"
+#include "vmm/emu/gmem.h"
 #include "vmm/kvm/uapi.h"
 
 #define EMU_HIGH_BIT  47
 #define EMU_HIGH_MASK (1ull << EMU_HIGH_BIT)
 #define EMU_PAGE_SIZE 4096ull
 #define EMU_SLOTS_MAX 0x2000u /* slots of the caller's; the plain KVM has more than twice as many */
-
-/* A guest_memfd: in truth an ordinary memfd, which the caller holds too. */
-struct emu_gmem {
-    int fd;
-    uint64_t size;
-    uint8_t *map; /* all of it, whatever the guest's views show */
-    unsigned refs;
-};
-
-int gmem_create(struct emu_gmem **out, uint64_t size, int *fd);
-void gmem_put(struct emu_gmem *gmem);
 
 enum page_kind { PAGE_SHARED, PAGE_UNUSABLE, PAGE_USABLE, PAGE_KINDS }; /* the last two are private */
 enum page_shows { SHOW_NOTHING, SHOW_CALLER, SHOW_GMEM };

@@ -121,12 +121,9 @@ static int create_gmem(struct emu_vm *vm, const struct uapi_create_guest_memfd *
 {
     struct emu_gmem *gmem;
     int fd;
-    if (create->flags)
-        return -EINVAL;
-    int rc = gmem_create(&gmem, create->size, &fd);
-    if (rc)
-        return rc;
-    rc = emu_register_gmem(fd, gmem, vm);
+    int rc = gmem_create(&gmem, create, false, &fd);
+    if (rc == 0)
+        rc = emu_register_gmem(fd, gmem, vm, NULL);
     return rc ? rc : fd;
 }
 
@@ -136,7 +133,7 @@ static int set_region2(struct emu_vm *vm, const struct uapi_memory_region2 *regi
     if (region->flags & KVM_MEM_GUEST_MEMFD) {
         if (region->memory_size && fcntl((int)region->guest_memfd, F_GETFD) < 0)
             return -EBADF;
-        gmem = emu_gmem_of((int)region->guest_memfd, vm);
+        gmem = emu_gmem_of((int)region->guest_memfd, vm, NULL);
         if (region->memory_size && !gmem)
             return -EINVAL;
     }

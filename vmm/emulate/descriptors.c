@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +24,10 @@ int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int directory, const char *path, int flags);
 int __openat64_2(int directory, const char *path, int flags);
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 
 static const struct kvm_backend *const emulated = &kvm_backend_emulated;
 
@@ -145,7 +150,7 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 CONTROL(fcntl)
 CONTROL(fcntl64)
 
-/* A guest_memfd is a file without contents for the host: no reading, no writing, no mapping, no other size. */
+/* A guest_memfd is a file without contents for the host: no reading, no writing, no other size, and mapped as the backend says. */
 static bool is_guest_memfd(int fd)
 {
     return emu_descriptor(fd) == EMU_GUEST_MEMFD;
@@ -203,24 +208,52 @@ HOOK int ftruncate64(int fd, off64_t len)
     return is_guest_memfd(fd) ? refuse(EINVAL) : NEXT(ftruncate64)(fd, len);
 }
 
-/* kvm_gmem_fallocate */
-static int why_not_allocate(int mode, off64_t offset, off64_t len)
+/* Its pages are 4 KiB, whatever the memfd below has. */
+HOOK int fstat(int fd, struct stat *out)
 {
+    const int rc = NEXT(fstat)(fd, out);
+    if (rc == 0 && is_guest_memfd(fd))
+        out->st_blksize = 4096;
+    return rc;
+}
+
+HOOK int fstat64(int fd, struct stat64 *out)
+{
+    const int rc = NEXT(fstat64)(fd, out);
+    if (rc == 0 && is_guest_memfd(fd))
+        out->st_blksize = 4096;
+    return rc;
+}
+
+/* kvm_gmem_fallocate */
+static int why_not_allocate(int fd, int mode, off64_t offset, off64_t len)
+{
+    struct stat file;
     if (!(mode & FALLOC_FL_KEEP_SIZE) || mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
         return EOPNOTSUPP;
-    return offset % 4096 || len % 4096 ? EINVAL : 0;
+    if (offset % 4096 || len % 4096)
+        return EINVAL;
+    if (mode & FALLOC_FL_PUNCH_HOLE || fstat(fd, &file) != 0)
+        return 0;
+    return offset > file.st_size || len > file.st_size - offset ? EINVAL : 0;
 }
 
 HOOK int fallocate(int fd, int mode, off_t offset, off_t len)
 {
-    const int error = is_guest_memfd(fd) ? why_not_allocate(mode, offset, len) : 0;
+    const int error = is_guest_memfd(fd) ? why_not_allocate(fd, mode, offset, len) : 0;
     return error ? refuse(error) : NEXT(fallocate)(fd, mode, offset, len);
 }
 
 HOOK int fallocate64(int fd, int mode, off64_t offset, off64_t len)
 {
-    const int error = is_guest_memfd(fd) ? why_not_allocate(mode, offset, len) : 0;
+    const int error = is_guest_memfd(fd) ? why_not_allocate(fd, mode, offset, len) : 0;
     return error ? refuse(error) : NEXT(fallocate64)(fd, mode, offset, len);
+}
+
+/* It has no huge pages, and nothing of it is collapsed into one. Of other memory that was advice. */
+HOOK int madvise(void *address, size_t len, int advice)
+{
+    return advice == MADV_COLLAPSE ? refuse(EINVAL) : NEXT(madvise)(address, len, advice);
 }
 
 /* A TDX host's quote generation service: who connects to where it usually listens gets the emulated host's. */

@@ -44,6 +44,17 @@
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
 #endif
 
+/* Which flags KVM_CREATE_GUEST_MEMFD takes. */
+#ifndef KVM_CAP_GUEST_MEMFD_FLAGS
+#define KVM_CAP_GUEST_MEMFD_FLAGS 244
+#endif
+#ifndef GUEST_MEMFD_FLAG_MMAP
+#define GUEST_MEMFD_FLAG_MMAP (1ull << 0) /* processes may map what is shared of it */
+#endif
+#ifndef GUEST_MEMFD_FLAG_INIT_SHARED
+#define GUEST_MEMFD_FLAG_INIT_SHARED (1ull << 1) /* all of it is shared at first */
+#endif
+
 /* KVM_CREATE_GUEST_MEMFD: memory that only the guest maps. The descriptor keeps the virtual machine alive. */
 struct uapi_create_guest_memfd {
     uint64_t size;

@@ -529,7 +529,10 @@ static void memory_regions_are_checked(void **state)
 static void guest_memfds_are_checked(void **state)
 {
     (void)state;
-    struct uapi_create_guest_memfd bad[] = {{.size = 0}, {.size = 4097}, {.size = 4096, .flags = 1}};
+    struct uapi_create_guest_memfd bad[] = {{.size = 0},
+                                            {.size = 4097},
+                                            {.size = 4096, .flags = GUEST_MEMFD_FLAG_INIT_SHARED},
+                                            {.size = 4096, .flags = 4}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(kvm->ioctl(vm, KVM_CREATE_GUEST_MEMFD, &bad[i]), -1);
     assert_true(kvm->mmap(NULL, 4096, PROT_READ, MAP_SHARED, gmem, 0) == MAP_FAILED);
@@ -546,6 +549,9 @@ static void shows_the_capabilities_of_an_snp_host(void **state)
     (void)state;
     assert_int_equal(extension(kvm_fd, KVM_CAP_VM_TYPES), 1 << 0 | 1 << 4 | 1 << 5);
     assert_int_equal(extension(vm, KVM_CAP_GUEST_MEMFD), 1);
+    assert_int_equal(extension(vm, KVM_CAP_GUEST_MEMFD_FLAGS), GUEST_MEMFD_FLAG_MMAP);
+    assert_int_equal(extension(kvm_fd, KVM_CAP_GUEST_MEMFD_FLAGS),
+                     GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
     assert_int_equal(extension(vm, KVM_CAP_MEMORY_ATTRIBUTES), 8);
     assert_int_equal(extension(vm, KVM_CAP_EXIT_HYPERCALL), 1 << 12);
     struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_HYPERCALL, .args = {1 << 11}};
