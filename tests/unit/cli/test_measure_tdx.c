@@ -229,7 +229,7 @@ static void what_does_not_apply_is_refused(void **state)
         {"--tee tdx --vmm ec2 --firmware kernel", 2, "--vmm ec2 has no guests of Intel TDX"},
         {"--tee tdx --vmm qemu", 2, "--firmware is missing"},
         {"--tee tdx --vmm bochs --firmware kernel", 2, "not known"},
-        {"--tee tdx --kernel kernel --firmware kernel", 2, "--firmware has no part"},
+        {"--tee tdx --kernel kernel --firmware kernel", 3, "not whole pages"},
         {"--tee tdx --vmm qemu --firmware kernel --kernel kernel", 2, "--kernel has no part"},
         {"--tee tdx --vmm gce --firmware kernel --cpus 2", 2, "--cpus has no part"},
         {"--tee tdx --vmm qemu --firmware kernel --cpu-model EPYC", 2, "--cpu-model has no part"},
