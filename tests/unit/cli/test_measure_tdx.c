@@ -192,7 +192,7 @@ static void a_line_each_is_for_people(void **state)
     assert_string_equal(cli_output, want);
 }
 
-static void others_firmware_has_an_mrtd_and_no_registers(void **state)
+static void firmware_has_an_mrtd_whoever_launches_it_and_no_registers(void **state)
 {
     (void)state;
     const char *shared = getenv("COFRE_SHARED");
@@ -206,6 +206,8 @@ static void others_firmware_has_an_mrtd_and_no_registers(void **state)
     }
     (void)snprintf(want, sizeof want, "MRTD %s\n", debian_mrtd);
     assert_int_equal(cli_run("measure --tee tdx --vmm qemu --firmware fd"), 0);
+    assert_string_equal(cli_output, want);
+    assert_int_equal(cli_run("measure --tee tdx --firmware fd --memory 4G --cpus 3"), 0); /* by Cofre */
     assert_string_equal(cli_output, want);
     assert_int_equal(cli_run("measure --tee tdx --vmm gce --firmware fd --json"), 0);
     json_t *all = json_loads(cli_output, 0, NULL);
@@ -256,7 +258,7 @@ int main(void)
         cmocka_unit_test(mrtd_is_of_the_layout_and_the_registers_of_what_it_boots),
         cmocka_unit_test(a_command_line_that_has_a_size_of_bounce_buffers_is_measured_as_it_is),
         cmocka_unit_test(a_line_each_is_for_people),
-        cmocka_unit_test(others_firmware_has_an_mrtd_and_no_registers),
+        cmocka_unit_test(firmware_has_an_mrtd_whoever_launches_it_and_no_registers),
         cmocka_unit_test(what_does_not_apply_is_refused),
     };
     return cmocka_run_group_tests(tests, write_files, cli_teardown);
