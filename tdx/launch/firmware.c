@@ -120,7 +120,7 @@ static int add_sections(struct launch_image *image, const struct tdx_tdvf *tdvf,
     return rc;
 }
 
-/* A section has less than 4 GiB, and so may all of them have that do not overlap: more than RAM is refused before it is taken. */
+/* Places first: sections may say gigabytes, and nothing is taken for what the guest has no memory for. */
 static int build(struct launch_image *image, const struct tdx_tdvf *tdvf, const struct boot_config *config,
                  struct cofre_err *err)
 {
