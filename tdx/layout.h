@@ -1,6 +1,6 @@
 /*
- * MRTD of a TDVF image as other VMMs lay it out, and Cofre for its own guests (tdx/launch/firmware.h): the metadata's sections in their order, each page added and, where
- * the section says so, measured before the next one is added.
+ * MRTD of a TDVF image as other VMMs lay it out, and Cofre for its own guests (tdx/launch/firmware.h): the metadata's
+ * sections in their order, each page added and, where the section says so, measured before the next one is added.
  *
  * QEMU (10.1 and later; target/i386/kvm/tdx.c, hw/i386/tdvf.c) and Google's VMM (google/gce-tcb-verifier,
  * tdx/measurement.go) do exactly the same, so one prediction serves both. KVM before Linux 6.16 was out of tree and
