@@ -115,10 +115,10 @@ __attribute__((noreturn)) static void be_parser(struct zygote *z, int waits)
         _exit(COFRE_FAILED);
     if (!await_connection(z->gate, fd))
         _exit(0);
-    if (write(waits, "", 1) != 1)
+    close(z->gate);
+    if (write(waits, "", 1) != 1) /* only now another is made: of two, never both can take one */
         _exit(COFRE_FAILED);
     close(waits);
-    close(z->gate);
     _exit(parser_serve(parser, fd[0], fd[1]));
 }
 

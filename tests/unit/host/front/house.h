@@ -26,6 +26,8 @@ void house_build(struct house *house, const struct house_limits *limits);
 void house_end(struct house *house); /* each process has ended without a fault */
 /* How many parsers there are, with the one that waits for a connection; their pids in *out. */
 size_t house_parsers(const struct house *house, pid_t *out, size_t max);
+/* Whether it is the one that waits: it has the socket from which connections come. Skips the test where that is root's to see. */
+bool house_parser_waits(const struct house *house, pid_t parser);
 /* Until so many serve and one waits, at most seconds; how many serve. */
 size_t house_await_parsers(const struct house *house, size_t serving);
 
