@@ -118,30 +118,30 @@ size_t vtpm_command(uint8_t at, const uint8_t *bytes, size_t len, uint8_t *respo
 
 /* TPM2_CreatePrimary of part 3, 24.1, up to the public area that is wanted. */
 static const uint8_t create_start[] = {
-    0x80, 0x02, 0,    0,    0, 0,     /* with sessions; the size comes in here */
-    0,    0,    0x01, 0x31,           /* TPM_CC_CreatePrimary */
-    0x40, 0,    0,    0x0b,           /* below the endorsement hierarchy */
-    0,    0,    0,    9,              /* whose password is empty: */
-    0x40, 0,    0,    9,    0, 0,     /* TPM_RS_PW, no nonce, */
-    0,    0,    0,                    /* no attributes, no bytes */
-    0,    4,    0,    0,    0, 0,     /* the key has no password and is not given */
+    0x80, 0x02, 0,    0,    0, 0, /* with sessions; the size comes in here */
+    0,    0,    0x01, 0x31,       /* TPM_CC_CreatePrimary */
+    0x40, 0,    0,    0x0b,       /* below the endorsement hierarchy */
+    0,    0,    0,    9,          /* whose password is empty: */
+    0x40, 0,    0,    9,    0, 0, /* TPM_RS_PW, no nonce, */
+    0,    0,    0,                /* no attributes, no bytes */
+    0,    4,    0,    0,    0, 0, /* the key has no password and is not given */
 };
 /* Template L-2, without the point at its end. */
 static const uint8_t template[] = {
-    0x00, 0x23,                       /* ECC */
-    0x00, 0x0b,                       /* its name is a SHA-256 */
-    0x00, 0x03, 0x00, 0xb2,           /* stays in this TPM and parent, made inside, by policy, restricted, decrypts */
-    0x00, 0x20,                       /* PolicyA: TPM2_PolicySecret with the endorsement hierarchy */
-    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
-    0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
-    0x00, 0x06, 0x00, 0x80, 0x00, 0x43, /* AES-128-CFB for what it wraps */
+    0x00, 0x23,             /* ECC */
+    0x00, 0x0b,             /* its name is a SHA-256 */
+    0x00, 0x03, 0x00, 0xb2, /* stays in this TPM and parent, made inside, by policy, restricted, decrypts */
+    0x00, 0x20,             /* PolicyA: TPM2_PolicySecret with the endorsement hierarchy */
+    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46,
+    0xa5, 0xd7, 0x24, 0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1,
+    0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa, 0x00, 0x06, 0x00, 0x80, 0x00, 0x43, /* AES-128-CFB for what it wraps */
     0x00, 0x10, 0x00, 0x03, 0x00, 0x10, /* no scheme, NIST P-256, no KDF */
 };
-#define COORDINATE  32
-#define POINT       (2 * (2 + COORDINATE))
-#define PUBLIC      (sizeof template + POINT)
-#define CREATE      (sizeof create_start + 2 + PUBLIC + 2 + 4)
-#define OUT_PUBLIC  (HEADER + 4 + 4) /* behind the new key's handle and the parameters' size */
+#define COORDINATE 32
+#define POINT      (2 * (2 + COORDINATE))
+#define PUBLIC     (sizeof template + POINT)
+#define CREATE     (sizeof create_start + 2 + PUBLIC + 2 + 4)
+#define OUT_PUBLIC (HEADER + 4 + 4) /* behind the new key's handle and the parameters' size */
 
 static uint8_t ek[PUBLIC];
 
@@ -193,8 +193,8 @@ static int make_ek(void)
     put16(wanted + 2 + sizeof template, COORDINATE);
     put16(wanted + 2 + sizeof template + 2 + COORDINATE, COORDINATE);
     const size_t len = command(create, sizeof create, &response);
-    if (!succeeded(response, len) || len < OUT_PUBLIC + 2 + PUBLIC || get16(response + OUT_PUBLIC) != PUBLIC ||
-        !is_ek(response + OUT_PUBLIC + 2))
+    if (!succeeded(response, len) || len < OUT_PUBLIC + 2 + PUBLIC ||
+        get16(response + OUT_PUBLIC) != PUBLIC || !is_ek(response + OUT_PUBLIC + 2))
         return -EIO;
     memcpy(ek, response + OUT_PUBLIC + 2, PUBLIC);
     memcpy(handle, response + HEADER, sizeof handle);

@@ -69,8 +69,8 @@ static int confine(int listening)
                                   SCMP_SYS(mprotect),      SCMP_SYS(futex),  SCMP_SYS(getrandom),
                                   SCMP_SYS(clock_gettime), SCMP_SYS(getpid), SCMP_SYS(exit_group),
                                   SCMP_SYS(read),          SCMP_SYS(write),  SCMP_SYS(close)};
-    static const int files[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(newfstatat),
-                                SCMP_SYS(access), SCMP_SYS(readlink)};
+    static const int files[] = {SCMP_SYS(open),       SCMP_SYS(openat), SCMP_SYS(stat),
+                                SCMP_SYS(newfstatat), SCMP_SYS(access), SCMP_SYS(readlink)};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc = filter ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < sizeof allowed / sizeof *allowed; i++)
@@ -81,7 +81,8 @@ static int confine(int listening)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                               SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(accept), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)listening));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(accept), 1,
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)listening));
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);
