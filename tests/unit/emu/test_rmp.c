@@ -25,13 +25,13 @@ static void validates_a_private_page_once(void **state)
 {
     struct rmp *rmp = *state;
     bool unchanged;
-    assert_int_equal(rmp_pvalidate(rmp, 7, false, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 7, false, true, &unchanged), RMP_SUCCESS);
     assert_false(unchanged);
-    assert_int_equal(rmp_pvalidate(rmp, 7, false, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 7, false, true, &unchanged), RMP_SUCCESS);
     assert_true(unchanged);
-    assert_int_equal(rmp_pvalidate(rmp, 7, false, false, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 7, false, false, &unchanged), RMP_SUCCESS);
     assert_false(unchanged);
-    assert_int_equal(rmp_pvalidate(rmp, 7, false, false, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 7, false, false, &unchanged), RMP_SUCCESS);
     assert_true(unchanged);
 }
 
@@ -39,21 +39,21 @@ static void faults_on_a_page_that_is_not_private(void **state)
 {
     struct rmp *rmp = *state;
     bool unchanged;
-    assert_int_equal(rmp_pvalidate(rmp, 4096, false, true, &unchanged), RMP_NOT_ASSIGNED);
-    assert_int_equal(rmp_pvalidate(rmp, 4096, false, false, &unchanged), RMP_NOT_ASSIGNED);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 4096, false, true, &unchanged), RMP_NOT_ASSIGNED);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 4096, false, false, &unchanged), RMP_NOT_ASSIGNED);
     assert_int_equal(rmp_set_private(rmp, 600, 601, false), 0);
-    assert_int_equal(rmp_pvalidate(rmp, 512, true, true, &unchanged), RMP_NOT_ASSIGNED);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 512, true, true, &unchanged), RMP_NOT_ASSIGNED);
 }
 
 static void a_page_that_was_shared_must_be_validated_again(void **state)
 {
     struct rmp *rmp = *state;
     bool unchanged;
-    assert_int_equal(rmp_pvalidate(rmp, 9, false, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 9, false, true, &unchanged), RMP_SUCCESS);
     assert_int_equal(rmp_set_private(rmp, 9, 10, false), 0);
     assert_int_equal(rmp_set_private(rmp, 9, 10, true), 0);
     assert_false(gfn_set_has(&rmp->validated, 9));
-    assert_int_equal(rmp_pvalidate(rmp, 9, false, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 9, false, true, &unchanged), RMP_SUCCESS);
     assert_false(unchanged);
 }
 
@@ -61,12 +61,12 @@ static void large_pages_need_alignment_and_one_state(void **state)
 {
     struct rmp *rmp = *state;
     bool unchanged;
-    assert_int_equal(rmp_pvalidate(rmp, 511, true, true, &unchanged), RMP_FAIL_INPUT);
-    assert_int_equal(rmp_pvalidate(rmp, 512, true, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 511, true, true, &unchanged), RMP_FAIL_INPUT);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 512, true, true, &unchanged), RMP_SUCCESS);
     assert_true(gfn_set_has_all(&rmp->validated, 512, 1024));
     assert_false(gfn_set_has(&rmp->validated, 1024));
-    assert_int_equal(rmp_pvalidate(rmp, 700, false, false, &unchanged), RMP_SUCCESS);
-    assert_int_equal(rmp_pvalidate(rmp, 512, true, true, &unchanged), RMP_FAIL_SIZEMISMATCH);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 700, false, false, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 512, true, true, &unchanged), RMP_FAIL_SIZEMISMATCH);
 }
 
 static void launched_pages_are_validated(void **state)
@@ -75,7 +75,7 @@ static void launched_pages_are_validated(void **state)
     bool unchanged;
     assert_int_equal(rmp_launch(rmp, 3), 0);
     assert_true(gfn_set_has(&rmp->launched, 3));
-    assert_int_equal(rmp_pvalidate(rmp, 3, false, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 3, false, true, &unchanged), RMP_SUCCESS);
     assert_true(unchanged);
 }
 
@@ -83,25 +83,25 @@ static void rmpadjust_checks_level_page_and_size(void **state)
 {
     struct rmp *rmp = *state;
     bool unchanged;
-    assert_int_equal(rmp_adjust(rmp, 5, false, 0), RMP_FAIL_PERMISSION);
-    assert_int_equal(rmp_adjust(rmp, 5, false, 4), RMP_FAIL_INPUT);
-    assert_int_equal(rmp_adjust(rmp, 5, false, 1), RMP_NOT_VALIDATED);
-    assert_int_equal(rmp_adjust(rmp, 5000, false, 1), RMP_NOT_ASSIGNED);
-    assert_int_equal(rmp_pvalidate(rmp, 5, false, true, &unchanged), RMP_SUCCESS);
-    assert_int_equal(rmp_adjust(rmp, 5, false, 1), RMP_SUCCESS);
-    assert_int_equal(rmp_adjust(rmp, 512, true, 1 | RMPADJUST_VMSA), RMP_FAIL_INPUT);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 0), RMP_FAIL_PERMISSION);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 4), RMP_FAIL_INPUT);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 1), RMP_NOT_VALIDATED);
+    assert_int_equal(rmp_adjust(rmp, 0, 5000, false, 1), RMP_NOT_ASSIGNED);
+    assert_int_equal(rmp_pvalidate(rmp, 0, 5, false, true, &unchanged), RMP_SUCCESS);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 1), RMP_SUCCESS);
+    assert_int_equal(rmp_adjust(rmp, 0, 512, true, 1 | RMPADJUST_VMSA), RMP_FAIL_INPUT);
 }
 
 static void rmpadjust_makes_and_unmakes_a_vmsa(void **state)
 {
     struct rmp *rmp = *state;
     bool unchanged;
-    rmp_pvalidate(rmp, 5, false, true, &unchanged);
-    assert_int_equal(rmp_adjust(rmp, 5, false, 1 | RMPADJUST_VMSA), RMP_SUCCESS);
+    rmp_pvalidate(rmp, 0, 5, false, true, &unchanged);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 1 | RMPADJUST_VMSA), RMP_SUCCESS);
     assert_true(gfn_set_has(&rmp->vmsa, 5));
-    assert_int_equal(rmp_adjust(rmp, 5, false, 1), RMP_SUCCESS);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 1), RMP_SUCCESS);
     assert_false(gfn_set_has(&rmp->vmsa, 5));
-    assert_int_equal(rmp_adjust(rmp, 5, false, 1 | RMPADJUST_VMSA), RMP_SUCCESS);
+    assert_int_equal(rmp_adjust(rmp, 0, 5, false, 1 | RMPADJUST_VMSA), RMP_SUCCESS);
     assert_int_equal(rmp_set_private(rmp, 5, 6, false), 0);
     assert_false(gfn_set_has(&rmp->vmsa, 5));
 }
