@@ -135,7 +135,9 @@ static const char *why_unfit(const TPMT_PUBLIC *public, const TPMT_SYM_DEF_OBJEC
         return "was not made by the TPM (sensitiveDataOrigin is clear)";
     if (!(is & TPMA_OBJECT_RESTRICTED) || !(is & TPMA_OBJECT_DECRYPT) || (is & TPMA_OBJECT_SIGN_ENCRYPT))
         return "is no restricted decryption key, and so decrypts for whoever asks";
-    if (cipher->algorithm != TPM2_ALG_AES || cipher->mode.aes != TPM2_ALG_CFB)
+    const uint16_t bits = cipher->keyBits.aes;
+    if (cipher->algorithm != TPM2_ALG_AES || cipher->mode.aes != TPM2_ALG_CFB ||
+        (bits != 128 && bits != 192 && bits != 256))
         return "protects nothing by AES in CFB mode, as an endorsement key does";
     return NULL;
 }

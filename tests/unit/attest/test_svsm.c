@@ -249,6 +249,9 @@ static void keys_that_tie_nothing_are_told_from_those_that_do(void **state)
     made_ecc(&key);
     key.parameters.eccDetail.symmetric.mode.aes = TPM2_ALG_CBC;
     unfit(&key, "AES in CFB");
+    made_ecc(&key);
+    key.parameters.eccDetail.symmetric.keyBits.aes = 64;
+    unfit(&key, "AES in CFB");
 }
 
 static void kinds(const TPMT_PUBLIC *key, const char *kind)

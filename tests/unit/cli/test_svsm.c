@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/unit/cli/run.h"
 #include "tests/unit/attest/made_manifest.h"
 #include "tests/unit/attest/real_file.h"
+#include "tests/unit/cli/run.h"
 #include "tests/unit/model/fixture.h"
 #include "vmm/base/file.h"
 
@@ -255,7 +255,7 @@ static void what_does_not_go_together_is_wrong_usage(void **state)
     made_table(&none, &ek, 0);
     write_manifest("none", &none);
     expect_of_it(3, V " --nonce " NONCE " --service-manifest none --vtpm-ek-out ek.pem",
-           "none has no vTPM's endorsement key");
+                 "none has no vTPM's endorsement key");
 }
 
 static void tdx_has_no_svsm(void **state)
