@@ -8,6 +8,7 @@
 #include "sev/certs.h"
 
 struct references;     /* attest/reference.h */
+struct svsm_manifest;  /* attest/svsm.h */
 struct tdx_collateral; /* tdx/collateral.h */
 struct tdx_signers;    /* tdx/signer.h */
 struct tdx_pck;        /* tdx/pck.h */
@@ -42,14 +43,18 @@ struct appraisal {
     struct tdx_signers *signers; /* of TDX; may be NULL: who signed quotes that passed */
     const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */
     struct view nonce;              /* 1 to 64 bytes: the report data is these, then zeros */
-    struct view report_data;        /* 64 bytes */
-    struct view measurement;        /* 48 bytes */
-    int64_t at;                     /* the time of verification, in seconds since 1970 */
+    const struct svsm_manifest *
+        service; /* of SNP; may be NULL. The report is its SVSM's, at VMPL 0: the report data is SHA-512 of these 64 bytes and the
+                           manifest */
+    struct view report_data; /* 64 bytes */
+    struct view measurement; /* 48 bytes */
+    int64_t at;              /* the time of verification, in seconds since 1970 */
 };
 
 /*
  * 0 with a verdict, whatever it is; the caller frees it. -COFRE_MALFORMED where what came with the evidence is not what
- * it should be, -COFRE_FAILED for want of memory; nothing to free then.
+ * it should be, -COFRE_USAGE for a services' manifest with evidence that is no SNP report, -COFRE_FAILED for want of memory; nothing
+ * to free then.
  */
 int appraise(struct verdict *out, const struct appraisal *in, struct cofre_err *err);
 

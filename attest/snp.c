@@ -121,7 +121,7 @@ static void describe(struct verdict *out, const struct snp_case *c)
     if (chain->root)
         snp_cert_role(chain->root, &line);
     out->tee = "snp";
-    out->title = "AMD SEV-SNP report";
+    out->title = c->in->service ? "AMD SEV-SNP report on an SVSM's services" : "AMD SEV-SNP report";
     out->version = c->report.version;
     (void)snprintf(out->product, sizeof out->product, "%s", snp_product_name(c->product));
     out->root = chain->root && snp_root_is_amd(chain->root, line)                           ? "AMD"
@@ -131,6 +131,8 @@ static void describe(struct verdict *out, const struct snp_case *c)
                     (chain->intermediate && x509_is_emulated(chain->intermediate)) ||
                     (chain->root && x509_is_emulated(chain->root));
     out->claims = snp_claims(&c->report, c->product, c->leaf_rc == 0 ? &c->leaf : NULL);
+    if (out->claims && c->in->service)
+        json_object_set_new(out->claims, "service", snp_service_claims(c->in->service));
     out->advisories = json_array();
 }
 

@@ -38,5 +38,7 @@ extern const struct snp_check snp_policy_checks[];  /* is it one that the policy
 
 /* What the report says, whatever it is worth; leaf may be NULL. NULL without memory. snp_claims.c */
 json_t *snp_claims(const struct snp_report *report, enum snp_product product, const struct snp_leaf *leaf);
+/* What a manifest of services says, likewise. NULL without memory. */
+json_t *snp_service_claims(const struct svsm_manifest *manifest);
 
 #endif

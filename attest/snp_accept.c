@@ -1,8 +1,11 @@
 /* Checks against the policy and the verifier's arguments. */
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "attest/snp.h"
+#include "attest/svsm.h"
+#include "vmm/base/clean_openssl.h"
 
 static int check_tcb_order(const struct snp_case *c, int arg, struct cofre_err *why)
 {
@@ -103,9 +106,16 @@ static int check_vmpl(const struct snp_case *c, int arg, struct cofre_err *why)
     (void)arg;
     if (c->report.vmpl == SNP_VMPL_HOST)
         return cofre_fail(why, COFRE_NEGATIVE, "the host asked for this report, not the guest");
+    if (c->in->service && c->report.vmpl != 0)
+        return cofre_fail(why, COFRE_NEGATIVE,
+                          "asked for at VMPL %" PRIu32
+                          ", where no SVSM is: whoever is there could have put any manifest's hash into it",
+                          c->report.vmpl);
     if (c->report.vmpl > c->policy->max_vmpl)
         return cofre_fail(why, COFRE_NEGATIVE, "VMPL %" PRIu32 " is above the policy's %" PRIu32,
                           c->report.vmpl, c->policy->max_vmpl);
+    if (c->in->service)
+        return say(why, 0, "asked for at VMPL 0, by what was launched there: the launch digest says what");
     return say(why, 0, "asked for at VMPL %" PRIu32, c->report.vmpl);
 }
 
@@ -131,10 +141,56 @@ static int check_report_data(const struct snp_case *c, int arg, struct cofre_err
                           VIEW(c->report.report_data), "the report data", why);
 }
 
+/* What an SVSM puts into a report on its services: SHA-512 of the nonce that the guest gave, zeros after it, and the manifest. */
+static bool service_data(uint8_t out[64], struct view nonce, struct view manifest)
+{
+    const uint8_t zeros[SVSM_NONCE_SIZE] = {0};
+    CLEAN(md) EVP_MD_CTX *md = EVP_MD_CTX_new();
+    return md && EVP_DigestInit_ex(md, EVP_sha512(), NULL) == 1 &&
+           EVP_DigestUpdate(md, nonce.data, nonce.len) == 1 &&
+           EVP_DigestUpdate(md, zeros, sizeof zeros - nonce.len) == 1 &&
+           EVP_DigestUpdate(md, manifest.data, manifest.len) == 1 && EVP_DigestFinal_ex(md, out, NULL) == 1;
+}
+
+static int check_service_nonce(const struct snp_case *c, struct cofre_err *why)
+{
+    uint8_t due[64];
+    const struct view nonce = c->in->nonce;
+    if (nonce.len == 0)
+        return cofre_fail(why, COFRE_LACKING,
+                          "what a report on services is over is not known without the nonce (--nonce)");
+    if (nonce.len > SVSM_NONCE_SIZE)
+        return cofre_fail(why, COFRE_NEGATIVE, "the nonce is longer than a guest can give");
+    if (!service_data(due, nonce, c->in->service->bytes))
+        return cofre_fail(why, COFRE_FAILED, "SHA-512 failed");
+    if (memcmp(due, c->report.report_data, sizeof due) != 0)
+        return cofre_fail(why, COFRE_NEGATIVE,
+                          "the report data is not SHA-512 of the nonce and the manifest: the report answers "
+                          "another question, or is on other services");
+    return say(why, 0,
+               "the report data is SHA-512 of the nonce and the manifest: the report was made after it");
+}
+
 static int check_nonce(const struct snp_case *c, int arg, struct cofre_err *why)
 {
     (void)arg;
+    if (c->in->service)
+        return check_service_nonce(c, why);
     return judge_nonce(c->in->nonce, VIEW(c->report.report_data), why);
+}
+
+static int check_vtpm_key(const struct snp_case *c, int arg, struct cofre_err *why)
+{
+    (void)arg;
+    const struct svsm_ek *ek = c->in->service ? &c->in->service->ek : NULL;
+    if (!ek)
+        return say(why, CHECK_SKIP, "no manifest of services was given (--service-manifest)");
+    if (!ek->key)
+        return say(why, CHECK_SKIP, "the manifest has no vTPM's key");
+    if (ek->unfit)
+        return cofre_fail(why, COFRE_NEGATIVE, "the vTPM's endorsement key %s", ek->unfit);
+    return say(why, 0,
+               "the vTPM's endorsement key is a restricted decryption key that the TPM made and keeps");
 }
 
 /* Fields that a list of the policy is compared with, and nothing else. */
@@ -253,6 +309,7 @@ const struct snp_check snp_policy_checks[] = {
     {"snp.guest_svn", check_guest_svn, 0},
     {"snp.report_data", check_report_data, 0},
     {"snp.nonce", check_nonce, 0},
+    {"snp.vtpm_key", check_vtpm_key, 0},
     {"snp.report_id", check_listed, REPORT_ID},
     {"snp.report_id_ma", check_listed, REPORT_ID_MA},
     {"snp.id_key", check_id_key, 0},

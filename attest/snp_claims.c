@@ -4,6 +4,8 @@
 
 #include "attest/claims.h"
 #include "attest/snp.h"
+#include "attest/svsm.h"
+#include "vmm/base/ovmf_table.h"
 
 static json_t *guest_policy(uint64_t policy)
 {
@@ -96,5 +98,27 @@ json_t *snp_claims(const struct snp_report *r, enum snp_product product, const s
         json_object_set_new(object, "mitigations",
                             json_pack("{s:o, s:o}", "launch", claim_number(r->launch_mit_vector), "current",
                                       claim_number(r->current_mit_vector)));
+    return object;
+}
+
+static json_t *vtpm_claims(const struct svsm_ek *ek)
+{
+    char name[2 * SVSM_EK_NAME_MAX + 1];
+    hex_encode(name, ek->name, ek->name_len);
+    return json_pack("{s:s, s:s}", "endorsement_key", ek->kind, "endorsement_key_name", name);
+}
+
+json_t *snp_service_claims(const struct svsm_manifest *m)
+{
+    json_t *services = json_array();
+    for (size_t i = 0; i < m->services; i++) {
+        char guid[GUID_TEXT_SIZE];
+        guid_format(guid, m->service[i].guid);
+        json_array_append_new(services, json_string(guid));
+    }
+    json_t *object =
+        json_pack("{s:s, s:o}", "manifest", m->all ? "all services" : "the vTPM alone", "guids", services);
+    if (object && m->ek.key)
+        json_object_set_new(object, "vtpm", vtpm_claims(&m->ek));
     return object;
 }

@@ -94,6 +94,7 @@ const struct ear_row ear_rows[] = {
     {"snp.guest_svn", vouched},
     {"snp.report_data", fresh},
     {"snp.nonce", fresh},
+    {"snp.vtpm_key", config},
     {"snp.report_id", owner},
     {"snp.report_id_ma", owner},
     {"snp.id_key", vouched},

@@ -21,6 +21,14 @@ static int give(const uint8_t report_data[64], struct agent_evidence *out, struc
     return report_data[0] == 2 ? 0 : bytes_copy(&out->report, (struct view){report_data, 64}, err);
 }
 
+static int give_services(enum agent_service service, const uint8_t report_data[64],
+                         struct agent_evidence *out, struct cofre_err *err)
+{
+    FUZZ_CHECK(service == SERVICE_VTPM || service == SERVICE_ALL);
+    int rc = give(report_data, out, err);
+    return rc < 0 ? rc : bytes_copy(&out->manifest, (struct view){report_data, 8}, err);
+}
+
 static int end(struct cofre_err *err)
 {
     ended++;
@@ -29,7 +37,7 @@ static int end(struct cofre_err *err)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct agent_actions actions = {give, end};
+    static const struct agent_actions actions = {give, end, give_services};
     asked = ended = 0;
     char *line = agent_answer(&actions, (const char *)data, size);
     FUZZ_CHECK(line && asked + ended <= 1);
@@ -52,7 +60,11 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
     static const char *const formats[] = {"{\"op\": \"evidence\", \"report_data\": \"%0128d\"}",
                                           "{\"op\":\"evidence\",\"report_data\":\"01%0126d\"}",
                                           "{\"op\": \"poweroff\"}",
-                                          "{\"op\": \"ping\", \"more\": [1, null, {}]}"};
+                                          "{\"op\": \"ping\", \"more\": [1, null, {}]}",
+                                          "{\"op\":\"evidence\",\"service\":\"vtpm\","
+                                          "\"report_data\":\"%0128d\"}",
+                                          "{\"op\":\"evidence\",\"service\":\"all\","
+                                          "\"report_data\":\"07%0126d\"}"};
     if (index >= sizeof formats / sizeof *formats)
         return 0;
 #pragma GCC diagnostic push

@@ -13,14 +13,17 @@ static void check_sentence(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    CLEAN_EVIDENCE evidence = {0};
+    CLEAN_EVIDENCE evidence = {0}, again = {0};
+    CLEAN_BYTES manifest = {0};
     struct cofre_err err = {""};
     char *line = malloc(size + 1);
     FUZZ_CHECK(line);
     memcpy(line, data, size);
     line[size] = 0;
-    int rc = attest_answer_parse(&evidence, line, &err);
+    int rc = attest_answer_parse(&evidence, NULL, line, &err);
+    const int with = attest_answer_parse(&again, &manifest, line, NULL);
     free(line);
+    FUZZ_CHECK(with < 0 || (rc == 0 && manifest.len <= ATTEST_ANSWER_MANIFEST_MAX));
     if (rc < 0) {
         check_sentence(err.text);
         return 0;
@@ -46,6 +49,8 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         "{\"ok\": false, \"error\": \"the firmware is busy\"}",
         "{\"ok\": false, \"error\": \"\\u001b[2J \\u009b\\r\\n\"}",
         "{\"ok\": true, \"tee\": \"sgx\", \"report\": \"0\"}",
+        "{\"ok\": true, \"tee\": \"snp\", \"report\": \"0102\", \"certificates\": \"\", \"event_log\": \"\", "
+        "\"manifest\": \"0001000b\"}",
     };
     if (index >= sizeof seeds / sizeof *seeds)
         return 0;

@@ -19,7 +19,17 @@ static int take_hex(struct bytes *out, const json_t *answer, const char *member,
     return rc < 0 ? cofre_within(err, -COFRE_MALFORMED, "the agent's \"%s\"", member) : 0;
 }
 
-int attest_answer_parse(struct evidence *out, const char *line, struct cofre_err *err)
+/* An agent that knows of no services takes the question for one about the guest itself. */
+static int take_manifest(struct bytes *out, const json_t *answer, struct cofre_err *err)
+{
+    if (!json_object_get(answer, "manifest"))
+        return cofre_fail(err, COFRE_MALFORMED,
+                          "the agent's answer has no \"manifest\": it is older than this program, and "
+                          "gave the guest's own report");
+    return take_hex(out, answer, "manifest", ATTEST_ANSWER_MANIFEST_MAX, true, err);
+}
+
+int attest_answer_parse(struct evidence *out, struct bytes *manifest, const char *line, struct cofre_err *err)
 {
     CLEAN_JSON *answer = NULL;
     int rc = json_read(&answer, (struct view){(const uint8_t *)line, strlen(line)}, COFRE_MALFORMED, err);
@@ -42,5 +52,5 @@ int attest_answer_parse(struct evidence *out, const char *line, struct cofre_err
         rc = take_hex(&out->certificates, answer, "certificates", EVIDENCE_CERTIFICATES_MAX, false, err);
     if (rc == 0)
         rc = take_hex(&out->event_log, answer, "event_log", EVIDENCE_EVENT_LOG_MAX, false, err);
-    return rc;
+    return rc == 0 && manifest ? take_manifest(manifest, answer, err) : rc;
 }

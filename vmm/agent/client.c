@@ -157,11 +157,13 @@ int agent_ask_connected(struct bytes *answer, int fd, const char *name, const ch
     return exchange(answer, &s, request, err);
 }
 
-void agent_evidence_request(char out[static AGENT_EVIDENCE_SIZE], const uint8_t report_data[64])
+void agent_evidence_request(char out[static AGENT_EVIDENCE_SIZE], const uint8_t report_data[64],
+                            const char *service)
 {
     char hex[2 * 64 + 1];
     hex_encode(hex, report_data, 64);
-    (void)snprintf(out, AGENT_EVIDENCE_SIZE, "{\"op\": \"evidence\", \"report_data\": \"%s\"}", hex);
+    (void)snprintf(out, AGENT_EVIDENCE_SIZE, "{\"op\": \"evidence\", \"report_data\": \"%s\"%s%s%s}", hex,
+                   service ? ", \"service\": \"" : "", service ? service : "", service ? "\"" : "");
 }
 
 int agent_ask(struct bytes *answer, const char *socket_path, const char *request, unsigned seconds,

@@ -20,8 +20,10 @@ int agent_ask(struct bytes *answer, const char *socket_path, const char *request
 int agent_ask_connected(struct bytes *answer, int fd, const char *name, const char *request, unsigned seconds,
                         struct cofre_err *err);
 
-/* The request for evidence over these report data, which is what cofre-agent's answer to it is: vmm/agent/attest_answer.h. */
-#define AGENT_EVIDENCE_SIZE 192
-void agent_evidence_request(char out[static AGENT_EVIDENCE_SIZE], const uint8_t report_data[64]);
+/* The request for evidence over these report data, which is what cofre-agent's answer to it is: vmm/agent/attest_answer.h.
+ * service: "vtpm", "all", or NULL: the guest's own report. */
+#define AGENT_EVIDENCE_SIZE 224
+void agent_evidence_request(char out[static AGENT_EVIDENCE_SIZE], const uint8_t report_data[64],
+                            const char *service);
 
 #endif

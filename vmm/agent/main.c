@@ -58,7 +58,7 @@ static int signal_descriptor(void)
 
 static int serve(unsigned port, struct cofre_err *err)
 {
-    static const struct agent_actions actions = {evidence_get, start_poweroff};
+    static const struct agent_actions actions = {evidence_get, start_poweroff, service_evidence_get};
     CLEAN_FD stop = signal_descriptor();
     if (stop < 0)
         return cofre_fail(err, COFRE_FAILED, "signals: %s", strerror(errno));

@@ -24,6 +24,7 @@ void agent_evidence_free(struct agent_evidence *evidence)
     bytes_free(&evidence->report);
     bytes_free(&evidence->certificates);
     bytes_free(&evidence->event_log);
+    bytes_free(&evidence->manifest);
 }
 
 int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
@@ -48,4 +49,22 @@ int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evide
         "this guest offers no evidence: there is no %s, no /dev/sev-guest and no /dev/tdx_guest; load the "
         "kernel modules tsm and sev-guest or tdx-guest, and mount configfs at /sys/kernel/config",
         TSM_ROOT);
+}
+
+int service_evidence_get(enum agent_service service, const uint8_t report_data[REPORT_DATA_SIZE],
+                         struct agent_evidence *out, struct cofre_err *err)
+{
+    *out = (struct agent_evidence){0};
+    if (!tsm_here())
+        return cofre_fail(err, COFRE_LACKING,
+                          "reports on an SVSM's services come by configfs-tsm, and there is no %s; load the "
+                          "kernel module tsm and mount configfs at /sys/kernel/config",
+                          TSM_ROOT);
+    int rc = tsm_get_service(TSM_ROOT, service, report_data, out, err);
+    if (rc < 0) {
+        agent_evidence_free(out);
+        return cofre_within(err, rc, "%s", providers[0].name);
+    }
+    out->provider = providers[0].name;
+    return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "tdx/abi.h"
 #include "vmm/agent/kept.h"
+#include "vmm/agent/request.h"
 #include "vmm/base/bytes.h"
 #include "vmm/kvm/backend.h"
 
@@ -18,6 +19,7 @@ struct agent_evidence {
     struct bytes report;       /* attestation report or quote, as the firmware gave it */
     struct bytes certificates; /* certificate table, as the host gave it: untrusted, may be empty */
     struct bytes event_log;    /* tdx: the CCEL's log, as the firmware wrote it; may be empty */
+    struct bytes manifest;     /* of a report on services: what it is on, as the SVSM gave it */
 };
 
 void agent_evidence_free(struct agent_evidence *evidence);
@@ -34,12 +36,19 @@ struct evidence_provider {
 int evidence_get(const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
                  struct cofre_err *err);
 
+/* The same of an SVSM beneath the guest, on its services (AMD publication 58019, section 7): a report at VMPL 0 over these data and a
+ * manifest. Linux offers it by configfs-tsm alone. COFRE_LACKING where there is no SVSM that the kernel knows of. */
+int service_evidence_get(enum agent_service service, const uint8_t report_data[REPORT_DATA_SIZE],
+                         struct agent_evidence *out, struct cofre_err *err);
+
 /* configfs-tsm (Linux Documentation/ABI/testing/configfs-tsm); root is normally TSM_ROOT, another in tests.
  */
 #define TSM_ROOT "/sys/kernel/config/tsm/report"
 bool tsm_present(const char *root);
 int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
             struct cofre_err *err);
+int tsm_get_service(const char *root, enum agent_service service, const uint8_t report_data[REPORT_DATA_SIZE],
+                    struct agent_evidence *out, struct cofre_err *err);
 
 /* /dev/sev-guest (linux/sev-guest.h), for kernels before 6.7. */
 bool sev_guest_present(void);

@@ -29,8 +29,30 @@ static json_t *hex_string(struct view v)
     return json_stringn(text, 2 * v.len);
 }
 
+static const struct {
+    const char *name;
+    enum agent_service service;
+} services[] = {{"vtpm", SERVICE_VTPM}, {"all", SERVICE_ALL}};
+
+/* The guest's own, or where services are named its SVSM's; in *on whether they are. */
+static int get_evidence(const struct agent_actions *actions, const json_t *request,
+                        const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out, bool *on,
+                        struct cofre_err *err)
+{
+    const json_t *named = json_object_get(request, "service");
+    const char *name = json_string_value(named);
+    *on = named != NULL;
+    if (!named)
+        return actions->evidence(report_data, out, err);
+    for (size_t i = 0; name && i < sizeof services / sizeof *services; i++)
+        if (strcmp(name, services[i].name) == 0)
+            return actions->services(services[i].service, report_data, out, err);
+    return cofre_fail(err, COFRE_USAGE, "\"service\" must be vtpm or all");
+}
+
 static json_t *answer_evidence(const struct agent_actions *actions, const json_t *request)
 {
+    bool on_services;
     uint8_t report_data[REPORT_DATA_SIZE];
     const char *hex = json_string_value(json_object_get(request, "report_data"));
     if (!hex || !hex_decode(report_data, sizeof report_data, hex))
@@ -41,15 +63,18 @@ static json_t *answer_evidence(const struct agent_actions *actions, const json_t
             "the guest");
     __attribute__((cleanup(agent_evidence_free))) struct agent_evidence evidence = {0};
     struct cofre_err err;
-    if (actions->evidence(report_data, &evidence, &err) < 0)
+    if (get_evidence(actions, request, report_data, &evidence, &on_services, &err) < 0)
         return failed(err.text);
     if (evidence.report.len == 0) /* all that Linux 6.12 tells of a failed GetQuote */
         return failed("the host gave no quote: its quote generation service is not there, or refused; the "
                       "host's log says why");
-    return json_pack("{s:b, s:s, s:s, s:o, s:o, s:o}", "ok", 1, "tee", evidence.tee, "provider",
-                     evidence.provider, "report", hex_string(bytes_view(&evidence.report)), "certificates",
-                     hex_string(bytes_view(&evidence.certificates)), "event_log",
-                     hex_string(bytes_view(&evidence.event_log)));
+    json_t *answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:o}", "ok", 1, "tee", evidence.tee, "provider",
+                               evidence.provider, "report", hex_string(bytes_view(&evidence.report)),
+                               "certificates", hex_string(bytes_view(&evidence.certificates)), "event_log",
+                               hex_string(bytes_view(&evidence.event_log)));
+    if (answer && on_services)
+        json_object_set_new(answer, "manifest", hex_string(bytes_view(&evidence.manifest)));
+    return answer;
 }
 
 static json_t *answer_poweroff(const struct agent_actions *actions, const json_t *request)

@@ -3,6 +3,8 @@
  *   {"op": "evidence", "report_data": "128 hex digits"}
  *     -> {"ok": true, "tee": "snp" or "tdx", "provider": "configfs-tsm", "report": HEX, "certificates": HEX,
  *         "event_log": HEX}; the last two may be empty
+ *   {"op": "evidence", "report_data": "128 hex digits", "service": "vtpm" or "all"}
+ *     -> the same, of the SVSM beneath the guest on its services, with "manifest": HEX: what the report is on
  *   {"op": "poweroff"} -> {"ok": true}, and the guest's own poweroff command is started
  *   {"op": "ping"}     -> {"ok": true, "agent": VERSION}
  *   anything else      -> {"ok": false, "error": SENTENCE}
@@ -21,9 +23,13 @@ struct agent_actions; /* what requests can do; a double in tests */
 struct agent_evidence;
 struct cofre_err;
 
+enum agent_service { SERVICE_VTPM, SERVICE_ALL }; /* of an SVSM's, what a report is to be on */
+
 struct agent_actions {
     int (*evidence)(const unsigned char report_data[64], struct agent_evidence *out, struct cofre_err *err);
     int (*poweroff)(struct cofre_err *err);
+    int (*services)(enum agent_service service, const unsigned char report_data[64],
+                    struct agent_evidence *out, struct cofre_err *err);
 };
 
 /* Answers one line (len bytes, not terminated). The caller frees the result; it ends in a newline. NULL: no

@@ -11,6 +11,8 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/file.h"
 
+#define VTPM_GUID "c476f1eb-0123-45a5-9641-b4e7dde5bfe3" /* the service (AMD publication 58019, section 8) */
+
 /* The kernel's names of its providers, and what we call the TEE behind each. */
 static const struct {
     const char *provider, *tee;
@@ -74,8 +76,36 @@ static int name_tee(const char *directory, struct agent_evidence *out, struct co
                       (int)provider.len, provider.data ? (const char *)provider.data : "");
 }
 
-int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
-            struct cofre_err *err)
+static int write_text(const char *directory, const char *name, const char *text, struct cofre_err *err)
+{
+    return write_attribute(directory, name, (struct view){(const uint8_t *)text, strlen(text)}, err);
+}
+
+/* The kernel shows these attributes where its own VMPL is not 0. All services are asked for by no GUID. */
+static int name_service(const char *directory, enum agent_service service, struct cofre_err *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/service_provider", directory);
+    if (access(path, F_OK) < 0)
+        return cofre_fail(
+            err, COFRE_LACKING,
+            "this guest's kernel knows of no SVSM beneath it: there is no %s, which Linux 6.10 and "
+            "later have where they run at a VMPL above 0",
+            path);
+    int rc = write_text(directory, "service_provider", "svsm", err);
+    return rc < 0 || service == SERVICE_ALL ? rc : write_text(directory, "service_guid", VTPM_GUID, err);
+}
+
+static int read_manifest(const char *directory, struct agent_evidence *out, struct cofre_err *err)
+{
+    int rc = read_attribute(directory, "manifestblob", &out->manifest, err);
+    return rc == 0 && out->manifest.len == 0
+               ? cofre_fail(err, COFRE_FAILED, "the SVSM gave a report without a manifest")
+               : rc;
+}
+
+static int ask(const char *root, const enum agent_service *service,
+               const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out, struct cofre_err *err)
 {
     __attribute__((cleanup(remove_request))) char directory[PATH_MAX] = "";
     static unsigned request;
@@ -86,11 +116,15 @@ int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struc
         return rc;
     }
     unsigned long before, after;
-    int rc = write_attribute(directory, "inblob", (struct view){report_data, REPORT_DATA_SIZE}, err);
+    int rc = service ? name_service(directory, *service, err) : 0;
+    if (rc == 0)
+        rc = write_attribute(directory, "inblob", (struct view){report_data, REPORT_DATA_SIZE}, err);
     if (rc == 0)
         rc = generation(directory, &before, err);
     if (rc == 0)
         rc = read_attribute(directory, "outblob", &out->report, err);
+    if (rc == 0 && service)
+        rc = read_manifest(directory, out, err);
     if (rc == 0)
         (void)read_attribute(directory, "auxblob", &out->certificates, NULL); /* not every TEE has one */
     if (rc == 0)
@@ -100,4 +134,16 @@ int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struc
     if (rc == 0 && after != before)
         rc = cofre_fail(err, COFRE_FAILED, "%s was written by another program during the request", directory);
     return rc;
+}
+
+int tsm_get(const char *root, const uint8_t report_data[REPORT_DATA_SIZE], struct agent_evidence *out,
+            struct cofre_err *err)
+{
+    return ask(root, NULL, report_data, out, err);
+}
+
+int tsm_get_service(const char *root, enum agent_service service, const uint8_t report_data[REPORT_DATA_SIZE],
+                    struct agent_evidence *out, struct cofre_err *err)
+{
+    return ask(root, &service, report_data, out, err);
 }

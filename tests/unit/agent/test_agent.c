@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
@@ -49,7 +50,24 @@ static int fake_poweroff(struct cofre_err *err)
     return 0;
 }
 
-static const struct agent_actions actions = {fake_evidence, fake_poweroff};
+static enum agent_service asked_on;
+
+static int fake_services(enum agent_service service, const unsigned char report_data[64],
+                         struct agent_evidence *out, struct cofre_err *err)
+{
+    asked_on = service;
+    int rc = fake_evidence(report_data, out, err);
+    return rc < 0 ? rc : bytes_copy(&out->manifest, (struct view){(const uint8_t *)"\x0b\x0c", 2}, err);
+}
+
+static int no_services(enum agent_service service, const unsigned char report_data[64],
+                       struct agent_evidence *out, struct cofre_err *err)
+{
+    (void)service;
+    return no_evidence(report_data, out, err);
+}
+
+static const struct agent_actions actions = {fake_evidence, fake_poweroff, fake_services};
 
 #define NONCE_HEX                                                                                            \
     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"                                       \
@@ -86,6 +104,34 @@ static void evidence_is_asked_for_with_the_callers_data(void **state)
     for (int i = 0; i < 64; i++)
         assert_int_equal(asked_with[i], i);
     json_decref(answer);
+}
+
+#define SERVICE_LINE(service)                                                                                \
+    "{\"op\": \"evidence\", \"report_data\": \"" NONCE_HEX "\", \"service\": " service "}"
+
+static void reports_on_services_come_with_what_they_are_on(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        enum agent_service service;
+    } asked[] = {{SERVICE_LINE("\"vtpm\""), SERVICE_VTPM}, {SERVICE_LINE("\"all\""), SERVICE_ALL}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        asked_on = (enum agent_service)99;
+        json_t *answer = ask(&actions, asked[i].line);
+        assert_true(json_is_true(json_object_get(answer, "ok")));
+        assert_string_equal(json_string_value(json_object_get(answer, "manifest")), "0b0c");
+        assert_string_equal(json_string_value(json_object_get(answer, "report")), "01ab");
+        assert_int_equal(asked_on, asked[i].service);
+        json_decref(answer);
+    }
+    json_t *answer = ask(&actions, EVIDENCE_LINE);
+    assert_null(json_object_get(answer, "manifest"));
+    json_decref(answer);
+    assert_refused(SERVICE_LINE("\"tpm\""), "must be vtpm or all");
+    assert_refused(SERVICE_LINE("\"\""), "must be vtpm or all");
+    assert_refused(SERVICE_LINE("1"), "must be vtpm or all");
+    assert_refused(SERVICE_LINE("null"), "must be vtpm or all");
 }
 
 static void malformed_requests_are_refused_with_a_sentence(void **state)
@@ -127,7 +173,7 @@ static void nobody_outside_gets_evidence_for_a_channel_of_his_own(void **state)
 static void a_failing_firmware_is_reported_in_its_own_words(void **state)
 {
     (void)state;
-    const struct agent_actions failing = {no_evidence, fake_poweroff};
+    const struct agent_actions failing = {no_evidence, fake_poweroff, no_services};
     json_t *answer = ask(&failing, EVIDENCE_LINE);
     assert_true(json_is_false(json_object_get(answer, "ok")));
     assert_string_equal(json_string_value(json_object_get(answer, "error")), "the firmware is busy");
@@ -147,7 +193,7 @@ static int empty_evidence(const unsigned char report_data[64], struct agent_evid
 static void a_quote_that_the_host_did_not_give_is_no_evidence(void **state)
 {
     (void)state;
-    const struct agent_actions empty = {empty_evidence, fake_poweroff};
+    const struct agent_actions empty = {empty_evidence, fake_poweroff, no_services};
     json_t *answer = ask(&empty, EVIDENCE_LINE);
     assert_true(json_is_false(json_object_get(answer, "ok")));
     assert_non_null(strstr(json_string_value(json_object_get(answer, "error")), "quote generation service"));
@@ -305,10 +351,135 @@ static void a_tsm_directory_without_attributes_is_reported_and_removed(void **st
     assert_false(tsm_present(root));
 }
 
+/* configfs as the kernel makes it: a directory has its attributes from the moment when it is there. This mkdir stands before the C
+ * library's. */
+enum made { MADE_NOTHING, MADE_WITHOUT_SVSM, MADE_WITH_SVSM, MADE_WITH_EMPTY_MANIFEST };
+static enum made made;
+static char made_directory[256];
+
+static void put_file(const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", made_directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void read_file(char out[128], const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", made_directory, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    out[fread(out, 1, 127, file)] = 0;
+    fclose(file);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    static const char *const own[][2] = {{"inblob", ""},
+                                         {"outblob", "a report"},
+                                         {"auxblob", "certificates"},
+                                         {"generation", "1\n"},
+                                         {"provider", "sev_guest\n"}};
+    int rc = mkdirat(AT_FDCWD, path, mode);
+    if (rc < 0 || made == MADE_NOTHING)
+        return rc;
+    snprintf(made_directory, sizeof made_directory, "%s", path);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        put_file(own[i][0], own[i][1]);
+    if (made == MADE_WITHOUT_SVSM)
+        return 0;
+    put_file("service_provider", "");
+    put_file("service_guid", "");
+    put_file("manifestblob", made == MADE_WITH_SVSM ? "a manifest" : "");
+    return 0;
+}
+
+/* Asks such a configfs, whose files are there afterwards, and have what was written to them. */
+static int ask_configfs(enum made how, enum agent_service service, struct agent_evidence *out,
+                        struct cofre_err *err)
+{
+    static char root[32];
+    const uint8_t data[64] = "what is asked with";
+    strcpy(root, "/tmp/cofre-tsm-XXXXXX");
+    assert_non_null(mkdtemp(root));
+    *out = (struct agent_evidence){0};
+    made = how;
+    int rc = tsm_get_service(root, service, data, out, err);
+    made = MADE_NOTHING;
+    return rc;
+}
+
+static void remove_configfs(void)
+{
+    char command[300];
+    *strrchr(made_directory, '/') = 0;
+    snprintf(command, sizeof command, "rm -r %s", made_directory);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_guest_under_an_svsm_has_a_report_on_its_services(void **state)
+{
+    (void)state;
+    static const struct {
+        enum agent_service service;
+        const char *guid;
+    } cases[] = {{SERVICE_VTPM, "c476f1eb-0123-45a5-9641-b4e7dde5bfe3"}, {SERVICE_ALL, ""}};
+    for (size_t i = 0; i < 2; i++) {
+        struct agent_evidence evidence;
+        struct cofre_err err = {""};
+        char text[128];
+        if (ask_configfs(MADE_WITH_SVSM, cases[i].service, &evidence, &err) != 0)
+            fail_msg("%s", err.text);
+        assert_string_equal(evidence.tee, "snp");
+        assert_int_equal(evidence.report.len, 8);
+        assert_int_equal(evidence.manifest.len, 10);
+        assert_memory_equal(evidence.manifest.data, "a manifest", 10);
+        assert_int_equal(evidence.certificates.len, 12);
+        read_file(text, "service_provider");
+        assert_string_equal(text, "svsm");
+        read_file(text, "service_guid");
+        assert_string_equal(text, cases[i].guid);
+        read_file(text, "inblob");
+        assert_string_equal(text, "what is asked with");
+        agent_evidence_free(&evidence);
+        remove_configfs();
+    }
+}
+
+static void a_guest_without_an_svsm_says_so(void **state)
+{
+    (void)state;
+    struct agent_evidence evidence;
+    struct cofre_err err = {""};
+    char text[128];
+    assert_int_equal(ask_configfs(MADE_WITHOUT_SVSM, SERVICE_VTPM, &evidence, &err), -COFRE_LACKING);
+    assert_non_null(strstr(err.text, "knows of no SVSM beneath it"));
+    read_file(text, "inblob"); /* nothing was asked in its place */
+    assert_string_equal(text, "");
+    agent_evidence_free(&evidence);
+    remove_configfs();
+    assert_int_equal(ask_configfs(MADE_WITH_EMPTY_MANIFEST, SERVICE_ALL, &evidence, &err), -COFRE_FAILED);
+    assert_non_null(strstr(err.text, "without a manifest"));
+    agent_evidence_free(&evidence);
+    remove_configfs();
+    if (!tsm_present(TSM_ROOT)) {
+        assert_int_equal(service_evidence_get(SERVICE_VTPM, (const uint8_t[64]){0}, &evidence, &err),
+                         -COFRE_LACKING);
+        assert_non_null(strstr(err.text, "configfs"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_is_asked_for_with_the_callers_data),
+        cmocka_unit_test(reports_on_services_come_with_what_they_are_on),
+        cmocka_unit_test(a_guest_under_an_svsm_has_a_report_on_its_services),
+        cmocka_unit_test(a_guest_without_an_svsm_says_so),
         cmocka_unit_test(malformed_requests_are_refused_with_a_sentence),
         cmocka_unit_test(nobody_outside_gets_evidence_for_a_channel_of_his_own),
         cmocka_unit_test(a_failing_firmware_is_reported_in_its_own_words),

@@ -219,6 +219,7 @@ int fake_appraise(struct verdict *out, struct fake *f, struct cofre_err *err)
                            .crls = &crls,
                            .issued = f->issued,
                            .references = f->references,
+                           .service = f->service,
                            .roots = &roots,
                            .nonce = f->nonce,
                            .report_data = f->report_data,

@@ -43,6 +43,7 @@ struct fake {
     int64_t at;
     struct x509_issued *issued;          /* or NULL */
     const struct references *references; /* or NULL */
+    const struct svsm_manifest *service; /* or NULL */
 };
 
 struct fake_keys {

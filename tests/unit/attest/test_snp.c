@@ -15,7 +15,9 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "attest/svsm.h"
 #include "tests/unit/attest/fake_amd.h"
+#include "tests/unit/attest/made_manifest.h"
 #include "tests/unit/attest/outcomes.h"
 
 static void judge(struct verdict *v, struct fake *f)
@@ -119,6 +121,51 @@ static void swap_r_and_s(struct fake *f)
 }
 
 static const uint8_t other[64] = {0x99};
+
+/* --- reports on an SVSM's services --- */
+
+static const uint8_t asked_with[32] = "a nonce that the verifier chose";
+
+/* SHA-512 of the nonce, zeros up to 64 bytes, and the manifest, as 58019 has it, beside the code that is tested. */
+static void put_service_data(uint8_t out[64], struct view nonce, struct view manifest)
+{
+    uint8_t both[64 + MADE_MANIFEST_MAX] = {0};
+    assert_true(manifest.len <= MADE_MANIFEST_MAX);
+    memcpy(both, nonce.data, nonce.len);
+    memcpy(both + 64, manifest.data, manifest.len);
+    assert_int_equal(EVP_Digest(both, 64 + manifest.len, out, NULL, EVP_sha512(), NULL), 1);
+}
+
+/* The report of an SVSM whose vTPM has that key; the manifest lives until the next one. */
+static struct made_manifest *serve(struct fake *f, const TPMT_PUBLIC *key, size_t services)
+{
+    static struct made_manifest made;
+    static struct svsm_manifest read;
+    struct made_manifest ek;
+    TPMT_PUBLIC by_default;
+    struct cofre_err err = {""};
+    made_rsa(&by_default);
+    made_ek(&ek, key ? key : &by_default);
+    if (services)
+        made_table(&made, &ek, services);
+    else
+        made = ek;
+    svsm_manifest_free(&read);
+    if (svsm_manifest_read(&read, made_view(&made), &err) != 0)
+        fail_msg("%s", err.text);
+    f->service = &read;
+    f->nonce = (struct view){asked_with, sizeof asked_with};
+    put_service_data(f->report.report_data, f->nonce, made_view(&made));
+    return &made;
+}
+
+static const TPMT_PUBLIC *exportable(TPMA_OBJECT without)
+{
+    static TPMT_PUBLIC key;
+    made_rsa(&key);
+    key.objectAttributes &= ~without;
+    return &key;
+}
 
 /* --- the list: number n makes f wrong, and returns the one check that must fail; NULL after the last --- */
 
@@ -519,6 +566,51 @@ static const char *break_one(struct fake *f, unsigned n)
         memset(r->report_data, 0, sizeof r->report_data);
         f->nonce = (struct view){other, 32};
 
+        FAILS("snp.nonce") /* on services: another nonce */
+        serve(f, NULL, 0);
+        f->nonce = (struct view){other, 32};
+        FAILS("snp.nonce") /* the nonce alone, as a guest at VMPL 0 asks */
+        serve(f, NULL, 0);
+        memset(r->report_data, 0, sizeof r->report_data);
+        memcpy(r->report_data, asked_with, sizeof asked_with);
+        FAILS("snp.nonce") /* on services, and nobody says so */
+        serve(f, NULL, 0);
+        f->service = NULL;
+        FAILS("snp.nonce") /* one byte of the manifest */
+        serve(f, NULL, 0)->data[300] ^= 1;
+        FAILS("snp.nonce") /* of the table's head */
+        serve(f, NULL, 3)->data[40] ^= 1;
+        FAILS("snp.nonce") /* another service's manifest, which comes last */
+        struct made_manifest *table = serve(f, NULL, 3);
+        table->data[table->len - 1] ^= 1;
+        FAILS("snp.nonce") /* without the zeros behind a short nonce */
+        serve(f, NULL, 0);
+        uint8_t short_of[32 + MADE_MANIFEST_MAX];
+        memcpy(short_of, asked_with, 32);
+        memcpy(short_of + 32, f->service->bytes.data, f->service->bytes.len);
+        assert_int_equal(
+            EVP_Digest(short_of, 32 + f->service->bytes.len, r->report_data, NULL, EVP_sha512(), NULL), 1);
+        FAILS("snp.vmpl") /* a manifest is an SVSM's, whatever the policy lets guests be */
+        serve(f, NULL, 0);
+        f->policy = "{\"snp\": {\"max_vmpl\": 3}}";
+        r->vmpl = 1;
+        FAILS("snp.vmpl")
+        serve(f, NULL, 0);
+        f->policy = "{\"snp\": {\"max_vmpl\": 3}}";
+        r->vmpl = 2;
+        FAILS("snp.vmpl")
+        serve(f, NULL, 2);
+        f->policy = "{\"snp\": {\"max_vmpl\": 3}}";
+        r->vmpl = 3;
+        FAILS("snp.vtpm_key") /* one that may be taken out of the vTPM */
+        serve(f, exportable(TPMA_OBJECT_FIXEDTPM), 0);
+        FAILS("snp.vtpm_key")
+        serve(f, exportable(TPMA_OBJECT_FIXEDPARENT), 2);
+        FAILS("snp.vtpm_key") /* that somebody put into it */
+        serve(f, exportable(TPMA_OBJECT_SENSITIVEDATAORIGIN), 0);
+        FAILS("snp.vtpm_key") /* that decrypts for anybody */
+        serve(f, exportable(TPMA_OBJECT_RESTRICTED), 0);
+
         FAILS("snp.id_key")
         f->policy =
             "{\"snp\": {\"id_key_digest\": "
@@ -686,6 +778,62 @@ static void passes_what_the_policy_relaxes(void **state)
     f.report.vmpl = 2;
     f.policy = "{\"snp\": {\"max_vmpl\": 2}}";
     must_pass(&f);
+}
+
+static void passes_a_report_on_services_and_says_on_which(void **state)
+{
+    (void)state;
+    for (size_t services = 0; services < 4; services++) {
+        struct fake f;
+        CLEAN_VERDICT v = {0};
+        char name[2 * SVSM_EK_NAME_MAX + 1];
+        fake_init(&f, SNP_PRODUCT_MILAN, 3);
+        f.policy = "{\"snp\": {\"max_vmpl\": 3}}";
+        serve(&f, NULL, services);
+        judge(&v, &f);
+        verdict_must_pass(&v);
+        assert_string_equal(v.title, "AMD SEV-SNP report on an SVSM's services");
+        const json_t *said = json_object_get(v.claims, "service"), *vtpm = json_object_get(said, "vtpm");
+        assert_string_equal(json_string_value(json_object_get(said, "manifest")),
+                            services ? "all services" : "the vTPM alone");
+        assert_int_equal(json_array_size(json_object_get(said, "guids")), services ? services : 1);
+        assert_string_equal(json_string_value(json_array_get(json_object_get(said, "guids"), 0)),
+                            "c476f1eb-0123-45a5-9641-b4e7dde5bfe3");
+        hex_encode(name, f.service->ek.name, f.service->ek.name_len);
+        assert_string_equal(json_string_value(json_object_get(vtpm, "endorsement_key_name")), name);
+        assert_string_equal(json_string_value(json_object_get(vtpm, "endorsement_key")),
+                            "RSA-2048, SHA-256, AES-128-CFB");
+    }
+}
+
+static void a_report_on_services_without_a_nonce_is_unjudged(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_init(&f, SNP_PRODUCT_MILAN, 3);
+    serve(&f, NULL, 0);
+    f.nonce = (struct view){0};
+    must_be_unjudged(&f, "snp.nonce");
+}
+
+/* A service whose manifest is empty is there all the same; a table may have no vTPM. */
+static void services_without_a_vtpm_have_no_key_to_judge(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_init(&f, SNP_PRODUCT_MILAN, 3);
+    struct made_manifest *table = serve(&f, NULL, 2);
+    struct svsm_manifest read;
+    table->data[24] ^= 1;
+    assert_int_equal(svsm_manifest_read(&read, made_view(table), NULL), 0);
+    put_service_data(f.report.report_data, f.nonce, made_view(table));
+    f.service = &read;
+    CLEAN_VERDICT v = {0};
+    judge(&v, &f);
+    verdict_must_pass(&v);
+    assert_int_equal(verdict_check(&v, "snp.vtpm_key")->outcome, CHECK_SKIPPED);
+    assert_null(json_object_get(json_object_get(v.claims, "service"), "vtpm"));
+    svsm_manifest_free(&read);
 }
 
 static void passes_what_the_policy_lists(void **state)
@@ -949,6 +1097,9 @@ int main(void)
         cmocka_unit_test(passes_every_product_version_and_key),
         cmocka_unit_test(passes_what_is_in_the_field),
         cmocka_unit_test(passes_what_the_policy_relaxes),
+        cmocka_unit_test(passes_a_report_on_services_and_says_on_which),
+        cmocka_unit_test(a_report_on_services_without_a_nonce_is_unjudged),
+        cmocka_unit_test(services_without_a_vtpm_have_no_key_to_judge),
         cmocka_unit_test(passes_what_the_policy_lists),
         cmocka_unit_test(a_policy_may_name_reference_values),
         cmocka_unit_test(a_value_is_good_for_its_time),

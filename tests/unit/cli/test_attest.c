@@ -47,7 +47,7 @@ static void *play(void *argument)
 #define ATTEST "attest --socket vsock --nonce 00ff --out evidence.json --json"
 
 /* Runs cofre attest against such an agent; its exit code. */
-static int attest(struct agent *a)
+static int attest_by(struct agent *a, const char *command)
 {
     char path[CLI_PATH_SIZE];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -58,11 +58,16 @@ static int attest(struct agent *a)
     assert_int_equal(bind(a->listener, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(a->listener, 1), 0);
     assert_int_equal(pthread_create(&a->thread, NULL, play, a), 0);
-    int code = cli_run(ATTEST);
+    int code = cli_run(command);
     pthread_join(a->thread, NULL);
     close(a->listener);
     unlink(path);
     return code;
+}
+
+static int attest(struct agent *a)
+{
+    return attest_by(a, ATTEST);
 }
 
 static json_t *evidence(void)
@@ -117,6 +122,40 @@ static void a_tdx_guest_s_quote_and_event_log_are_kept(void **state)
     json_decref(e);
 }
 
+#define SNP_ANSWER                                                                                           \
+    "{\"ok\": true, \"tee\": \"snp\", \"provider\": \"configfs-tsm\", \"report\": \"010203\", "              \
+    "\"certificates\": \"040506\", \"event_log\": \"\""
+
+static void an_svsm_s_report_is_kept_with_its_manifest(void **state)
+{
+    (void)state;
+    struct agent a = {.answer = SNP_ANSWER ", \"manifest\": \"0001000b\"}\n"};
+    struct bytes manifest = {0};
+    assert_int_equal(attest_by(&a, ATTEST " --service vtpm --manifest-out vtpm.bin"), 0);
+    assert_non_null(strstr(a.heard, "\"service\": \"vtpm\"}"));
+    assert_non_null(strstr(cli_output, "\"manifest_bytes\":4,\"manifest_out\":\"vtpm.bin\""));
+    cli_read(&manifest, "vtpm.bin");
+    assert_int_equal(manifest.len, 4);
+    assert_memory_equal(manifest.data, "\x00\x01\x00\x0b", 4);
+    bytes_free(&manifest);
+    struct agent b = {.answer = SNP_ANSWER ", \"manifest\": \"ff\"}\n"};
+    assert_int_equal(attest_by(&b, "attest --socket vsock --nonce 00ff --service all"), 0);
+    assert_non_null(strstr(b.heard, "\"service\": \"all\"}"));
+    assert_non_null(strstr(cli_output, "manifest.bin: a manifest of 1 bytes"));
+    struct agent c = {.answer = SNP_ANSWER "}\n"}; /* an agent of before takes it for an ordinary question */
+    assert_int_equal(attest_by(&c, ATTEST " --service vtpm"), 3);
+    assert_non_null(strstr(cli_output, "gave the guest's own report"));
+    struct agent d = {.answer = SNP_ANSWER ", \"manifest\": \"0\"}\n"};
+    assert_int_equal(attest_by(&d, ATTEST " --service vtpm"), 3);
+    assert_non_null(strstr(cli_output, "\"manifest\""));
+    struct agent e = {.answer = SNP_ANSWER "}\n"};
+    assert_int_equal(attest(&e), 0);
+    assert_null(strstr(e.heard, "service"));
+    assert_int_equal(cli_run(ATTEST " --service tpm"), 2);
+    assert_int_equal(cli_run(ATTEST " --manifest-out vtpm.bin"), 2);
+    assert_int_equal(cli_run(ATTEST " --service vtpm --manifest-out -"), 2);
+}
+
 static void what_an_agent_may_not_answer_is_named(void **state)
 {
     (void)state;
@@ -147,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_snp_guest_s_report_and_certificates_are_kept),
         cmocka_unit_test(a_tdx_guest_s_quote_and_event_log_are_kept),
+        cmocka_unit_test(an_svsm_s_report_is_kept_with_its_manifest),
         cmocka_unit_test(what_an_agent_may_not_answer_is_named),
     };
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);

@@ -125,10 +125,10 @@ static int fetch(void *context, struct cofre_err *err)
     if (rc < 0)
         return rc;
     memcpy(report_data, evidence.nonce.data, evidence.nonce.len);
-    agent_evidence_request(request, report_data);
+    agent_evidence_request(request, report_data, NULL);
     rc = agent_ask_connected(&said, t->fd, t->call->guest.name, request, ANSWER_SECONDS, err);
     if (rc == 0)
-        rc = attest_answer_parse(&evidence, (const char *)said.data, err);
+        rc = attest_answer_parse(&evidence, NULL, (const char *)said.data, err);
     return rc < 0 ? cofre_fail(err, COFRE_FAILED, "%s", err->text)
                   : evidence_write(&t->answer, &evidence, err);
 }
