@@ -114,12 +114,23 @@ static bool digest(const uint8_t *nonce, const uint8_t *manifest, size_t len, ui
     return good;
 }
 
+/* The table's lines, ended by one of zeros, have a GUID, an offset and a size each (56421, 4.1.8.1). It is the host's word. */
 static size_t certificates_size(void)
 {
-    size_t len = sizeof certificates;
-    while (len && !certificates[len - 1])
-        len--;
-    return len ? (len + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE : 0;
+    enum { LINE = 24 };
+    static const uint8_t none[GUID_SIZE];
+    size_t end = 0;
+    for (size_t at = 0; at <= sizeof certificates - LINE && memcmp(certificates + at, none, GUID_SIZE) != 0;
+         at += LINE) {
+        uint32_t offset, size;
+        memcpy(&offset, certificates + at + GUID_SIZE, 4);
+        memcpy(&size, certificates + at + GUID_SIZE + 4, 4);
+        const uint64_t its_end = (uint64_t)offset + size;
+        if (its_end > sizeof certificates)
+            return 0;
+        end = its_end > end ? (size_t)its_end : end;
+    }
+    return end;
 }
 
 static bool put(const struct location *to, const void *from, size_t len)
