@@ -23,8 +23,9 @@ int tpm_quote_check_key(const struct tpm_public *key, struct cofre_err *err)
     if (why)
         return cofre_fail(err, COFRE_NEGATIVE, "the key %s", why);
     if (!(is & TPMA_OBJECT_RESTRICTED) || !(is & TPMA_OBJECT_SIGN_ENCRYPT) || (is & TPMA_OBJECT_DECRYPT))
-        return cofre_fail(err, COFRE_NEGATIVE,
-                          "the key is no restricted signing key, and so signs what its user wants to be a quote");
+        return cofre_fail(
+            err, COFRE_NEGATIVE,
+            "the key is no restricted signing key, and so signs what its user wants to be a quote");
     return 0;
 }
 
@@ -48,7 +49,8 @@ static int check_ecdsa(EVP_PKEY *key, struct view message, const TPMS_SIGNATURE_
                                                                        : NULL;
     if (!curve || find_md(s->hash) != curve->md() || !put_number(raw, curve->size, &s->signatureR) ||
         !put_number(raw + curve->size, curve->size, &s->signatureS))
-        return cofre_fail(err, COFRE_NEGATIVE, "the signature is not by such a key with the hash of its size");
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the signature is not by such a key with the hash of its size");
     return ecdsa_verify(curve, raw, key, message, err);
 }
 
@@ -139,9 +141,10 @@ static int check_selection(const TPML_PCR_SELECTION *quoted, const struct tpm_qu
         of |= (uint32_t)one->pcrSelect[i] << 8 * i;
     return of == pcrs->given
                ? 0
-               : cofre_fail(err, COFRE_NEGATIVE,
-                            "the quote is of other PCRs (0x%06x) than those whose values are expected (0x%06x)", of,
-                            pcrs->given);
+               : cofre_fail(
+                     err, COFRE_NEGATIVE,
+                     "the quote is of other PCRs (0x%06x) than those whose values are expected (0x%06x)", of,
+                     pcrs->given);
 }
 
 /* By the signature's hash (part 3, 18.4). */
@@ -177,7 +180,8 @@ int tpm_quote_check(const struct tpm_public *key, struct view message, struct vi
     if (rc < 0)
         return rc;
     if (said.extraData.size != nonce.len || memcmp(said.extraData.buffer, nonce.data, nonce.len) != 0)
-        return cofre_fail(err, COFRE_NEGATIVE, "the quote is not over the nonce: it answers another question");
+        return cofre_fail(err, COFRE_NEGATIVE,
+                          "the quote is not over the nonce: it answers another question");
     rc = check_selection(&said.attested.quote.pcrSelect, pcrs, err);
     return rc < 0 ? rc : check_digest(&said.attested.quote.pcrDigest, hash_of(&s), pcrs, err);
 }

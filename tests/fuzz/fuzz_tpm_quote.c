@@ -30,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEAN_TPM_PUBLIC key;
     struct tpm_quote_pcrs pcrs;
     struct cofre_err err = {""};
-    const struct view public = take(&data, &size), message = take(&data, &size), signature = take(&data, &size);
+    const struct view public = take(&data, &size), message = take(&data, &size),
+                      signature = take(&data, &size);
     made_pcrs(&pcrs, 0x81, 32);
     if (tpm_public_read_sized(&key, public, &err) < 0) {
         FUZZ_CHECK(*err.text);

@@ -122,8 +122,9 @@ static int check_inputs(const struct inputs *in, bool *quote, struct cofre_err *
         return cofre_fail(err, COFRE_USAGE, "--ak is missing: there is no key to name or to verify by");
     return count == 0 || count == sizeof has / sizeof *has
                ? 0
-               : cofre_fail(err, COFRE_USAGE,
-                            "a quote is judged by --message, --signature, --nonce, --ak-name and --pcr together");
+               : cofre_fail(
+                     err, COFRE_USAGE,
+                     "a quote is judged by --message, --signature, --nonce, --ak-name and --pcr together");
 }
 
 static int judge(const struct inputs *in, bool quote, struct cofre_err *why)
@@ -144,9 +145,8 @@ static int print(const struct inputs *in, int rc, bool quote, const char *why, s
                              : "the key signs nothing but what its TPM says itself";
     hex_encode(name, in->key.name, in->key.name_len);
     if (in->json) {
-        CLEAN_JSON *object =
-            json_pack("{s:s, s:s, s:s, s:s}", "verdict", rc == 0 ? "pass" : "fail", "why", rc == 0 ? good : why,
-                      "key", in->key.kind, "name", name);
+        CLEAN_JSON *object = json_pack("{s:s, s:s, s:s, s:s}", "verdict", rc == 0 ? "pass" : "fail", "why",
+                                       rc == 0 ? good : why, "key", in->key.kind, "name", name);
         if (!object || json_dumpf(object, stdout, JSON_INDENT(2)) < 0)
             return cofre_fail(err, COFRE_FAILED, "the verdict could not be written");
         putchar('\n');
@@ -198,7 +198,8 @@ int verb_quote(int argc, char **argv)
             rc = take_option(&in, o, optarg, &err);
     }
     if (rc == 0 && optind != argc)
-        rc = cofre_fail(&err, COFRE_USAGE, "\"%s\" is no option; cofre quote --help lists them", argv[optind]);
+        rc =
+            cofre_fail(&err, COFRE_USAGE, "\"%s\" is no option; cofre quote --help lists them", argv[optind]);
     if (rc == 0)
         rc = quote_verb(&in, &err);
     if (rc < 0 && *err.text)

@@ -37,10 +37,11 @@ static void put_ecc(TPMT_PUBLIC *area, EVP_PKEY *key, const struct scheme *s)
     uint8_t point[2 * ECDSA_SIZE_MAX];
     TPMS_ECC_POINT *to = &area->unique.ecc;
     MUST(ecdsa_key_export(point, s->curve, key, NULL) == 0);
-    area->parameters.eccDetail = (TPMS_ECC_PARMS){.symmetric.algorithm = TPM2_ALG_NULL,
-                                                  .scheme = {.scheme = s->number, .details.ecdsa.hashAlg = s->hash},
-                                                  .curveID = s->id,
-                                                  .kdf.scheme = TPM2_ALG_NULL};
+    area->parameters.eccDetail =
+        (TPMS_ECC_PARMS){.symmetric.algorithm = TPM2_ALG_NULL,
+                         .scheme = {.scheme = s->number, .details.ecdsa.hashAlg = s->hash},
+                         .curveID = s->id,
+                         .kdf.scheme = TPM2_ALG_NULL};
     to->x.size = to->y.size = (UINT16)s->curve->size;
     memcpy(to->x.buffer, point, s->curve->size);
     memcpy(to->y.buffer, point + s->curve->size, s->curve->size);
@@ -97,7 +98,8 @@ void made_pcrs(struct tpm_quote_pcrs *out, uint32_t mask, size_t size)
         memset(out->value[i], (int)(0x40 + i), size);
 }
 
-void made_attest(TPMS_ATTEST *out, struct view nonce, const struct tpm_quote_pcrs *pcrs, enum made_scheme scheme)
+void made_attest(TPMS_ATTEST *out, struct view nonce, const struct tpm_quote_pcrs *pcrs,
+                 enum made_scheme scheme)
 {
     uint8_t values[TPM_QUOTE_PCRS * TPM_QUOTE_PCR_VALUE_MAX];
     size_t len = 0;
@@ -111,7 +113,8 @@ void made_attest(TPMS_ATTEST *out, struct view nonce, const struct tpm_quote_pcr
     TPMS_QUOTE_INFO *quote = &out->attested.quote;
     quote->pcrSelect.count = 1;
     TPMS_PCR_SELECTION *of = &quote->pcrSelect.pcrSelections[0];
-    *of = (TPMS_PCR_SELECTION){.hash = pcrs->size == 48 ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256, .sizeofSelect = 3};
+    *of =
+        (TPMS_PCR_SELECTION){.hash = pcrs->size == 48 ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256, .sizeofSelect = 3};
     for (size_t i = 0; i < TPM_QUOTE_PCRS; i++)
         if (pcrs->given & 1u << i) {
             of->pcrSelect[i / 8] |= (uint8_t)(1u << i % 8);
@@ -122,7 +125,8 @@ void made_attest(TPMS_ATTEST *out, struct view nonce, const struct tpm_quote_pcr
     quote->pcrDigest.size = (UINT16)digest;
 }
 
-static void sign_ecdsa(TPMT_SIGNATURE *out, const struct made_key *k, const struct scheme *s, struct view message)
+static void sign_ecdsa(TPMT_SIGNATURE *out, const struct made_key *k, const struct scheme *s,
+                       struct view message)
 {
     uint8_t raw[2 * ECDSA_SIZE_MAX];
     TPMS_SIGNATURE_ECC *to = &out->signature.ecdsa;
@@ -133,7 +137,8 @@ static void sign_ecdsa(TPMT_SIGNATURE *out, const struct made_key *k, const stru
     memcpy(to->signatureS.buffer, raw + s->curve->size, s->curve->size);
 }
 
-static void sign_rsa(TPMT_SIGNATURE *out, const struct made_key *k, const struct scheme *s, struct view message)
+static void sign_rsa(TPMT_SIGNATURE *out, const struct made_key *k, const struct scheme *s,
+                     struct view message)
 {
     EVP_PKEY_CTX *pctx = NULL;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -141,7 +146,7 @@ static void sign_rsa(TPMT_SIGNATURE *out, const struct made_key *k, const struct
     size_t len = sizeof to->sig.buffer;
     MUST(EVP_DigestSignInit(ctx, &pctx, md_of(s), NULL, k->key) == 1);
     MUST(EVP_PKEY_CTX_set_rsa_padding(pctx, s->number == TPM2_ALG_RSAPSS ? RSA_PKCS1_PSS_PADDING
-                                                                          : RSA_PKCS1_PADDING) == 1);
+                                                                         : RSA_PKCS1_PADDING) == 1);
     MUST(EVP_DigestSign(ctx, to->sig.buffer, &len, message.data, message.len) == 1);
     to->hash = s->hash;
     to->sig.size = (UINT16)len;

@@ -25,7 +25,8 @@ struct made_quote {
 /* PCR n has a value of its own; the mask says of which. */
 void made_pcrs(struct tpm_quote_pcrs *out, uint32_t mask, size_t size);
 /* What a TPM would say of these. */
-void made_attest(TPMS_ATTEST *out, struct view nonce, const struct tpm_quote_pcrs *pcrs, enum made_scheme scheme);
+void made_attest(TPMS_ATTEST *out, struct view nonce, const struct tpm_quote_pcrs *pcrs,
+                 enum made_scheme scheme);
 void made_signed(struct made_quote *out, const TPMS_ATTEST *attest, const struct made_key *k,
                  enum made_scheme scheme);
 
