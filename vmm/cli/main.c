@@ -36,6 +36,7 @@ static const struct {
     {"audit", TOOL, "asks a record of operations and launches, and proves its answers to others"},
     {"measure", TOOL, "predicts the launch digest of a guest"},
     {"policy", TOOL, "says what another policy would change"},
+    {"quote", TOOL, "judges what a TPM says of its PCRs, and names the key that it is by"},
     {"role", TOOL, "says what a role may do on a host"},
     {"tenant", TOOL, "makes the tenants of a host, with their quotas"},
     {"verify", TOOL, "judges the evidence of a guest"},

@@ -28,6 +28,7 @@ static const struct {
     {"audit", verb_audit},
     {"measure", verb_measure},
     {"policy", verb_policy},
+    {"quote", verb_quote},
     {"role", verb_host},
     {"tenant", verb_host},
     {"verify", verb_verify},

@@ -18,6 +18,7 @@ int verb_keys(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_audit(int argc, char **argv);
 int verb_policy(int argc, char **argv);
+int verb_quote(int argc, char **argv);
 /* guest, tenant, role, grant, constraint, approval, host, and what cofre image has of them: argv[0] says which. */
 int verb_host(int argc, char **argv);
 

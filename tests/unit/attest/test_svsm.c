@@ -113,7 +113,7 @@ static void each_end_is_no_manifest_s(void **state)
     for (size_t len = 0; len < table.len; len++) {
         struct made_manifest cut = {.len = len};
         memcpy(cut.data, table.data, len);
-        must_refuse(&cut, len < 24 ? "neither a table" : "says that it has");
+        must_refuse(&cut, len < 24 ? "no table of services" : "says that it has");
     }
     ek.data[ek.len++] = 0;
     must_refuse(&ek, "1 bytes are behind");
@@ -173,7 +173,7 @@ static void hostile_tables_are_refused(void **state)
     must_refuse(&m, "cut off");
     m = good;
     m.data[first + 1] = 0x25;
-    must_refuse(&m, "neither a table");
+    must_refuse(&m, "the vTPM's key: it is no TPM's public key");
 }
 
 static void as_many_services_as_there_may_be_are_read(void **state)
