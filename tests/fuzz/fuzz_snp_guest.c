@@ -35,6 +35,7 @@ enum action {
     MSR_ACCESS,
     TOUCH,
     SECOND,
+    ALONE,
     ACTIONS
 };
 
@@ -220,6 +221,9 @@ static void set_back(void)
 {
     static const uint8_t code[48] = {[VMGEXIT] = 0xf3, 0x0f, 0x01, 0xd9, [PVALIDATE] = 0xf2, 0x0f, 0x01, 0xff,
                                      [ADJUST] = 0xf3,  0x0f, 0x01, 0xfe};
+    vm->emu.memory.pages.usable = &vm->rmp.validated;
+    vm->has_vmpls = false;
+    vm->emu.vcpu_count = 2;
     rmp_free(&vm->rmp);
     memset(&vm->rmp, 0, sizeof vm->rmp);
     set_attributes(0, RAM, false);
@@ -306,7 +310,11 @@ static int act(unsigned what, uint8_t choice, const uint64_t n[NUMBERS])
             memcpy(ram + GHCB + n[0] % (RAM - GHCB - 40), n + 1, 40);
         return -EINTR;
     case SECOND:
-        return run_second();
+        return vm->emu.vcpu_count < 2 ? -EINTR : run_second();
+    case ALONE: /* with VMPLs from now on, as machines of one vCPU may */
+        vm->has_vmpls = true;
+        vm->emu.vcpu_count = 1;
+        return -EINTR;
     case ANSWER:
         memcpy(run_->padding, n, 8 * NUMBERS); /* the exit's union */
         memcpy(emu_vcpu_port_data(&vcpu->emu), n, 8 * NUMBERS);
@@ -357,9 +365,12 @@ static void check_exit(void)
 
 static void check_pages(void)
 {
+    FUZZ_CHECK(vm->emu.memory.pages.usable == rmp_usable(&vm->rmp, vcpu->vmpl));
     for (uint64_t gfn = 0; gfn < PAGES; gfn++) {
         FUZZ_CHECK(!gfn_set_has(&vm->rmp.validated, gfn) || gfn_set_has(&vm->rmp.private, gfn));
         FUZZ_CHECK(!gfn_set_has(&vm->rmp.vmsa, gfn) || gfn_set_has(&vm->rmp.private, gfn));
+        for (unsigned vmpl = 1; vmpl < RMP_VMPLS; vmpl++)
+            FUZZ_CHECK(!gfn_set_has(rmp_usable(&vm->rmp, vmpl), gfn) || gfn_set_has(&vm->rmp.validated, gfn));
     }
 }
 
@@ -448,6 +459,21 @@ size_t fuzz_seed(unsigned index, uint8_t out[FUZZ_SEED_MAX])
         n = put(out, n, TOUCH, 3, NUMBERS_OF(0, 0x5000, 0x6000, 0x2000, 0, 0x1000));
         n = put(out, n, RAW_REQUEST, 0, NUMBERS_OF(0));
         return put(out, n, INSTRUCTION, 0, NUMBERS_OF(0, 0, 0, 64));
+    case 5: /* page 0, the code, is opened to VMPL 2, whose VMSA is page 1; it runs, asks for a page, and for VMPL 0, by either protocol */
+        n = put(out, n, ALONE, 0, NUMBERS_OF(0));
+        n = put(out, n, INSTRUCTION, 2, NUMBERS_OF(0, 0, RMPADJUST_READ | RMPADJUST_WRITE | 2));
+        n = put(out, n, INSTRUCTION, 2, NUMBERS_OF(1 << 12, 0, RMPADJUST_VMSA | 2));
+        n = put(out, n, WRITE, 1, NUMBERS_OF((1 << 12) + offsetof(struct snp_vmsa, vmpl), 2));
+        n = put(out, n, WRITE, 1, NUMBERS_OF((1 << 12) + offsetof(struct snp_vmsa, efer), 1 << 12 | 1 << 10));
+        n = put(out, n, WRITE, 1,
+                NUMBERS_OF((1 << 12) + offsetof(struct snp_vmsa, sev_features), SEV_FEATURE_SNP_ACTIVE));
+        n = put(out, n, PAGE_REQUEST, 0, NUMBERS_OF(GHCB_AP_CREATION, 2ull << 16 | 1, 1 << 12, 1));
+        n = put(out, n, MSR_REQUEST, 0, NUMBERS_OF(GHCB_MSR_RUN_VMPL_REQ | 2ull << 32));
+        n = put(out, n, TOUCH, 0, NUMBERS_OF(0, 0x5000, 0x1000));
+        n = put(out, n, MSR_REQUEST, 0, NUMBERS_OF(GHCB | GHCB_MSR_REGISTER_GPA_REQ));
+        n = put(out, n, PAGE_REQUEST, 0, NUMBERS_OF(GHCB_RUN_VMPL, 0));
+        n = put(out, n, PAGE_REQUEST, 0, NUMBERS_OF(GHCB_RUN_VMPL, 2));
+        return put(out, n, MSR_REQUEST, 0, NUMBERS_OF(GHCB_MSR_RUN_VMPL_REQ));
     case 4: /* extended requests for a report: with certificates, too little room, neither */
         for (uint8_t i = 0; i < 3; i++) {
             n = put(out, n, WRITE, 0,
