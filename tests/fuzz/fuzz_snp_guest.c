@@ -237,7 +237,7 @@ static void set_back(void)
     memset(&plain, 0, sizeof plain);
     plain.sregs.efer = 1u << 10 | 1u << 12;
     plain.sregs.cs.l = 1;
-    vcpu->ghcb_registered = GHCB;
+    vcpu->ghcb.registered = GHCB;
 }
 
 static int run(void)
@@ -262,7 +262,7 @@ static int leave_with(uint32_t reason)
 
 static int vmgexit(uint64_t msr)
 {
-    vcpu->ghcb_msr = msr;
+    vcpu->ghcb.value = msr;
     plain.regs.rip = VMGEXIT;
     return leave_with(KVM_EXIT_XEN);
 }

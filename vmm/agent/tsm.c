@@ -96,6 +96,19 @@ static int name_service(const char *directory, enum agent_service service, struc
     return rc < 0 || service == SERVICE_ALL ? rc : write_text(directory, "service_guid", VTPM_GUID, err);
 }
 
+/* Below an SVSM the firmware refuses the level that the kernel asks for by itself, 0; what this kernel may ask for is its own. A kernel
+ * whose TEE has no levels, or one before Linux 6.7, does not say it. */
+static int name_level(const char *directory, struct cofre_err *err)
+{
+    char path[PATH_MAX];
+    CLEAN_BYTES floor = {0};
+    snprintf(path, sizeof path, "%s/privlevel_floor", directory);
+    if (access(path, F_OK) < 0)
+        return 0;
+    int rc = read_attribute(directory, "privlevel_floor", &floor, err);
+    return rc < 0 ? rc : write_attribute(directory, "privlevel", bytes_view(&floor), err);
+}
+
 static int read_manifest(const char *directory, struct agent_evidence *out, struct cofre_err *err)
 {
     int rc = read_attribute(directory, "manifestblob", &out->manifest, err);
@@ -116,7 +129,7 @@ static int ask(const char *root, const enum agent_service *service,
         return rc;
     }
     unsigned long before, after;
-    int rc = service ? name_service(directory, *service, err) : 0;
+    int rc = service ? name_service(directory, *service, err) : name_level(directory, err);
     if (rc == 0)
         rc = write_attribute(directory, "inblob", (struct view){report_data, REPORT_DATA_SIZE}, err);
     if (rc == 0)

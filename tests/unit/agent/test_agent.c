@@ -392,23 +392,31 @@ int mkdir(const char *path, mode_t mode)
         put_file(own[i][0], own[i][1]);
     if (made == MADE_WITHOUT_SVSM)
         return 0;
+    put_file("privlevel_floor", "2\n");
+    put_file("privlevel", "");
     put_file("service_provider", "");
     put_file("service_guid", "");
     put_file("manifestblob", made == MADE_WITH_SVSM ? "a manifest" : "");
     return 0;
 }
 
+static char made_root[32];
+
+static void make_root(enum made how)
+{
+    strcpy(made_root, "/tmp/cofre-tsm-XXXXXX");
+    assert_non_null(mkdtemp(made_root));
+    made = how;
+}
+
 /* Asks such a configfs, whose files are there afterwards, and have what was written to them. */
 static int ask_configfs(enum made how, enum agent_service service, struct agent_evidence *out,
                         struct cofre_err *err)
 {
-    static char root[32];
     const uint8_t data[64] = "what is asked with";
-    strcpy(root, "/tmp/cofre-tsm-XXXXXX");
-    assert_non_null(mkdtemp(root));
     *out = (struct agent_evidence){0};
-    made = how;
-    int rc = tsm_get_service(root, service, data, out, err);
+    make_root(how);
+    int rc = tsm_get_service(made_root, service, data, out, err);
     made = MADE_NOTHING;
     return rc;
 }
@@ -450,6 +458,28 @@ static void a_guest_under_an_svsm_has_a_report_on_its_services(void **state)
     }
 }
 
+static void a_guest_below_vmpl_0_asks_for_reports_of_its_own_level(void **state)
+{
+    (void)state;
+    for (enum made how = MADE_WITHOUT_SVSM; how <= MADE_WITH_SVSM; how++) {
+        struct agent_evidence evidence = {0};
+        struct cofre_err err = {""};
+        char text[128];
+        make_root(how);
+        if (tsm_get(made_root, (const uint8_t[64]){1}, &evidence, &err) != 0)
+            fail_msg("%s", err.text);
+        made = MADE_NOTHING;
+        if (how == MADE_WITH_SVSM) {
+            read_file(text, "privlevel");
+            assert_string_equal(text, "2\n");
+            read_file(text, "service_provider");
+            assert_string_equal(text, "");
+        }
+        agent_evidence_free(&evidence);
+        remove_configfs();
+    }
+}
+
 static void a_guest_without_an_svsm_says_so(void **state)
 {
     (void)state;
@@ -479,6 +509,7 @@ int main(void)
         cmocka_unit_test(evidence_is_asked_for_with_the_callers_data),
         cmocka_unit_test(reports_on_services_come_with_what_they_are_on),
         cmocka_unit_test(a_guest_under_an_svsm_has_a_report_on_its_services),
+        cmocka_unit_test(a_guest_below_vmpl_0_asks_for_reports_of_its_own_level),
         cmocka_unit_test(a_guest_without_an_svsm_says_so),
         cmocka_unit_test(malformed_requests_are_refused_with_a_sentence),
         cmocka_unit_test(nobody_outside_gets_evidence_for_a_channel_of_his_own),

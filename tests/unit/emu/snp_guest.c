@@ -22,6 +22,8 @@ const struct kvm_backend *const kvm = &kvm_backend_emulated;
 struct plain_vcpu plain;
 struct kvm_run *run;
 int vcpu;
+const void *snp_guest_first_page;
+uint8_t *snp_guest_shared;
 
 static int kvm_fd, sev_fd, vm, gmem, made[VCPUS_MAX];
 static unsigned count;
@@ -52,11 +54,13 @@ static int run_plain(void)
     plain.runs++;
     plain.entered = plain.mp_state;
     plain.mp_state = how->mp_state;
-    if (how[1].error)
+    if (how[1].error || how[1].exit)
         plain.plan++;
     memcpy((uint8_t *)run + COFRE_UD_FAULT_OFFSET, &plain.seen, sizeof plain.seen);
+    if (how->exit)
+        how->exit();
     errno = how->error;
-    return -1;
+    return how->error ? -1 : 0;
 }
 
 static int fake_ioctl(int fd, unsigned long request, void *argument)
@@ -80,6 +84,9 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
         return translate(argument);
     case KVM_GET_SREGS:
         *(struct kvm_sregs *)argument = plain.sregs;
+        return 0;
+    case KVM_SET_SREGS:
+        plain.sregs = *(struct kvm_sregs *)argument;
         return 0;
     case KVM_GET_REGS:
         *(struct kvm_regs *)argument = plain.regs;
@@ -143,11 +150,25 @@ static void add_memory(void)
     struct uapi_create_guest_memfd create = {.size = RAM};
     gmem = kvm->ioctl(vm, KVM_CREATE_GUEST_MEMFD, &create);
     ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    snp_guest_shared = ram + SHARED;
+    if (snp_guest_first_page)
+        memcpy(ram + VMSA, snp_guest_first_page, 4096);
+    memcpy(ram + VMGEXIT, "\xf3\x0f\x01\xd9", 4);
+    memcpy(ram + RMPADJUST, "\xf3\x0f\x01\xfe", 4);
     struct uapi_memory_region2 region = {.flags = KVM_MEM_GUEST_MEMFD,
                                          .memory_size = RAM,
                                          .userspace_addr = (uintptr_t)ram,
                                          .guest_memfd = (uint32_t)gmem};
     assert_int_equal(kvm->ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &region), 0);
+}
+
+void snp_guest_use(unsigned index)
+{
+    if (run)
+        kvm->munmap(run, RUN_SIZE);
+    vcpu = made[index];
+    run = kvm->mmap(NULL, RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+    assert_true(vcpu >= 0 && run != MAP_FAILED);
 }
 
 static void launch(void)
@@ -160,9 +181,9 @@ static void launch(void)
     sev(UAPI_SEV_INIT2, &init);
     sev(UAPI_SEV_SNP_LAUNCH_START, &start);
     for (unsigned i = 0; i < count; i++)
-        made[i] = vcpu = kvm->ioctl(vm, KVM_CREATE_VCPU, (void *)(uintptr_t)i);
-    run = kvm->mmap(NULL, RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-    assert_true(vcpu >= 0 && run != MAP_FAILED);
+        made[i] = kvm->ioctl(vm, KVM_CREATE_VCPU, (void *)(uintptr_t)i);
+    run = NULL;
+    snp_guest_use(count - 1);
     set_private(0, SHARED, true);
     while (update.len)
         sev(UAPI_SEV_SNP_LAUNCH_UPDATE, &update);
@@ -172,7 +193,8 @@ static void launch(void)
 
 void snp_guest_launch(unsigned vcpus)
 {
-    static const struct plain_run touches[] = {{EFAULT, KVM_MP_STATE_RUNNABLE}, {0}};
+    static const struct plain_run touches[] = {{.error = EFAULT, .mp_state = KVM_MP_STATE_RUNNABLE},
+                                               {.error = 0}};
     emu_host = &fake;
     count = vcpus;
     plain = (struct plain_vcpu){.plan = touches, .regs.rip = USABLE};

@@ -10,17 +10,21 @@
 #include "vmm/emu/module/cofre_ud.h"
 #include "vmm/kvm/uapi.h"
 
-#define RAM      (16u << 12)
-#define USABLE   0x1000ull /* launched, as all below UNUSABLE is */
-#define TABLES   0x2000ull
-#define UNUSABLE 0x3000ull
-#define SHARED   0x8000ull /* from here on */
-#define C        EMU_HIGH_MASK
+#define RAM       (16u << 12)
+#define VMSA      0x0000ull /* launched, as all below UNUSABLE is: with snp_guest_first_page */
+#define USABLE    0x1000ull
+#define VMGEXIT   0x1000ull /* the instructions that lie there */
+#define RMPADJUST 0x1010ull
+#define TABLES    0x2000ull
+#define UNUSABLE  0x3000ull
+#define SHARED    0x8000ull /* from here on */
+#define C         EMU_HIGH_MASK
 
 /* How a run of the plain vCPU ends; the last of the plan's goes on. */
 struct plain_run {
     int error;
-    uint32_t mp_state; /* after it */
+    uint32_t mp_state;  /* after it */
+    void (*exit)(void); /* where there is no error: makes the exit of it */
 };
 
 extern const struct kvm_backend *const kvm;
@@ -33,11 +37,14 @@ extern struct plain_vcpu {
     uint32_t mp_state, entered; /* entered: mp_state as the last run began */
     bool loaded;                /* registers were set since the launch */
 } plain;
-extern struct kvm_run *run; /* of the vCPU that was launched last */
-extern int vcpu;
+extern struct kvm_run *run;              /* of the vCPU in use */
+extern int vcpu;                         /* it: the last, or what snp_guest_use says */
+extern const void *snp_guest_first_page; /* 4 KiB, or NULL for zeros */
+extern uint8_t *snp_guest_shared;        /* at SHARED */
 
 /* With so many vCPUs. */
 void snp_guest_launch(unsigned vcpus);
+void snp_guest_use(unsigned index);
 void snp_guest_free(void);
 void set_private(uint64_t gpa, uint64_t size, bool private);
 

@@ -41,10 +41,11 @@ static void assert_after(const struct plain_run *plan, bool started)
     assert_int_equal(plain.entered, started ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED);
 }
 
-static const struct plain_run init = {EAGAIN, KVM_MP_STATE_INIT_RECEIVED},
-                              sipi = {EAGAIN, KVM_MP_STATE_UNINITIALIZED},
-                              both = {EAGAIN, KVM_MP_STATE_RUNNABLE},
-                              still = {EINTR, KVM_MP_STATE_UNINITIALIZED}, end = {0};
+static const struct plain_run init = {.error = EAGAIN, .mp_state = KVM_MP_STATE_INIT_RECEIVED},
+                              sipi = {.error = EAGAIN, .mp_state = KVM_MP_STATE_UNINITIALIZED},
+                              both = {.error = EAGAIN, .mp_state = KVM_MP_STATE_RUNNABLE},
+                              still = {.error = EINTR, .mp_state = KVM_MP_STATE_UNINITIALIZED},
+                              end = {.error = 0};
 
 static void init_and_sipi_start_it_as_it_was_launched(void **state)
 {

@@ -55,7 +55,7 @@ static void refuses_events_that_kvm_does_not_serve(void **state)
                                      0x400,
                                      0x80000014,
                                      0x80000017,
-                                     0x80000018,
+                                     0x80000019,
                                      0xffffffffffffffff,
                                      (1ull << 32) | GHCB_HV_FEATURES};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {

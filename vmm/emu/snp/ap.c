@@ -102,17 +102,29 @@ static int refuse_entry(struct snp_vcpu *vcpu, const char *why)
     return EMU_EXIT;
 }
 
+static int reset_apic(struct snp_vcpu *vcpu)
+{
+    struct kvm_sregs sregs;
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &sregs);
+    sregs.apic_base = vcpu->ap.apic_base;
+    if (!rc)
+        rc = host_ioctl(vcpu->emu.fd, KVM_SET_SREGS, &sregs);
+    return rc ? rc : host_ioctl(vcpu->emu.fd, KVM_SET_LAPIC, &vcpu->ap.lapic);
+}
+
 static int start_from(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
 {
-    int rc = snp_vmsa_load(vcpu, vmsa);
+    int rc = snp_vmpl_reset(vcpu);
+    if (rc)
+        return rc;
+    rc = snp_vmsa_load(vcpu, vmsa);
     if (!rc)
-        rc = host_ioctl(vcpu->emu.fd, KVM_SET_LAPIC, &vcpu->ap.lapic);
+        rc = reset_apic(vcpu);
     if (!rc)
         rc = set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
     if (rc)
         return refuse_entry(vcpu, "its registers are not a state that a processor can have");
-    vcpu->ghcb_msr = 0;
-    vcpu->ghcb_registered = UINT64_MAX;
+    vcpu->ghcb = (struct snp_ghcb_msr){.registered = UINT64_MAX};
     vcpu->ap.state = AP_RUNNING;
     return EMU_RESUME;
 }
@@ -254,11 +266,19 @@ static struct snp_vcpu *vcpu_by_id(struct snp_vm *vm, uint32_t id)
     return found;
 }
 
-int snp_ap_creation(struct snp_vm *vm, uint32_t request, uint32_t apic_id, uint64_t sev_features,
+int snp_ap_creation(struct snp_vcpu *by, uint32_t request, uint32_t apic_id, uint64_t sev_features,
                     uint64_t vmsa)
 {
     static const int notes[] = {AP_CREATE_ON_INIT, AP_CREATE, AP_DESTROY};
+    struct snp_vm *vm = snp_vm_of(by);
     struct snp_vcpu *target = vcpu_by_id(vm, apic_id);
+    const unsigned vmpl = request >> 16; /* of which KVM knows 0 only */
+    if (vm->has_vmpls && vmpl) {
+        if ((request & 0xffff) == REQUEST_DESTROY)
+            return snp_vmpl_destroy(by, apic_id, vmpl);
+        return (request & 0xffff) == REQUEST_CREATE ? snp_vmpl_create(by, apic_id, vmpl, sev_features, vmsa)
+                                                    : -EINVAL;
+    }
     if (!target || request > REQUEST_DESTROY)
         return -EINVAL;
     if (request != REQUEST_DESTROY) {

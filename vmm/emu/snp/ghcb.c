@@ -18,7 +18,7 @@
 int event_put(struct snp_vcpu *vcpu, size_t offset, uint64_t value)
 {
     uint8_t bit;
-    uint64_t gpa = vcpu->ghcb_msr;
+    uint64_t gpa = vcpu->ghcb.value;
     size_t valid = offsetof(struct ghcb, valid) + offset / 64;
     if (memory_write_shared(&vcpu->emu.vm->memory, gpa + offset, &value, sizeof(value)) != 0 ||
         memory_read_shared(&vcpu->emu.vm->memory, gpa + valid, &bit, 1) != 0)
@@ -47,7 +47,7 @@ static int terminate(struct snp_vcpu *vcpu, unsigned set, unsigned code)
               ghcb_termination_reason(set, code), set, code);
     vcpu->emu.run->system_event.type = KVM_SYSTEM_EVENT_SEV_TERM;
     vcpu->emu.run->system_event.ndata = 1;
-    vcpu->emu.run->system_event.data[0] = vcpu->ghcb_msr;
+    vcpu->emu.run->system_event.data[0] = vcpu->ghcb.value;
     return emu_vcpu_exit(&vcpu->emu, KVM_EXIT_SYSTEM_EVENT, NULL);
 }
 
@@ -74,17 +74,17 @@ static int psc_msr_complete(struct emu_vcpu *emu)
     int rc = event_map_gpa_result(vcpu, &converted);
     if (rc)
         return rc;
-    vcpu->ghcb_msr = converted ? GHCB_MSR_PSC : GHCB_MSR_PSC_ERROR;
+    vcpu->ghcb.value = converted ? GHCB_MSR_PSC : GHCB_MSR_PSC_ERROR;
     return EMU_RESUME;
 }
 
 static int psc_msr(struct snp_vcpu *vcpu)
 {
-    uint64_t gfn = vcpu->ghcb_msr >> 12 & 0xffffffffffull;
-    unsigned operation = vcpu->ghcb_msr >> 52 & 0xf;
+    uint64_t gfn = vcpu->ghcb.value >> 12 & 0xffffffffffull;
+    unsigned operation = vcpu->ghcb.value >> 52 & 0xf;
     bool known = operation == GHCB_PAGE_PRIVATE || operation == GHCB_PAGE_SHARED;
     if (!known || !(vcpu->emu.vm->hypercall_exits & 1ull << KVM_HC_MAP_GPA_RANGE)) {
-        vcpu->ghcb_msr = GHCB_MSR_PSC_ERROR;
+        vcpu->ghcb.value = GHCB_MSR_PSC_ERROR;
         return EMU_RESUME;
     }
     return event_exit_map_gpa(vcpu, gfn, 1, operation == GHCB_PAGE_PRIVATE, false, psc_msr_complete);
@@ -92,38 +92,59 @@ static int psc_msr(struct snp_vcpu *vcpu)
 
 static uint64_t cpuid_msr(const struct snp_vcpu *vcpu)
 {
-    struct kvm_cpuid_entry2 e = emu_vcpu_cpuid(&vcpu->emu, (uint32_t)(vcpu->ghcb_msr >> 32), 0);
+    struct kvm_cpuid_entry2 e = emu_vcpu_cpuid(&vcpu->emu, (uint32_t)(vcpu->ghcb.value >> 32), 0);
     uint32_t value[4] = {e.eax, e.ebx, e.ecx, e.edx};
-    unsigned reg = vcpu->ghcb_msr >> 30 & 3;
+    unsigned reg = vcpu->ghcb.value >> 30 & 3;
     return (uint64_t)value[reg] << 32 | (uint64_t)reg << 30 | GHCB_MSR_CPUID;
+}
+
+static uint64_t features(const struct snp_vcpu *vcpu)
+{
+    return GHCB_FEATURES | (snp_vm_of(vcpu)->has_vmpls ? GHCB_FEATURE_VMPL : 0);
+}
+
+/* The answer is there before the other VMPL begins: this one sees it when it runs again. */
+static int run_vmpl_msr(struct snp_vcpu *vcpu)
+{
+    const uint64_t vmpl = vcpu->ghcb.value >> 32;
+    if (!snp_vm_of(vcpu)->has_vmpls)
+        return EMU_RESUME; /* as any that is not known */
+    if (!snp_vmpl_is_ready(vcpu, vmpl)) {
+        vcpu->ghcb.value = GHCB_MSR_RUN_VMPL_ERROR;
+        return EMU_RESUME;
+    }
+    vcpu->ghcb.value = GHCB_MSR_RUN_VMPL;
+    return snp_vmpl_run(vcpu, (unsigned)vmpl);
 }
 
 static int msr_protocol(struct snp_vcpu *vcpu)
 {
-    uint64_t msr = vcpu->ghcb_msr;
+    uint64_t msr = vcpu->ghcb.value;
     switch (msr & GHCB_MSR_INFO_MASK) {
     case GHCB_MSR_SEV_INFO_REQ:
-        vcpu->ghcb_msr = (uint64_t)GHCB_PROTOCOL_MAX << 48 | (uint64_t)GHCB_PROTOCOL_MIN << 32 |
-                         (uint64_t)SNP_C_BIT << 24 | GHCB_MSR_SEV_INFO;
+        vcpu->ghcb.value = (uint64_t)GHCB_PROTOCOL_MAX << 48 | (uint64_t)GHCB_PROTOCOL_MIN << 32 |
+                           (uint64_t)SNP_C_BIT << 24 | GHCB_MSR_SEV_INFO;
         return EMU_RESUME;
     case GHCB_MSR_CPUID_REQ:
-        vcpu->ghcb_msr = cpuid_msr(vcpu);
+        vcpu->ghcb.value = cpuid_msr(vcpu);
         return EMU_RESUME;
     case GHCB_MSR_PREFERRED_GPA_REQ:
-        vcpu->ghcb_msr = ~GHCB_MSR_INFO_MASK | GHCB_MSR_PREFERRED_GPA; /* none */
+        vcpu->ghcb.value = ~GHCB_MSR_INFO_MASK | GHCB_MSR_PREFERRED_GPA; /* none */
         return EMU_RESUME;
     case GHCB_MSR_REGISTER_GPA_REQ:
-        vcpu->ghcb_registered = msr & ~GHCB_MSR_INFO_MASK;
-        vcpu->ghcb_msr = vcpu->ghcb_registered | GHCB_MSR_REGISTER_GPA;
+        vcpu->ghcb.registered = msr & ~GHCB_MSR_INFO_MASK;
+        vcpu->ghcb.value = vcpu->ghcb.registered | GHCB_MSR_REGISTER_GPA;
         return EMU_RESUME;
     case GHCB_MSR_FEATURES_REQ:
-        vcpu->ghcb_msr = GHCB_FEATURES << 12 | GHCB_MSR_FEATURES;
+        vcpu->ghcb.value = features(vcpu) << 12 | GHCB_MSR_FEATURES;
         return EMU_RESUME;
     case GHCB_MSR_AP_RESET_HOLD_REQ:
-        vcpu->ghcb_msr = GHCB_MSR_AP_RESET_HOLD;
+        vcpu->ghcb.value = GHCB_MSR_AP_RESET_HOLD;
         return snp_ap_hold(vcpu);
     case GHCB_MSR_PSC_REQ:
         return psc_msr(vcpu);
+    case GHCB_MSR_RUN_VMPL_REQ:
+        return run_vmpl_msr(vcpu);
     case GHCB_MSR_TERMINATE:
         return terminate(vcpu, msr >> 12 & 0xf, msr >> 16 & 0xff);
     default: /* KVM leaves the MSR as it is; the guest sees that it was not answered */
@@ -199,7 +220,17 @@ static int on_vmmcall(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 static int on_features(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
     (void)ghcb;
-    return event_answer(vcpu, 0, GHCB_FEATURES);
+    return event_answer(vcpu, 0, features(vcpu));
+}
+
+static int on_run_vmpl(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
+{
+    if (!snp_vm_of(vcpu)->has_vmpls)
+        return event_refuse(vcpu, GHCB_INVALID_EVENT);
+    if (!snp_vmpl_is_ready(vcpu, ghcb->exit_info_1))
+        return event_refuse(vcpu, GHCB_INVALID_INPUT);
+    const int rc = event_answer(vcpu, 0, 0);
+    return rc == EMU_RESUME ? snp_vmpl_run(vcpu, (unsigned)ghcb->exit_info_1) : rc;
 }
 
 static int on_ap_hold(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
@@ -211,8 +242,8 @@ static int on_ap_hold(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 
 static int on_ap_creation(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
-    int rc = snp_ap_creation(snp_vm_of(vcpu), (uint32_t)ghcb->exit_info_1 & 0xffff,
-                             (uint32_t)(ghcb->exit_info_1 >> 32), ghcb->rax, ghcb->exit_info_2);
+    int rc = snp_ap_creation(vcpu, (uint32_t)ghcb->exit_info_1, (uint32_t)(ghcb->exit_info_1 >> 32),
+                             ghcb->rax, ghcb->exit_info_2);
     return rc ? event_refuse(vcpu, GHCB_INVALID_INPUT) : event_answer(vcpu, 0, 0);
 }
 
@@ -252,6 +283,7 @@ static const struct {
     {GHCB_GUEST_REQUEST, event_guest_request},
     {GHCB_EXT_GUEST_REQUEST, event_guest_request},
     {GHCB_AP_CREATION, on_ap_creation},
+    {GHCB_RUN_VMPL, on_run_vmpl},
     {GHCB_HV_FEATURES, on_features},
     {GHCB_TERMINATE, on_terminate},
     {GHCB_UNSUPPORTED_EVENT, on_unsupported},
@@ -261,13 +293,13 @@ static int page_protocol(struct snp_vcpu *vcpu)
 {
     static const uint8_t nothing_valid[16];
     struct ghcb ghcb;
-    uint64_t gpa = vcpu->ghcb_msr;
+    uint64_t gpa = vcpu->ghcb.value;
     if (memory_read_shared(&vcpu->emu.vm->memory, gpa, &ghcb, sizeof(ghcb)) != 0) {
         log_error("the guest is ended: vCPU %u names a GHCB at %#llx, which is not shared memory",
                   vcpu->emu.id, (unsigned long long)gpa);
         return -EINVAL;
     }
-    if (gpa != vcpu->ghcb_registered) {
+    if (gpa != vcpu->ghcb.registered) {
         log_error("the guest is ended: vCPU %u uses a GHCB at %#llx that it has not registered", vcpu->emu.id,
                   (unsigned long long)gpa);
         return -EINVAL;
@@ -286,6 +318,6 @@ static int page_protocol(struct snp_vcpu *vcpu)
 
 int snp_vmgexit(struct snp_vcpu *vcpu)
 {
-    log_debug("vCPU %u: VMGEXIT %#llx", vcpu->emu.id, (unsigned long long)vcpu->ghcb_msr);
-    return vcpu->ghcb_msr & GHCB_MSR_INFO_MASK ? msr_protocol(vcpu) : page_protocol(vcpu);
+    log_debug("vCPU %u: VMGEXIT %#llx", vcpu->emu.id, (unsigned long long)vcpu->ghcb.value);
+    return vcpu->ghcb.value & GHCB_MSR_INFO_MASK ? msr_protocol(vcpu) : page_protocol(vcpu);
 }

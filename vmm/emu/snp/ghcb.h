@@ -25,15 +25,19 @@ enum ghcb_msr_info {
     GHCB_MSR_REGISTER_GPA = 0x013,
     GHCB_MSR_PSC_REQ = 0x014,
     GHCB_MSR_PSC = 0x015,
+    GHCB_MSR_RUN_VMPL_REQ = 0x016,
+    GHCB_MSR_RUN_VMPL = 0x017,
     GHCB_MSR_FEATURES_REQ = 0x080,
     GHCB_MSR_FEATURES = 0x081,
     GHCB_MSR_TERMINATE = 0x100,
 };
-#define GHCB_MSR_PSC_ERROR (1ull << 63 | GHCB_MSR_PSC)
+#define GHCB_MSR_PSC_ERROR      (1ull << 63 | GHCB_MSR_PSC)
+#define GHCB_MSR_RUN_VMPL_ERROR (1ull << 32 | GHCB_MSR_RUN_VMPL)
 
 #define GHCB_PROTOCOL_MIN 1
 #define GHCB_PROTOCOL_MAX 2
 #define GHCB_FEATURES     3ull /* SEV-SNP, AP creation */
+#define GHCB_FEATURE_VMPL (1ull << 5)
 
 enum ghcb_page_operation { GHCB_PAGE_PRIVATE = 1, GHCB_PAGE_SHARED = 2 };
 
@@ -94,6 +98,7 @@ enum ghcb_event {
 #define GHCB_GUEST_REQUEST     0x80000011u
 #define GHCB_EXT_GUEST_REQUEST 0x80000012u
 #define GHCB_AP_CREATION       0x80000013u
+#define GHCB_RUN_VMPL          0x80000018u
 #define GHCB_HV_FEATURES       0x8000fffdu
 #define GHCB_TERMINATE         0x8000fffeu
 #define GHCB_UNSUPPORTED_EVENT 0x8000ffffu

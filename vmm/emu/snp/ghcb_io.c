@@ -40,7 +40,7 @@ int event_port_io(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
     if (count == 0)
         return event_answer(vcpu, 0, 0);
     if (io.string && (count > GHCB_SHARED_BUFFER_END ||
-                      !ghcb_scratch(ghcb->scratch, vcpu->ghcb_msr, count * io.size, &scratch)))
+                      !ghcb_scratch(ghcb->scratch, vcpu->ghcb.value, count * io.size, &scratch)))
         return event_refuse(vcpu, GHCB_INVALID_SCRATCH);
     vcpu->io = (struct snp_port_io){.in = io.in,
                                     .string = io.string,
@@ -69,7 +69,7 @@ int event_mmio(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
         return event_answer(vcpu, 0, 0);
     if (len > 8)
         return event_refuse(vcpu, GHCB_INVALID_INPUT);
-    if (!ghcb_scratch(ghcb->scratch, vcpu->ghcb_msr, len, &scratch))
+    if (!ghcb_scratch(ghcb->scratch, vcpu->ghcb.value, len, &scratch))
         return event_refuse(vcpu, GHCB_INVALID_SCRATCH);
     vcpu->mmio = (struct snp_mmio){
         .read = ghcb->exit_code == GHCB_MMIO_READ, .len = (unsigned)len, .scratch = ghcb->scratch};

@@ -38,6 +38,7 @@ static const struct {
     {GHCB_GUEST_REQUEST, 0},
     {GHCB_EXT_GUEST_REQUEST, 0},
     {GHCB_AP_CREATION, 0},
+    {GHCB_RUN_VMPL, 0},
     {GHCB_HV_FEATURES, 0},
     {GHCB_TERMINATE, 0},
     {GHCB_UNSUPPORTED_EVENT, 0},
@@ -62,7 +63,7 @@ static unsigned further_need(const struct ghcb *g)
     case GHCB_MSR:
         return g->exit_info_1 ? NEED_RAX | NEED_RDX : 0;
     case GHCB_AP_CREATION:
-        return (uint32_t)g->exit_info_1 != 2 ? NEED_RAX : 0; /* all but DESTROY */
+        return (g->exit_info_1 & 0xffff) != 2 ? NEED_RAX : 0; /* all but DESTROY */
     default:
         return 0;
     }

@@ -51,7 +51,7 @@ static int take_page_away(struct snp_vcpu *vcpu)
     int rc = host_ioctl(vcpu->emu.fd, KVM_GET_REGS, &regs);
     if (rc || emu_vcpu_translate(&vcpu->emu, regs.rsp, &gpa) != 0)
         return rc;
-    snp_pvalidate(snp_vm_of(vcpu), (gpa & ~SNP_C_MASK) / EMU_PAGE_SIZE, false, false, &unchanged);
+    snp_pvalidate(snp_vm_of(vcpu), 0, (gpa & ~SNP_C_MASK) / EMU_PAGE_SIZE, false, false, &unchanged);
     return 0;
 }
 
@@ -105,7 +105,7 @@ static int next_run(struct snp_vcpu *vcpu)
 int event_page_state_change(struct snp_vcpu *vcpu, const struct ghcb *ghcb)
 {
     size_t offset;
-    if (!ghcb_scratch(ghcb->scratch, vcpu->ghcb_msr, sizeof(struct ghcb_psc_header), &offset))
+    if (!ghcb_scratch(ghcb->scratch, vcpu->ghcb.value, sizeof(struct ghcb_psc_header), &offset))
         return event_refuse(vcpu, GHCB_INVALID_SCRATCH);
     if (!(vcpu->emu.vm->hypercall_exits & 1ull << KVM_HC_MAP_GPA_RANGE))
         return event_answer(vcpu, 0, GHCB_PSC_ERROR_GENERIC);

@@ -37,31 +37,71 @@ void snp_memory_init(struct snp_vm *vm)
     };
 }
 
-enum rmp_status snp_pvalidate(struct snp_vm *vm, uint64_t gfn, bool large, bool validate, bool *unchanged)
+int snp_memory_show(struct snp_vm *vm, unsigned vmpl)
+{
+    const uint64_t end = EMU_HIGH_MASK / EMU_PAGE_SIZE;
+    struct emu_memory *memory = &vm->emu.memory;
+    MEMORY_LOCKED(memory);
+    const struct gfn_set *before = memory->pages.usable, *now = rmp_usable(&vm->rmp, vmpl);
+    int rc = 0;
+    memory->pages.usable = now;
+    for (uint64_t gfn = 0, stop; !rc && before != now && gfn < end; gfn = stop) {
+        stop = gfn_set_run_end(now, gfn, gfn_set_run_end(before, gfn, end));
+        if (gfn_set_has(before, gfn) != gfn_set_has(now, gfn))
+            rc = memory_refresh_locked(memory, gfn, stop);
+    }
+    return rc;
+}
+
+bool snp_is_closed(struct snp_vm *vm, unsigned vmpl, uint64_t gpa)
+{
+    MEMORY_LOCKED(&vm->emu.memory);
+    return gfn_set_has(&vm->rmp.validated, gpa / EMU_PAGE_SIZE) &&
+           !gfn_set_has(rmp_usable(&vm->rmp, vmpl), gpa / EMU_PAGE_SIZE);
+}
+
+enum rmp_status snp_pvalidate(struct snp_vm *vm, unsigned vmpl, uint64_t gfn, bool large, bool validate,
+                              bool *unchanged)
 {
     struct emu_memory *memory = &vm->emu.memory;
     MEMORY_LOCKED(memory);
-    enum rmp_status status = rmp_pvalidate(&vm->rmp, gfn, large, validate, unchanged);
+    enum rmp_status status = rmp_pvalidate(&vm->rmp, vmpl, gfn, large, validate, unchanged);
     if (status == RMP_SUCCESS && !*unchanged &&
         memory_refresh_locked(memory, gfn, gfn + (large ? RMP_LARGE_PAGES : 1)) != 0)
         return RMP_NO_MEMORY;
     return status;
 }
 
-enum rmp_status snp_rmpadjust(struct snp_vm *vm, uint64_t gfn, bool large, uint64_t attributes)
+enum rmp_status snp_rmpadjust(struct snp_vm *vm, unsigned vmpl, uint64_t gfn, bool large, uint64_t attributes)
 {
     MEMORY_LOCKED(&vm->emu.memory);
-    return rmp_adjust(&vm->rmp, gfn, large, attributes);
+    return rmp_adjust(&vm->rmp, vmpl, gfn, large, attributes);
+}
+
+static uint8_t *vmsa_locked(struct snp_vm *vm, uint64_t gpa)
+{
+    const uint64_t gfn = gpa / EMU_PAGE_SIZE;
+    const bool is_one =
+        gpa % EMU_PAGE_SIZE == 0 && gfn_set_has(&vm->rmp.validated, gfn) && gfn_set_has(&vm->rmp.vmsa, gfn);
+    return is_one ? memory_private_locked(&vm->emu.memory, gpa) : NULL;
 }
 
 int snp_read_vmsa(struct snp_vm *vm, uint64_t gpa, void *out)
 {
     MEMORY_LOCKED(&vm->emu.memory);
-    uint64_t gfn = gpa / EMU_PAGE_SIZE;
-    const uint8_t *page = memory_private_locked(&vm->emu.memory, gpa);
-    if (!page || gpa % EMU_PAGE_SIZE || !gfn_set_has(&vm->rmp.validated, gfn) ||
-        !gfn_set_has(&vm->rmp.vmsa, gfn))
+    const uint8_t *page = vmsa_locked(vm, gpa);
+    if (!page)
         return -EINVAL;
     memcpy(out, page, EMU_PAGE_SIZE);
+    return 0;
+}
+
+int snp_write_vmsa(struct snp_vm *vm, uint64_t gpa, const void *vmsa)
+{
+    MEMORY_LOCKED(&vm->emu.memory);
+    uint8_t *page = vmsa_locked(vm, gpa);
+    if (!page)
+        return -EINVAL;
+    memcpy(page, vmsa, EMU_PAGE_SIZE);
     return 0;
 }

@@ -1,7 +1,11 @@
 /*
  * The shadow RMP: what the reverse map table would hold for one guest, by guest frame number, and KVM's memory
- * attributes beside it. PVALIDATE and RMPADJUST are AMD64 Architecture Programmer's Manual volume 3 (24594);
- * all software of the guest runs at VMPL0.
+ * attributes beside it. PVALIDATE and RMPADJUST are AMD64 Architecture Programmer's Manual volume 3 (24594), with the VMPL at
+ * which they are executed.
+ *
+ * Of a lower VMPL's four permissions two are kept, as one: a page is open to it with reading and writing, else closed. The plain
+ * KVM could not tell execution from reading, and nobody opens pages for reading alone. They go with the page's validation,
+ * so that who validates it again must open it again.
  *
  * KVM assigns a page to the guest when it is first touched as private, so once the launch is finished "assigned" and
  * "has the private attribute" are the same here; before, only the launched pages are assigned.
@@ -16,7 +20,12 @@ struct rmp {
     struct gfn_set launched;  /* assigned by the launch commands */
     struct gfn_set validated; /* private and validated by the guest, or by the launch */
     struct gfn_set vmsa;      /* RMPADJUST made it a VMSA page */
+    struct gfn_set open[3];   /* to VMPL 1, 2 and 3; validated, too */
 };
+
+#define RMP_VMPLS 4
+/* What software at this VMPL may touch of private memory. */
+const struct gfn_set *rmp_usable(const struct rmp *rmp, unsigned vmpl);
 
 void rmp_free(struct rmp *rmp);
 
@@ -39,9 +48,12 @@ enum rmp_status {
 #define RMP_LARGE_PAGES 512 /* 4 KiB pages of a 2 MiB page */
 
 /* *unchanged becomes the carry flag: the page already was in that state. */
-enum rmp_status rmp_pvalidate(struct rmp *rmp, uint64_t gfn, bool large, bool validate, bool *unchanged);
+enum rmp_status rmp_pvalidate(struct rmp *rmp, unsigned vmpl, uint64_t gfn, bool large, bool validate,
+                              bool *unchanged);
 
-#define RMPADJUST_VMSA (1ull << 16)
-enum rmp_status rmp_adjust(struct rmp *rmp, uint64_t gfn, bool large, uint64_t attributes);
+#define RMPADJUST_READ  (1ull << 8)
+#define RMPADJUST_WRITE (1ull << 9)
+#define RMPADJUST_VMSA  (1ull << 16)
+enum rmp_status rmp_adjust(struct rmp *rmp, unsigned vmpl, uint64_t gfn, bool large, uint64_t attributes);
 
 #endif

@@ -30,7 +30,8 @@ struct snp_vm {
     uint64_t sev_features;
     uint64_t msr_exits; /* KVM_CAP_X86_USER_SPACE_MSR, as the caller asked */
     bool request_certificates;
-    int sev_fd; /* the caller's number, looked up again by each command */
+    bool has_vmpls; /* vmpl.c */
+    int sev_fd;     /* the caller's number, looked up again by each command */
     struct psp_guest *guest;
     struct kvm_cpuid_entry2 *supported; /* the platform's CPUID */
     unsigned supported_count;
@@ -65,16 +66,30 @@ struct snp_mmio {
     uint64_t scratch;
 };
 
+/* What a VMPL of a vCPU has beside its VMSA. */
+struct snp_ghcb_msr {
+    uint64_t value;
+    uint64_t registered; /* UINT64_MAX: none */
+};
+
+struct snp_level {
+    bool created;
+    uint64_t vmsa; /* guest address */
+    struct snp_ghcb_msr ghcb;
+};
+
 struct snp_vcpu {
     struct emu_vcpu emu;
     bool protected; /* its state belongs to the guest: register ioctls fail */
     bool sregs_set; /* by the caller; then this is what */
     struct kvm_sregs sregs;
 
-    uint64_t ghcb_msr;
-    uint64_t ghcb_registered; /* UINT64_MAX: none */
-    bool in_vmgexit;          /* the plain KVM waits for the result of the VMMCALL that VMGEXIT is to it */
-    uint64_t rax;             /* that result: RAX is preserved */
+    struct snp_ghcb_msr ghcb; /* of the VMPL that runs */
+    unsigned vmpl;            /* it */
+    struct snp_level level[RMP_VMPLS];
+    struct snp_vmsa first; /* VMPL 0, while another runs: a launched VMSA is no page of the guest's */
+    bool in_vmgexit;       /* the plain KVM waits for the result of the VMMCALL that VMGEXIT is to it */
+    uint64_t rax;          /* that result: RAX is preserved */
     union {
         struct snp_psc psc;
         struct snp_guest_request request;
@@ -128,10 +143,17 @@ int snp_device_ioctl(unsigned long request, void *argument);
 
 /* memory.c: the RMP's instructions on a guest's memory */
 void snp_memory_init(struct snp_vm *vm);
-enum rmp_status snp_pvalidate(struct snp_vm *vm, uint64_t gfn, bool large, bool validate, bool *unchanged);
-enum rmp_status snp_rmpadjust(struct snp_vm *vm, uint64_t gfn, bool large, uint64_t attributes);
+enum rmp_status snp_pvalidate(struct snp_vm *vm, unsigned vmpl, uint64_t gfn, bool large, bool validate,
+                              bool *unchanged);
+enum rmp_status snp_rmpadjust(struct snp_vm *vm, unsigned vmpl, uint64_t gfn, bool large,
+                              uint64_t attributes);
 /* One whole page that RMPADJUST made a VMSA. */
 int snp_read_vmsa(struct snp_vm *vm, uint64_t gpa, void *out);
+int snp_write_vmsa(struct snp_vm *vm, uint64_t gpa, const void *vmsa);
+/* From now on the guest has what this VMPL may touch. */
+int snp_memory_show(struct snp_vm *vm, unsigned vmpl);
+/* Is this page the guest's, but not this VMPL's? */
+bool snp_is_closed(struct snp_vm *vm, unsigned vmpl, uint64_t gpa);
 
 /* vcpu.c */
 int snp_vcpu_init(struct emu_vcpu *vcpu);
@@ -159,13 +181,28 @@ int snp_ap_on_event(struct snp_vcpu *vcpu);
 void snp_ap_launched(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa);
 /* After KVM_RUN of the plain KVM, whatever it returned. */
 void snp_ap_left(struct snp_vcpu *vcpu);
-int snp_ap_creation(struct snp_vm *vm, uint32_t request, uint32_t apic_id, uint64_t sev_features,
+/* request: SW_EXITINFO1's lower half. */
+int snp_ap_creation(struct snp_vcpu *by, uint32_t request, uint32_t apic_id, uint64_t sev_features,
                     uint64_t vmsa);
 /* The guest has nothing to do for this vCPU until it is created again. */
 int snp_ap_hold(struct snp_vcpu *vcpu);
 
+/* vmpl.c: several VMPLs on one vCPU */
+bool snp_vmpl_wanted(void);
+/* AP creation of a VMPL other than 0, and its end. */
+int snp_vmpl_create(struct snp_vcpu *vcpu, uint32_t apic_id, unsigned vmpl, uint64_t sev_features,
+                    uint64_t vmsa);
+int snp_vmpl_destroy(struct snp_vcpu *vcpu, uint32_t apic_id, unsigned vmpl);
+/* Can this vCPU go on at that VMPL? Then does, at the instruction after the VMGEXIT that asked for it. */
+bool snp_vmpl_is_ready(const struct snp_vcpu *vcpu, uint64_t vmpl);
+int snp_vmpl_run(struct snp_vcpu *vcpu, unsigned vmpl);
+/* VMPL 0 alone is left. */
+int snp_vmpl_reset(struct snp_vcpu *vcpu);
+
 /* vmsa.c: a vCPU's registers to and from a VMSA */
 int snp_vmsa_save(struct snp_vcpu *vcpu, struct snp_vmsa *out);
+/* As the processor leaves a guest: into a VMSA that it was loaded from. */
+int snp_vmsa_store(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa);
 int snp_vmsa_load(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa);
 
 /* cpuid.c */

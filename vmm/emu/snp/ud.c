@@ -35,13 +35,13 @@ static enum rmp_status execute(struct snp_vcpu *vcpu, enum insn insn, const stru
     struct snp_vm *vm = snp_vm_of(vcpu);
     bool large = regs->rcx & 1;
     if (insn == INSN_RMPADJUST)
-        return snp_rmpadjust(vm, gfn, large, regs->rdx);
+        return snp_rmpadjust(vm, vcpu->vmpl, gfn, large, regs->rdx);
     bool validate = regs->rdx & 1;
     if (validate && lie_is(LIE_STALE_PAGE_STATE)) {
         bool ignored;
-        snp_pvalidate(vm, gfn, large, true, &ignored);
+        snp_pvalidate(vm, vcpu->vmpl, gfn, large, true, &ignored);
     }
-    return snp_pvalidate(vm, gfn, large, validate, carry);
+    return snp_pvalidate(vm, vcpu->vmpl, gfn, large, validate, carry);
 }
 
 /* Linux maps memory when it faults on it, and validates what it has not touched before. */

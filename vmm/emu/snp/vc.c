@@ -22,6 +22,18 @@ static int shut_down(struct snp_vcpu *vcpu)
     return EMU_EXIT;
 }
 
+/* A nested page fault by which no guest can go on. */
+static int no_permission(struct snp_vcpu *vcpu, uint64_t gpa, uint64_t rip)
+{
+    log_error("the guest is ended: VMPL %u on vCPU %u touched the page at %#llx, which no RMPADJUST has "
+              "opened to it (instruction at "
+              "%#llx)",
+              vcpu->vmpl, vcpu->emu.id, (unsigned long long)(gpa & ~(EMU_PAGE_SIZE - 1)),
+              (unsigned long long)rip);
+    vcpu->emu.run->exit_reason = KVM_EXIT_SHUTDOWN;
+    return EMU_EXIT;
+}
+
 static void report(const struct snp_vcpu *vcpu, uint64_t gpa, uint64_t rip)
 {
     static atomic_bool reported; /* once loudly; a guest can do this as often as it likes */
@@ -65,6 +77,8 @@ int snp_untouchable_page(struct snp_vcpu *vcpu)
     default:
         if (touched_as_shared(&fault, &sregs))
             return emu_vcpu_memory_fault(&vcpu->emu, gpa, false);
+        if (snp_is_closed(snp_vm_of(vcpu), vcpu->vmpl, gpa))
+            return no_permission(vcpu, gpa, regs.rip);
         report(vcpu, gpa, regs.rip);
         return emu_vcpu_deliver(&vcpu->emu, VECTOR_VC, &code) == 0 ? EMU_RESUME : shut_down(vcpu);
     }

@@ -14,7 +14,7 @@
 
 int snp_vcpu_init(struct emu_vcpu *vcpu)
 {
-    snp_vcpu(vcpu)->ghcb_registered = UINT64_MAX;
+    snp_vcpu(vcpu)->ghcb.registered = UINT64_MAX;
     snp_ap_init(snp_vcpu(vcpu));
     return 0;
 }
@@ -30,9 +30,9 @@ static int on_msr(struct snp_vcpu *vcpu)
     bool write = run->exit_reason == KVM_EXIT_X86_WRMSR;
     run->msr.error = 0;
     if (run->msr.index == SNP_MSR_GHCB && write)
-        vcpu->ghcb_msr = run->msr.data;
+        vcpu->ghcb.value = run->msr.data;
     else if (run->msr.index == SNP_MSR_GHCB)
-        run->msr.data = vcpu->ghcb_msr;
+        run->msr.data = vcpu->ghcb.value;
     else if (run->msr.index == SNP_MSR_SEV_STATUS && !write)
         run->msr.data = 3 | snp_vm_of(vcpu)->sev_features << 2; /* SEV, SEV-ES; SNP_ACTIVE becomes bit 2 */
     else if (run->msr.index == SNP_MSR_SEV_STATUS ||

@@ -57,6 +57,7 @@ static int read_supported(struct snp_vm *vm)
 static int vm_init(struct emu_vm *vm)
 {
     snp_vm(vm)->sev_fd = -1;
+    snp_vm(vm)->has_vmpls = snp_vmpl_wanted();
     snp_memory_init(snp_vm(vm));
     int rc = leave_on_msrs(vm);
     if (!rc)

@@ -98,28 +98,23 @@ static void save_segments(struct snp_vmsa *vmsa, const struct kvm_sregs *s)
     vmsa->cpl = s->ss.dpl & 3;
 }
 
-static int save_system(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa)
+static int save_system(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa, struct kvm_sregs *s)
 {
-    struct kvm_sregs s;
     struct kvm_debugregs debug;
-    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, &s);
+    int rc = host_ioctl(vcpu->emu.fd, KVM_GET_SREGS, s);
     if (!rc)
         rc = host_ioctl(vcpu->emu.fd, KVM_GET_DEBUGREGS, &debug);
     if (rc)
         return rc;
-    if (vcpu->sregs_set)
-        save_segments(vmsa, &vcpu->sregs);
-    else
-        save_reset_segments(vmsa);
-    vmsa->gdtr.limit = s.gdt.limit;
-    vmsa->gdtr.base = s.gdt.base;
-    vmsa->idtr.limit = s.idt.limit;
-    vmsa->idtr.base = s.idt.base;
-    vmsa->cr0 = s.cr0 & ~CR0_CD_NW; /* KVM_X86_QUIRK_CD_NW_CLEARED, on unless the caller turned it off */
-    vmsa->cr2 = s.cr2;
-    vmsa->cr3 = s.cr3;
-    vmsa->cr4 = s.cr4 | CR4_MCE;
-    vmsa->efer = s.efer | EFER_SVME;
+    vmsa->gdtr.limit = s->gdt.limit;
+    vmsa->gdtr.base = s->gdt.base;
+    vmsa->idtr.limit = s->idt.limit;
+    vmsa->idtr.base = s->idt.base;
+    vmsa->cr0 = s->cr0;
+    vmsa->cr2 = s->cr2;
+    vmsa->cr3 = s->cr3;
+    vmsa->cr4 = s->cr4;
+    vmsa->efer = s->efer | EFER_SVME;
     vmsa->dr6 = debug.dr6;
     vmsa->dr7 = debug.dr7;
     return 0;
@@ -178,10 +173,9 @@ static int save_extended(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa)
     return 0;
 }
 
-int snp_vmsa_save(struct snp_vcpu *vcpu, struct snp_vmsa *out)
+static int save(struct snp_vcpu *vcpu, struct snp_vmsa *out, struct kvm_sregs *sregs)
 {
-    memset(out, 0, sizeof(*out));
-    int rc = save_system(vcpu, out);
+    int rc = save_system(vcpu, out, sregs);
     if (!rc)
         rc = save_general(vcpu, out);
     if (!rc)
@@ -191,8 +185,43 @@ int snp_vmsa_save(struct snp_vcpu *vcpu, struct snp_vmsa *out)
         rc = emu_vcpu_get_msr(&vcpu->emu, msrs[i].index, &value);
         memcpy((uint8_t *)out + msrs[i].offset, &value, sizeof(value));
     }
+    return rc;
+}
+
+int snp_vmsa_save(struct snp_vcpu *vcpu, struct snp_vmsa *out)
+{
+    struct kvm_sregs ignored;
+    memset(out, 0, sizeof(*out));
+    const int rc = save(vcpu, out, &ignored);
+    if (vcpu->sregs_set)
+        save_segments(out, &vcpu->sregs);
+    else
+        save_reset_segments(out);
+    out->cr0 &= ~CR0_CD_NW; /* KVM_X86_QUIRK_CD_NW_CLEARED, on unless the caller turned it off */
+    out->cr4 |= CR4_MCE;
     out->sev_features = snp_vm_of(vcpu)->sev_features;
     return rc;
+}
+
+/* One bit a register, 1 meaning full, becomes two bits, 3 meaning empty: as load_x87 reads them. */
+static uint16_t processor_tags(uint16_t fxsave)
+{
+    uint16_t tags = 0;
+    for (unsigned i = 0; i < 8; i++)
+        if (!(fxsave >> i & 1))
+            tags |= (uint16_t)(3u << 2 * i);
+    return tags;
+}
+
+int snp_vmsa_store(struct snp_vcpu *vcpu, struct snp_vmsa *vmsa)
+{
+    struct kvm_sregs sregs;
+    const int rc = save(vcpu, vmsa, &sregs);
+    if (rc)
+        return rc;
+    save_segments(vmsa, &sregs);
+    vmsa->x87_ftw = processor_tags(vmsa->x87_ftw);
+    return 0;
 }
 
 static int load_system(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
@@ -215,9 +244,7 @@ static int load_system(struct snp_vcpu *vcpu, const struct snp_vmsa *vmsa)
     s.cr2 = vmsa->cr2;
     s.cr3 = vmsa->cr3;
     s.cr4 = vmsa->cr4;
-    s.cr8 = 0;
     s.efer = vmsa->efer & ~EFER_SVME; /* the plain guest has no SVM of its own */
-    s.apic_base = vcpu->ap.apic_base;
     memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
     return host_ioctl(vcpu->emu.fd, KVM_SET_SREGS, &s);
 }
