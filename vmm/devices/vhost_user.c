@@ -107,13 +107,13 @@ static int64_t now(void)
     return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
-/* Until the socket is ready, or the time of this message is over. */
+/* Until the socket is ready, or the time of this message is over; what is there by then counts, however late this looks. */
 static int wait_for(const struct vhost_user *b, short events, int64_t deadline, struct cofre_err *err)
 {
     struct pollfd one = {.fd = b->fd, .events = events};
     for (;;) {
         int64_t left = deadline - now();
-        int n = left > 0 ? poll(&one, 1, (int)left) : 0;
+        int n = poll(&one, 1, left > 0 ? (int)left : 0);
         if (n > 0)
             return 0;
         if (n == 0)

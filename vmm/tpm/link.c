@@ -49,12 +49,13 @@ static TSS2_RC give_up_waiting(struct tpm_link *link)
     return TSS2_TCTI_RC_IO_ERROR;
 }
 
+/* What is there by the end counts, however late this looks. */
 static TSS2_RC wait_for(struct tpm_link *link, short events)
 {
     for (;;) {
         struct pollfd p = {.fd = link->fd, .events = events};
         const int64_t left = link->end - now();
-        const int n = left > 0 ? poll(&p, 1, (int)left) : 0;
+        const int n = poll(&p, 1, left > 0 ? (int)left : 0);
         if (n > 0)
             return TSS2_RC_SUCCESS;
         if (n == 0)

@@ -32,7 +32,7 @@ static void must(bool holds, const char *what)
 
 void back_end_init(struct back_end *be)
 {
-    *be = (struct back_end){.features = ~BE_PACKED, .protocol = ~0ull, .queues = 2, .fd = -1};
+    *be = (struct back_end){.features = ~BE_PACKED, .protocol = ~0ull, .queues = 2, .hush = -1, .fd = -1};
     for (unsigned i = 0; i < BACK_END_QUEUES; i++)
         be->ring[i].kick = be->ring[i].call = be->ring[i].error = -1;
 }
@@ -110,6 +110,12 @@ static void spoil_payload(enum back_end_fault fault, uint8_t *payload)
         put_le32(payload, le32(payload) + 1);
 }
 
+static void hush(const struct back_end *be)
+{
+    if (be->hush >= 0)
+        (void)eventfd_write(be->hush, 1);
+}
+
 /* Sends an answer with what is wrong about it. */
 static void answer(struct back_end *be, const struct incoming *in, const void *payload, uint32_t size)
 {
@@ -131,12 +137,16 @@ static void answer(struct back_end *be, const struct incoming *in, const void *p
     spoil_payload(fault, out + 12);
     if (fault == FAULT_TRUNCATED || fault == FAULT_HALF)
         len /= 2;
-    if (fault == FAULT_SILENT)
+    if (fault == FAULT_SILENT) {
+        hush(be);
         return;
+    }
     be->end = fault == FAULT_TRUNCATED || fault == FAULT_CLOSES;
     if (fault == FAULT_CLOSES)
         return;
     send_bytes(be, out, len, fault == FAULT_DESCRIPTOR);
+    if (fault == FAULT_HALF)
+        hush(be);
     if (fault == FAULT_TWICE)
         send_bytes(be, out, len, false);
 }

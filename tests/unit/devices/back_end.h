@@ -77,6 +77,7 @@ struct back_end {
     uint8_t config[256];
     enum back_end_fault fault;
     uint32_t fault_at;
+    int hush; /* an eventfd that is rung when the fault is that no more of an answer comes; -1: none */
     /* Called in its thread where a started ring was kicked; may be NULL. */
     void (*serve)(struct back_end *be, unsigned index);
 

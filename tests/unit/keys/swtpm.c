@@ -312,8 +312,19 @@ size_t swtpm_indexes(struct swtpm *t)
     return count;
 }
 
+/* Who did not wait for an answer any more has left a command on its way. The bus has one client after the other, so when it has
+ * had this one it has had all before. */
+static void come_to_rest(const struct swtpm *t)
+{
+    uint8_t byte;
+    CLEAN_FD fd = reach(t->device);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_true(read(fd, &byte, 1) <= 0);
+}
+
 void swtpm_fault(struct swtpm *t, enum bus_fault fault, unsigned at)
 {
+    come_to_rest(t);
     t->fault = fault;
     t->at = at;
     t->commands = 0;

@@ -57,6 +57,7 @@ void swtpm_keep_key(struct swtpm *t, bool storage);
 /* How many NV indexes there are of those that counters are made at. */
 size_t swtpm_indexes(struct swtpm *t);
 
+/* Of the commands from now on; no client is on the bus. */
 void swtpm_fault(struct swtpm *t, enum bus_fault fault, unsigned at);
 /* Which of the commands it was; the last with that code. */
 unsigned swtpm_number(const struct swtpm *t, uint32_t code);

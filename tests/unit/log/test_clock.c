@@ -3,7 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <openssl/ec.h>
@@ -11,7 +16,10 @@
 
 #include "tests/unit/keys/swtpm.h"
 #include "tests/unit/log/made_tpm.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/unix_socket.h"
 #include "vmm/tpm/clock.h"
+#include "vmm/tpm/link.h"
 
 static const struct log_state head = {.size = 7, .root = {{1, 2, 3}}, .id = {{9}}};
 static const struct log_clock noon = {
@@ -358,6 +366,60 @@ static void a_tpm_that_fails_is_said_and_leaves_nothing_behind(void **state)
     swtpm_free(&t);
 }
 
+/* Nor is it taken by a command that somebody left who waited no longer. */
+static void a_fault_on_the_bus_is_the_next_one_s_alone(void **state)
+{
+    static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8}; /* TPM2_GetRandom */
+    struct swtpm t;
+    (void)state;
+    if (!swtpm_is_there())
+        skip();
+    swtpm_new(&t);
+    for (unsigned i = 0; i < 20; i++) {
+        struct tpm tpm;
+        struct tpm_clock said;
+        const int fd = unix_connect(t.device);
+        assert_int_equal(send(fd, command, sizeof command, 0), sizeof command);
+        close(fd);
+        swtpm_fault(&t, BUS_DEAF, 1);
+        assert_int_equal(tpm_open(&tpm, t.device, (struct view){0}, 30000, NULL), 0);
+        assert_int_equal(tpm_clock_attest(&said, &tpm, head.root.data, NULL), -COFRE_LACKING);
+        tpm_close(&tpm);
+    }
+    swtpm_free(&t);
+}
+
+/* The time is over before anybody looks, as it is for who did not run for so long. */
+static void an_answer_that_is_there_counts_however_late_it_is(void **state)
+{
+    static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0}; /* TPM2_Shutdown */
+    static const uint8_t answer[] = {0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0};
+    char folder[] = "/tmp/cofre-tpm-XXXXXX";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    uint8_t got[64];
+    size_t size = sizeof got;
+    struct tpm_link *link;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm", folder);
+    CLEAN_FD listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listening, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(tpm_link_open(&link, address.sun_path, 0, NULL), 0);
+    CLEAN_FD tpm = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    assert_int_equal(send(tpm, answer, sizeof answer, 0), sizeof answer);
+    TSS2_TCTI_CONTEXT *way = tpm_link_tcti(link);
+    assert_int_equal(Tss2_Tcti_Transmit(way, sizeof command, command), TSS2_RC_SUCCESS);
+    assert_int_equal(Tss2_Tcti_Receive(way, &size, got, 0), TSS2_RC_SUCCESS);
+    assert_int_equal(size, sizeof answer);
+    assert_memory_equal(got, answer, sizeof answer);
+    assert_int_not_equal(Tss2_Tcti_Receive(way, &size, got, 0), TSS2_RC_SUCCESS);
+    assert_string_equal(tpm_link_why(link), "has not answered within 0 milliseconds");
+    tpm_link_close(link);
+    assert_int_equal(unlink(address.sun_path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +437,8 @@ int main(void)
         cmocka_unit_test(a_tpm_attests_with_one_key_through_resets_and_by_another_when_it_is_another),
         cmocka_unit_test(a_cleared_tpm_is_noticed_by_its_clock),
         cmocka_unit_test(a_tpm_that_fails_is_said_and_leaves_nothing_behind),
+        cmocka_unit_test(a_fault_on_the_bus_is_the_next_one_s_alone),
+        cmocka_unit_test(an_answer_that_is_there_counts_however_late_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,9 @@ void process_start(struct process *p)
 {
     char told[64];
     process_begin(p);
-    ssize_t n = recv(p->notified, told, sizeof told - 1, 0);
+    ssize_t n;
+    while ((n = recv(p->notified, told, sizeof told - 1, 0)) < 0 && errno == EINTR)
+        continue; /* it was stopped, and goes on */
     told[n > 0 ? n : 0] = 0;
     if (strcmp(told, "READY=1") != 0)
         fail_msg("cofre-trust did not become ready (\"%s\"): %s", told, p->log);
