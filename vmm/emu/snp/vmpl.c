@@ -4,7 +4,8 @@
  * creation names; where another is to run, the registers of the first go there, and the other's come from its page, which the SVSM
  * may have written to in between.
  *
- * Guest memory has one view, not one for each vCPU. So machines with more than one vCPU run at VMPL 0 only.
+ * Guest memory has one view, not one for each vCPU. So machines with more than one vCPU run at VMPL 0 only. Of registers, TSC_AUX, PKRU
+ * and DR0 to DR3 are not exchanged: no SVSM has its own.
  */
 #define LOG_ROOM "emu"
 #include <errno.h>
