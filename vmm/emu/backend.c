@@ -108,11 +108,15 @@ int emu_register_vcpu(int fd, struct emu_vcpu *vcpu)
 
 int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm, struct emu_plain *plain)
 {
-    if (vm)
-        emu_vm_get(vm);
-    if (plain)
-        plain_get(plain);
-    return file_set(fd, (struct emu_file){.kind = FILE_GMEM, .gmem = gmem, .vm = vm, .plain = plain});
+    const struct emu_file file = {.kind = FILE_GMEM, .gmem = gmem, .vm = vm, .plain = plain};
+    file_get(&file);
+    gmem_put(gmem); /* the caller's reference is the descriptor's now */
+    const int rc = file_set(fd, file);
+    if (rc) {
+        file_put(&file);
+        emu_host->close(fd);
+    }
+    return rc;
 }
 
 struct emu_gmem *emu_gmem_of(int fd, const struct emu_vm *vm, const struct emu_plain *plain)

@@ -90,7 +90,8 @@ struct emu_type {
 /* backend.c: what the caller's descriptors are */
 int emu_check_extension(int fd, unsigned long capability); /* of a virtual machine, or of /dev/kvm */
 bool emu_is_device(int fd, const struct emu_type *type);   /* an open type->device */
-/* A guest_memfd is of a confidential machine or of a plain one; the other is NULL. */
+/* A guest_memfd is of a confidential machine or of a plain one; the other is NULL. Takes over the caller's reference to it and the
+ * descriptor, which are gone where it fails. */
 int emu_register_gmem(int fd, struct emu_gmem *gmem, struct emu_vm *vm, struct emu_plain *plain);
 int emu_register_vcpu(int fd, struct emu_vcpu *vcpu);
 /* The one behind a descriptor of this machine, or NULL. */
