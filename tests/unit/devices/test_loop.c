@@ -113,8 +113,10 @@ int __real_epoll_wait(int epoll, struct epoll_event *events, int most, int timeo
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int timeout);
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int timeout)
 {
+    int count;
     (void)sem_post(&waits);
-    const int count = __real_epoll_wait(epoll, events, most, timeout);
+    while ((count = __real_epoll_wait(epoll, events, most, timeout)) < 0 && errno == EINTR)
+        continue; /* it was stopped, and waits on */
     if (count > 0)
         (void)sem_post(&told);
     return count;
