@@ -104,7 +104,11 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
     case KVM_GET_FPU:
         return zeros(argument, sizeof(struct kvm_fpu));
     case KVM_GET_XSAVE:
-        return zeros(argument, sizeof(struct kvm_xsave));
+        *(struct kvm_xsave *)argument = plain.xsave;
+        return 0;
+    case KVM_SET_XSAVE:
+        plain.xsave = *(struct kvm_xsave *)argument;
+        return 0;
     case KVM_GET_XCRS:
         return zeros(argument, sizeof(struct kvm_xcrs));
     case KVM_GET_LAPIC:

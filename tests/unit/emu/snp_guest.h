@@ -31,6 +31,7 @@ extern const struct kvm_backend *const kvm;
 extern struct plain_vcpu {
     struct kvm_regs regs;
     struct kvm_sregs sregs;
+    struct kvm_xsave xsave;
     struct cofre_ud_fault seen; /* by the module, in each run */
     const struct plain_run *plan;
     unsigned runs;

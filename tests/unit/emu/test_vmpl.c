@@ -29,7 +29,8 @@ static struct snp_vmsa vmsa;
 static void make_vmsa(void)
 {
     vmsa = (struct snp_vmsa){
-        .vmpl = 2, .sev_features = 1, .efer = SVME, .rip = AT_2, .rax = AT_2_RAX, .rflags = 2, .xcr0 = 1};
+        .vmpl = 2, .sev_features = 1, .efer = SVME, .rip = AT_2, .rax = AT_2_RAX, .rflags = 2, .xcr0 = 7};
+    memset(vmsa.fpreg_ymm, 0x5a, sizeof vmsa.fpreg_ymm);
 }
 
 static int launch(const char *wanted, unsigned vcpus)
@@ -201,6 +202,20 @@ static void a_vmpl_runs_from_its_vmsa_and_leaves_its_registers_there(void **stat
     assert_int_equal(plain.regs.rbx, 0x2000);
 }
 
+/* The XSAVE area: at 512 which parts it has, AVX being 4, whose registers are zeros where it has it not; they are at 576. */
+static void what_a_vmpl_cleared_stays_clear(void **state)
+{
+    (void)state;
+    const uint8_t *ymm = (uint8_t *)plain.xsave.region + 576;
+    make_vmpl_2();
+    assert_int_equal(DOES({WRITE_GHCB_MSR, RUN(2), 0}, {EXIT, 0, 0}), EINTR);
+    assert_int_equal(*ymm, 0x5a);
+    plain.xsave.region[512 / 4] = 3; /* VZEROUPPER */
+    assert_int_equal(DOES({WRITE_GHCB_MSR, RUN(0), 0}, {EXIT, 0, 0}), EINTR);
+    assert_int_equal(DOES({WRITE_GHCB_MSR, RUN(2), 0}, {EXIT, 0, 0}), EINTR);
+    assert_int_equal(*ymm, 0);
+}
+
 static void a_vmpl_that_was_not_created_is_not_run(void **state)
 {
     (void)state;
@@ -316,6 +331,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(upstream_has_vmpl_0_alone, set_up_upstream, tear_down),
         ON(a_test_that_wants_vmpls_is_told_of_them),
         ON(a_vmpl_runs_from_its_vmsa_and_leaves_its_registers_there),
+        ON(what_a_vmpl_cleared_stays_clear),
         ON(a_vmpl_that_was_not_created_is_not_run),
         ON(what_is_no_lower_vmpl_of_this_vcpu_is_not_created),
         ON(no_vmpl_creates_itself_or_one_above),

@@ -102,6 +102,7 @@ static int refuse_entry(struct snp_vcpu *vcpu, const char *why)
     return EMU_EXIT;
 }
 
+/* The priority in CR8 with it, which is the APIC's. */
 static int reset_apic(struct snp_vcpu *vcpu)
 {
     struct kvm_sregs sregs;

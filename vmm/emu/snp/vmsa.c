@@ -150,6 +150,7 @@ static void save_x87(struct snp_vmsa *vmsa, const struct xsave_area *area)
     vmsa->x87_fop = area->fop;
     vmsa->mxcsr = area->mxcsr;
     memcpy(vmsa->fpreg_xmm, area->xmm, sizeof(vmsa->fpreg_xmm));
+    memset(vmsa->fpreg_ymm, 0, sizeof(vmsa->fpreg_ymm)); /* what an area without them means */
     if (area->xstate_bv & XSTATE_AVX)
         memcpy(vmsa->fpreg_ymm, area->ymm, sizeof(vmsa->fpreg_ymm));
 }
