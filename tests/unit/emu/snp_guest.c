@@ -110,7 +110,11 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
         plain.xsave = *(struct kvm_xsave *)argument;
         return 0;
     case KVM_GET_XCRS:
-        return zeros(argument, sizeof(struct kvm_xcrs));
+        *(struct kvm_xcrs *)argument = plain.xcrs;
+        return 0;
+    case KVM_SET_XCRS:
+        plain.xcrs = *(struct kvm_xcrs *)argument;
+        return 0;
     case KVM_GET_LAPIC:
         return zeros(argument, sizeof(struct kvm_lapic_state));
     case KVM_GET_VCPU_EVENTS:

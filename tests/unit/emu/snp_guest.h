@@ -32,6 +32,7 @@ extern struct plain_vcpu {
     struct kvm_regs regs;
     struct kvm_sregs sregs;
     struct kvm_xsave xsave;
+    struct kvm_xcrs xcrs;
     struct cofre_ud_fault seen; /* by the module, in each run */
     const struct plain_run *plan;
     unsigned runs;
