@@ -43,9 +43,8 @@ struct appraisal {
     struct tdx_signers *signers; /* of TDX; may be NULL: who signed quotes that passed */
     const struct x509_certs *roots; /* trusted besides the vendors'; may be NULL */
     struct view nonce;              /* 1 to 64 bytes: the report data is these, then zeros */
-    const struct svsm_manifest *
-        service; /* of SNP; may be NULL. The report is its SVSM's, at VMPL 0: the report data is SHA-512 of these 64 bytes and the
-                           manifest */
+    /* Of SNP; may be NULL. The report is its SVSM's, at VMPL 0: its data is SHA-512 of these 64 bytes and the manifest. */
+    const struct svsm_manifest *service;
     struct view report_data; /* 64 bytes */
     struct view measurement; /* 48 bytes */
     int64_t at;              /* the time of verification, in seconds since 1970 */

@@ -86,10 +86,11 @@ static int import_rsa(struct tpm_public *out, struct cofre_err *err)
     return made ? 0 : cofre_fail(err, COFRE_FAILED, "OpenSSL took no public key of RSA");
 }
 
-static bool put_number(uint8_t *out, size_t size, const TPM2B_ECC_PARAMETER *number)
+bool tpm_put_number(uint8_t *out, size_t size, const TPM2B_ECC_PARAMETER *number)
 {
     if (number->size > size)
         return false;
+    memset(out, 0, size);
     memcpy(out + size - number->size, number->buffer, number->size);
     return true;
 }
@@ -100,9 +101,9 @@ static int import_ecc(struct tpm_public *out, struct cofre_err *err)
     const struct ecdsa_curve *curve = id == TPM2_ECC_NIST_P256   ? &ecdsa_p256
                                       : id == TPM2_ECC_NIST_P384 ? &ecdsa_p384
                                                                  : NULL;
-    uint8_t point[2 * ECDSA_SIZE_MAX] = {0};
-    if (!curve || !put_number(point, curve->size, &out->area.unique.ecc.x) ||
-        !put_number(point + curve->size, curve->size, &out->area.unique.ecc.y))
+    uint8_t point[2 * ECDSA_SIZE_MAX];
+    if (!curve || !tpm_put_number(point, curve->size, &out->area.unique.ecc.x) ||
+        !tpm_put_number(point + curve->size, curve->size, &out->area.unique.ecc.y))
         return cofre_fail(err, COFRE_MALFORMED,
                           "a TPM's public key is not one of the curves P-256 and P-384");
     (void)snprintf(out->kind, sizeof out->kind, "ECC %s", curve->name);

@@ -26,6 +26,8 @@ struct tpm_public {
 int tpm_public_read(struct tpm_public *out, struct view area, struct cofre_err *err);
 /* The same of a TPM2B_PUBLIC, with its size before it, as tpm2-tools write it. */
 int tpm_public_read_sized(struct tpm_public *out, struct view file, struct cofre_err *err);
+/* A coordinate or half of a signature as its curve has it, with zeros before it; false: it is longer than size. */
+bool tpm_put_number(uint8_t *out, size_t size, const TPM2B_ECC_PARAMETER *number);
 void tpm_public_free(struct tpm_public *public);
 #define CLEAN_TPM_PUBLIC __attribute__((cleanup(tpm_public_free))) struct tpm_public
 

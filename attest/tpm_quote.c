@@ -31,15 +31,6 @@ int tpm_quote_check_key(const struct tpm_public *key, struct cofre_err *err)
 
 /* Signatures */
 
-static bool put_number(uint8_t *out, size_t size, const TPM2B_ECC_PARAMETER *number)
-{
-    if (number->size > size)
-        return false;
-    memset(out, 0, size);
-    memcpy(out + size - number->size, number->buffer, number->size);
-    return true;
-}
-
 /* Each curve with the hash of its size. */
 static int check_ecdsa(EVP_PKEY *key, struct view message, const TPMS_SIGNATURE_ECC *s, struct cofre_err *err)
 {
@@ -47,8 +38,8 @@ static int check_ecdsa(EVP_PKEY *key, struct view message, const TPMS_SIGNATURE_
     const struct ecdsa_curve *curve = ecdsa_is_key(&ecdsa_p256, key)   ? &ecdsa_p256
                                       : ecdsa_is_key(&ecdsa_p384, key) ? &ecdsa_p384
                                                                        : NULL;
-    if (!curve || find_md(s->hash) != curve->md() || !put_number(raw, curve->size, &s->signatureR) ||
-        !put_number(raw + curve->size, curve->size, &s->signatureS))
+    if (!curve || find_md(s->hash) != curve->md() || !tpm_put_number(raw, curve->size, &s->signatureR) ||
+        !tpm_put_number(raw + curve->size, curve->size, &s->signatureS))
         return cofre_fail(err, COFRE_NEGATIVE,
                           "the signature is not by such a key with the hash of its size");
     return ecdsa_verify(curve, raw, key, message, err);

@@ -43,7 +43,8 @@ static uint32_t pvalidate(uint64_t gpa)
         return SVSM_ERR_INVALID_PARAMETER;
     for (uint32_t rc; head.next < head.entries; list->next = ++head.next) {
         const uint64_t entry = list->entry[head.next];
-        if ((entry & ~0xfffull) == (gpa & ~0xfffull)) /* the list's own page */
+        const uint64_t its_size = (entry & 3) == 1 ? LARGE_PAGE : PAGE_SIZE;
+        if (((entry ^ gpa) & ~(its_size - 1)) == 0) /* the list's own page */
             return SVSM_ERR_INVALID_PARAMETER;
         if ((rc = pvalidate_one(entry)) != SVSM_SUCCESS)
             return rc;
